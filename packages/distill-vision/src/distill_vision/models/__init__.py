@@ -1,5 +1,8 @@
 """Models for small images, one family a file; any torchvision or timm model works by its own import path."""
 
+from ._bottleneck import SplitBottleneck as SplitBottleneck
+from ._bottleneck import find_bottleneck as find_bottleneck
+from ._bottleneck import with_bottleneck as with_bottleneck
 from ._convnet import ConvNet as ConvNet
 from ._convnet import convnet as convnet
 from ._densenet import CifarDenseNet as CifarDenseNet
@@ -10,6 +13,9 @@ from ._densenet import densenet_bc_k40_depth190 as densenet_bc_k40_depth190
 from ._layouts import resnet_state_dict as resnet_state_dict
 from ._mobilenetv2 import CifarMobileNetV2 as CifarMobileNetV2
 from ._mobilenetv2 import mobilenetv2 as mobilenetv2
+from ._quantize import Quantized as Quantized
+from ._quantize import dequantize as dequantize
+from ._quantize import quantize as quantize
 from ._resnet_cifar import CifarResNet as CifarResNet
 from ._resnet_cifar import resnet as resnet
 from ._resnet_cifar import resnet8x4 as resnet8x4
@@ -24,6 +30,11 @@ from ._shufflenetv1 import CifarShuffleNetV1 as CifarShuffleNetV1
 from ._shufflenetv1 import shufflenetv1 as shufflenetv1
 from ._shufflenetv2 import CifarShuffleNetV2 as CifarShuffleNetV2
 from ._shufflenetv2 import shufflenetv2 as shufflenetv2
+from ._split import Transfer as Transfer
+from ._split import cut as cut
+from ._split import transfer_size as transfer_size
+from ._split_classifiers import bottleneck_densenet as bottleneck_densenet
+from ._split_classifiers import bottleneck_resnet as bottleneck_resnet
 from ._vgg import CifarVGG as CifarVGG
 from ._vgg import vgg8 as vgg8
 from ._vgg import vgg13 as vgg13

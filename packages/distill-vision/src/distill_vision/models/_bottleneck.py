@@ -1,0 +1,133 @@
+"""Bottlenecks for split computing: a model's first layers replaced by a narrow encoder and a decoder.
+
+A weak device runs the encoder and sends what it gives, which is smaller than the image; a server runs the rest. The
+encoder and the decoder learn to give what the replaced layers gave (`HNDLoss`), or what the later layers make of it
+(`GHNDLoss`).
+
+Yoshitomo Matsubara, Sabur Baidya, Davide Callegaro, Marco Levorato, Sameer Singh. "Distilled Split Deep Neural Networks
+for Edge-Assisted Real-Time Systems." HotEdgeVideo 2019. https://doi.org/10.1145/3349614.3356022
+Yoshitomo Matsubara, Davide Callegaro, Sabur Baidya, Marco Levorato, Sameer Singh. "Head Network Distillation." IEEE
+Access 2020. https://doi.org/10.1109/ACCESS.2020.3039714
+Yoshitomo Matsubara, Marco Levorato. "Neural Compression and Filtering for Edge-assisted Real-time Object Detection in
+Challenged Networks." ICPR 2020. https://arxiv.org/abs/2007.15818
+
+The idea is theirs; the widths of the layers are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar, final
+
+from torch import Tensor, nn
+
+from distill_core.errors import Problem, WiringError
+from distill_core.hooks import resolve
+
+from ._quantize import dequantize, quantize
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def _step(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> list[nn.Module]:
+    """A convolution, batch norm and ReLU; with a kernel of 3 an odd size is rounded up when halved, with 2 down."""
+    padding = (kernel_size - 1) // 2
+    convolution = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
+    return [convolution, nn.BatchNorm2d(out_channels), nn.ReLU()]
+
+
+@final
+class SplitBottleneck(nn.Module):
+    """An encoder, whose output is what is sent, and a decoder.
+
+    The encoder halves height and width as often as the layers that it stands for and ends with `channels` channels; the
+    decoder keeps the size.
+
+    Args:
+        in_channels: Channels of what comes in, 3 for images.
+        out_channels: Channels of what the replaced layers gave.
+        channels: Channels of what is sent.
+        halvings: One entry for each time that height and width are halved: whether an odd size is rounded up, as by a
+            convolution of 3×3 pixels, or down, as by a pooling of 2×2.
+        width: Channels of the other layers of the encoder.
+        relu: Whether what comes out is never negative, as after a ResNet's layers.
+        quantized: Round what is sent to 8 bits a number, while evaluating only; see `quantize`.
+
+    >>> import torch
+    >>> SplitBottleneck(3, 512, channels=12, halvings=[True, True, True]).encoder(torch.zeros(2, 3, 225, 225)).shape
+    torch.Size([2, 12, 29, 29])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        channels: int = 12,
+        halvings: Sequence[bool] = (),
+        width: int = 64,
+        relu: bool = True,
+        quantized: bool = False,
+    ) -> None:
+        super().__init__()
+        widths = [in_channels, *[width] * max(len(halvings) - 1, 1), channels]
+        strides = [2] * len(halvings) + [1] * (len(widths) - 1 - len(halvings))
+        kernels = [3 if up else 2 for up in halvings] + [3] * (len(widths) - 1 - len(halvings))
+        steps = zip(widths, widths[1:], kernels, strides, strict=False)
+        self.encoder = nn.Sequential(*[module for step in steps for module in _step(*step)])
+        middle = max(out_channels // 2, channels)
+        decoder = [*_step(channels, middle), *_step(middle, out_channels)]
+        self.decoder = nn.Sequential(*(decoder if relu else decoder[:-1]))
+        self.quantized = quantized
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(batch, in_channels, height, width) → (batch, out_channels, smaller height, smaller width)."""
+        sent: Tensor = self.encoder(images)
+        if self.quantized and not self.training:
+            sent = dequantize(quantize(sent)).to(sent.dtype)
+        out: Tensor = self.decoder(sent)
+        return out
+
+
+def with_bottleneck(model: Model, bottleneck: SplitBottleneck, replaced: Sequence[str]) -> Model:
+    """Change the model, in place: the bottleneck stands where the first of the replaced modules was.
+
+    In the others' places nothing happens, so they keep their names: `student.layer2` is what the bottleneck gives if
+    that was the last module replaced, and the rest of the state dict is as before.
+
+    Args:
+        model: It calls the modules in turn, each with what the one before gave.
+        bottleneck: Gives what the last of them gave.
+        replaced: Paths of the modules, in the order in which they are called.
+
+    Returns:
+        The model.
+
+    Raises:
+        WiringError: There is no such module.
+
+    >>> from collections import OrderedDict
+    >>> model = nn.Sequential(OrderedDict(conv1=nn.Conv2d(3, 8, 3), layer1=nn.Conv2d(8, 16, 3), layer2=nn.Flatten()))
+    >>> changed = with_bottleneck(model, SplitBottleneck(3, 16), ["conv1", "layer1"])
+    >>> type(changed.conv1).__name__, type(changed.layer1).__name__
+    ('SplitBottleneck', 'Identity')
+    """
+    for path in replaced:
+        resolve(model, path)
+    model.set_submodule(replaced[0], bottleneck)
+    for path in replaced[1:]:
+        model.set_submodule(path, nn.Identity())
+    return model.train(model.training)
+
+
+def find_bottleneck(model: nn.Module) -> tuple[str, SplitBottleneck]:
+    """The path of the model's bottleneck, and the bottleneck.
+
+    Raises:
+        WiringError: The model has none, or several.
+    """
+    found = [(path, module) for path, module in model.named_modules() if isinstance(module, SplitBottleneck)]
+    if len(found) != 1:
+        message = f"{type(model).__name__} has {len(found)} bottlenecks, not one"
+        raise WiringError(str(Problem(message, hint="with_bottleneck puts one into a model")))
+    return found[0]
