@@ -44,10 +44,19 @@ def images() -> Tensor:
     return torch.randn(4, 3, 6, 6)
 
 
+class Opaque(nn.Sequential):
+    """Calls its modules in a row, which only shows when it runs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
+
+
 @pytest.fixture
-def chain() -> nn.Sequential:
+def chain() -> Opaque:
     """Four linear layers, `0` to `3`, each of which counts its calls in `calls`."""
-    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(4)))
+    model = Opaque(*(nn.Linear(4, 4) for _ in range(4)))
     for layer in model:
         layer.calls = 0
         layer.register_forward_hook(lambda module, args, output: setattr(module, "calls", module.calls + 1))

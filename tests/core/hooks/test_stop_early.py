@@ -40,7 +40,8 @@ def test_an_input_ends_before_its_module_runs(chain, x):
 
 
 def test_nested_modules(chain, x):
-    model = nn.Sequential(nn.Sequential(chain[:2], chain[2]), chain[3]).eval()
+    kind = type(chain)
+    model = kind(kind(chain[:2], chain[2]), chain[3]).eval()
     capture = Capture(model, ["0.0", "0.0.0"], stop_early=True)
     for _ in range(5):
         capture.run(x)

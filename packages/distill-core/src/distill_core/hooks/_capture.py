@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from ..errors import Problem, WiringError
 from ..taps import Tap, take
 from ._captured import Captured
+from ._chain import head
 from ._modules import resolve, unwrap
 from ._record import Record
 from ._structure import shape_of_call
@@ -42,10 +43,11 @@ class Capture:
     Args:
         model: The model; it may be wrapped by `torch.compile` or data parallelism.
         taps: Addresses relative to the model.
-        stop_early: `run` may end the forward after the last value that is needed. The first call with inputs of a shape
-            runs whole and shows whether every tapped module is called once. (So this is not for a model in which the
-            values of the inputs, not their shapes, decide how often a module is called.) It never happens in training
-            mode or in a compiled model.
+        stop_early: `run` may end the forward after the last value that is needed. A plain chain (`nn.Sequential`) is cut
+            there. Of other models the first call with inputs of a shape runs whole and shows whether every tapped
+            module is called once. (So this is not for a model in which the values of the inputs, not their shapes,
+            decide how often a module is called.) It never happens in training mode, and in a compiled model only
+            to a chain; where `run` itself is compiled, the compiler drops what nobody reads.
         name: What the model is called in an experiment, for messages.
 
     Attributes:
@@ -75,6 +77,7 @@ class Capture:
         self._returned = self._outputs  # those that have no hook
         # The output of the model as a whole, and a list that may yet grow, are there at the end only.
         self._can_stop = not self._outputs and not any(record.is_list for record in self._records.values())
+        self._head = self._root
         self._asked = [(address, self._records.get(address)) for address in self._taps]
         self._learned: dict[bool, frozenset[Record]] = {}  # mode → what is a tensor that nobody overwrites
         self._simple = _NONE
@@ -182,7 +185,8 @@ class Capture:
     def _forward(self, kind_of_call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
             if self._records or kind_of_call is None:  # else parameters alone are asked for
-                output = self.model(*args, **kwargs)
+                model = self._head if self._may_cut() else self.model
+                output = model(*args, **kwargs)
                 for record in self._returned:
                     self._record(record, output)
         except _Stop as stop:
@@ -218,6 +222,8 @@ class Capture:
             record.module = resolve(self._root, record.tap.path, self._name)  # it may have been replaced meanwhile
             if record not in outputs:
                 self._handles.append(self._hook(record))
+        if self._can_stop and self.stop_early:
+            self._head = head(self._root, [record.module for record in self._records.values()])
         if with_output:
             self._handles += [self._hook(record) for record in self._returned]
             self._returned = []
@@ -275,15 +281,17 @@ class Capture:
         hint = "hooks see calls of the module, not of its 'forward' or weights; attach them before 'torch.compile'"
         raise WiringError(str(Problem(f"{str(tap)!r}: {part} was not called", hint=hint)))
 
-    def _may_stop(self) -> bool:
+    def _may_cut(self) -> bool:
         return (
             self._can_stop
             and self.stop_early
             and not self._root.training
             and self.model is self._root
             and self._root._compiled_call_impl is None  # noqa: SLF001 - what `Module.compile()` sets
-            and not torch.compiler.is_compiling()
         )
+
+    def _may_stop(self) -> bool:
+        return self._may_cut() and not torch.compiler.is_compiling()
 
     def _learn_to_stop(self, kind_of_call: Any) -> None:
         """After a whole forward: may the next one of this kind end with the module that was called last?"""

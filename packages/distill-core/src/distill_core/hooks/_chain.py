@@ -1,0 +1,53 @@
+"""The beginning of a plain chain: what of an `nn.Sequential` is needed for some of its modules."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection
+
+from torch import nn
+
+
+def head(model: nn.Module, wanted: Collection[nn.Module]) -> nn.Module:
+    """The part of `model` that must be there to run some modules inside it.
+
+    This is known without running anything where a model calls its modules one after the other and does nothing else: in
+    an `nn.Sequential`, and in one inside one. What comes behind the last module that is needed is left out.
+
+    Args:
+        model: Any model.
+        wanted: Modules inside it.
+
+    Returns:
+        A chain of the same modules, or `model` itself where all of it is needed or nothing is known.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 9)), nn.Linear(9, 1))
+    >>> [name for name, _ in head(model, [model[0], model[1][0]]).named_modules()]
+    ['', '0', '1', '1.0']
+    """
+    return _head(model, {id(module) for module in wanted})
+
+
+def _head(model: nn.Module, wanted: set[int]) -> nn.Module:
+    if id(model) in wanted or not _is_plain_chain(model):
+        return model
+    children = list(model._modules.items())  # noqa: SLF001 - `named_children` leaves out a module's second name
+    holds = [any(id(inner) in wanted for inner in child.modules()) for _, child in children if child is not None]
+    if not any(holds):
+        return model
+    last = max(number for number, does in enumerate(holds) if does)
+    name, child = children[last]
+    end = _head(child, wanted)  # type: ignore[arg-type]
+    if end is child and last + 1 == len(children):
+        return model
+    return nn.Sequential(OrderedDict([*children[:last], (name, end)])).train(model.training)  # type: ignore[list-item]
+
+
+def _is_plain_chain(model: nn.Module) -> bool:
+    """Whether `model` is an `nn.Sequential` that nobody has changed: hooks of the whole belong to the whole."""
+    return (
+        isinstance(model, nn.Sequential)
+        and type(model).forward is nn.Sequential.forward
+        and not (model._forward_hooks or model._forward_pre_hooks or hasattr(model, "_hf_hook"))  # noqa: SLF001
+        and None not in model._modules.values()  # noqa: SLF001
+    )
