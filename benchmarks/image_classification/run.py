@@ -10,13 +10,14 @@ from pathlib import Path
 from distill_core import cli, report
 
 HERE = Path(__file__).resolve().parent
-ROWS = ("ce_convnet64", "ce_convnet8", "kd_convnet8_from_convnet64", "kd_unlabelled_convnet8_from_convnet64")
+PAIRS = {"digits": ("convnet8", "convnet64"), "fashion_mnist": ("resnet20", "wide_resnet16_2")}
+ROWS = ("ce_{1}", "ce_{0}", "kd_{0}_from_{1}", "kd_unlabelled_{0}_from_{1}")
 
 
 def train(seed: int, args: argparse.Namespace) -> None:
     """Train the teacher, then its students; what is finished is left as it is, what was interrupted goes on."""
-    for name in ROWS:
-        folder, teacher = (args.output / args.dataset / row / f"seed{seed}" for row in (name, ROWS[0]))
+    for name in args.rows:
+        folder, teacher = (args.output / args.dataset / row / f"seed{seed}" for row in (name, args.rows[0]))
         taught = [f"models.teacher.path={teacher / 'student.safetensors'}"] if "_from_" in name else []
         if not (folder / "results.json").exists():
             print(f"seed {seed}: {name}", flush=True)
@@ -28,13 +29,14 @@ def train(seed: int, args: argparse.Namespace) -> None:
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # every process has a core of its own
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", choices=sorted(path.parent.name for path in HERE.glob("configs/*/ce_convnet8.yaml")))
+    parser.add_argument("dataset", choices=sorted(PAIRS))
     parser.add_argument("changes", nargs="*", metavar="key=value", help="changes of every file")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where the runs go")
     args = parser.parse_intermixed_args()
+    args.rows = [row.format(*PAIRS[args.dataset]) for row in ROWS]
     train(0, args)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         list(pool.map(train, range(1, args.seeds), [args] * args.seeds))
-    folders = [args.output / args.dataset / row / f"seed{seed}" for row in ROWS for seed in range(args.seeds)]
+    folders = [args.output / args.dataset / row / f"seed{seed}" for row in args.rows for seed in range(args.seeds)]
     report.publish(HERE / "results" / args.dataset, folders, title=f"Scarce labels: {args.dataset}")

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 TASK = Path(__file__).resolve().parents[2] / "benchmarks" / "image_classification"
-DATASETS = ("digits", "fashion_mnist")
+PAIRS = {"digits": ("convnet8", "convnet64"), "fashion_mnist": ("resnet20", "wide_resnet16_2")}
 ROWS = ("ce_convnet64", "ce_convnet8", "kd_convnet8_from_convnet64", "kd_unlabelled_convnet8_from_convnet64")
 
 
 def test_every_data_set_has_every_row():
-    files = {data: {file.stem for file in (TASK / "configs" / data).iterdir()} for data in DATASETS}
-    assert all(names == set(ROWS) for names in files.values())
+    for data, (student, teacher) in PAIRS.items():
+        files = {file.stem for file in (TASK / "configs" / data).iterdir()}
+        assert {row.replace("convnet64", teacher).replace("convnet8", student) for row in ROWS} <= files
 
 
 def test_the_script_is_short():
