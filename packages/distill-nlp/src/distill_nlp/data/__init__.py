@@ -1,7 +1,10 @@
 """Text data as batches of `input_ids`, `attention_mask` and `target`, read from local files or from the hub."""
 
+from ._apart import TextsApart as TextsApart
 from ._collate import PadCollate as PadCollate
 from ._encoded import EncodedTexts as EncodedTexts
+from ._encoded import Tokenizer as Tokenizer
+from ._encoded import find_tokenizer as find_tokenizer
 from ._encoded import num_labels as num_labels
 from ._glue import glue as glue
 from ._glue import glue_texts as glue_texts

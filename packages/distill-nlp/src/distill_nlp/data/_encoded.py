@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, final
 
@@ -54,10 +54,15 @@ class EncodedTexts:
         tokenizer: Gives the tokens.
         max_length: Longer texts are cut to this many tokens.
         labels: The classes in their order, if there are classes.
+        others: Further tokenizers by name, for models that read other tokens; the fields of `teacher` are called
+            `teacher_input_ids`, `teacher_attention_mask` …
         cache: A folder in which the tokens are kept for the next time.
 
     Attributes:
         lengths: (samples,) int64, how many tokens each has.
+
+    Raises:
+        DataError: Tokenizers fill up batches at different sides.
     """
 
     def __init__(
@@ -68,23 +73,21 @@ class EncodedTexts:
         max_length: int = 128,
         *,
         labels: Sequence[str] | None = None,
+        others: Mapping[str, Tokenizer] | None = None,
         cache: str | Path | None = None,
     ) -> None:
-        def make() -> Tokens:
-            return _tokens(texts, tokenizer, max_length)
-
-        key = None if cache is None else key_of(texts, tokenizer, max_length)
-        tokens = dict(make() if cache is None or key is None else kept(cache, key, make))
-        self.lengths = tokens.pop("lengths")
         self.labels = tuple(labels) if labels is not None else None
-        self.fields: dict[str, Sequence[Tensor]] = {
-            name: torch.split(flat.long(), self.lengths.tolist()) for name, flat in tokens.items()
-        }
         self.targets = list(targets) if targets is not None else None
-        side: Literal["left", "right"] = getattr(tokenizer, "padding_side", "right")
-        padding = dict.fromkeys(self.fields, 0) | {"input_ids": int(tokenizer.pad_token_id or 0)}
-        if "token_type_ids" in padding:
-            padding["token_type_ids"] = int(getattr(tokenizer, "pad_token_type_id", 0))
+        self.fields, self.lengths = _fields(texts, tokenizer, max_length, cache)
+        padding = _padding(tokenizer, self.fields)
+        side = _side(tokenizer)
+        for name, other in (others or {}).items():
+            if _side(other) != side:
+                message = f"the tokenizer '{name}' fills up at the {_side(other)}, the first one at the {side}\n  hint: give both the same padding_side"
+                raise DataError(message)
+            fields, _ = _fields(texts, other, max_length, cache)
+            self.fields |= {f"{name}_{field}": rows for field, rows in fields.items()}
+            padding |= {f"{name}_{field}": number for field, number in _padding(other, fields).items()}
         self.collate = PadCollate(padding, side=side)
 
     def __len__(self) -> int:
@@ -94,6 +97,33 @@ class EncodedTexts:
         """One sample, not padded."""
         sample: dict[str, Any] = {name: rows[index] for name, rows in self.fields.items()}
         return sample if self.targets is None else sample | {"target": self.targets[index]}
+
+
+def _fields(
+    texts: Sequence[list[str]], tokenizer: Tokenizer, max_length: int, cache: str | Path | None
+) -> tuple[dict[str, Sequence[Tensor]], Tensor]:
+    """Field → the tokens of each sample; how many those are."""
+
+    def make() -> Tokens:
+        return _tokens(texts, tokenizer, max_length)
+
+    key = None if cache is None else key_of(texts, tokenizer, max_length)
+    tokens = dict(make() if cache is None or key is None else kept(cache, key, make))
+    lengths = tokens.pop("lengths")
+    return {name: torch.split(flat.long(), lengths.tolist()) for name, flat in tokens.items()}, lengths
+
+
+def _side(tokenizer: Tokenizer) -> Literal["left", "right"]:
+    side: Literal["left", "right"] = getattr(tokenizer, "padding_side", "right")
+    return side
+
+
+def _padding(tokenizer: Tokenizer, fields: Mapping[str, Any]) -> dict[str, int]:
+    """Field → what it is filled up with."""
+    padding = dict.fromkeys(fields, 0) | {"input_ids": int(tokenizer.pad_token_id or 0)}
+    if "token_type_ids" in padding:
+        padding["token_type_ids"] = int(getattr(tokenizer, "pad_token_type_id", 0))
+    return padding
 
 
 def _tokens(texts: Sequence[list[str]], tokenizer: Tokenizer, max_length: int) -> Tokens:
@@ -110,7 +140,7 @@ def num_labels(texts: Any) -> int:
     """How many numbers a model of these data gives: one per class, or one score.
 
     Args:
-        texts: A loader of `EncodedTexts`, the data set itself, or the name of a task of GLUE.
+        texts: A loader of texts, the data set itself, or the name of a task of GLUE.
 
     >>> num_labels("mnli"), num_labels("stsb")
     (3, 1)
@@ -123,7 +153,7 @@ def num_labels(texts: Any) -> int:
 
         return glue_task(texts).num_labels
     dataset = getattr(texts, "dataset", texts)
-    if not isinstance(dataset, EncodedTexts):
+    if not hasattr(dataset, "labels"):
         message = f"{type(dataset).__name__} does not say how many labels it has"
         raise DataError(message)
     return len(dataset.labels) if dataset.labels is not None else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -24,13 +24,26 @@ def with_example(example: Callable[..., dict[str, Tensor]]) -> Callable[[Functio
 
 
 def example_of_texts(
-    *_: Any, tokenizer: str | Tokenizer, batch_size: int, labels: Sequence[str] | None = ("0", "1"), **__: Any
+    *_: Any,
+    tokenizer: str | Tokenizer,
+    batch_size: int,
+    labels: Sequence[str] | str | None = ("0", "1"),
+    tokenizers: Mapping[str, str | Tokenizer] | None = None,
+    apart: bool = False,
+    **__: Any,
 ) -> dict[str, Tensor]:
     """A batch on the meta device; takes what `text_classification` takes."""
-    names = getattr(find_tokenizer(tokenizer), "model_input_names", ["input_ids", "attention_mask"])
-    fields = {name: torch.zeros(batch_size, 8, dtype=torch.long, device="meta") for name in names}
+    fields = example_tokens(tokenizer, 2 * batch_size if apart else batch_size)
+    for name, other in (tokenizers or {}).items():
+        fields |= {f"{name}_{field}": value for field, value in example_tokens(other, batch_size).items()}
     target_type = torch.float32 if labels is None else torch.long
     return fields | {
         "target": torch.zeros(batch_size, dtype=target_type, device="meta"),
         "index": torch.zeros(batch_size, dtype=torch.long, device="meta"),
     }
+
+
+def example_tokens(tokenizer: str | Tokenizer, rows: int, length: int = 8) -> dict[str, Tensor]:
+    """The fields that a tokenizer gives, (rows, length), on the meta device."""
+    names = getattr(find_tokenizer(tokenizer), "model_input_names", ["input_ids", "attention_mask"])
+    return {name: torch.zeros(rows, length, dtype=torch.long, device="meta") for name in names}

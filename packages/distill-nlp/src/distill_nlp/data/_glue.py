@@ -6,8 +6,9 @@ Analysis Platform for Natural Language Understanding". ICLR 2019. https://openre
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from torch import Tensor
 from distill_core.data import Loader
 from distill_core.errors import DataError
 
-from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
+from ._apart import encoded
+from ._corrupted import corrupted
+from ._encoded import Tokenizer
 from ._example import example_of_texts, with_example
 from ._glue_files import hub_table, local_table
 from ._glue_tasks import GlueTask, glue_task
 from ._grouped import loader_of_texts
 from ._labels import class_numbers, scores
+from ._rows import HELD_OUT, chosen_rows
 
 
 def glue_texts(
@@ -32,8 +36,19 @@ def glue_texts(
     return _texts(found, _table(found, split, root, hub), split)
 
 
-def _example(task: str, split: str, *, tokenizer: str | Tokenizer, batch_size: int, **_: Any) -> dict[str, Tensor]:
-    batch = example_of_texts(tokenizer=tokenizer, batch_size=batch_size, labels=glue_task(task).labels)
+def _example(
+    task: str,
+    split: str,
+    *,
+    tokenizer: str | Tokenizer,
+    batch_size: int,
+    tokenizers: Mapping[str, str | Tokenizer] | None = None,
+    apart: bool = False,
+    **_: Any,
+) -> dict[str, Tensor]:
+    batch = example_of_texts(
+        tokenizer=tokenizer, batch_size=batch_size, labels=glue_task(task).labels, tokenizers=tokenizers, apart=apart
+    )
     if split.startswith("test") and task != "stsb":
         del batch["target"]
     return batch
@@ -49,6 +64,11 @@ def glue(
     root: str | Path | None = None,
     hub: str | None = None,
     max_length: int = 128,
+    holdout: int = 0,
+    limit: int | None = None,
+    copies: int = 0,
+    tokenizers: Mapping[str, str | Tokenizer] | None = None,
+    apart: bool = False,
     shuffle: bool | None = None,
     group_by_length: bool = False,
     num_workers: int = 0,
@@ -64,12 +84,21 @@ def glue(
         task: `cola`, `sst2`, `mrpc`, `stsb`, `qqp`, `mnli`, `qnli`, `rte`, `wnli`, or `ax` (only `test`).
         split: `train`, `val` (GLUE's development set) or `test`; for `mnli` they are the matched ones, and there are
             `val_mismatched` and `test_mismatched`. GLUE publishes no labels for its tests: their batches have no
-            `target`, unless the file has labels after all.
+            `target`, unless the file has labels after all. `held_out` is what `holdout` takes from the training set.
         tokenizer: A tokenizer of transformers, or its name or folder.
         batch_size: Samples per batch.
         root: The folder of the tasks; `glue` in the folder that `DISTILL_DATA` names by default.
         hub: Read from this data set of the hub instead, `nyu-mll/glue`.
         max_length: Longer texts are cut to this many tokens.
+        holdout: So many samples of the training set, always the same, are no part of `train` but are `held_out`: to
+            choose by, so that `val` can be reported on.
+        limit: Only this many samples, always the same: the case in which labels are scarce.
+        copies: So many corrupted copies of every text come after the texts, for a teacher to judge: their class is
+            −100, which cross-entropy leaves out, their score NaN.
+        tokenizers: Further tokenizers by name, for models that read other tokens; the fields of `teacher` are called
+            `teacher_input_ids`, `teacher_attention_mask` …
+        apart: The texts of a pair are tokenised each by itself: rows 2i and 2i + 1 of `input_ids` (2 · batch, longest)
+            belong together, and `target` is (batch,).
         shuffle: A new order in each epoch; only `train` by default.
         group_by_length: Texts of about the same length share a batch, so that little is padding.
         num_workers: Processes that read ahead.
@@ -80,13 +109,18 @@ def glue(
         (batch,): int64 class numbers, or for `stsb` float32 scores from 0 to 5.
 
     Raises:
-        DataError: There is no such task, split or file, or the hub cannot be reached.
+        DataError: There is no such task, split or file, the hub cannot be reached, or `holdout` leaves nothing.
     """
     found = glue_task(task)
-    table = _table(found, split, root, hub)
+    table = _table(found, "train" if split == HELD_OUT else split, root, hub)
+    table = chosen_rows(table, split, holdout, limit)
     texts = _texts(found, table, split)
     targets = _targets(found, table, split)
-    dataset = EncodedTexts(texts, targets, find_tokenizer(tokenizer), max_length, labels=found.labels, cache=cache)
+    if copies:
+        texts, targets = _with_copies(texts, targets, copies)
+    dataset = encoded(
+        texts, targets, tokenizer, max_length, labels=found.labels, tokenizers=tokenizers, apart=apart, cache=cache
+    )
     shuffled = split == "train" if shuffle is None else shuffle
     return loader_of_texts(
         dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
@@ -121,3 +155,17 @@ def _targets(task: GlueTask, table: dict[str, list[str]], split: str) -> Sequenc
         raise DataError(message)
     where = f"{task.name}, {split}"
     return scores(table[name], where) if task.labels is None else class_numbers(table[name], task.labels, where)
+
+
+def _with_copies(
+    texts: list[list[str]], targets: Sequence[int] | Sequence[float] | None, copies: int
+) -> tuple[list[list[str]], list[Any] | None]:
+    """The texts and then their corrupted copies, whose targets say nothing."""
+    more = [
+        [*column, *(text for copy in range(copies) for text in corrupted(column, seed=len(texts) * copy + place))]
+        for place, column in enumerate(texts)
+    ]
+    if targets is None:
+        return more, None
+    unknown = math.nan if any(isinstance(target, float) for target in targets) else -100
+    return more, [*targets, *[unknown] * (copies * len(targets))]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Callable
+from typing import Any, Protocol, final
 
 import torch
 from torch import Tensor
@@ -10,10 +11,25 @@ from torch import Tensor
 from distill_core.data import Loader, Place, mix
 from distill_core.distributed import world_size
 
+from ._apart import TextsApart
 from ._encoded import EncodedTexts
 
 WINDOW = 64
 """Batches that are sorted together: more, and less is padding; fewer, and batches are mixed more from epoch to epoch."""
+
+
+class HasLengths(Protocol):
+    """What is asked of a data set to be grouped."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """(samples,) int64, how many tokens each has."""
+        ...
+
+    @property
+    def collate(self) -> Callable[[list[Any]], Any]:
+        """From samples to a batch."""
+        ...
 
 
 @final
@@ -25,13 +41,13 @@ class LengthGroupedLoader(Loader):
     in the order of their length, longest first; `index` says which they are.
 
     Args:
-        dataset: Texts that know their `lengths`.
+        dataset: Texts that know their `lengths` and how they are put together.
         batch_size: Samples per batch and process.
         shuffle: A new order in each epoch.
         num_workers: Processes that read ahead.
     """
 
-    def __init__(self, dataset: EncodedTexts, batch_size: int, *, shuffle: bool = False, num_workers: int = 0) -> None:
+    def __init__(self, dataset: HasLengths, batch_size: int, *, shuffle: bool = False, num_workers: int = 0) -> None:
         super().__init__(dataset, batch_size, shuffle=shuffle, num_workers=num_workers, collate=dataset.collate)
         self.lengths = dataset.lengths
 
@@ -50,7 +66,7 @@ class LengthGroupedLoader(Loader):
 
 
 def loader_of_texts(
-    dataset: EncodedTexts, batch_size: int, *, shuffle: bool, num_workers: int, group_by_length: bool
+    dataset: EncodedTexts | TextsApart, batch_size: int, *, shuffle: bool, num_workers: int, group_by_length: bool
 ) -> Loader:
     """The loader of either kind."""
     if group_by_length:

@@ -1,0 +1,93 @@
+"""Pairs of texts for models that read each text alone and compare what they make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from distill_core.errors import DataError
+
+from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
+
+
+@final
+class TextsApart:
+    """Pairs of texts, tokenised once, each text by itself; a sample is a dict of its two `texts` and its `target`.
+
+    Args:
+        texts: Two equally long lists of texts.
+        targets: A class number or a score for each pair; nothing if they are to be predicted.
+        tokenizer: Gives the tokens.
+        max_length: Longer texts are cut to this many tokens.
+        labels: The classes in their order, if there are classes.
+        cache: A folder in which the tokens are kept for the next time.
+
+    Attributes:
+        lengths: (samples,) int64, how many tokens the longer text of each pair has.
+
+    Raises:
+        DataError: There are not two lists.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[list[str]],
+        targets: Sequence[int] | Sequence[float] | None,
+        tokenizer: Tokenizer,
+        max_length: int = 128,
+        *,
+        labels: Sequence[str] | None = None,
+        cache: str | Path | None = None,
+    ) -> None:
+        if len(texts) != 2:
+            message = f"`apart` takes pairs of texts, but there is {len(texts)} column of them"
+            raise DataError(message)
+        self.first, self.second = (EncodedTexts([column], None, tokenizer, max_length, cache=cache) for column in texts)
+        self.lengths = torch.maximum(self.first.lengths, self.second.lengths)
+        self.labels = tuple(labels) if labels is not None else None
+        self.targets = list(targets) if targets is not None else None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One pair, not padded."""
+        sample: dict[str, Any] = {"texts": [self.first[index], self.second[index]]}
+        return sample if self.targets is None else sample | {"target": self.targets[index]}
+
+    def collate(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """Fields of tokens (2 · batch, longest), in which rows 2i and 2i + 1 are a pair, and `target` (batch,)."""
+        batch = self.first.collate([text for sample in samples for text in sample["texts"]])
+        if self.targets is not None:
+            batch["target"] = torch.tensor([sample["target"] for sample in samples])
+        return batch
+
+
+def encoded(
+    texts: Sequence[list[str]],
+    targets: Sequence[int] | Sequence[float] | None,
+    tokenizer: str | Tokenizer,
+    max_length: int,
+    *,
+    labels: Sequence[str] | None,
+    tokenizers: Mapping[str, str | Tokenizer] | None = None,
+    apart: bool = False,
+    cache: str | Path | None = None,
+) -> EncodedTexts | TextsApart:
+    """The texts as tokens, pairs together or apart.
+
+    Raises:
+        DataError: Texts apart are asked for in the tokens of several tokenizers.
+    """
+    found = find_tokenizer(tokenizer)
+    if apart and tokenizers:
+        message = "`apart` and `tokenizers` do not go together\n  hint: leave one of them out"
+        raise DataError(message)
+    if apart:
+        return TextsApart(texts, targets, found, max_length, labels=labels, cache=cache)
+    others = {name: find_tokenizer(other) for name, other in (tokenizers or {}).items()}
+    return EncodedTexts(texts, targets, found, max_length, labels=labels, others=others, cache=cache)
