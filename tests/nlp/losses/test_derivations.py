@@ -17,7 +17,9 @@ from distill_nlp.losses import (
     MiniLMv2Loss,
     PatientKDLoss,
     SentenceEmbeddingLoss,
+    SimilarityLoss,
     TinyBERTAttentionLoss,
+    TinyBERTAttentionMapLoss,
     TinyBERTHiddenLoss,
 )
 
@@ -76,6 +78,22 @@ def slow_patient(loss, student, teacher) -> float:
     )
 
 
+def slow_scores(loss, student, teacher) -> float:
+    """Layers of queries and keys by turns, two heads."""
+    places = [(b, h, i, j) for b, i in TOKENS for j in range(5) if MASK[b, j] for h in range(2)]
+
+    def score(side, layer, b, h, i, j):
+        query, key = side[2 * layer], side[2 * layer + 1]
+        size = query.shape[-1] // 2
+        part = slice(h * size, (h + 1) * size)
+        return dot(query[b, i, part].tolist(), key[b, j, part].tolist()) / math.sqrt(size)
+
+    return sum(
+        mean([(score(student, layer, *place) - score(teacher, layer, *place)) ** 2 for place in places])
+        for layer in range(2)
+    )
+
+
 def slow_attention(loss, student, teacher) -> float:
     places = [(b, i, j) for b, i in TOKENS for j in range(5) if MASK[b, j]]
     return sum(
@@ -127,7 +145,14 @@ CASES = {
     ),
     "PatientKDLoss": (PatientKDLoss, lambda: several(2, 5, 8), lambda: several(2, 5, 8), slow_patient, False),
     "TinyBERTAttentionLoss": (
-        TinyBERTAttentionLoss,
+        lambda: TinyBERTAttentionLoss(heads=2),
+        lambda: several(4, 5, 4),
+        lambda: several(4, 5, 8),
+        slow_scores,
+        True,
+    ),
+    "TinyBERTAttentionMapLoss": (
+        TinyBERTAttentionMapLoss,
         lambda: several(2, 2, 5, 5),
         lambda: several(2, 2, 5, 5),
         slow_attention,
@@ -233,7 +258,11 @@ def test_the_docstring_tells_the_source(name):
     ("call", "message"),
     [
         (
-            lambda: TinyBERTAttentionLoss()([], [torch.ones(1, 1, 2, 2)]),
+            lambda: TinyBERTAttentionLoss(2)(several(3, 5, 4), several(4, 5, 4)),
+            "`student` takes queries and keys by turns, two taps a layer, not 3",
+        ),
+        (
+            lambda: TinyBERTAttentionMapLoss()([], [torch.ones(1, 1, 2, 2)]),
             "`student` has no attentions: scaled_dot_product_attention does not return them\n"
             "  hint: make the model with attentions=True, which sets attn_implementation to 'eager'",
         ),
@@ -253,3 +282,33 @@ def test_what_does_not_fit_is_said(call, message):
 def test_one_width_alone_is_refused():
     with pytest.raises(ValueError, match=r"^give both `student_width` and `teacher_width`, or neither$"):
         SentenceEmbeddingLoss(student_width=4)
+
+
+def test_similarity_is_regressed_as_derived_slowly():
+    torch.set_default_dtype(torch.float64)
+    hidden, mask = torch.randn(6, 5, 4), MASK.repeat(2, 1)
+    target = torch.tensor([0.0, 2.5, 5.0])
+
+    def embedding(row):
+        counted = [i for i in range(5) if mask[row, i]]
+        return [mean([hidden[row, i, c].item() for i in counted]) for c in range(4)]
+
+    cosines = [dot(unit(embedding(2 * pair)), unit(embedding(2 * pair + 1))) for pair in range(3)]
+    expected = mean(squares(cosines, [0.0, 0.5, 1.0]))
+    assert SimilarityLoss()(hidden, target, mask).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_scores_from_tapped_queries_and_keys_are_those_of_the_model():
+    """The softmax of the scores is what the model returns as its attentions."""
+    from distill_nlp.losses import attention_scores
+    from distill_nlp.models import tiny_bert
+
+    model = tiny_bert(vocab_size=20, layers=2, width=8, heads=2, attentions=True).eval()
+    ids, mask = torch.randint(20, (3, 5)), MASK
+    kept = {}
+    for name in ("query", "key"):
+        module = getattr(model.bert.encoder.layer[1].attention.self, name)
+        module.register_forward_hook(lambda _m, _i, output, name=name: kept.update({name: output}))
+    returned = model(input_ids=ids, attention_mask=mask).attentions[1]
+    scores = attention_scores(kept["query"], kept["key"], 2).masked_fill(~mask.bool()[:, None, None], float("-inf"))
+    torch.testing.assert_close(scores.softmax(-1), returned)

@@ -14,7 +14,7 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from distill_core.errors import DataError
-from distill_nlp.metrics import F1, Accuracy, MatthewsCorrelation, PearsonSpearman
+from distill_nlp.metrics import F1, Accuracy, MatthewsCorrelation, PearsonSpearman, SimilarityCorrelation
 
 CLASSIFICATION = {
     "accuracy": (lambda classes: Accuracy(), lambda true, preds: reference.accuracy_score(true, preds)),
@@ -140,3 +140,20 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
     alone = [fed(metric, scores, target, 41) for metric in (Accuracy(), F1(3, "macro"), MatthewsCorrelation(3))]
     alone.append(fed(PearsonSpearman(), scores[:, 0], scores[:, 1], 41))
     assert [out for out, _ in outputs] == ["".join(f"{value!r}\n" for value in alone)] * 2
+
+
+def test_similarities_equal_scipys_correlation_of_cosines():
+    hidden, target = torch.randn(20, 3, 4), torch.rand(10) * 5
+    mask = torch.tensor([[1, 1, 0]] * 20)
+    means = hidden[:, :2].mean(1).numpy()
+    cosines = [float(a @ b / ((a @ a) * (b @ b)) ** 0.5) for a, b in zip(means[::2], means[1::2], strict=True)]
+    metric = SimilarityCorrelation()
+    for start in (0, 4):
+        rows, pairs = (
+            slice(2 * start, 2 * start + (8 if start == 0 else 12)),
+            slice(start, start + (4 if start == 0 else 6)),
+        )
+        metric.update(hidden[rows], target[pairs], mask[rows])
+    found = metric.compute()
+    assert found["spearman"] == pytest.approx(stats.spearmanr(cosines, target.numpy()).statistic, abs=1e-6)
+    assert found["pearson"] == pytest.approx(stats.pearsonr(cosines, target.numpy()).statistic, abs=1e-6)

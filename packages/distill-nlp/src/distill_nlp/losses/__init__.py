@@ -5,6 +5,7 @@ sequences `ForwardKLLoss`, `GeneralisedJSDLoss` …). Hidden states, queries, ke
 `mask` is the batch's `attention_mask`: padding counts nowhere, and a mean is over the tokens of all processes.
 """
 
+from ._attention import attention_scores as attention_scores
 from ._distilbert import HiddenCosineLoss as HiddenCosineLoss
 from ._distilbert import hidden_cosine as hidden_cosine
 from ._embeddings import SentenceEmbeddingLoss as SentenceEmbeddingLoss
@@ -15,6 +16,8 @@ from ._minilm import relation_divergence as relation_divergence
 from ._minilm_v2 import MiniLMv2Loss as MiniLMv2Loss
 from ._patient import PatientKDLoss as PatientKDLoss
 from ._patient import normalised_distance as normalised_distance
+from ._similarity import SimilarityLoss as SimilarityLoss
 from ._tinybert import TinyBERTAttentionLoss as TinyBERTAttentionLoss
+from ._tinybert import TinyBERTAttentionMapLoss as TinyBERTAttentionMapLoss
 from ._tinybert import TinyBERTHiddenLoss as TinyBERTHiddenLoss
 from ._tinybert import attention_mse as attention_mse

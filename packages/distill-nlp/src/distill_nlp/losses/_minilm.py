@@ -23,9 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from distill_core.errors import WiringError
-from distill_core.layers import at_least_float32, kl_divergence, positive
+from distill_core.layers import kl_divergence, positive
 from distill_core.losses import token_mean
 from distill_core.registry import register
+
+from ._attention import attention_scores
 
 
 def attention_divergence(
@@ -93,17 +95,8 @@ def require_three(name: str, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor,
 
 def _log_attention(query: Tensor, key: Tensor, heads: int, mask: Tensor | None) -> Tensor:
     """(batch, heads, tokens, tokens) log-probabilities; what does not count has about none."""
-    if query.shape[-1] % heads:
-        message = f"a width of {query.shape[-1]} cannot be cut into {heads} heads"
-        raise WiringError(message)
-    queries, keys = (_by_head(at_least_float32(tensor), heads) for tensor in (query, key))
-    scores: Tensor = queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5
+    scores = attention_scores(query, key, heads)
     if mask is not None:
         # A finite number: the divergence multiplies probabilities of 0 by differences of logarithms.
         scores = scores.masked_fill(~mask.bool()[:, None, None, :], -1e4)
     return scores.log_softmax(dim=-1)
-
-
-def _by_head(tensor: Tensor, heads: int) -> Tensor:
-    """(batch, tokens, width) → (batch, heads, tokens, width of a head)."""
-    return tensor.reshape(*tensor.shape[:2], heads, -1).transpose(1, 2)

@@ -1,12 +1,15 @@
 """TinyBERT: the student's layers learn the attentions, hidden states and embeddings of the teacher's.
 
-    attention:  L = sum over layers of mean over heads and pairs of tokens of ( a_s − a_t )²
+    scores:     A = q · kᵀ / √d of each head,   d the width of a head
+    attention:  L = sum over layers of mean over heads and pairs of tokens of ( A_s − A_t )²
     hidden:     L = sum over layers of mean over tokens and channels of ( s · W − t )²
 
 Layer m of the student is paired with layer g(m) of the teacher: that is the choice of taps. The embeddings are the
-hidden states of number 0. The paper compares attention scores before the softmax, which transformers does not give;
-the attentions that it gives, after the softmax, are compared here, as they are in TextBrewer. As in the paper, one W
-serves all layers, and the embeddings have one of their own: a second term. As many heads in both models.
+hidden states of number 0. As in the paper, attentions are compared before the softmax ("unnormalized"); they are
+computed from queries and keys, tapped as modules, so no model has to return them: `TinyBERTAttentionLoss`. What
+transformers returns are attentions after the softmax, whose values are far smaller; TextBrewer compares those, and so
+does `TinyBERTAttentionMapLoss`. As in the paper, one W serves all layers, and the embeddings have one of their own: a
+second term. As many heads in both models.
 
 Paper: TinyBERT: Distilling BERT for Natural Language Understanding
 Authors: Xiaoqi Jiao, Yichun Yin, Lifeng Shang, Xin Jiang, Xiao Chen, Linlin Li, Fang Wang, Qun Liu
@@ -24,9 +27,11 @@ import torch
 from torch import Tensor, nn
 
 from distill_core.errors import WiringError
-from distill_core.layers import at_least_float32, pairs, require_same_shape
+from distill_core.layers import at_least_float32, pairs, positive, require_same_shape
 from distill_core.losses import token_mean
 from distill_core.registry import register
+
+from ._attention import attention_scores
 
 
 def attention_mse(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -48,10 +53,47 @@ def attention_mse(student: Tensor, teacher: Tensor, mask: Tensor | None = None) 
 @final
 @register
 class TinyBERTAttentionLoss(nn.Module):
-    """Attentions of TinyBERT (Jiao et al. 2020).
+    """Attentions of TinyBERT before the softmax (Jiao et al. 2020).
+
+    Args:
+        heads: The attention heads of both models.
+
+    >>> query, key = torch.tensor([[[2.0], [0.0]]]), torch.tensor([[[1.0], [3.0]]])
+    >>> TinyBERTAttentionLoss(heads=1)([query, key], [query, 0 * key], mask=torch.tensor([[1, 0]]))
+    tensor(4.)
+    """
+
+    batch: ClassVar[str] = "sample"
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = int(positive("heads", heads))
+
+    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
+        """The scalar loss of lists of queries and keys by turns, each (batch, tokens, width), and a mask (batch, tokens).
+
+        Raises:
+            WiringError: A list does not hold pairs, or the lists are not equally long.
+        """
+        for name, given in (("student", student), ("teacher", teacher)):
+            if len(given) % 2 or len(given) == 0:
+                message = f"`{name}` takes queries and keys by turns, two taps a layer, not {len(given)}"
+                raise WiringError(message)
+        ours, theirs = ([attention_scores(*pair, self.heads) for pair in _pairs(side)] for side in (student, teacher))
+        return torch.stack([attention_mse(s, t, mask) for s, t in pairs(ours, theirs)]).sum()
+
+
+def _pairs(tensors: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(tensors[::2], tensors[1::2], strict=True))
+
+
+@final
+@register
+class TinyBERTAttentionMapLoss(nn.Module):
+    """Attentions after the softmax, as models of transformers return them and as TextBrewer compares them.
 
     >>> student, teacher = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
-    >>> TinyBERTAttentionLoss()([student, teacher], [teacher, teacher], mask=torch.tensor([[1, 0]]))
+    >>> TinyBERTAttentionMapLoss()([student, teacher], [teacher, teacher], mask=torch.tensor([[1, 0]]))
     tensor(1.)
     """
 

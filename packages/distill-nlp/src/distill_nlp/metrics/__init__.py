@@ -9,3 +9,4 @@ from ._correlation import PearsonSpearman as PearsonSpearman
 from ._f1 import F1 as F1
 from ._glue import GlueMetric as GlueMetric
 from ._matthews import MatthewsCorrelation as MatthewsCorrelation
+from ._similarity import SimilarityCorrelation as SimilarityCorrelation
