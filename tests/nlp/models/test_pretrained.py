@@ -97,3 +97,12 @@ def test_code_in_the_folder_is_not_run(folder, tmp_path):
     with pytest.raises(DistillError):
         from_pretrained(CLASSES, folder)
     assert not (tmp_path / "ran").exists()
+
+
+def test_only_some_layers_are_taken_when_asked_for(folder):
+    whole, part = from_pretrained(CLASSES, folder), from_pretrained(CLASSES, folder, layers=[-1])
+    assert part.config.num_hidden_layers == 1
+    theirs, ours = whole.bert.encoder.layer[1].state_dict(), part.bert.encoder.layer[0].state_dict()
+    assert all(torch.equal(theirs[name], tensor) for name, tensor in ours.items())
+    with torch.device("meta"):
+        assert from_pretrained(CLASSES, folder, layers=[0], width=4).config.hidden_size == 4

@@ -8,6 +8,7 @@ Attentions, `student:out.attentions.3`, exist only where they are computed one b
 """
 
 from ._pretrained import from_pretrained as from_pretrained
+from ._save import SavePretrained as SavePretrained
 from ._student import student_from as student_from
 from ._tiny import tiny_bert as tiny_bert
 from ._tiny import tiny_gpt2 as tiny_gpt2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 from distill_core.errors import DistillError, did_you_mean
 
 from ._outputs import output_options
+from ._student import student_from
 
 
 def from_pretrained(
@@ -18,6 +20,8 @@ def from_pretrained(
     name_or_path: str | Path,
     *,
     num_labels: int | None = None,
+    layers: Sequence[int] | None = None,
+    width: int | None = None,
     hidden_states: bool = False,
     attentions: bool = False,
     attn_implementation: str | None = None,
@@ -32,6 +36,8 @@ def from_pretrained(
         auto_class: `AutoModelForSequenceClassification`, `AutoModelForCausalLM`, `AutoModel` …
         name_or_path: A folder that `save_pretrained` wrote, or a name on the hub.
         num_labels: The width of a new head; that of the folder if left out.
+        layers: Only these of its layers, from 0, as `student_from` takes them; all if left out.
+        width: A smaller width, if only some layers are taken.
         hidden_states: Give the hidden states of all layers too.
         attentions: Give the attentions of all layers too, which takes `attn_implementation` `eager`.
         attn_implementation: `eager`, `sdpa` …; transformers chooses if left out.
@@ -58,9 +64,8 @@ def from_pretrained(
         for name in ("output_hidden_states", "output_attentions"):
             setattr(config, name, options.pop(name))
         if torch.get_default_device().type == "meta":
-            model: nn.Module = factory.from_config(config, trust_remote_code=False, **options)
-            return model
-        model = factory.from_pretrained(
+            return _part(factory.from_config(config, trust_remote_code=False, **options), layers, width)
+        model: nn.Module = factory.from_pretrained(
             name_or_path,
             config=config,
             use_safetensors=True,
@@ -71,7 +76,15 @@ def from_pretrained(
         )
     except (OSError, ValueError) as error:
         raise DistillError(_why_not(name_or_path)) from error
-    return model
+    return _part(model, layers, width)
+
+
+def _part(model: nn.Module, layers: Sequence[int] | None, width: int | None) -> nn.Module:
+    """The layers that were asked for."""
+    if layers is None and width is None:
+        return model
+    count = model.config.num_hidden_layers  # type: ignore[union-attr]
+    return student_from(model, range(count) if layers is None else layers, width=width)  # type: ignore[arg-type]
 
 
 def _why_not(name_or_path: str | Path) -> str:
