@@ -76,6 +76,47 @@ def test_the_test_split_has_all_images_and_all_boxes_with_an_area(coco):
     assert (empty["boxes"].shape, empty["labels"].dtype) == ((0, 4), torch.int64)
 
 
+def test_masks_come_with_the_boxes_and_are_mirrored_with_them(coco):
+    from distill_vision.transforms import detection_train
+
+    loader = coco_detection("test", batch_size=6, root=coco, masks=True, transform=detection_train(flip=1.0))
+    first, *_, crowd, empty = next(iter(loader))["target"]
+    for (left, top, right, bottom), mask in zip(first["boxes"].int().tolist(), first["masks"], strict=True):
+        expected = torch.zeros(40, 60, dtype=torch.uint8)
+        expected[top:bottom, left:right] = 1
+        assert torch.equal(mask, expected)
+    assert (crowd["masks"][0, :, -2:].unique().tolist(), int(crowd["masks"].sum())) == ([1], 80)
+    assert (empty["masks"].shape, empty["masks"].dtype) == ((0, 60, 44), torch.uint8)
+
+
+def test_boxes_of_some_categories_only(coco):
+    change(coco, categories=[{"id": 1, "name": "person"}, {"id": 38, "name": "kite"}, {"id": 44, "name": "bottle"}])
+    loader = coco_detection("train", batch_size=4, root=coco, holdout=0, categories=["bottle"])
+    assert [target["labels"].tolist() for target in whole(loader)["target"]] == [[44]] * 4
+    with pytest.raises(DataError) as error:
+        coco_detection("train", batch_size=4, root=coco, categories=["kites"])
+    file = coco / "annotations" / "instances_train2017.json"
+    assert str(error.value) == f"{file} has no category 'kites'\n  hint: did you mean 'kite'?"
+
+
+def test_scenes_of_some_classes_only(coco):
+    mask = coco_segmentation("test", batch_size=1, root=coco, classes=["sheep", "bottle"]).dataset.mask(0)
+    expected = torch.zeros(40, 60, dtype=torch.uint8)
+    expected[8:18, 12:22] = 2
+    assert torch.equal(mask, expected)
+    with pytest.raises(DataError) as error:
+        coco_segmentation("test", batch_size=1, root=coco, classes=["persons"])
+    assert str(error.value) == "'persons' is no class of VOC\n  hint: did you mean 'person'?"
+
+
+def test_a_photograph_of_another_size_is_named(coco):
+    Image.fromarray(np.zeros((9, 7, 3), dtype=np.uint8)).save(coco / "val2017" / "000000000001.jpg")
+    with pytest.raises(DataError) as error:
+        next(iter(coco_detection("test", batch_size=1, root=coco)))
+    expected = f"{coco / 'val2017' / '000000000001.jpg'} has 9×7 pixels and is annotated with 40×60"
+    assert str(error.value) == expected
+
+
 def test_training_leaves_out_crowds_and_images_without_boxes(coco):
     loader = coco_detection("train", batch_size=2, root=coco, holdout=0)
     assert (loader.num_samples, loader.shuffle) == (4, True)

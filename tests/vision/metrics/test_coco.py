@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +18,14 @@ pytest.importorskip("pycocotools")
 
 SCENES = '''
 import torch
+
+def masks(boxes, draw):
+    """Parts of the boxes."""
+    inside = torch.zeros(len(boxes), 200, 260)
+    for mask, (left, top, right, bottom) in zip(inside, boxes.round().int().clamp(min=0).tolist(), strict=True):
+        mask[top:bottom, left:right] = 1
+        mask[: int(torch.randint(100, (), generator=draw)), ::3] = 0
+    return inside
 
 def scenes(images=12, seed=0):
     """Random truth, crowds and empty images among it, and what a fair detector would find."""
@@ -29,6 +39,7 @@ def scenes(images=12, seed=0):
         crowd = (torch.rand(count, generator=draw) < 0.1).long()
         area = (boxes[:, 2:] - boxes[:, :2]).prod(1) * 0.7
         targets.append({"image_id": torch.tensor(3 * image), "boxes": boxes, "labels": labels, "area": area, "iscrowd": crowd})
+        targets[-1]["masks"] = masks(boxes, draw).byte()
         shaken = (boxes + 4 * torch.randn(boxes.shape, generator=draw)).repeat(2, 1)
         extra = torch.tensor([[10.0, 10.0, 60.0, 90.0]])
         found = torch.cat([shaken, extra]) if image % 4 else shaken[:0]
@@ -36,53 +47,102 @@ def scenes(images=12, seed=0):
             "boxes": found,
             "labels": torch.cat([labels, labels, torch.tensor([2])])[: len(found)],
             "scores": torch.rand(len(found), generator=draw),
+            "masks": (0.1 + 0.8 * masks(found, draw))[:, None],
         })
     return preds, targets
 '''
 exec(SCENES)  # the worker below draws the same scenes
 
 
-def reference(preds, targets, folder) -> list[float]:
+EVALUATORS = [name for name in ("pycocotools", "faster_coco_eval") if importlib.util.find_spec(name)]
+
+
+def reference(preds, targets, folder, iou_type="bbox") -> list[float]:
     """The evaluator as its own documentation uses it: files, `loadRes`, twelve numbers."""
+    from pycocotools import mask
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    def xywh(box):
-        left, top, right, bottom = box.double().tolist()
-        return [left, top, right - left, bottom - top]
+    def shape(objects, number):
+        left, top, right, bottom = objects["boxes"][number].double().tolist()
+        if iou_type == "bbox":
+            return {"bbox": [left, top, right - left, bottom - top]}
+        pixels = objects["masks"][number].reshape(200, 260).numpy() > 0.5
+        run = mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
+        run["counts"] = run["counts"].decode("ascii")
+        return {"segmentation": run}
 
-    truth = [
-        {"image_id": int(t["image_id"]), "category_id": int(c), "bbox": xywh(b), "area": float(a), "iscrowd": int(k)}
-        for t in targets
-        for b, c, a, k in zip(t["boxes"], t["labels"], t["area"].double(), t["iscrowd"], strict=True)
-    ]
-    found = [
-        {"image_id": int(t["image_id"]), "category_id": int(c), "bbox": xywh(b), "score": float(s.double())}
-        for p, t in zip(preds, targets, strict=True)
-        for b, c, s in zip(p["boxes"], p["labels"], p["scores"], strict=True)
-    ]
+    truth, found = [], []
+    for p, t in zip(preds, targets, strict=True):
+        image = {"image_id": int(t["image_id"])}
+        truth += [
+            {**image, "category_id": int(c), **shape(t, n), "area": float(a), "iscrowd": int(k)}
+            for n, (c, a, k) in enumerate(zip(t["labels"], t["area"].double(), t["iscrowd"], strict=True))
+        ]
+        scored = enumerate(zip(p["labels"], p["scores"].double(), strict=True))
+        found += [{**image, "category_id": int(c), **shape(p, n), "score": float(s)} for n, (c, s) in scored]
     file = folder / "truth.json"
-    images = [{"id": int(t["image_id"])} for t in targets]
+    images = [{"id": int(t["image_id"]), "height": 200, "width": 260} for t in targets]
     annotations = [{**annotation, "id": number} for number, annotation in enumerate(truth, start=1)]
     categories = [{"id": number} for number in range(1, 5)]
     file.write_text(json.dumps({"info": {}, "images": images, "annotations": annotations, "categories": categories}))
     coco = COCO(file)
-    evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+    evaluation = COCOeval(coco, coco.loadRes(found), iou_type)
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
     return [100 * v if v >= 0 else v for v in evaluation.stats.tolist()]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_numbers_are_pycocotools_own(seed, tmp_path):
+@pytest.mark.parametrize("evaluator", [None, *EVALUATORS])
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_numbers_are_pycocotools_own(seed, iou_type, evaluator, tmp_path):
     preds, targets = scenes(seed=seed)  # noqa: F821
-    metric = CocoAP()
+    metric = CocoAP(iou_type, evaluator)
     for start in range(0, 12, 5):
         metric.update(preds[start : start + 5], targets[start : start + 5])
     computed = metric.compute()
-    assert list(computed.values()) == reference(preds, targets, tmp_path)
+    assert list(computed.values()) == reference(preds, targets, tmp_path, iou_type)
     assert 0 < computed["AP"] < 100
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+def test_all_evaluators_give_the_same_bits(evaluator):
+    # Equal scores, more boxes than count, boxes of no width, and crowds that take many.
+    draw = torch.Generator().manual_seed(3)
+    preds, targets = [], []
+    for image in range(4):
+        corner = 300 * torch.rand(140, 2, generator=draw)
+        boxes = torch.cat([corner, corner + 90 * torch.rand(140, 2, generator=draw)], 1)
+        boxes[:3, 2] = boxes[:3, 0]
+        labels = torch.randint(1, 3, (140,), generator=draw)
+        found = {"boxes": boxes, "labels": labels, "scores": torch.randint(1, 6, (140,), generator=draw) / 5}
+        preds.append(found)
+        moved = boxes[:60] + 3 * torch.rand(60, 4, generator=draw)
+        crowd = (torch.rand(60, generator=draw) < 0.3).long()
+        targets.append({"image_id": image, "boxes": moved, "labels": labels[:60], "iscrowd": crowd})
+    computed = []
+    for name in (evaluator, "pycocotools"):
+        metric = CocoAP(evaluator=name)
+        metric.update(preds, targets)
+        computed.append(metric.compute())
+    assert computed[0] == computed[1]
+    assert 0 < computed[0]["AP"] < 100
+
+
+def test_an_unknown_choice_and_missing_masks_are_refused():
+    with pytest.raises(ValueError) as error:
+        CocoAP("segment")
+    assert str(error.value) == "`iou_type` is 'segment'\n  hint: did you mean 'segm'?"
+    preds, targets = scenes(2)  # noqa: F821
+    del preds[0]["masks"]
+    with pytest.raises(ValueError) as error:
+        CocoAP("segm").update(preds, targets)
+    assert str(error.value) == (
+        "masks are compared (iou_type 'segm'), and there are only boxes, labels, scores"
+        "\n  hint: Mask R-CNN predicts masks, and `coco_detection(…, masks=True)` reads them"
+    )
 
 
 def box(*corners: float) -> torch.Tensor:
@@ -137,7 +197,7 @@ maps, labels = torch.randn(12, 3, 4, 4, generator=draw), torch.randint(3, (12, 4
 computed = []
 for share in (7, 12):
     own = slice(0, share) if dist.get_rank() == 0 else slice(share, 12)
-    coco, scores, divergence = CocoAP(), SegmentationScores(3), TeacherDivergence()
+    coco, scores, divergence = CocoAP("segm"), SegmentationScores(3), TeacherDivergence()
     if len(preds[own]):
         coco.update(preds[own], targets[own])
         scores.update(maps[own], labels[own])
@@ -162,7 +222,7 @@ def test_two_processes_with_uneven_shards_equal_one(tmp_path):
     preds, targets = scenes()  # noqa: F821
     draw = torch.Generator().manual_seed(0)
     maps, labels = torch.randn(12, 3, 4, 4, generator=draw), torch.randint(3, (12, 4, 4), generator=draw)
-    coco, scores, divergence = CocoAP(), SegmentationScores(3), TeacherDivergence()
+    coco, scores, divergence = CocoAP("segm"), SegmentationScores(3), TeacherDivergence()
     coco.update(preds, targets)
     scores.update(maps, labels)
     divergence.update(maps[:, :, 0, 0], maps[:, :, 1, 1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import torch
@@ -16,9 +16,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from distill_core.data import Loader
+from distill_core.errors import DataError
 
+from .._pycocotools import mask_tools
 from ..transforms import detection_eval, detection_train
 from ._coco_files import CocoImage, coco_images
+from ._coco_pixels import object_pixels
 from ._photograph import read_photograph
 
 PairTransform = Callable[..., tuple[Any, Any]]
@@ -34,6 +37,8 @@ def coco_detection(
     year: int = 2017,
     holdout: int = 5000,
     split_seed: int = 0,
+    categories: Sequence[str] | None = None,
+    masks: bool = False,
     shuffle: bool | None = None,
     num_workers: int = 0,
     drop_last: bool = False,
@@ -42,8 +47,9 @@ def coco_detection(
     """COCO with boxes; a batch has lists, for images of several sizes.
 
     `input` holds images (3, height, width) from 0 to 1; `target` holds of each image `boxes` (n, 4) as corners in
-    pixels, `labels` (n,) — COCO's category numbers, up to 90 —, `area` (n,), `iscrowd` (n,) and `image_id`. Boxes without
-    an area are left out. For training so are crowds, and images in which nothing is left.
+    pixels, `labels` (n,) — COCO's category numbers, up to 90 —, `area` (n,), `iscrowd` (n,) and `image_id`; with `masks`
+    also `masks` (n, height, width), 0 and 1. Boxes without an area are left out. For training so are crowds, and images in
+    which nothing is left.
 
     Args:
         split: `train`, `val` (held out of COCO's `train2017`) or `test` (its `val2017`, the one that papers report).
@@ -54,19 +60,22 @@ def coco_detection(
         year: The year in the names of files and folders.
         holdout: Size of the validation split; 0 trains on all, and then there is no `val`.
         split_seed: Which images are held out.
+        categories: Names of the only categories whose boxes count (`person`); labels stay COCO's numbers.
+        masks: Draw the objects' masks as well, for Mask R-CNN; needs pycocotools.
         shuffle: A new order in each epoch; by default for `train` only.
         num_workers: Processes that read ahead.
         drop_last: Leave out a last batch that is not full.
         transform: By default `detection_train` for `train` and `detection_eval` otherwise.
 
     Raises:
-        DataError: Files are missing or damaged, an annotation does not fit, there is no such split, or it is empty.
+        DataError: Files are missing or damaged, an annotation does not fit, there is no such split or category, or
+            the split is empty.
     """
-    images = coco_images(split, root, name, year, holdout, split_seed)
+    images = coco_images(split, root, name, year, holdout, split_seed, categories)
     training = split == "train"
     usual = detection_train() if training else detection_eval()
     return Loader(
-        CocoBoxes(images, transform or usual, training=training),
+        CocoBoxes(images, transform or usual, training=training, masks=masks),
         batch_size,
         shuffle=training if shuffle is None else shuffle,
         num_workers=num_workers,
@@ -77,15 +86,18 @@ def coco_detection(
 
 def _example_batch(*arguments: Any, **keywords: Any) -> dict[str, Any]:
     """A batch of meta tensors: images of 480×640 with three boxes each."""
-    size = inspect.signature(coco_detection).bind(*arguments, **keywords).arguments["batch_size"]
+    given = inspect.signature(coco_detection).bind(*arguments, **keywords).arguments
+    size = given["batch_size"]
     numbers = torch.empty(3, dtype=torch.long, device="meta")
     target = {
         "boxes": torch.empty(3, 4, device="meta"),
         "labels": numbers,
-        "area": torch.empty(3, device="meta"),
+        "area": torch.empty(3, dtype=torch.float64, device="meta"),
         "iscrowd": numbers,
         "image_id": torch.empty((), dtype=torch.long, device="meta"),
     }
+    if given.get("masks"):
+        target["masks"] = torch.empty(3, 480, 640, dtype=torch.uint8, device="meta")
     images = [torch.empty(3, 480, 640, device="meta") for _ in range(size)]
     index = torch.empty(size, dtype=torch.long, device="meta")
     return {"input": images, "target": [dict(target) for _ in range(size)], "index": index}
@@ -107,9 +119,18 @@ class CocoBoxes(Dataset[dict[str, Any]]):
         images: What there is.
         transform: Applied to both.
         training: Leave out crowds, and images without boxes.
+        masks: Draw the masks.
+
+    Raises:
+        DataError: There are to be masks, and pycocotools is not installed.
     """
 
-    def __init__(self, images: list[CocoImage], transform: PairTransform, *, training: bool) -> None:
+    def __init__(
+        self, images: list[CocoImage], transform: PairTransform, *, training: bool, masks: bool = False
+    ) -> None:
+        if masks:
+            mask_tools()
+        self.masks = masks
         self.training = training
         self.images = [image for image in images if self._objects(image)] if training else images
         self.transform = transform
@@ -124,6 +145,11 @@ class CocoBoxes(Dataset[dict[str, Any]]):
             if min(annotation["bbox"][2:]) > 0 and not (self.training and annotation.get("iscrowd"))
         ]
 
+    def _drawn(self, image: CocoImage) -> Tensor:
+        """(n, height, width) uint8."""
+        pixels = [object_pixels(annotation, image) for annotation in self._objects(image)]
+        return torch.stack([torch.zeros(image.height, image.width, dtype=torch.bool), *pixels])[1:].byte()
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         from torchvision import tv_tensors
         from torchvision.transforms.v2.functional import pil_to_tensor
@@ -132,8 +158,13 @@ class CocoBoxes(Dataset[dict[str, Any]]):
         pixels = pil_to_tensor(read_photograph(image.path))
         target = _target(image.number, self._objects(image))
         height, width = pixels.shape[1:]
-        boxed = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
-        photograph, changed = self.transform(tv_tensors.Image(pixels), {**target, "boxes": boxed})
+        if (height, width) != (image.height, image.width):
+            message = f"{image.path} has {height}×{width} pixels and is annotated with {image.height}×{image.width}"
+            raise DataError(message)
+        target["boxes"] = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
+        if self.masks:
+            target["masks"] = tv_tensors.Mask(self._drawn(image))
+        photograph, changed = self.transform(tv_tensors.Image(pixels), target)
         plain = {name: value.as_subclass(Tensor) for name, value in changed.items()}
         return {"input": photograph.as_subclass(Tensor), "target": plain}
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from distill_core.errors import DataError
+from distill_core.errors import DataError, did_you_mean
 
 from ._resident import check_split
 from ._root import data_root
@@ -38,14 +38,22 @@ class CocoImage:
 
 
 def coco_images(
-    split: str, root: str | os.PathLike[str] | None, name: str, year: int, holdout: int, split_seed: int
+    split: str,
+    root: str | os.PathLike[str] | None,
+    name: str,
+    year: int,
+    holdout: int,
+    split_seed: int,
+    names: Sequence[str] | None = None,
 ) -> list[CocoImage]:
     """The images of a split with their annotations, in the order of their numbers.
 
-    `train` and `val` are parts of COCO's `train<year>`; `test` is its `val<year>`, which papers report.
+    `train` and `val` are parts of COCO's `train<year>`; `test` is its `val<year>`, which papers report. Of the annotations
+    only those of the categories `names` are kept, if given; images without any stay.
 
     Raises:
-        DataError: Files are missing or damaged, an annotation does not fit, or the split would have no images.
+        DataError: Files are missing or damaged, an annotation does not fit, a category is not in the file, or the split
+            would have no images.
     """
     check_split(split)
     folder = data_root(name) if root is None else Path(root).expanduser()
@@ -54,9 +62,11 @@ def coco_images(
     tables = _tables(file)
     images = {row["id"]: _image(row, folder / part, file) for row in tables["images"]}
     categories = {row["id"] for row in tables["categories"]}
+    wanted = categories if names is None else _numbers(names, tables["categories"], file)
     for annotation in tables["annotations"]:
         _check(annotation, images, categories, file)
-        images[annotation["image_id"]].annotations.append(annotation)
+        if annotation["category_id"] in wanted:
+            images[annotation["image_id"]].annotations.append(annotation)
     ordered = sorted(images.values(), key=lambda image: image.number)
     _check_files(ordered, folder / part)
     if split != "test" and (holdout or split == "val"):
@@ -87,6 +97,16 @@ def _tables(file: Path) -> dict[str, list[Any]]:
         raise DataError(message)
     found: dict[str, list[Any]] = tables
     return found
+
+
+def _numbers(names: Sequence[str], categories: list[dict[str, Any]], file: Path) -> set[int]:
+    """The numbers of the categories with these names."""
+    known = {row["name"]: row["id"] for row in categories}
+    for name in names:
+        if name not in known:
+            message = f"{file} has no category '{name}'\n  hint: {did_you_mean(name, known)}"
+            raise DataError(message)
+    return {known[name] for name in names}
 
 
 def _image(row: dict[str, Any], folder: Path, file: Path) -> CocoImage:

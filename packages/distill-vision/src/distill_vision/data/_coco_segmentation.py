@@ -6,23 +6,27 @@ classes. Tsung-Yi Lin et al. "Microsoft COCO: Common Objects in Context." ECCV 2
 
 from __future__ import annotations
 
-import importlib
 import os
-import warnings
-from typing import Any, final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import final
 
 import torch
 from torch import Tensor
 
 from distill_core.data import Loader
-from distill_core.errors import DataError
+from distill_core.errors import DataError, did_you_mean
 
+from .._pycocotools import mask_tools
 from ._coco_files import CocoImage, coco_images
+from ._coco_pixels import object_pixels
 from ._scenes import IGNORED, PairTransform, Scenes, scenes_loader, with_example_scene
 
-# COCO's number of each class of VOC, in VOC's order: aeroplane is 1, tvmonitor is 20.
-_VOC = (5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
-CLASSES = {category: number for number, category in enumerate(_VOC, start=1)}
+# COCO's number of each class of VOC, in VOC's order: aeroplane has label 1, tvmonitor 20.
+VOC_CLASSES = {
+    "aeroplane": 5, "bicycle": 2, "bird": 16, "boat": 9, "bottle": 44, "bus": 6, "car": 3, "cat": 17, "chair": 62,
+    "cow": 21, "diningtable": 67, "dog": 18, "horse": 19, "motorbike": 4, "person": 1, "pottedplant": 64, "sheep": 20,
+    "sofa": 63, "train": 7, "tvmonitor": 72,
+}  # fmt: skip
 _LEAST_PIXELS = 1000  # of things of these classes, in an image to train on, as in torchvision's recipe
 
 
@@ -36,6 +40,7 @@ def coco_segmentation(
     year: int = 2017,
     holdout: int = 5000,
     split_seed: int = 0,
+    classes: Sequence[str] | None = None,
     crop: int = 480,
     size: int = 520,
     shuffle: bool | None = None,
@@ -46,7 +51,7 @@ def coco_segmentation(
     """COCO with masks; a batch has `input` (batch, 3, height, width), `target` (batch, height, width) and `index`.
 
     Labels are 0 for the background and 1 to 20 for VOC's classes; 255, to be ignored, where things overlap, in crowds and
-    outside of images. To train on there are only images with at least 1000 pixels of the 20 classes.
+    outside of images. To train on there are only images with at least 1000 pixels of these classes.
 
     Args:
         split: `train`, `val` (held out of COCO's `train2017`) or `test` (its `val2017`, the one that papers report).
@@ -57,6 +62,7 @@ def coco_segmentation(
         year: The year in the names of files and folders.
         holdout: Size of the validation split; 0 trains on all, and then there is no `val`.
         split_seed: Which images are held out.
+        classes: VOC's names of the only classes to label, from 1 in this order; all else is background.
         crop: Height and width of the pieces to train on.
         size: The shorter side to measure at; to train it is scaled by 0.5 to 2.
         shuffle: A new order in each epoch; by default for `train` only.
@@ -66,12 +72,13 @@ def coco_segmentation(
 
     Raises:
         DataError: Files are missing or damaged, an annotation does not fit, pycocotools is not installed, there is no
-            such split, or it is empty.
+            such split or class, or the split is empty.
     """
+    labels = _labels(VOC_CLASSES if classes is None else classes)
     images = coco_images(split, root, name, year, holdout, split_seed)
-    draw = VocMasks(images)
     if split == "train":
-        draw = VocMasks([image for image in images if _labelled_pixels(image) >= _LEAST_PIXELS])
+        images = [image for image in images if _labelled_pixels(image, labels) >= _LEAST_PIXELS]
+    draw = VocMasks(images, labels)
     photographs = [image.path for image in draw.images]
     return scenes_loader(
         lambda usual: Scenes(photographs, draw, usual),
@@ -86,8 +93,17 @@ def coco_segmentation(
     )
 
 
-def _labelled_pixels(image: CocoImage) -> float:
-    return float(sum(row.get("area", 0.0) for row in image.annotations if row["category_id"] in CLASSES))
+def _labels(names: Iterable[str]) -> dict[int, int]:
+    """The label of each of COCO's categories that has one."""
+    for name in names:
+        if name not in VOC_CLASSES:
+            message = f"'{name}' is no class of VOC\n  hint: {did_you_mean(name, VOC_CLASSES)}"
+            raise DataError(message)
+    return {VOC_CLASSES[name]: label for label, name in enumerate(names, start=1)}
+
+
+def _labelled_pixels(image: CocoImage, labels: Collection[int]) -> float:
+    return float(sum(row.get("area", 0.0) for row in image.annotations if row["category_id"] in labels))
 
 
 @final
@@ -96,14 +112,16 @@ class VocMasks:
 
     Args:
         images: The images, by number.
+        labels: The label of each of COCO's categories that has one.
 
     Raises:
         DataError: pycocotools is not installed.
     """
 
-    def __init__(self, images: list[CocoImage]) -> None:
+    def __init__(self, images: list[CocoImage], labels: Mapping[int, int]) -> None:
         self.images = images
-        _tools()
+        self.labels = labels
+        mask_tools()  # now, not at the first image
 
     def __call__(self, index: int) -> Tensor:
         """(height, width) uint8."""
@@ -111,36 +129,10 @@ class VocMasks:
         mask = torch.zeros(image.height, image.width, dtype=torch.uint8)
         taken = torch.zeros(image.height, image.width, dtype=torch.uint8)
         for row in image.annotations:
-            if row["category_id"] not in CLASSES:
+            if row["category_id"] not in self.labels:
                 continue
-            pixels = _pixels(row["segmentation"], image)
-            mask[pixels] = IGNORED if row.get("iscrowd") else CLASSES[row["category_id"]]
+            pixels = object_pixels(row, image)
+            mask[pixels] = IGNORED if row.get("iscrowd") else self.labels[row["category_id"]]
             taken += pixels
         mask[taken > 1] = IGNORED
         return mask
-
-
-def _tools() -> Any:
-    try:
-        return importlib.import_module("pycocotools.mask")
-    except ModuleNotFoundError as error:
-        message = (
-            "pycocotools, which draws COCO's masks, is not installed\n  hint: pip install 'distill-vision[detection]'"
-        )
-        raise DataError(message) from error
-
-
-def _pixels(segmentation: Any, image: CocoImage) -> Tensor:
-    """(height, width) bool of polygons or of COCO's run lengths, as numbers or as text."""
-    tools = _tools()
-    try:
-        compressed = isinstance(segmentation, dict) and not isinstance(segmentation["counts"], list)
-        encoded = segmentation if compressed else tools.frPyObjects(segmentation, image.height, image.width)
-        merged = tools.merge(encoded) if isinstance(encoded, list) else encoded
-        with warnings.catch_warnings():
-            # pycocotools' arrays have the older signature of `__array__`, of which NumPy 2 warns.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return torch.from_numpy(tools.decode(merged)).bool()
-    except Exception as error:  # what C code raises for shapes that are none
-        message = f"image {image.number} has a segmentation that cannot be drawn: {error}"
-        raise DataError(message) from error

@@ -6,30 +6,34 @@ Tsung-Yi Lin, Michael Maire, Serge Belongie, James Hays, Pietro Perona, Deva Ram
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import importlib.util
-import io
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from dataclasses import dataclass, field
+from typing import Any, final, get_args
 
 import torch
 from torch import Tensor
 
 from distill_core.distributed import gather_batch
-from distill_core.errors import DataError
+from distill_core.errors import DataError, did_you_mean
 
-NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-_COLUMNS = 8  # image, class, four corners, then score, or area and whether it is a crowd
-_NONE = torch.zeros(0, _COLUMNS, dtype=torch.float64)
+from .._pycocotools import mask_tools
+from ._coco_evaluator import NAMES, Evaluator, IouType, summary
+from ._coco_masks import RunLengths, gather_run_lengths, run_lengths
+
+_NONE = torch.zeros(0, 9, dtype=torch.float64)  # image, class, four corners, area, score, whether it is a crowd
 
 
 @final
 class CocoAP:
-    """COCO's twelve numbers for boxes, in percent: `AP`, `AP50`, …, `AR100`, ….
+    """COCO's twelve numbers for boxes or masks, in percent: `AP`, `AP50`, …, `AR100`, ….
 
-    The truth comes with the batches, so no file is read and a part of a data set can be measured. `faster_coco_eval`
-    does the work where it is installed, pycocotools otherwise. A number without any box to measure is −1, as COCO says.
+    The truth comes with the batches, so no file is read and a part of a data set can be measured. A number without any
+    object to measure is −1, as COCO says.
+
+    Args:
+        iou_type: What has to overlap: the boxes (`bbox`) or the masks (`segm`).
+        evaluator: `faster_coco_eval` or `pycocotools`, whose numbers are the same; if left out, the first of them that
+            is installed.
 
     >>> metric = CocoAP()
     >>> box = torch.tensor([[0.0, 0.0, 50.0, 50.0]])
@@ -39,29 +43,32 @@ class CocoAP:
     100.0
     """
 
-    def __init__(self) -> None:
+    def __init__(self, iou_type: IouType = "bbox", evaluator: Evaluator | None = None) -> None:
+        self.iou_type = _known("iou_type", iou_type, get_args(IouType))
+        self.evaluator = evaluator and _known("evaluator", evaluator, get_args(Evaluator))
         self._device = torch.device("cpu")
         self.reset()
 
     def to(self, device: torch.device | str) -> None:
-        """Where the processes exchange their boxes; they are kept on the CPU."""
+        """Where the processes exchange what they have; it is kept on the CPU."""
         self._device = torch.device(device)
 
     def reset(self) -> None:
         """Forget all images."""
         self._images: list[int] = []
-        self._found: list[Tensor] = []
-        self._true: list[Tensor] = []
+        self._found, self._true = _Objects(), _Objects()
 
     def update(self, preds: Sequence[Mapping[str, Tensor]], target: Sequence[Mapping[str, Any]]) -> None:
         """Keep what was found in each image, and what is there.
 
         Args:
-            preds: Of each image `boxes` (n, 4) as corners in pixels, `labels` (n,) and `scores` (n,).
-            target: Of each image `image_id`, `boxes` (m, 4), `labels` (m,); `area` (m,) and `iscrowd` (m,) if known.
+            preds: Of each image `boxes` (n, 4) as corners in pixels, `labels` (n,) and `scores` (n,); for `segm` also
+                `masks` (n, height, width) or (n, 1, height, width), probabilities or 0 and 1.
+            target: Of each image `image_id`, `boxes` (m, 4), `labels` (m,); `area` (m,) and `iscrowd` (m,) if known;
+                for `segm` also `masks` (m, height, width).
 
         Raises:
-            ValueError: There are not as many predictions as targets.
+            ValueError: There are not as many predictions as targets, or no masks.
         """
         if len(preds) != len(target):
             message = f"there are predictions for {len(preds)} images and targets for {len(target)}"
@@ -69,11 +76,25 @@ class CocoAP:
         for found, true in zip(preds, target, strict=True):
             image = int(true["image_id"])
             self._images.append(image)
-            self._found.append(_rows(image, found, [found["scores"], torch.zeros_like(found["scores"])]))
-            boxes = _double(true["boxes"])
-            sides = boxes[:, 2:] - boxes[:, :2]
-            area = true.get("area", sides.prod(1))
-            self._true.append(_rows(image, true, [area, true.get("iscrowd", torch.zeros(len(boxes)))]))
+            for kept, objects in ((self._found, found), (self._true, true)):
+                areas, runs = self._areas(objects)
+                kept.runs += runs
+                # COCO annotates areas of outlines, also where boxes are compared.
+                kept.rows.append(_rows(image, objects, areas if objects is found else true.get("area", areas)))
+
+    def _areas(self, objects: Mapping[str, Any]) -> tuple[Tensor, list[RunLengths]]:
+        """How many pixels each object has, and its mask where masks are compared."""
+        if self.iou_type == "bbox":
+            corners = _double(objects["boxes"]).reshape(-1, 4)
+            return (corners[:, 2:] - corners[:, :2]).prod(1), []
+        if "masks" not in objects:
+            message = (
+                f"masks are compared (iou_type 'segm'), and there are only {', '.join(sorted(objects))}"
+                "\n  hint: Mask R-CNN predicts masks, and `coco_detection(…, masks=True)` reads them"
+            )
+            raise ValueError(message)
+        runs = run_lengths(objects["masks"])
+        return _double(mask_tools().area(runs)).reshape(-1), runs
 
     def compute(self) -> dict[str, float]:
         """The twelve numbers over all images of all processes, 0 to 100 or −1.
@@ -81,9 +102,8 @@ class CocoAP:
         Raises:
             DataError: There were no images, or two of the same number; or no evaluator is installed.
         """
-        images = self._gathered(torch.tensor(self._images, dtype=torch.int64)).tolist()
-        found = self._gathered(torch.cat([_NONE, *self._found]))
-        true = self._gathered(torch.cat([_NONE, *self._true]))
+        images = gather_batch(torch.tensor(self._images, dtype=torch.int64).to(self._device)).tolist()
+        found, true = (kept.of_all_processes(self._device) for kept in (self._found, self._true))
         if not images:
             message = "CocoAP of no samples: the loader gave no batch"
             raise DataError(message)
@@ -91,70 +111,60 @@ class CocoAP:
             twice = next(image for image in images if images.count(image) > 1)
             message = f"CocoAP was given image {twice} twice: each image counts once"
             raise DataError(message)
-        return dict(zip(NAMES, _summary(images, found, true), strict=True))
+        numbers = summary(images, found.annotations(), true.annotations(), self.iou_type, self.evaluator)
+        return dict(zip(NAMES, numbers, strict=True))
 
-    def _gathered(self, rows: Tensor) -> Tensor:
-        return gather_batch(rows.to(self._device)).cpu()
+
+@dataclass
+class _Objects:
+    """Objects of the images so far: rows of numbers and, where masks are compared, as many run lengths."""
+
+    rows: list[Tensor] = field(default_factory=list)
+    runs: list[RunLengths] = field(default_factory=list)
+
+    def of_all_processes(self, device: torch.device) -> _Objects:
+        rows = gather_batch(torch.cat([_NONE, *self.rows]).to(device)).cpu()
+        return _Objects([rows], gather_run_lengths(self.runs, device))
+
+    def annotations(self) -> list[dict[str, Any]]:
+        """COCO's records."""
+        records = [
+            {
+                "id": number,  # from 1: the evaluator takes 0 for 'matched with nothing'
+                "image_id": int(image),
+                "category_id": int(label),
+                "bbox": [left, top, right - left, bottom - top],
+                "area": area,
+                "score": score,
+                "iscrowd": int(crowd),
+            }
+            for number, (image, label, left, top, right, bottom, area, score, crowd) in enumerate(
+                torch.cat([_NONE, *self.rows]).tolist(), start=1
+            )
+        ]
+        for record, run in zip(records, self.runs, strict=False):  # without masks there are none
+            record["segmentation"] = run
+        return records
 
 
 def _double(values: Any) -> Tensor:
     return torch.as_tensor(values).detach().double().cpu()
 
 
-def _rows(image: int, boxes: Mapping[str, Any], ends: Sequence[Any]) -> Tensor:
-    """(n, 8) float64, which holds float32 and every number of an image exactly."""
-    corners = _double(boxes["boxes"]).reshape(-1, 4)
-    number = torch.full((len(corners), 1), float(image), dtype=torch.float64)
-    columns = [_double(column).reshape(-1, 1) for column in (boxes["labels"], *ends)]
-    return torch.cat([number, columns[0], corners, *columns[1:]], dim=1)
+def _rows(image: int, objects: Mapping[str, Any], areas: Tensor) -> Tensor:
+    """(n, 9) float64, which holds float32 and every number of an image exactly."""
+    corners = _double(objects["boxes"]).reshape(-1, 4)
+    nothing = torch.zeros(len(corners), dtype=torch.float64)
+    ends = (areas, objects.get("scores", nothing), objects.get("iscrowd", nothing))
+    image_and_label, rest = (
+        torch.stack([_double(column).reshape(-1) for column in columns], dim=1)
+        for columns in ((nothing + image, objects["labels"]), ends)
+    )
+    return torch.cat([image_and_label, corners, rest], dim=1)
 
 
-def _evaluator() -> tuple[Any, Any]:
-    """The classes COCO and COCOeval of the faster evaluator that is installed."""
-    if importlib.util.find_spec("faster_coco_eval"):
-        faster = importlib.import_module("faster_coco_eval")
-        return faster.COCO, faster.COCOeval_faster
-    try:
-        return importlib.import_module("pycocotools.coco").COCO, importlib.import_module(
-            "pycocotools.cocoeval"
-        ).COCOeval
-    except ModuleNotFoundError as error:
-        message = "COCO's evaluator is not installed\n  hint: pip install 'distill-vision[detection]'"
-        raise DataError(message) from error
-
-
-def _annotations(rows: Tensor) -> list[dict[str, Any]]:
-    """COCO's records of boxes: x, y, width, height."""
-    return [
-        {
-            "id": number,  # from 1: the evaluator takes 0 for 'matched with nothing'
-            "image_id": int(image),
-            "category_id": int(label),
-            "bbox": [left, top, right - left, bottom - top],
-            "area": area,
-            "score": area,
-            "iscrowd": int(crowd),
-        }
-        for number, (image, label, left, top, right, bottom, area, crowd) in enumerate(rows.tolist(), start=1)
-    ]
-
-
-def _summary(images: list[int], found: Tensor, true: Tensor) -> list[float]:
-    make_coco, make_evaluation = _evaluator()
-    labels = sorted({int(label) for label in torch.cat([found[:, 1], true[:, 1]]).tolist()})
-    tables = {"info": {}, "images": [{"id": image} for image in images], "categories": [{"id": n} for n in labels]}
-    truth, results = make_coco(), make_coco()
-    found_annotations = _annotations(found)
-    for annotation in found_annotations:
-        annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
-    with contextlib.redirect_stdout(io.StringIO()):
-        # Not `loadRes`, which fails where nothing was found.
-        truth.dataset = {**tables, "annotations": _annotations(true)}
-        results.dataset = {**tables, "annotations": found_annotations}
-        truth.createIndex()
-        results.createIndex()
-        evaluation = make_evaluation(truth, results, "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return [float(value) if value < 0 else 100.0 * float(value) for value in evaluation.stats[:12]]
+def _known(name: str, value: str, choices: Sequence[str]) -> Any:
+    if value not in choices:
+        message = f"`{name}` is '{value}'\n  hint: {did_you_mean(value, choices)}"
+        raise ValueError(message)
+    return value

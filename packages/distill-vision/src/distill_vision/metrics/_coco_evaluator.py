@@ -1,0 +1,76 @@
+"""COCO's evaluator on tables in memory: pycocotools, or a faster one with the same numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import io
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from distill_core.errors import DataError
+
+from ._coco_faster import evaluate_as_pycocotools
+
+NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+IouType = Literal["bbox", "segm"]
+Evaluator = Literal["faster_coco_eval", "pycocotools"]
+
+
+def summary(
+    images: Sequence[int],
+    found: list[dict[str, Any]],
+    true: list[dict[str, Any]],
+    iou_type: IouType = "bbox",
+    evaluator: Evaluator | None = None,
+) -> list[float]:
+    """The twelve numbers, 0 to 100 or −1.
+
+    Args:
+        images: The numbers of all images.
+        found: COCO's records of what was found.
+        true: COCO's records of what is there.
+        iou_type: What has to overlap.
+        evaluator: Which one; the first that is installed if left out.
+
+    Raises:
+        DataError: It is not installed.
+    """
+    make_coco, make_evaluation = _classes(evaluator)
+    sizes = {record["image_id"]: record["segmentation"]["size"] for record in found + true if "segmentation" in record}
+    tables = {
+        "info": {},
+        "images": [dict(zip(("id", "height", "width"), (n, *sizes.get(n, (0, 0))), strict=True)) for n in images],
+        "categories": [{"id": label} for label in sorted({record["category_id"] for record in found + true})],
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth, results = make_coco(), make_coco()
+        # Not `loadRes`, which fails where nothing was found.
+        for table, records in ((truth, true), (results, found)):
+            table.dataset = {**tables, "annotations": records}
+            table.createIndex()
+        evaluation = make_evaluation(truth, results, iou_type)
+        if make_evaluation.__name__ == "COCOeval_faster":
+            evaluate_as_pycocotools(evaluation)
+        else:
+            evaluation.evaluate()
+            evaluation.accumulate()
+        evaluation.summarize()
+    return [float(value) if value < 0 else 100.0 * float(value) for value in evaluation.stats[:12]]
+
+
+def _classes(evaluator: Evaluator | None) -> tuple[Any, Any]:
+    """The classes COCO and COCOeval."""
+    if evaluator is None:
+        evaluator = "faster_coco_eval" if importlib.util.find_spec("faster_coco_eval") else "pycocotools"
+    try:
+        if evaluator == "faster_coco_eval":
+            faster = importlib.import_module("faster_coco_eval")
+            return faster.COCO, faster.COCOeval_faster
+        tables, evaluation = (importlib.import_module(f"pycocotools.{name}") for name in ("coco", "cocoeval"))
+    except ModuleNotFoundError as error:
+        package = "'distill-vision[detection]'" if evaluator == "pycocotools" else "faster-coco-eval"
+        message = f"COCO's evaluator {evaluator} is not installed\n  hint: pip install {package}"
+        raise DataError(message) from error
+    return tables.COCO, evaluation.COCOeval
