@@ -32,7 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"layers", "registry", "distributed", "errors"},
     "data": {"errors", "distributed"},
     "weights": {"errors"},
-    "train": {"cache", "experiment", "wiring", "hooks", "taps", "data", "weights", "distributed", "errors"},
+    "optim": {"layers"},
+    "train": {"cache", "experiment", "optim", "wiring", "hooks", "taps", "data", "weights", "distributed", "errors"},
     "config": {"errors", "taps"},
     "report": {"errors"},
 }

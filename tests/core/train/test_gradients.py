@@ -12,6 +12,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from distill_core.distributed import sum_over_processes
 from distill_core.errors import TrainingError
+from distill_core.optim import DOT
+from distill_core.train._backward import SplitBackward
 from distill_core.train._gradients import SharedGradients
 
 torch.set_num_threads(1)
@@ -117,12 +119,58 @@ three(work)
 """
 
 
+APART = """
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.chain = nn.Sequential(nn.Linear(7, 33), nn.Tanh(), nn.Linear(33, 3))
+        self.task, self.kd = nn.Linear(3, 2), nn.Linear(3, 2)  # each reached by one of the two
+        self.rare = nn.Linear(3, 2)  # by that of one process only
+
+    def forward(self, batch, weights):
+        output = self.chain(batch["input"])
+        kd = self.kd(output).abs().mean()
+        kd = kd + self.rare(output).square().mean() if batch["rare"] else kd
+        return (self.task(output).square().mean(), kd), {}
+
+
+def gradients(optimizer):
+    return [(p.grad, optimizer.gradients_apart.get(p)) for p in optimizer.param_groups[0]["params"]]
+
+
+def work(rank):
+    torch.manual_seed(0)
+    model = Two()
+    optimizer, alone = DOT(model.parameters(), lr=0.1), DOT(model.parameters(), lr=0.1)
+    backward = SplitBackward(model, SharedGradients(model, bucket=600), optimizer, is_compiled=False)
+    batches = torch.randn(3, 2, 4, 7, generator=torch.Generator().manual_seed(1))
+    for number in range(2):
+        backward({"input": batches[rank, number], "rare": rank == 1}, {}, 0.5, last=number == 1)
+    found = gradients(optimizer)
+    optimizer.zero_grad()
+    for other in range(3):
+        for number in range(2):
+            task, kd = model({"input": batches[other, number], "rare": other == 1}, {})[0]
+            with alone.apart():
+                (kd / 6).backward(retain_graph=True)
+            (task / 6).backward()
+    for mine, whole in zip(found, gradients(alone), strict=True):
+        torch.testing.assert_close(mine, whole)
+    names = [name for name, _ in model.named_parameters()]
+    assert [pair[0] is None for pair in found] == [name.startswith(("kd", "rare")) for name in names]
+    assert [pair[1] is None for pair in found] == [name.startswith("task") for name in names]
+    say("done")
+
+three(work)
+"""
+
+
 @pytest.fixture(scope="module")
 def said(python):
     """What the three processes printed, for each of the scripts."""
     break_ = "print('====', flush=True)"
-    parts = python("\n".join([FORK, MEAN, break_, BITS, break_, NESTED])).stdout.split("====\n")
-    return dict(zip(("mean", "bits", "nested"), parts, strict=True))
+    parts = python("\n".join([FORK, MEAN, break_, BITS, break_, APART, break_, NESTED])).stdout.split("====\n")
+    return dict(zip(("mean", "bits", "apart", "nested"), parts, strict=True))
 
 
 def test_the_mean_over_processes_with_tensors_that_some_or_all_leave_without_a_gradient(said):
@@ -132,6 +180,11 @@ def test_the_mean_over_processes_with_tensors_that_some_or_all_leave_without_a_g
 def test_a_fresh_start_gives_the_bits_of_one_that_has_run_for_long(said):
     """With DistributedDataParallel it does not: from its second step on its buckets are others."""
     assert said["bits"] == "done\n" * 3
+
+
+def test_both_gradients_are_those_of_one_process(said):
+    """Two batches make a step; some tensors are reached by one of the two only, some in one process only."""
+    assert said["apart"] == "done\n" * 3
 
 
 def test_a_gradient_that_changes_after_it_was_sent_is_an_error(said):

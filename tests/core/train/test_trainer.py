@@ -316,7 +316,7 @@ def test_distiller_alone():
     terms = {"mse": Term(loss=nn.MSELoss(), inputs={"input": "student", "target": "teacher"})}
     distiller = Distiller({"teacher": teacher, "student": student}, terms)
     batch = {"input": torch.randn(5, 4)}
-    total, parts = distiller(batch, {"mse": 2.0})
+    (total,), parts = distiller(batch, {"mse": 2.0})
     torch.testing.assert_close(total, 2 * nn.functional.mse_loss(student(batch["input"]), teacher(batch["input"])))
     total.backward()
     assert student.weight.grad is not None

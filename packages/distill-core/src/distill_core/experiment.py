@@ -68,12 +68,14 @@ class Term:
         inputs: Which tensor each parameter of the loss receives.
         weight: A number, or a callable from a `Moment` to a number (a schedule).
         schedules: Number that the loss holds (`temperature`) → schedule that sets it before each batch.
+        apart: Whether its gradient reaches the optimizer apart from that of the other terms (`distill_core.optim`).
     """
 
     loss: Callable[..., Any]
     inputs: Inputs
     weight: float | Callable[[Any], float] = 1.0
     schedules: Mapping[str, Any] = field(default_factory=dict)
+    apart: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,7 @@ def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], li
     try:
         stages = resolved_stages(experiment)
     except DistillError as error:
-        return [], [places.problem("stages", error)]
+        return [], [places.problem(str(error).partition(":")[0].partition(" ")[0], error)]
     try:
         caches = Caches(experiment)
     except DistillError as error:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..data import Loader
 from ..errors import DistillError, Problem, WiringError
-from ..experiment import Stage
+from ..experiment import Stage, Term
 from ..hooks import module_names
 from ..taps import Tap
 from ..train._caches import Caches
@@ -165,7 +165,7 @@ def _plan(
     return StagePlan(
         title=f"stage {number + 1}/{num_stages}: {stage.epochs} epochs, {describe_call(stage.optimizer)}{scheduler}",
         losses=[
-            (describe_weight(term.weight), name, type(term.loss).__name__, describe_inputs(term.inputs))
+            (describe_weight(term.weight), name, _kind(term), describe_inputs(term.inputs))
             for name, term in terms.items()
         ],
         taps=[(str(tap), *describe_value(value)) for tap, value in values.items()],
@@ -173,6 +173,10 @@ def _plan(
         models=depths,
         notes=notes,
     )
+
+
+def _kind(term: Term) -> str:
+    return type(term.loss).__name__ + (" (apart)" if term.apart else "")
 
 
 def _learns(name: str, part: nn.Module, run: StageRun) -> Line | None:

@@ -93,7 +93,7 @@ class Distiller(nn.Module):
         values.extend(read_batch(batch, tap) for tap in self._batch_taps)
         return values
 
-    def forward(self, batch: Batch, weights: Mapping[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, weights: Mapping[str, float]) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         """The objective and its terms.
 
         Args:
@@ -101,11 +101,13 @@ class Distiller(nn.Module):
             weights: The weight of each term in this step.
 
         Returns:
-            `Σ weight · term`, and each term by name without its weight and its graph.
+            `Σ weight · term`, and the sum of those that are `apart` as a second one if there are any; each term by name
+            without its weight and its graph.
         """
         values = self._values(batch)
         terms: dict[str, Tensor] = {}
         total: Tensor | None = None
+        apart: Tensor | None = None
         for name, term in self.terms.items():
             singles, lists = self._arguments[name]
             arguments = {parameter: values[number] for parameter, number in singles}
@@ -117,11 +119,15 @@ class Distiller(nn.Module):
             terms[name] = loss.detach()
             weight = weights[name]
             weighted = loss if weight == 1 else weight * loss
-            total = weighted if total is None else total + weighted
-        if total is None:
+            if term.apart:
+                apart = weighted if apart is None else apart + weighted
+            else:
+                total = weighted if total is None else total + weighted
+        totals = tuple(part for part in (total, apart) if part is not None)
+        if not totals:
             message = "a stage has no losses\n  hint: give at least one under `losses`"
             raise WiringError(message)
-        return total, terms
+        return totals, terms
 
 
 def _numbered(wiring: Wiring, order: Sequence[Tap]) -> tuple[list[tuple[str, int]], list[tuple[str, list[int]]]]:

@@ -35,18 +35,21 @@ class FiniteGuard:
         self._sharded = any(isinstance(parameter, DTensor) for group in groups for parameter in group["params"])
         self.takes_flag = not self._sharded and all(group.get("fused") for group in groups)
 
-    def step(self, parameters: Iterable[nn.Parameter], batch: int) -> None:
+    def step(self, parameters: Iterable[nn.Parameter], batch: int, others: Iterable[Tensor] = ()) -> None:
         """Step the optimizer if every gradient is finite.
 
         Args:
             parameters: All that the optimizer updates.
             batch: The number of the batch in the epoch, for the report.
+            others: Gradients that the optimizer has besides.
         """
         groups: dict[Any, list[Tensor]] = {}
         for parameter in parameters:
             if (gradient := parameter.grad) is not None:
                 part = local(gradient) if self._sharded else gradient
                 groups.setdefault(part.dtype, []).append(part)
+        for other in others:
+            groups.setdefault(other.dtype, []).append(other)
         for gradients in groups.values():
             torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._found, self._one)
         if self._sharded:  # each process sees a part of the gradients

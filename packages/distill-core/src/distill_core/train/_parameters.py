@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import TrainingError, WiringError, did_you_mean, nearest
@@ -123,9 +123,9 @@ def shorten(names: Sequence[str], limit: int = 6) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def tell_without_gradient(trainable: Named, stage: int) -> None:
-    """After the first gradients of a stage: name the tensors that got none."""
-    without = [name for name, parameter in trainable.items() if parameter.grad is None]
+def tell_without_gradient(trainable: Named, stage: int, apart: Container[Tensor] = ()) -> None:
+    """After the first gradients of a stage: name the tensors that got none, not even apart."""
+    without = [name for name, parameter in trainable.items() if parameter.grad is None and parameter not in apart]
     if without:
         logger.warning(
             "no loss reaches these trainable tensors, which will not learn in stage %d: %s", stage, shorten(without)

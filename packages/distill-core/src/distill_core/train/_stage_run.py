@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from ..data import Loader
 from ..errors import TrainingError, WiringError, did_you_mean
 from ..experiment import FIRST_STAGE, INHERIT, Experiment, Moment, Stage
+from ._backward import refuse_apart, refuse_optimizer
 from ._caches import Caches
 from ._distiller import Batch, Distiller, materialise
 from ._frozen import FrozenModels
@@ -42,6 +43,7 @@ class StageRun:
     module: Any = None
     update: Any = None
     gradients: Any = None
+    backward: Any = None
 
     @property
     def num_steps(self) -> int:
@@ -82,6 +84,7 @@ def resolved_stages(experiment: Experiment) -> list[Stage]:
 
     Raises:
         WiringError: The first stage misses something that no earlier one can give.
+        TrainingError: The gradient of a loss is to be apart where it cannot be.
     """
     stages, previous = [], FIRST_STAGE
     for number, stage in enumerate(experiment.stages):
@@ -94,6 +97,7 @@ def resolved_stages(experiment: Experiment) -> list[Stage]:
     if not stages:
         message = "an experiment has at least one stage"
         raise WiringError(message)
+    refuse_apart(experiment, stages)
     return stages
 
 
@@ -146,6 +150,7 @@ def prepare_stage(
     optimizer = make_optimizer(stage.optimizer, groups)  # type: ignore[arg-type]
     frozen = {name: parameter for name, parameter in named.items() if name not in trainable}
     prove_groups(optimizer, trainable, frozen)
+    refuse_optimizer(stage, optimizer, key)
     steps_per_epoch = -(-loader.num_training_batches() // int(stage.accumulate))  # type: ignore[arg-type]
     steps = steps_per_epoch * int(stage.epochs)  # type: ignore[arg-type]
     scheduler = _scheduler(stage, optimizer, steps) if stage.scheduler else None

@@ -19,6 +19,7 @@ from ..distributed import rank, world_size
 from ..errors import TrainingError
 from ..experiment import Evaluation, Experiment, Stage
 from ._average import Averages
+from ._backward import make_backward
 from ._caches import Caches
 from ._callback import Callback
 from ._checkpoint import Checkpoint
@@ -183,6 +184,7 @@ class Trainer:
         module = compiled(run.distiller, self.experiment.compile)
         run.module = self.accelerator.prepare_model(module, evaluation_mode=True)  # precision; no DDP, see _gradients
         run.gradients = SharedGradients(run.distiller)
+        run.backward = make_backward(run, self.accelerator.scaler, is_compiled=bool(self.experiment.compile))
         guard = FiniteGuard(run.optimizer, self.device, sticky=self.experiment.nonfinite != "skip")
         clip: Any = stage.clip_grad_norm
         run.update = Update(run.optimizer, run.trainable.values(), clip, self.accelerator.scaler, guard)
@@ -237,14 +239,12 @@ class Trainer:
             samples = plan.indices[number].shape[0]
             share = samples * world_size() / sum(plan.global_sizes[begin : begin + accumulate])
             self._seed_device(self._seeds[number])
-            with run.gradients.averaged(last=ends):
-                total, terms = run.module(self.moved(batch), run.weights(self.stage_index, done))
-                scaled = total if share == 1 else total * share
-                (scaled if run.update.scaler is None else run.update.scaler.scale(scaled)).backward()
-            self.means.add(number, samples, total.detach(), terms)
+            weights = run.weights(self.stage_index, done)
+            total, terms = run.backward(self.moved(batch), weights, share, last=ends)
+            self.means.add(number, samples, total, terms)
             if ends:
                 if done == 0 and self.is_main:
-                    tell_without_gradient(run.trainable, self.stage_index)
+                    tell_without_gradient(run.trainable, self.stage_index, run.update.apart)
                 run.update.step(number)
         self.batch += 1
         if ends:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from ..optim import SplitOptimizer
 from ._guard import FiniteGuard
 from ._sharding import clip_sharded
 
@@ -37,6 +38,7 @@ class Update:
         self.clip_grad_norm = clip_grad_norm
         self.scaler = scaler
         self.guard = guard
+        self.apart = optimizer.gradients_apart if isinstance(optimizer, SplitOptimizer) else {}
 
     def step(self, batch: int) -> None:
         """Update the weights and forget the gradients.
@@ -49,12 +51,26 @@ class Update:
                 self.scaler.unscale_(self.optimizer)
             if any(isinstance(parameter, DTensor) for parameter in self.parameters):
                 clip_sharded(self.parameters, self.clip_grad_norm)
+            elif self.apart:
+                clip_sum(self.parameters, self.apart, self.clip_grad_norm)
             else:
                 nn.utils.clip_grad_norm_(self.parameters, self.clip_grad_norm)
         if self.scaler:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
-            self.guard.step(self.parameters, batch)
+            self.guard.step(self.parameters, batch, self.apart.values())
         for parameter in self.parameters:  # not `zero_grad`, which also tells the profiler
             parameter.grad = None
+        self.apart.clear()
+
+
+def clip_sum(parameters: Iterable[nn.Parameter], apart: Mapping[Tensor, Tensor], most: float) -> None:
+    """Scale both gradients so that the norm of their sum is at most `most`."""
+    gradients = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
+    both = [parameter for parameter in gradients if parameter in apart]
+    sums = [gradients[parameter] + apart[parameter] for parameter in both]
+    sums += [gradient for parameter, gradient in gradients.items() if parameter not in apart]
+    sums += [gradient for parameter, gradient in apart.items() if parameter not in gradients]
+    norm = nn.utils.get_total_norm(sums)
+    torch._foreach_mul_([*gradients.values(), *apart.values()], (most / (norm + 1e-6)).clamp(max=1))
