@@ -96,13 +96,32 @@ def worse(rows: Sequence[report.Row]) -> str:
     return f"\nWorse than {first.name} by more than twice the standard error: {'; '.join(told) or 'none'}.\n"
 
 
-def publish(output: Path, seeds: int) -> None:
-    """Write the table of all that is finished, and below it what is worse than no teacher and what is not there."""
+def published(path: Path) -> list[report.RunResult]:
+    """The runs of the table as it is."""
+    runs = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
+    return [
+        report.RunResult(**{key: math.nan if value is None else value for key, value in run.items()}) for run in runs
+    ]
+
+
+def publish(output: Path, seeds: int, *, keep: bool) -> None:
+    """Write the table of all that is finished, and below it what is worse than no teacher and what is not there.
+
+    Args:
+        output: Where the runs are.
+        seeds: How many of each row count.
+        keep: Whether rows of which there are no runs stay as they were.
+    """
     path = HERE / "results/digits_methods"
-    folders = [output / row / f"seed{seed}" for row in ROWS for seed in range(seeds)]
-    report.publish(path, folders, title="Methods on the digits with 100 labels")
+    found = report.collect([output / row / f"seed{seed}" for row in ROWS for seed in range(seeds)])
+    old = published(path.with_suffix(".json")) if keep else []
+    found += [run for run in old if run.row in ROWS and run.row not in {new.row for new in found}]
+    results = sorted(found, key=lambda run: ROWS.index(run.row))
+    rows, title = report.summarise(results), "Methods on the digits with 100 labels"
+    report.print_table(rows, title=title)
+    report.write(path, results, rows, title=title)
     table = path.with_suffix(".md")
-    below = worse(report.summarise(report.collect(folders))) + REMARKS
+    below = worse(rows) + REMARKS
     table.write_text(table.read_text(encoding="utf-8") + below, encoding="utf-8")
     print(below)
 
@@ -110,7 +129,12 @@ def publish(output: Path, seeds: int) -> None:
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # every process has a core of its own
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("methods", nargs="*", metavar="METHOD", help="some of them, besides KD; all if left out")
+    parser.add_argument(
+        "methods",
+        nargs="*",
+        metavar="METHOD",
+        help="some of them, besides KD; all if left out. The other rows of the table stay",
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tune", action="store_true", help="try what is under `_tried` on seed 0, and print the best")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
@@ -126,5 +150,5 @@ if __name__ == "__main__":
         folder = args.output / "digits_methods"
         jobs = [(FILES[row], folder / row / f"seed{seed}", given[seed]) for seed in taught for row in chosen]
         done = train_all(jobs, args.workers)
-        publish(folder, args.seeds)
+        publish(folder, args.seeds, keep=bool(args.methods))
     sys.exit(not done)

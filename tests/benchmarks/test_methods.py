@@ -85,6 +85,29 @@ def test_the_table_has_the_baselines_first_and_says_what_is_worse(folder):
     assert "Worse than no_teacher by more than twice the standard error: at (the reason is not known).\n" in table
 
 
+def test_rows_that_were_not_run_stay_in_the_table(folder):
+    for seed in range(3):
+        for row, best in (("no_teacher", 90.0), ("kd", 95.0), ("kd_tuned", 96.0), ("dkd", 97.0)):
+            finished(folder / f"runs/digits_methods/{row}/seed{seed}", row, seed, best)
+    script(folder, "dkd")
+    shutil.rmtree(folder / "runs/digits_methods/dkd")
+    shutil.rmtree(folder / "runs/digits_methods/kd")
+    for seed in range(3):
+        finished(folder / f"runs/digits_methods/at/seed{seed}", "at", seed, 91.0)
+        finished(folder / f"runs/digits_methods/kd/seed{seed}", "kd", seed, 94.0)
+    done = script(folder, "at")
+    assert done.returncode == 0, done.stderr
+    lines = (folder / "task/results/digits_methods.md").read_text().splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")][2:]
+    assert [(row[0].strip("| "), row[3]) for row in rows] == [
+        ("no_teacher", "90.00 ± 0.00"),
+        ("kd", "94.00 ± 0.00"),
+        ("kd_tuned", "96.00 ± 0.00"),
+        ("at", "91.00 ± 0.00"),
+        ("dkd", "97.00 ± 0.00"),
+    ]
+
+
 def test_the_best_on_the_validation_split_is_chosen_and_of_equals_the_steadier(folder):
     for number, epochs in enumerate([(50, 90, 80), (50, 90, 85), (50, 60, 70)]):
         finished(folder / f"runs/digits_tried/vkd/{number}", "vkd", 0, 10.0, *epochs)
