@@ -97,3 +97,26 @@ def test_normalize_is_torchvisions():
 @pytest.mark.parametrize("augment", ALL, ids=["crop", "flip", "both"])
 def test_a_sample_comes_out_the_same_on_a_gpu(augment):
     assert torch.equal(augment(IMAGES.cuda(), SEEDS.cuda()).cpu(), augment(IMAGES, SEEDS))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_layout_in_memory_does_not_matter(dtype, layout):
+    images = IMAGES.to(dtype).to(memory_format=layout)[1::2]
+    seeds = SEEDS[1::2]
+    top, left = draw_integers(seeds, 0, 5), draw_integers(seeds, 1, 5)
+    padded = torch.nn.functional.pad(images, (2, 2, 2, 2), value=7)
+    for out, image, y, x in zip(random_crop(images, seeds, padding=2, fill=7), padded, top, left, strict=True):
+        assert torch.equal(out, image[:, y : y + 6, x : x + 5])
+    mirrored = horizontal_flip(images, seeds, probability=1.0)
+    assert torch.equal(mirrored, images.flip(3))
+
+
+def test_normalize_leaves_floats_alone():
+    images = torch.rand(2, 1, 3, 3, dtype=torch.float64)
+    before = images.clone()
+    assert normalize(images, mean=[0.5], std=[0.5], scale=1.0).dtype == torch.float32
+    assert torch.equal(images, before)
+    single = before.float()
+    normalize(single, mean=[0.5], std=[0.5], scale=1.0)
+    assert torch.equal(single, before.float())

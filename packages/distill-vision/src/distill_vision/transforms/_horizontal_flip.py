@@ -20,4 +20,5 @@ def horizontal_flip(images: Tensor, seeds: Tensor, *, probability: float = 0.5) 
         (batch, channels, height, width), a new tensor.
     """
     chosen = draw_uniform(seeds, 0) < probability
-    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+    both = torch.cat([images, images.flip(3)])
+    return both.index_select(0, torch.arange(len(images), device=images.device) + chosen * len(images))

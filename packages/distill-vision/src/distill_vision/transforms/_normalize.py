@@ -26,4 +26,6 @@ def normalize(images: Tensor, *, mean: Sequence[float], std: Sequence[float], sc
     """
     middle = torch.tensor([m * scale for m in mean], device=images.device).view(-1, 1, 1)
     spread = torch.tensor([s * scale for s in std], device=images.device).view(-1, 1, 1)
-    return images.to(torch.float32).sub(middle).div_(spread)
+    if images.is_floating_point():
+        images = images.to(torch.float32)
+    return torch.sub(images, middle).div_(spread)  # integers become float32 on the way, without a copy of their own

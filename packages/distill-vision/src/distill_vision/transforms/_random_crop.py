@@ -26,7 +26,19 @@ def random_crop(images: Tensor, seeds: Tensor, *, padding: int = 4, fill: float 
     """
     height, width = images.shape[2:]
     padded = F.pad(images, (padding, padding, padding, padding), value=fill)
-    crops = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (batch, channels, top, left, height, width)
     top = draw_integers(seeds, 0, 2 * padding + 1)
     left = draw_integers(seeds, 1, 2 * padding + 1)
-    return crops[torch.arange(len(images), device=images.device), :, top, left]
+    return _cut(padded, top, left, height, width)
+
+
+def _cut(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
+    """A piece (height, width) of each image, from its own place.
+
+    Every piece is a view that begins somewhere in memory, so one `index_select` of all these views copies whole rows.
+    """
+    batch, channels, rows, columns = images.shape
+    strides = images.stride()
+    start = torch.arange(batch, device=images.device) * strides[0] + top * strides[2] + left * strides[3]
+    last = (batch - 1) * strides[0] + (rows - height) * strides[2] + (columns - width) * strides[3]
+    pieces = images.as_strided((last + 1, channels, height, width), (1, *strides[1:]))
+    return pieces.index_select(0, start)
