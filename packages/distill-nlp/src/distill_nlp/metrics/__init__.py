@@ -6,7 +6,10 @@ Values are fractions, as in scikit-learn and SciPy.
 
 from ._accuracy import Accuracy as Accuracy
 from ._correlation import PearsonSpearman as PearsonSpearman
+from ._exact_match import ExactMatch as ExactMatch
 from ._f1 import F1 as F1
 from ._glue import GlueMetric as GlueMetric
 from ._matthews import MatthewsCorrelation as MatthewsCorrelation
+from ._perplexity import Perplexity as Perplexity
 from ._similarity import SimilarityCorrelation as SimilarityCorrelation
+from ._token_agreement import TokenAgreement as TokenAgreement

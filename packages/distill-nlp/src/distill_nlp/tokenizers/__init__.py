@@ -1,4 +1,6 @@
 """Tokenizers trained on a task's own texts."""
 
+from ._byte_level import byte_level as byte_level
+from ._byte_level import text_byte_level as text_byte_level
 from ._wordpiece import glue_wordpiece as glue_wordpiece
 from ._wordpiece import wordpiece as wordpiece

@@ -1,0 +1,119 @@
+"""Prompts with their completions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_core.data import Loader
+from distill_core.errors import DataError, did_you_mean
+
+from ._causal import IGNORED, TokenSequences
+from ._causal_tokens import end_token, tokens_of
+from ._documents import Split, split_indices
+from ._encoded import Tokenizer, find_tokenizer
+from ._example import with_example
+from ._language_modelling import example_of_tokens, loader_of_tokens
+from ._table import read_table
+
+
+def _example(
+    *_: Any, batch_size: int, max_length: int = 512, teacher_tokenizer: Any = None, **__: Any
+) -> dict[str, Tensor]:
+    batch = example_of_tokens(batch_size, max_length)
+    return batch if teacher_tokenizer is None else batch | example_of_tokens(batch_size, max_length, "teacher_")
+
+
+@with_example(_example)
+def completions(
+    file: str | Path,
+    split: Split = "all",
+    *,
+    tokenizer: str | Tokenizer,
+    batch_size: int,
+    teacher_tokenizer: str | Tokenizer | None = None,
+    prompt: str = "prompt",
+    completion: str = "completion",
+    max_length: int = 512,
+    max_prompt: int | None = None,
+    val: float = 0.05,
+    test: float = 0.05,
+    split_seed: int = 0,
+    shuffle: bool | None = None,
+    group_by_length: bool = False,
+    num_workers: int = 0,
+    cache: str | Path | None = None,
+) -> Loader:
+    """Batches of a table of prompts and completions; only the tokens of the completion, and the end token, count.
+
+    A sample is the tokens of the prompt, those of the completion and the end token; if the tokenizer has a token that
+    begins a text, it stands first. Batches are padded on the right, and no attention mask is needed.
+
+    Args:
+        file: `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet`.
+        split: `train`, `val`, `test`, or `all` of the file; see `split_documents`.
+        tokenizer: A tokenizer of transformers, or its name or folder.
+        batch_size: Samples per batch.
+        teacher_tokenizer: The same texts also in the tokens of a teacher with another vocabulary.
+        prompt: The column of the prompts.
+        completion: The column of the completions.
+        max_length: Positions of a sample; a longer completion is cut, and then has no end token.
+        max_prompt: Tokens of a prompt, of which the last are kept; half of `max_length` if left out.
+        val: The share of the rows that are for validation.
+        test: The share of those that are for the test.
+        split_seed: Another number, another division.
+        shuffle: A new order in each epoch; only `train` and `all` by default.
+        group_by_length: Samples of about the same length share a batch.
+        num_workers: Processes that read ahead.
+        cache: A folder in which the tokens are kept for the next time.
+
+    Returns:
+        Batches with `input_ids` and `target` (batch, longest) int64 and `mask` (batch, longest) bool: which targets
+        count. With a teacher's tokenizer also `teacher_input_ids`, `teacher_target` and `teacher_mask`.
+
+    Raises:
+        DataError: There is no such file or column, or a tokenizer has no end token.
+    """
+    table = read_table(file)
+    for name in (prompt, completion):
+        if name not in table:
+            message = f"{file} has no column '{name}'\n  hint: {did_you_mean(name, table)}"
+            raise DataError(message)
+    rows = split_indices(len(table[prompt]), split, val=val, test=test, seed=split_seed)
+    texts = [[table[name][row] for row in rows] for name in (prompt, completion)]
+    most = max_prompt or max(1, max_length // 2)
+    fields: dict[str, list[Tensor]] = {}
+    padding: dict[str, int] = {}
+    for prefix, given in (("", tokenizer), ("teacher_", teacher_tokenizer)):
+        if given is not None:
+            found = find_tokenizer(given)
+            encoded = _encoded(texts, found, max_length, most, cache)
+            fields[f"{prefix}input_ids"], fields[f"{prefix}target"] = map(list, zip(*encoded, strict=True))
+            padding[f"{prefix}input_ids"] = int(found.pad_token_id or 0)
+    shuffled = split in ("train", "all") if shuffle is None else shuffle
+    dataset = TokenSequences(fields, padding)
+    return loader_of_tokens(
+        dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
+    )
+
+
+def _encoded(
+    texts: list[list[str]], tokenizer: Tokenizer, max_length: int, max_prompt: int, cache: str | Path | None
+) -> list[tuple[Tensor, Tensor]]:
+    """Inputs and targets of each row."""
+    begin: int | None = getattr(tokenizer, "bos_token_id", None)
+    first = torch.tensor([] if begin is None else [begin], dtype=torch.int32)
+    end = torch.tensor([end_token(tokenizer)], dtype=torch.int32)
+    prompts, answers = (tokens_of(column, tokenizer, cache) for column in texts)
+    encoded = []
+    for asked, answered in zip(prompts, answers, strict=True):
+        start = torch.cat([first, asked[-max_prompt:]])
+        start = end if len(start) == 0 else start  # there must be something to complete
+        whole = torch.cat([start, answered, end])[: max_length + 1]
+        target = whole[1:].clone()
+        target[: len(start) - 1] = IGNORED
+        encoded.append((whole[:-1], target))
+    return encoded

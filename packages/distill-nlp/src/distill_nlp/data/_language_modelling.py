@@ -1,0 +1,121 @@
+"""Running text for causal language models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_core.data import Loader
+
+from ._causal import PackedTokens, TokenSequences, pieces
+from ._causal_tokens import end_token, tokens_of
+from ._documents import Documents, Split, read_documents, split_documents
+from ._encoded import Tokenizer, find_tokenizer
+from ._example import with_example
+from ._grouped import LengthGroupedLoader
+
+
+def _example(*_: Any, batch_size: int, block: int = 128, positions: bool = False, **__: Any) -> dict[str, Tensor]:
+    batch = example_of_tokens(batch_size, block)
+    return batch | {"position_ids": batch["target"]} if positions else batch
+
+
+@with_example(_example)
+def language_modelling(
+    documents: Documents,
+    split: Split = "train",
+    *,
+    tokenizer: str | Tokenizer,
+    batch_size: int,
+    block: int = 128,
+    packed: bool = True,
+    positions: bool = False,
+    limit: int | None = None,
+    val: float = 0.05,
+    test: float = 0.05,
+    split_seed: int = 0,
+    column: str = "text",
+    pattern: str = "**/*.txt",
+    separator: str | None = None,
+    shuffle: bool | None = None,
+    group_by_length: bool = False,
+    num_workers: int = 0,
+    cache: str | Path | None = None,
+) -> Loader:
+    """Batches of running text: at each position the token that comes next is the target.
+
+    Packed, the documents stand one after another with the end token between them, and blocks are cut from that: nothing
+    is padding. The target after an end token does not count, for it belongs to another document; attention does reach
+    over the boundary unless `positions` are fed. Otherwise a document is cut into parts of at most `block` tokens, each a sample, padded on the
+    right to the longest of a batch; no attention mask is needed for that.
+
+    Args:
+        documents: A text file, a folder of text files, a table, a folder that the library `datasets` saved, or the
+            texts themselves; see `read_documents`.
+        split: `train`, `val`, `test` or `all`; see `split_documents`.
+        tokenizer: A tokenizer of transformers, or its name or folder.
+        batch_size: Samples per batch.
+        block: Positions of a sample, at most.
+        packed: Fill each block with text of as many documents as it takes.
+        positions: Give `position_ids` that begin anew with each document: models of transformers that are fed with them
+            do not attend over the boundary. Only where samples are packed.
+        limit: So many samples at most, evenly spread over the text; all if left out.
+        val: The share of the documents that are for validation.
+        test: The share of those that are for the test.
+        split_seed: Another number, another division.
+        column: The column of a table.
+        pattern: Which files of a folder.
+        separator: What stands between two documents in a file.
+        shuffle: A new order in each epoch; only `train` and `all` by default.
+        group_by_length: Samples of about the same length share a batch; only where they are not packed.
+        num_workers: Processes that read ahead.
+        cache: A folder in which the tokens are kept for the next time.
+
+    Returns:
+        Batches with `input_ids` and `target` (batch, positions) int64 and `mask` (batch, positions) bool: which
+        targets count. The others are −100.
+
+    Raises:
+        DataError: There is no text, it is too little to be split or to fill a block, or the tokenizer has no end token.
+    """
+    found = find_tokenizer(tokenizer)
+    texts = read_documents(documents, column=column, pattern=pattern, separator=separator)
+    texts = split_documents(texts, split, val=val, test=test, seed=split_seed)
+    end = end_token(found)
+    tokens = tokens_of(texts, found, cache)
+    shuffled = split in ("train", "all") if shuffle is None else shuffle
+    if packed:
+        blocks = PackedTokens(tokens, block, end, limit=limit, positions=positions)
+        return Loader(blocks, batch_size, shuffle=shuffled, num_workers=num_workers)
+    samples = [piece for document in tokens for piece in pieces(document, block, end)]
+    if limit is not None and limit < len(samples):
+        samples = [samples[number * len(samples) // limit] for number in range(limit)]
+    inputs, targets = zip(*samples, strict=True)
+    padding = int(found.pad_token_id or 0)
+    dataset = TokenSequences({"input_ids": inputs, "target": targets}, {"input_ids": padding})
+    return loader_of_tokens(
+        dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
+    )
+
+
+def loader_of_tokens(
+    dataset: TokenSequences, batch_size: int, *, shuffle: bool, num_workers: int, group_by_length: bool
+) -> Loader:
+    """The loader of either kind."""
+    if group_by_length:
+        return LengthGroupedLoader(dataset, batch_size, shuffle=shuffle, num_workers=num_workers)
+    return Loader(dataset, batch_size, shuffle=shuffle, num_workers=num_workers, collate=dataset.collate)
+
+
+def example_of_tokens(batch_size: int, positions: int, prefix: str = "") -> dict[str, Tensor]:
+    """A batch on the meta device."""
+    shape = (batch_size, positions)
+    return {
+        f"{prefix}input_ids": torch.zeros(shape, dtype=torch.long, device="meta"),
+        f"{prefix}target": torch.zeros(shape, dtype=torch.long, device="meta"),
+        f"{prefix}mask": torch.zeros(shape, dtype=torch.bool, device="meta"),
+        "index": torch.zeros(batch_size, dtype=torch.long, device="meta"),
+    }

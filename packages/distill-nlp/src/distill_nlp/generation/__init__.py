@@ -1,0 +1,8 @@
+"""Text that models write: the student's own for on-policy distillation, the teacher's as a data set, answers for metrics."""
+
+from ._generations import Generations as Generations
+from ._on_policy import OnPolicy as OnPolicy
+from ._on_policy import joined as joined
+from ._on_policy import prompt_lengths as prompt_lengths
+from ._sample import Sampling as Sampling
+from ._sample import generate as generate
