@@ -35,7 +35,7 @@ def used(loss: nn.Module, inputs: dict[str, Any]) -> list[Tensor]:
 
 
 def shard(loss: nn.Module) -> Tensor:
-    """Which samples are this process's: equal parts, or unequal ones where the whole batch is gathered."""
+    """Which samples are this process's: equal parts, or unequal ones where all processes are looked at."""
     first = BATCH // 2 if loss.batch == "sample" else BATCH // 2 - 1
     return torch.arange(first) if dist.get_rank() == 0 else torch.arange(first, BATCH)
 
@@ -64,7 +64,7 @@ def compare(case: Case, whole: list[Tensor], reference: nn.Module, loss: nn.Modu
 
 
 def main(output: str) -> None:
-    cases = [case for case in table() if case.splits and case.loss().batch in {"sample", "gathered"}]
+    cases = [case for case in table() if case.splits and case.loss().batch != "local"]
     references = [case.ready() for case in cases]
     losses = [twin(loss) for loss in references]
     wholes = [used(loss, case.draw()) for case, loss in zip(cases, references, strict=True)]

@@ -22,10 +22,17 @@ from ._tensors import TensorData
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Which samples this process reads in each batch, and how many all processes read together."""
+    """What is read in an epoch.
+
+    Attributes:
+        indices: Which samples this process reads in each batch.
+        global_sizes: How many samples all processes read together in each batch.
+        global_tokens: How many tokens that count these have; empty if the data set does not say (`num_tokens`).
+    """
 
     indices: Sequence[Tensor]
     global_sizes: Sequence[int]
+    global_tokens: Sequence[int] = ()
 
 
 class Loader:
@@ -123,7 +130,10 @@ class Loader:
             stretches = stretches[:-1]
         shares = stretches if processes == 1 else [stretch.tensor_split(processes)[own] for stretch in stretches]
         kept = [(share, stretch.shape[0]) for share, stretch in zip(shares, stretches, strict=True) if share.shape[0]]
-        return BatchPlan([share for share, _ in kept], [size for _, size in kept])
+        sizes = [size for _, size in kept]
+        tokens = getattr(self.dataset, "num_tokens", None)  # (samples,)
+        counts = [int(tokens[stretch].sum()) for stretch in stretches[: len(kept)]] if tokens is not None else []
+        return BatchPlan([share for share, _ in kept], sizes, counts)
 
     def batches(self, place: Place, *, start: int = 0, plan: BatchPlan | None = None) -> Iterator[dict[str, Any]]:
         """The batches of an epoch from number `start` on, as planned; by `plan(place)` if no plan is given."""

@@ -24,6 +24,8 @@ Each class declares with `batch` what a loss of several processes is:
 * `"sample"`: a mean over samples; the mean over equal shards is the loss of the whole batch.
 * `"gathered"`: compares samples with each other and gathers all processes' batches first, so that each process has the
   loss of the whole batch, and the averaged gradients are those of one process that sees everything.
+* `"token"`: a mean over tokens, over those of all processes: see `token_mean`. However unequally they are spread, the
+  averaged gradients are those of one process that sees everything.
 * `"local"`: compares the samples of the process's own batch; the loss depends on how the batch was split.
 
 In evaluation mode a loss changes none of its buffers, so one forward in that mode makes the parameters whose shapes are
@@ -162,6 +164,8 @@ from ._taid import interpolated_kl as interpolated_kl
 from ._tfkd import TfKDLoss as TfKDLoss
 from ._tfkd import virtual_divergence as virtual_divergence
 from ._tfkd import virtual_teacher as virtual_teacher
+from ._token_ce import TokenCELoss as TokenCELoss
+from ._token_ce import next_token_ce as next_token_ce
 from ._topk_kl import TopKKLLoss as TopKKLLoss
 from ._topk_kl import top_k_kl as top_k_kl
 from ._ttm import TTMLoss as TTMLoss

@@ -79,7 +79,7 @@ class ABKDLoss(nn.Module):
     tensor(0.4330)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, alpha: float = 0.2, beta: float = 0.7, chunk: int = 256) -> None:
         super().__init__()

@@ -81,7 +81,7 @@ class AKLLoss(nn.Module):
     tensor(0.4537)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, mass: float = 0.5, mode: Mode = "paper", chunk: int = 256) -> None:
         super().__init__()

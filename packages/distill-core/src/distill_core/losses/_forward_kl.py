@@ -44,8 +44,8 @@ def token_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     """The sum over the tokens that count, divided by their number in the average process's batch.
 
     Data-parallel training averages over processes: of Σ/(N/processes), with N the tokens of all processes, it makes the
-    mean over all tokens, however unequally they are spread. Batches that are accumulated count alike, whatever their
-    number of tokens. Without tokens it is 0.
+    mean over all tokens, however unequally they are spread. Where batches are accumulated, our trainer weights each by
+    its share of the tokens, if the data set says how many each sample has (`num_tokens`). Without tokens it is 0.
 
     Args:
         values: (batch, tokens), 0 where the mask is 0.
@@ -71,7 +71,7 @@ class ForwardKLLoss(nn.Module):
     tensor(0.4330)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, temperature: float = 1.0, chunk: int = 256) -> None:
         super().__init__()

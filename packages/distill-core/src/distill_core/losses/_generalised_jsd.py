@@ -69,7 +69,7 @@ class GeneralisedJSDLoss(nn.Module):
     (tensor(0.1087), tensor(0.4330))
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, beta: float = 0.5, mode: Mode = "paper", chunk: int = 256) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ class ReverseKLLoss(nn.Module):
     tensor(0.4743)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, temperature: float = 1.0, chunk: int = 256) -> None:
         super().__init__()

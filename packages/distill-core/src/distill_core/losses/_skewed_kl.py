@@ -73,7 +73,7 @@ class SkewedKLLoss(nn.Module):
     tensor(0.3476)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, skew: float = 0.1, chunk: int = 256) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class SkewedReverseKLLoss(nn.Module):
     tensor(0.3653)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, skew: float = 0.1, chunk: int = 256) -> None:
         super().__init__()

@@ -67,7 +67,7 @@ class TAIDLoss(nn.Module):
     (tensor(0.0788), tensor(0.4000))
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
     t: Tensor
     progress: Tensor
     change: Tensor

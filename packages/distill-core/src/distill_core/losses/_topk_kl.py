@@ -63,7 +63,7 @@ class TopKKLLoss(nn.Module):
     tensor(0.4330)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, chunk: int = 256) -> None:
         super().__init__()

@@ -58,7 +58,7 @@ class ULDLoss(nn.Module):
     tensor(1.)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, chunk: int = 256) -> None:
         super().__init__()

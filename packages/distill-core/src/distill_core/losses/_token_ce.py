@@ -1,0 +1,77 @@
+"""Cross-entropy of the next token (CE): the language model's own objective, as a term beside those of distillation.
+
+    L = mean over tokens that count of −log softmax(s)[target]
+
+A target of −100 does not count. Logits and targets stand at the same place: `target[i]` is the token after input i. Unlike
+`torch.nn.CrossEntropyLoss` it takes logits as language models give them, makes no second tensor of their size, and its
+mean is that of `token_mean`. Not a method of distillation.
+
+Paper: none
+Authors: none
+Venue: none
+Year: none
+Link: https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..layers import per_token, positive
+from ..registry import register
+from ._forward_kl import token_mean
+
+IGNORED = -100
+
+
+def next_token_ce(student: Tensor, target: Tensor) -> Tensor:
+    """−log softmax(student)[target] of each token; 0 where the target is −100.
+
+    Args:
+        student: Logits (tokens, vocabulary).
+        target: (tokens,) int64.
+
+    Returns:
+        (tokens,).
+    """
+    return F.cross_entropy(student, target, ignore_index=IGNORED, reduction="none")
+
+
+@final
+@register
+class TokenCELoss(nn.Module):
+    """Cross-entropy of the next token.
+
+    Args:
+        chunk: How many tokens to look at at a time.
+
+    >>> import torch
+    >>> TokenCELoss()(torch.zeros(1, 2, 3), torch.tensor([[2, -100]]))
+    tensor(1.0986)
+    """
+
+    batch: ClassVar[str] = "token"
+
+    def __init__(self, chunk: int = 256) -> None:
+        super().__init__()
+        self.chunk = int(positive("chunk", chunk))
+
+    def forward(self, student: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The scalar loss of logits (batch, tokens, vocabulary).
+
+        Args:
+            student: Logits.
+            target: (batch, tokens), −100 where it does not count.
+            mask: (batch, tokens): what else does not count is 0.
+
+        Raises:
+            ValueError: The shapes do not go together.
+        """
+        if student.shape[:2] != target.shape:
+            message = f"`student` {tuple(student.shape)} and `target` {tuple(target.shape)} must be (batch, tokens, vocabulary) and (batch, tokens)"
+            raise ValueError(message)
+        counted = target != IGNORED if mask is None else (target != IGNORED) & mask.bool()
+        return token_mean(per_token(next_token_ce, student, target, chunk=self.chunk, mask=counted), counted)
