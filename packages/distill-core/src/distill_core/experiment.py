@@ -167,6 +167,20 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceSettings:
+    """How a model runs while it is frozen, where that differs from the rest of the run.
+
+    Attributes:
+        precision: `fp32`, or mixed precision with `bf16` or `fp16`; the losses get what it gives as float32 if the run
+            is in `fp32`. Its weights stay in the type that they have: build the model in bfloat16 to halve them, too.
+        compile: Compile it with `torch.compile` by itself; a text names the backend.
+    """
+
+    precision: Literal["fp32", "fp16", "bf16"] | None = None
+    compile: bool | str = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One run, whole: models, data, stages, what to do on the way, what to measure at the end.
 
@@ -189,6 +203,7 @@ class Experiment:
             in another order. A new one in each epoch if left out.
         cache: Frozen model → where its values are kept. During the first `views` epochs they are computed and stored,
             afterwards read.
+        sources: Frozen model → how it runs: a teacher in bfloat16, or compiled, beside a student that is neither.
         parallel: How several processes share the work: `ddp` has every model whole on each, `fsdp` spreads models over them.
         shard: Which models `fsdp` spreads; those that do not begin with `teacher` if left out.
         timeout: Seconds that several processes wait for one of them before they end.
@@ -212,6 +227,7 @@ class Experiment:
     max_nonfinite: int = 10
     views: int | None = None
     cache: Mapping[str, CacheSettings] = field(default_factory=dict)
+    sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     parallel: Literal["ddp", "fsdp"] = "ddp"
     shard: Sequence[str] = field(default=())
     timeout: float = 600.0

@@ -40,7 +40,9 @@ def _head(model: nn.Module, wanted: set[int]) -> nn.Module:
     end = _head(child, wanted)  # type: ignore[arg-type]
     if end is child and last + 1 == len(children):
         return model
-    return nn.Sequential(OrderedDict([*children[:last], (name, end)])).train(model.training)  # type: ignore[list-item]
+    short = nn.Sequential(OrderedDict([*children[:last], (name, end)]))  # type: ignore[list-item]
+    short.training = model.training  # not `train()`, which would change the modules inside
+    return short
 
 
 def _is_plain_chain(model: nn.Module) -> bool:

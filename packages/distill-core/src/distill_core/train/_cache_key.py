@@ -47,7 +47,9 @@ def key_of(source: CachedSource, loader: Loader, experiment: Experiment, views: 
             "seed": str(experiment.seed),
             "views": str(views),
             "codec": source.codec.name,
-            "dtype": f"{experiment.precision} {sorted({str(tensor.dtype) for tensor in model.state_dict().values()})}",
+            "dtype": f"{source.settings.precision or experiment.precision} "
+            f"{sorted({str(tensor.dtype) for tensor in model.state_dict().values()})}"
+            + (f" compiled: {source.settings.compile}" if source.settings.compile else ""),
         }
     )
 

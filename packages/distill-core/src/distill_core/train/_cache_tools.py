@@ -20,6 +20,7 @@ from ..data import BatchPlan, Place
 from ..errors import WiringError
 from ..hooks import tensors
 from ._cached_source import CachedSource
+from ._placement import place_models
 from ._stage_run import prepare_stage
 
 if TYPE_CHECKING:
@@ -112,8 +113,7 @@ def plan_caches(trainer: Trainer, batches: int = 3) -> list[Cost]:
 def _stages(trainer: Trainer, *, writing: bool = True) -> Iterator[list[CachedSource]]:
     """The cached models of each stage, opened."""
     learnt: set[str] = set()
-    for model in trainer.models.values():
-        model.to(trainer.device)
+    place_models(trainer.models, trainer.experiment, trainer.stages, trainer.device)
     for index, stage in enumerate(trainer.stages):
         trainer.stage_index, trainer.stage, loader = index, stage, trainer.loader(stage)
         first = Place(trainer.experiment.seed, index)

@@ -35,7 +35,7 @@ class CachedSource(ModelSource):
 
     def __init__(self, source: ModelSource, codec: Codec) -> None:
         self.name, self.model, self.taps, self.feed = source.name, source.model, source.taps, source.feed
-        self.frozen, self.capture, self.whole = True, source.capture, source.whole
+        self.frozen, self.capture, self.whole, self.settings = True, source.capture, source.whole, source.settings
         self.codec = codec
         self.cache: Cache | None = None
         self.writes = False
@@ -52,7 +52,7 @@ class CachedSource(ModelSource):
 
     def _source(self, taps: list[Tap]) -> ModelSource:
         source = ModelSource(self.name, self.model, taps, None, frozen=True)
-        source.feed, source.whole = self.feed, self.whole
+        source.feed, source.whole, source.settings = self.feed, self.whole, self.settings
         return source
 
     def attach(self) -> None:

@@ -46,15 +46,17 @@ class Caches(Callback):
 
     def __init__(self, experiment: Experiment) -> None:
         self.settings = dict(experiment.cache)
+        self.how = dict(experiment.sources)
         self.codecs: dict[str, Codec] = {name: _codec(name, entry.codec) for name, entry in self.settings.items()}
         self.views = _views(experiment)
         self.sources: list[CachedSource] = []
         self._locks: list[FolderLock] = []
         self._trainer: Trainer | None = None
-        for name in self.settings:
-            if name not in experiment.models:
-                message = f"cache: there is no model '{name}'\n  hint: {did_you_mean(name, experiment.models)}"
-                raise WiringError(message)
+        for key, named in (("cache", [*self.settings]), ("sources", [*self.how])):
+            for name in named:
+                if name not in experiment.models:
+                    message = f"{key}: there is no model '{name}'\n  hint: {did_you_mean(name, experiment.models)}"
+                    raise WiringError(message)
 
     def place(self, place: Place) -> Place:
         """Where the augmentation of an epoch comes from: the same for all epochs that show the same view."""
@@ -90,6 +92,7 @@ class Caches(Callback):
             return source
         if size is not None:
             source.whole = WholeBatches(size)
+        source.settings = self.how.get(source.name, source.settings)
         if source.name not in self.settings:
             return source
         if source.feed is not None and any(tap.source != BATCH for tap in source.feed.taps):

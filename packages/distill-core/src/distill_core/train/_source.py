@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import WiringError, did_you_mean
-from ..experiment import Inputs
+from ..experiment import Inputs, SourceSettings
 from ..hooks import Capture
 from ..taps import BATCH, Tap
 from ..wiring import Wiring, check_signature, model_taps, read_batch
+from ._compiled import compiled
+from ._precision import in_precision
 from ._whole_batch import WholeBatches
 
 
@@ -28,6 +30,7 @@ class ModelSource:
 
     Attributes:
         whole: Fills up small batches of a frozen model, if set.
+        settings: How a frozen model runs.
     """
 
     def __init__(self, name: str, model: nn.Module, taps: Sequence[Tap], feed: Inputs | None, *, frozen: bool) -> None:
@@ -36,6 +39,8 @@ class ModelSource:
         self.taps = tuple(dict.fromkeys(taps))
         self.frozen = frozen
         self.whole: WholeBatches | None = None
+        self.settings = SourceSettings()
+        self._forward: Callable[..., dict[str, Any]] | None = None
         self.feed = Wiring(feed, f"feed.{name}") if feed else None
         if feed:
             check_signature(model, feed, f"feed.{name}")
@@ -44,10 +49,13 @@ class ModelSource:
     def attach(self) -> None:
         """Place the hooks for good."""
         self.capture.attach(for_run=True)
+        if self.frozen:  # with the hooks in their places: later ones would not be compiled
+            self._forward = compiled(self.capture.run, self.settings.compile, f"sources.{self.name}.compile")
 
     def detach(self) -> None:
         """Take the hooks away."""
         self.capture.detach()
+        self._forward = None
 
     def __call__(self, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> dict[Tap, Any]:
         """Run the model on a batch: the value of each of its taps.
@@ -70,11 +78,15 @@ class ModelSource:
             return self.capture.run(*arguments, **keywords).values()
         with torch.no_grad():
             if self.whole is None or self.model.training or "index" not in batch:
-                return self.capture.run(*arguments, **keywords).values()
+                return self._run(arguments, keywords)
             return self.whole(self._run, arguments, keywords, len(batch["index"]))
 
     def _run(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
-        return list(self.capture.run(*arguments, **keywords).values())
+        """The values of a frozen model."""
+        forward = self._forward or self.capture.run
+        if self.settings.precision is None:
+            return list(forward(*arguments, **keywords).values())
+        return in_precision(self.settings.precision, forward, arguments, keywords)
 
 
 _INPUT = Tap.parse("batch.input")

@@ -31,6 +31,7 @@ from ._guard import FiniteGuard
 from ._log import MetricsLog
 from ._means import Means
 from ._parameters import tell_without_gradient
+from ._placement import place_models
 from ._results import finish
 from ._resume import gather_state, restore_run, restore_stage
 from ._session import explained, held, make_deterministic
@@ -124,10 +125,7 @@ class Trainer:
         start = time.monotonic()
         if self.experiment.deterministic:
             make_deterministic()
-        for model in self.models.values():
-            model.to(self.device)
-            if self.experiment.channels_last:
-                model.to(memory_format=torch.channels_last)
+        place_models(self.models, self.experiment, self.stages, self.device)
         if self.experiment.parallel == "fsdp":
             shard_models(self.models, sharded_names(self.experiment, self.models), self.device)
         restored = restore_run(self) if resume else None
@@ -292,7 +290,8 @@ class Trainer:
         if world_size() > 1:
             for model in self.models.values():
                 for buffer in model.buffers():
-                    dist.broadcast(buffer, 0)
+                    if buffer.device.type == self.device.type:
+                        dist.broadcast(buffer, 0)
 
     def _each(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
