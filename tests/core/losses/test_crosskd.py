@@ -132,6 +132,15 @@ def test_the_head_is_constant_and_does_not_change():
     torch.testing.assert_close(dict(loss.state_dict()), before, rtol=0, atol=0)
 
 
+def test_logits_as_mask_are_their_greatest_probability():
+    loss, inputs = boxes(align=False), levels(2)
+    logits = [torch.randn(2, 5, *m.shape[1:]) for m in inputs["mask"]]
+    greatest = [torch.tensor([[[max(map(sigmoid, x[n, :, i, j].tolist())) for j in range(x.shape[3])]
+                              for i in range(x.shape[2])] for n in range(2)]) for x in logits]  # fmt: skip
+    told = loss(**{**inputs, "mask": logits})
+    torch.testing.assert_close(told, loss(**{**inputs, "mask": greatest}))
+
+
 def test_positions_without_weight_do_not_count():
     loss, inputs = CrossKDLoss(head(5), "classes", align=False), maps(4)
     mask = torch.zeros(4, 4, 4)

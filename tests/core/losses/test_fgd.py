@@ -149,6 +149,14 @@ def test_boxes_come_padded_or_in_a_list():
     torch.testing.assert_close(loss(**{**inputs, "target": [inputs["target"][0], inputs["target"][1, :1]]}), padded)
 
 
+def test_boxes_come_as_detectors_are_fed_with_in_pixels_of_the_batch():
+    inputs, loss = levels(2), fgd(student_channels=3)
+    sides = torch.tensor([64.0, 32.0, 64.0, 32.0])
+    targets = [{"boxes": rows * sides, "labels": torch.ones(3)} for rows in inputs["target"]]
+    told = loss(**{**inputs, "target": targets}, images=torch.zeros(2, 3, 32, 64))
+    torch.testing.assert_close(told, loss(**inputs))
+
+
 def test_attention_sums_to_the_number_of_positions_and_channels():
     positions, channels = focal_attention(torch.randn(2, 5, 3, 4), 0.5)
     torch.testing.assert_close(positions.sum((1, 2)), torch.full((2,), 12.0))

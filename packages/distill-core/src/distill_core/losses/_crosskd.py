@@ -156,13 +156,14 @@ class CrossKDLoss(nn.Module):
         Args:
             student: Features (batch, channels, height, width) as the teacher's head takes them, one entry per level.
             teacher: The same.
-            mask: How much each position counts (batch, height, width), one entry per level; 1 if left out.
+            mask: How much each position counts (batch, height, width), one entry per level; 1 if left out. Logits
+                (batch, classes, height, width) stand for their greatest probability.
         """
         values = [self._level(s, t) for s, t in pairs(student, teacher)]
         if mask is None:
             weights = [torch.ones_like(value) for value in values]
         else:
-            weights = [at_least_float32(m).detach() for m in ([mask] if isinstance(mask, Tensor) else mask)]
+            weights = [_weight(m.detach()) for m in ([mask] if isinstance(mask, Tensor) else mask)]
         weighted = torch.stack([(w * v).sum() for w, v in zip(weights, values, strict=True)]).sum()
         return weighted / torch.stack([w.sum() for w in weights]).sum().clamp(min=EPS)
 
@@ -182,3 +183,8 @@ class CrossKDLoss(nn.Module):
 def _area(distances: Tensor) -> Tensor:
     left, top, right, bottom = distances.unbind(1)
     return (left + right) * (top + bottom)
+
+
+def _weight(mask: Tensor) -> Tensor:
+    mask = at_least_float32(mask)
+    return mask.sigmoid().amax(1) if mask.dim() == 4 else mask

@@ -19,7 +19,7 @@ Link: https://arxiv.org/abs/2111.11837
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, final
 
 import torch
@@ -82,7 +82,8 @@ class FGDLoss(nn.Module):
         teacher_channels: Channels of the teacher's features.
         student_channels: Channels of the student's features, if they are others.
         levels: How many features there are.
-        image_size: Height and width of the batch's images, if boxes come in pixels and not as shares of the sides.
+        image_size: Height and width of the batch's images, if they are the same for all batches and boxes come in pixels
+            and not as shares of the sides; see `images` of `forward`.
         object_weight: α.
         background_weight: β.
         attention_weight: γ.
@@ -126,22 +127,26 @@ class FGDLoss(nn.Module):
         self,
         student: Tensor | Sequence[Tensor],
         teacher: Tensor | Sequence[Tensor],
-        target: Tensor | Sequence[Tensor],
+        target: Tensor | Sequence[Tensor | Mapping[str, Tensor]],
+        images: Tensor | None = None,
     ) -> Tensor:
         """The scalar loss.
 
         Args:
             student: Maps (batch, channels, height, width), one entry per level.
             teacher: The same.
-            target: Boxes of each image (boxes, 4): left, top, right, bottom; or of all (batch, most boxes, 4).
+            target: Boxes of each image (boxes, 4): left, top, right, bottom; or of all (batch, most boxes, 4); or mappings
+                with such `boxes`, as detectors are fed with.
+            images: The batch that the maps were made of (batch, …, height, width), if boxes come in its pixels. A
+                detector of torchvision resizes images and boxes: tap its `transform`.
         """
         levels = list(pairs(student, teacher))
         if len(levels) != len(self.student_contexts):
             message = f"`levels` is {len(self.student_contexts)}, and {len(levels)} pairs of features came"
             raise ValueError(message)
-        boxes = target if isinstance(target, Tensor) else pad_sequence(list(target), batch_first=True)
-        if self.image_size is not None:
-            height, width = self.image_size
+        boxes = target if isinstance(target, Tensor) else _padded(target)
+        if images is not None or self.image_size is not None:
+            height, width = images.shape[-2:] if images is not None else self.image_size or (1, 1)
             boxes = at_least_float32(boxes) / torch.tensor([width, height, width, height], device=boxes.device)
         values = [self._level(level, s, t.detach(), boxes) for level, (s, t) in enumerate(levels)]
         return torch.stack(values).sum()
@@ -160,6 +165,11 @@ class FGDLoss(nn.Module):
         contexts = self.student_contexts[level](student), self.teacher_contexts[level](teacher)
         relation = (at_least_float32(contexts[0]) - at_least_float32(contexts[1])).square().flatten(1).sum(1)
         return torch.mean(focal + self.attention_weight * unlike + self.global_weight * relation)
+
+
+def _padded(target: Sequence[Tensor | Mapping[str, Tensor]]) -> Tensor:
+    """(batch, most boxes, 4), filled up with zeros."""
+    return pad_sequence([entry if isinstance(entry, Tensor) else entry["boxes"] for entry in target], batch_first=True)
 
 
 def _covered(begin: Tensor, end: Tensor, size: int) -> Tensor:

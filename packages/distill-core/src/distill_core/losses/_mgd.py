@@ -7,7 +7,7 @@ G is a 3×3 convolution, ReLU and another one; align is a 1×1 convolution. Both
 are hidden for detection and segmentation, whole channels for classification. The authors' code (yzd-v/MGD) leaves align
 out where the numbers of channels are equal; it is always there here. Positions and channels are drawn anew for each
 sample and each call, from torch's generator. A detector's levels are lists, each level with a G of its own. The sum is
-large: the paper's weights are 2e-5 (two-stage detectors), 5e-7 (one-stage) and 7e-5 (classification).
+large: the paper's weights are 5e-7 (two-stage detectors), 2e-5 (one-stage) and 7e-5 (classification).
 
 Paper: Masked Generative Distillation
 Authors: Zhendong Yang, Zhe Li, Mingqi Shao, Dachuan Shi, Zehuan Yuan, Chun Yuan
