@@ -24,6 +24,7 @@ from ._frozen import FrozenModels
 from ._fused import make_optimizer
 from ._parameters import default_patterns, named_parameters, parameter_groups, prove_groups, select
 from ._schedules import Schedules
+from ._shares import Shares
 
 
 @dataclass
@@ -40,6 +41,7 @@ class StageRun:
     scheduler: Any
     schedules: Schedules
     frozen: FrozenModels
+    shares: Shares
     module: Any = None
     update: Any = None
     gradients: Any = None
@@ -156,7 +158,8 @@ def prepare_stage(
     scheduler = _scheduler(stage, optimizer, steps) if stage.scheduler else None
     schedules, still = Schedules(terms), _frozen(able, trained, losses, stage, key)
     run = StageRun(
-        stage, loader, steps_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, schedules, still
+        stage, loader, steps_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, schedules, still,
+        Shares(terms),
     )  # fmt: skip
     distiller.attach()
     run.set_modes(models)

@@ -36,6 +36,7 @@ from ._results import finish
 from ._resume import gather_state, restore_run, restore_stage
 from ._session import explained, held, make_deterministic
 from ._sharding import shard_models, sharded_names
+from ._shares import shared_backward
 from ._stage_run import StageRun, prepare_stage, resolved_stages, step_scheduler
 from ._stop import StopRequest
 from ._store import CheckpointStore
@@ -233,12 +234,10 @@ class Trainer:
         ends = number + 1 == min(begin + accumulate, len(plan.indices))
         done = (self.epoch - 1) * run.steps_per_epoch + number // accumulate
         if not self.faults.leaves_out(self.stage_index, self.epoch, begin, accumulate):
-            # Each sample of the window counts the same, whatever the sizes of its batches.
-            samples = plan.indices[number].shape[0]
-            share = samples * world_size() / sum(plan.global_sizes[begin : begin + accumulate])
+            samples, share = plan.indices[number].shape[0], run.shares.of(plan, number, accumulate)
             self._seed_device(self._seeds[number])
             weights = run.weights(self.stage_index, done)
-            total, terms = run.backward(self.moved(batch), weights, share, last=ends)
+            total, terms = shared_backward(run.backward, self.moved(batch), weights, share, last=ends)
             self.means.add(number, samples, total, terms)
             if ends:
                 if done == 0 and self.is_main:
