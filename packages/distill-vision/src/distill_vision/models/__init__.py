@@ -35,6 +35,11 @@ from ._split import cut as cut
 from ._split import transfer_size as transfer_size
 from ._split_classifiers import bottleneck_densenet as bottleneck_densenet
 from ._split_classifiers import bottleneck_resnet as bottleneck_resnet
+from ._split_detectors import RCNNHead as RCNNHead
+from ._split_detectors import RCNNTail as RCNNTail
+from ._split_detectors import Sent as Sent
+from ._split_detectors import bottleneck_rcnn as bottleneck_rcnn
+from ._split_detectors import cut_rcnn as cut_rcnn
 from ._vgg import CifarVGG as CifarVGG
 from ._vgg import vgg8 as vgg8
 from ._vgg import vgg13 as vgg13
