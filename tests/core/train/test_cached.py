@@ -217,6 +217,18 @@ def test_a_mixture_within_the_batch_is_refused(run, tmp_path):
         weights(experiment)
 
 
+@pytest.mark.parametrize(("name", "value"), [("mix", lambda batch, seeds: batch), ("repeats", 2)])
+def test_mixed_and_repeated_samples_are_refused_before_the_first_step(run, tmp_path, name, value):
+    experiment = run.experiment(None, cache=cached(tmp_path, views=1))
+    setattr(experiment.data["train"], name, value)
+    with pytest.raises(WiringError) as failure:
+        weights(experiment)
+    assert str(failure.value) == (
+        "cache.teacher: a sample that is mixed with others, or repeated, has no values of its own"
+        "\n  hint: leave out the cache, or `mix` and `repeats` of the data"
+    )
+
+
 class Mixed:
     """Two views of each sample; one is mixed with another sample, drawn by this sample's seed."""
 
@@ -304,6 +316,8 @@ MISTAKES = [
      "cache: there is no model 'techer'\n  hint: did you mean 'teacher'?"),
     ({"cache": {"teacher": CacheSettings(folder="x", views=2)}, "views": 3},
      "all models of a run see the same views: cache.teacher.views: 2, views: 3"),
+    ({"cache": {"teacher": CacheSettings(folder="x", views=1, codec={"student": "int8"})}},
+     "cache.teacher.codec: 'student' is no tap of 'teacher'\n  hint: write it like 'teacher' or 'teacher.layer*'"),
     ({"cache": {"teacher": CacheSettings(folder="x", views=0)}}, "cache.teacher.views is at least 1, not 0"),
     ({"cache": {"teacher": CacheSettings(folder="x")}}, "cache: how many views of each sample are there?\n  hint: give "
      "`views`: 1 if nothing is augmented, otherwise after how many epochs the augmentations come again"),
@@ -315,6 +329,33 @@ def test_mistakes_are_told(run, options, message):
     with pytest.raises(WiringError) as failure:
         Trainer(run.experiment(None, **options))
     assert str(failure.value) == message
+
+
+def test_each_tap_has_its_own_codec(run, tmp_path):
+    """The output as a few classes, one feature map in eight bits, the other exactly."""
+    codec = {"teacher": "topk-2", "teacher.1": "int8"}
+    inputs = {"student": "student", "log_probs": "teacher:out.log_probs", "index": "teacher:out.index"}
+    results = []
+    for _ in range(2):
+        made = run.experiment(None, cache=cached(tmp_path, codec))
+        calls = Calls(made.models["teacher"][0])
+        terms = {**made.stages[0].losses, "kd": Term(loss=few, inputs=inputs)}
+        results.append(weights(replace(made, stages=[replace(made.stages[0], losses=terms)])))
+    assert calls.count == 0
+    assert same(*results)
+    (shard, _) = sorted(tmp_path.glob("teacher-*/view-*.safetensors"))
+    types = {name: (tensor.dtype, *tensor.shape[1:]) for name, tensor in load_file(shard).items()}
+    assert types == {
+        "#log_probs": (torch.float32, 2), "#index": (torch.int32, 2), "1#values": (torch.int8, 16, 8, 8),
+        "1#scale": (torch.float32,), "5#values": (torch.float32, 16, 4, 4), "#input": (torch.int64,),
+    }  # fmt: skip
+    made = run.experiment(None, cache=cached(tmp_path, codec))
+    with pytest.raises(WiringError) as failure:
+        weights(made)
+    assert str(failure.value) == (
+        "losses.kd: kd takes 'teacher', and the codec 'topk-2' of cache.teacher gives 'teacher:out.log_probs' and "
+        "'teacher:out.index'\n  hint: float32, float16, bfloat16 or int8 give it"
+    )
 
 
 def test_two_runs_share_a_cache(run, tmp_path, caplog):

@@ -157,12 +157,13 @@ class CacheSettings:
 
     Attributes:
         folder: Where; a cache's own folder in it is named by the hash of all that its content depends on.
-        codec: How it is stored: `float32`, `float16`, `bfloat16`, `int8`, `topk-8` (any number), `sampled-64`.
+        codec: How it is stored: `float32`, `float16`, `bfloat16`, `int8`, `topk-8` (any number), `sampled-64`; or glob
+            over taps (`teacher`, `teacher.layer*`) → that, `float32` where none matches.
         views: How many different augmentations of each sample there are; `views` of the experiment if left out.
     """
 
     folder: str
-    codec: str = "float32"
+    codec: str | Mapping[str, str] = "float32"
     views: int | None = None
 
 

@@ -35,14 +35,14 @@ class Format:
     Args:
         trees: Tap → how its value is made of leaves: a leaf's number, or a list or mapping of trees.
         leaves: All tensors.
-        codec: How floating-point tensors are stored; others are stored as they are.
+        codec: How floating-point tensors are stored, or that by tap; others are stored as they are.
     """
 
-    def __init__(self, trees: Mapping[str, Any], leaves: Sequence[Leaf], codec: Codec) -> None:
+    def __init__(self, trees: Mapping[str, Any], leaves: Sequence[Leaf], codec: Codec | Mapping[str, Codec]) -> None:
         self.trees, self.leaves, self.codec = dict(trees), tuple(leaves), codec
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], rows: int, codec: Codec) -> Format:
+    def of(cls, values: Mapping[str, Any], rows: int, codec: Codec | Mapping[str, Codec]) -> Format:
         """The format of these values of a batch of `rows` samples.
 
         Raises:
@@ -58,7 +58,7 @@ class Format:
         for tap, tree in self.trees.items():
             for leaf, tensor in self._tensors(tree, values[tap]):
                 if leaf.dtype.is_floating_point:
-                    encoded = self.codec.encode(tensor.detach(), seeds)
+                    encoded = self._codec(tap).encode(tensor.detach(), seeds)
                 else:
                     encoded = {"values": tensor}
                 for part, stored in encoded.items():
@@ -67,7 +67,7 @@ class Format:
 
     def decode(self, parts: Mapping[str, Tensor]) -> dict[str, Any]:
         """The values by tap."""
-        return {tap: self._value(tree, parts) for tap, tree in self.trees.items()}
+        return {tap: self._value(tree, parts, self._codec(tap)) for tap, tree in self.trees.items()}
 
     def to_text(self) -> str:
         """All but the codec, as JSON."""
@@ -75,11 +75,14 @@ class Format:
         return json.dumps({"trees": self.trees, "leaves": leaves})
 
     @classmethod
-    def from_text(cls, text: str, codec: Codec) -> Format:
+    def from_text(cls, text: str, codec: Codec | Mapping[str, Codec]) -> Format:
         """What `to_text` wrote."""
         read = json.loads(text)
         leaves = [Leaf(name, getattr(torch, dtype), tuple(order)) for name, dtype, order in read["leaves"]]
         return cls(read["trees"], leaves, codec)
+
+    def _codec(self, tap: str) -> Codec:
+        return self.codec[tap] if isinstance(self.codec, Mapping) else self.codec
 
     def _laid(self, stored: Tensor, leaf: Leaf) -> Tensor:
         return stored.permute(leaf.order) if stored.dim() == len(leaf.order) else stored
@@ -91,17 +94,17 @@ class Format:
             return [pair for below, part in zip(tree, value, strict=True) for pair in self._tensors(below, part)]
         return [pair for key, below in tree.items() for pair in self._tensors(below, value[key])]
 
-    def _value(self, tree: Any, parts: Mapping[str, Tensor]) -> Any:
+    def _value(self, tree: Any, parts: Mapping[str, Tensor], codec: Codec) -> Any:
         if isinstance(tree, list):
-            return [self._value(below, parts) for below in tree]
+            return [self._value(below, parts, codec) for below in tree]
         if isinstance(tree, dict):
-            return {key: self._value(below, parts) for key, below in tree.items()}
+            return {key: self._value(below, parts, codec) for key, below in tree.items()}
         leaf = self.leaves[tree]
         back = [leaf.order.index(position) for position in range(len(leaf.order))]
         prefix = leaf.name + "#"
         own = {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
         own = {name: part.permute(back) if part.dim() == len(back) else part for name, part in own.items()}
-        return self.codec.decode(own, leaf.dtype) if leaf.dtype.is_floating_point else own["values"]
+        return codec.decode(own, leaf.dtype) if leaf.dtype.is_floating_point else own["values"]
 
 
 def _tree(value: Any, name: str, rows: int, leaves: list[Leaf]) -> Any:

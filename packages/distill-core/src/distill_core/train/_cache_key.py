@@ -46,7 +46,7 @@ def key_of(source: CachedSource, loader: Loader, experiment: Experiment, views: 
             "transform": transform,
             "seed": str(experiment.seed),
             "views": str(views),
-            "codec": source.codec.name,
+            "codec": source.codec,
             "dtype": f"{source.settings.precision or experiment.precision} "
             f"{sorted({str(tensor.dtype) for tensor in model.state_dict().values()})}"
             + (f" compiled: {source.settings.compile}" if source.settings.compile else ""),

@@ -6,7 +6,7 @@ import contextlib
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..cache import NAMES, Format, Shard, codec_named
-from ..data import BatchPlan, Place
+from ..cache import NAMES, Codec, Format, Shard, codec_named
+from ..data import BatchPlan, Loader, Place
 from ..errors import WiringError
 from ..hooks import tensors
 from ._cached_source import CachedSource
@@ -106,7 +106,7 @@ def plan_caches(trainer: Trainer, batches: int = 3) -> list[Cost]:
     costs = []
     for sources in _stages(trainer, writing=False):
         for source in sources:
-            costs += [_cost(source, name, trainer, batches) for name in dict.fromkeys([source.codec.name, *NAMES])]
+            costs += _costs(source, trainer, batches)
     return costs
 
 
@@ -157,7 +157,7 @@ def _values(source: CachedSource, view: int, samples: int, trainer: Trainer) -> 
         for name, value in source.read(view, piece, batch).items():
             read.setdefault(name, []).append(value)
         for tap, value in zip(source.live.taps, source.live.run(batch, {}), strict=True):
-            live.setdefault(tap.address, []).append(source.compared(value, view, piece))
+            live.setdefault(tap.address, []).append(source.compared(tap.address, value, view, piece))
     return read, live
 
 
@@ -176,15 +176,35 @@ def _difference(model: str, tap: str, pairs: list[tuple[list[Any], list[Any]]]) 
     return Difference(model, name, len(ours), greatest, float(divergence), float(agreement))
 
 
-def _cost(source: CachedSource, name: str, trainer: Trainer, batches: int) -> Cost:
-    loader, codec = trainer.run.loader, codec_named(name)  # type: ignore[union-attr]
+def _costs(source: CachedSource, trainer: Trainer, batches: int) -> list[Cost]:
+    """With the codec that was asked for, then with each for all taps; a few fields are kept of (rows, classes) only."""
+    loader: Loader = trainer.run.loader  # type: ignore[union-attr]
     pieces = torch.split(torch.arange(loader.num_samples), loader.batch_size)[:batches]
     given = list(_batches(pieces, 0, trainer))
     for _ in range(2):  # what the first calls learn is no cost of an epoch
         source.live.run(given[0], {})
     live = _seconds(lambda: [source.live.run(batch, {}) for batch in given])
     values = [{tap.address: v for tap, v in zip(source.live.taps, source.live.run(b, {}), strict=True)} for b in given]
-    form = Format.of(values[0], len(pieces[0]), codec)
+    others = {name: dict.fromkeys(source.stored, codec_named(name)) for name in NAMES if name != source.codec}
+    if any(tensor.dim() != 2 for tensor in tensors(values[0])):
+        others = {name: codecs for name, codecs in others.items() if not codec_named(name).gives}
+    return [
+        _cost(source.name, name, loader.num_samples, trainer.caches.views or 1, live, pieces, values, codecs)
+        for name, codecs in {source.codec: source.stored, **others}.items()
+    ]
+
+
+def _cost(
+    model: str,
+    name: str,
+    samples: int,
+    views: int,
+    live: float,
+    pieces: Sequence[Tensor],
+    values: Sequence[Mapping[str, Any]],
+    codecs: Mapping[str, Codec],
+) -> Cost:
+    form = Format.of(values[0], len(pieces[0]), codecs)
     first = form.encode(values[0], pieces[0])
     size = sum(part[0].numel() * part.element_size() for part in first.values()) + 8  # and the hash of the input
     rows = sum(len(piece) for piece in pieces)
@@ -197,11 +217,10 @@ def _cost(source: CachedSource, name: str, trainer: Trainer, batches: int) -> Co
 
         write = _seconds(write_all)
         read = _seconds(lambda: [form.decode(shard.read(piece)) for piece in pieces])
-    epoch = loader.num_samples / rows
-    views = trainer.caches.views or 1
+    epoch = samples / rows
     live, write, read = live * epoch, write * epoch, read * epoch
     pays = math.floor(views * (live + write - read) / (live - read)) + 1 if live > read else None
-    return Cost(source.name, name, size * loader.num_samples * views / 1e9, live, write, read, pays)
+    return Cost(model, name, size * samples * views / 1e9, live, write, read, pays)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from ..errors import DataError
 from ..taps import Tap
 from ..wiring import read_batch
 from ._source import ModelSource
+from ._tap_codecs import TapCodecs
 
 INPUT = "#input"
 _CHECK_EVERY = 32  # batches; a batch's input is compared with what the cache was built from
@@ -30,25 +31,34 @@ class CachedSource(ModelSource):
 
     Args:
         source: The model, live.
-        codec: How its values are stored.
+        codecs: How its values are stored.
+
+    Attributes:
+        stored: Address of each value that is stored → its codec.
     """
 
-    def __init__(self, source: ModelSource, codec: Codec) -> None:
+    def __init__(self, source: ModelSource, codecs: TapCodecs) -> None:
         self.name, self.model, self.taps, self.feed = source.name, source.model, source.taps, source.feed
         self.frozen, self.capture, self.whole, self.settings = True, source.capture, source.whole, source.settings
-        self.codec = codec
         self.cache: Cache | None = None
         self.writes = False
         self.live, self.constant = source, None
-        stored = [tap for tap in source.taps if tap.port != "module"]
-        self._bases = {tap: replace(tap, fields=tap.fields[:-1]) if codec.gives else tap for tap in stored}
-        if codec.gives or len(stored) < len(source.taps):
+        self._bases = {tap: codecs.base(tap) for tap in source.taps if tap.port != "module"}
+        self.stored: dict[str, Codec] = {base.address: codecs.of(tap) for tap, base in self._bases.items()}
+        if list(self._bases.values()) != list(source.taps):
             self.live = self._source(list(self._bases.values()))
             self.constant = self._source([tap for tap in source.taps if tap.port == "module"])
             self.capture = self.live.capture
         self._moment: Callable[[], Moment | None] = lambda: None
         self._formats: dict[int, Format] = {}
         self._reads: dict[int, int] = {}
+
+    @property
+    def codec(self) -> str:
+        """The name of the codec; that of each address if they differ."""
+        names = {address: codec.name for address, codec in self.stored.items()}
+        same = set(names.values())
+        return same.pop() if len(same) == 1 else json.dumps(names, sort_keys=True)
 
     def _source(self, taps: list[Tap]) -> ModelSource:
         source = ModelSource(self.name, self.model, taps, None, frozen=True)
@@ -99,15 +109,16 @@ class CachedSource(ModelSource):
         self._compute((view, rows), batch, {})
 
     def _part(self, tap: Tap, found: Mapping[str, Any]) -> Any:
-        value = found[self._bases[tap].address]
-        return value[tap.fields[-1]] if self.codec.gives else value
+        base = self._bases[tap]
+        value = found[base.address]
+        return value if base is tap else value[tap.fields[-1]]
 
     def _compute(self, moment: Moment | None, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> dict[str, Any]:
         given = zip(self.live.taps, self.live.run(batch, values), strict=True)
         live = {tap.address: value for tap, value in given}
         rows = len(batch["index"])
         known = self._formats.get(-1)
-        form = known or Format.of(live, rows, self.codec)
+        form = known or Format.of(live, rows, self.stored)
         self._formats[-1] = form
         view, indices = moment if moment is not None else (0, batch["index"])
         with torch.no_grad():
@@ -117,11 +128,11 @@ class CachedSource(ModelSource):
                 self.cache.write(view, indices, stored, {"format": form.to_text()})
             return form.decode(parts)
 
-    def compared(self, value: Any, view: int, rows: Tensor) -> Any:
+    def compared(self, address: str, value: Any, view: int, rows: Tensor) -> Any:
         """A live value as the codec gives it where it gives a few fields; otherwise as it is."""
-        if not self.codec.gives:
+        if not self.stored[address].gives:
             return value
-        form = Format.of({"": value}, len(rows), self.codec)
+        form = Format.of({"": value}, len(rows), self.stored[address])
         return form.decode(form.encode({"": value}, _seeds(view, rows)))[""]
 
     def read(self, view: int, rows: Tensor, batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +148,7 @@ class CachedSource(ModelSource):
         if count % _CHECK_EVERY == 0:
             self._compare(view, rows, expected, self._hash(batch, len(rows)))
         if view not in self._formats:
-            self._formats[view] = Format.from_text(cache.shard(view).metadata["format"], self.codec)
+            self._formats[view] = Format.from_text(cache.shard(view).metadata["format"], self.stored)
         device = batch["index"].device
         if device.type != "cpu":
             parts = {name: part.to(device, non_blocking=True) for name, part in parts.items()}

@@ -13,7 +13,7 @@ import torch
 from ..cache import NAMES, SPARSE, Cache, Codec, codec_named
 from ..data import BatchPlan, Loader, Place
 from ..distributed import rank, sum_over_processes, world_size
-from ..errors import DataError, TrainingError, WiringError, did_you_mean
+from ..errors import TrainingError, WiringError, did_you_mean
 from ..experiment import Experiment, Term
 from ..taps import BATCH
 from ..wiring import Wiring
@@ -22,6 +22,7 @@ from ._cached_source import CachedSource, Moment
 from ._callback import Callback
 from ._lock import FolderLock
 from ._source import ModelSource
+from ._tap_codecs import TapCodecs
 from ._whole_batch import WholeBatches
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Caches(Callback):
     def __init__(self, experiment: Experiment) -> None:
         self.settings = dict(experiment.cache)
         self.how = dict(experiment.sources)
-        self.codecs: dict[str, Codec] = {name: _codec(name, entry.codec) for name, entry in self.settings.items()}
+        self.codecs = {name: TapCodecs(name, entry.codec) for name, entry in self.settings.items()}
         self.views = _views(experiment)
         self.sources: list[CachedSource] = []
         self._locks: list[FolderLock] = []
@@ -70,13 +71,13 @@ class Caches(Callback):
         """
         self.sources = []
         for name, term in terms.items():
-            for model, codec in self.codecs.items():
-                taps = [tap for tap in Wiring(term.inputs, f"losses.{name}").taps if tap.source == model]
-                fields = {str(tap): tap.fields[-1:] for tap in taps if tap.port != "module"}
-                if codec.gives:
-                    _refuse_dense(name, term, model, codec, fields)
-                else:
-                    _refuse_sparse(name, term, model, codec, fields)
+            taps = Wiring(term.inputs, f"losses.{name}").taps
+            for model, codecs in self.codecs.items():
+                own = {tap: codecs.of(tap) for tap in taps if tap.source == model and tap.port != "module"}
+                for codec in dict.fromkeys(own.values()):
+                    fields = {str(tap): tap.fields[-1:] for tap, its in own.items() if its == codec}
+                    refuse = _refuse_dense if codec.gives else _refuse_sparse
+                    refuse(name, term, model, codec, fields)
 
     def wrap(self, source: ModelSource, size: int | None = None) -> ModelSource:
         """A source as the stage uses it.
@@ -161,6 +162,12 @@ class Caches(Callback):
             message = f"cache.{source.name}: what a model in training mode gives does not follow from a sample alone"
             raise WiringError(message)
         loader: Loader = trainer.run.loader  # type: ignore[union-attr]
+        if loader.mix is not None or loader.repeats > 1:
+            message = (
+                f"cache.{source.name}: a sample that is mixed with others, or repeated, has no values of its own"
+                "\n  hint: leave out the cache, or `mix` and `repeats` of the data"
+            )
+            raise WiringError(message)
         key = key_of(source, loader, trainer.experiment, views)
         cache = Cache(Path(settings.folder).expanduser(), source.name, key, loader.num_samples, views)
         whole = [view for view in range(views) if cache.is_whole(view)]
@@ -213,14 +220,6 @@ def _views(experiment: Experiment) -> int | None:
     return next(iter(said.values()), None)
 
 
-def _codec(model: str, name: str) -> Codec:
-    try:
-        return codec_named(name)
-    except DataError as error:
-        message = f"cache.{model}.codec: {error}"
-        raise WiringError(message) from None
-
-
 def _refuse_dense(name: str, term: Term, model: str, codec: Codec, fields: Mapping[str, Any]) -> None:
     """A sparse codec gives its fields and nothing else."""
     for tap, last in fields.items():
@@ -252,7 +251,7 @@ def _kind(term: Term) -> str:
 
 
 def _told(source: CachedSource, cache: Cache, whole: int) -> str:
-    text = f"cache.{source.name}: {source.codec.name} in {cache.folder}, {whole} of {cache.views} views are there"
+    text = f"cache.{source.name}: {source.codec} in {cache.folder}, {whole} of {cache.views} views are there"
     if not whole and cache.relatives:
         nearest, parts = next(iter(cache.relatives.items()))
         text += f"; {nearest} is not used, because of another {' and '.join(parts)}"

@@ -121,7 +121,8 @@ def identity(trainer: Trainer) -> dict[str, Any]:
         "parallel": trainer.experiment.parallel,
         "ema": dict(trainer.experiment.ema),
         "views": trainer.caches.views,
-        "codecs": {name: codec.name for name, codec in trainer.caches.codecs.items()},
+        "codecs": {name: codecs.given for name, codecs in trainer.caches.codecs.items()},
+        "sources": {name: entry.precision for name, entry in trainer.experiment.sources.items()},
         "torch": torch.__version__.split("+")[0],
         "epochs": [stage.epochs for stage in trainer.stages],
         "losses": [sorted(stage.losses) for stage in trainer.stages],  # type: ignore[arg-type]
