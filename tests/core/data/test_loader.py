@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from torch.utils.data import TensorDataset as TorchTensorDataset
 
-from distill_core.data import Loader, Place, TensorData, as_loader
+from distill_core.data import Loader, Place, TensorData, as_loader, sample_seeds
 from distill_core.errors import DataError
 
 COUNT = 23
@@ -118,6 +118,41 @@ def test_bad_sample_is_named():
         list(Loader(Broken(), 5, num_workers=1))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_repeated_sample_is_beside_itself_with_chance_of_its_own(workers):
+    place = Place(1, 0, 2)
+    loader = Loader(Noisy(), 6, shuffle=True, num_workers=workers, repeats=3)
+    batches = list(loader.batches(place))
+    index = torch.cat([batch["index"] for batch in batches])
+    plain = Loader(Noisy(), 6, shuffle=True).order(place)
+    assert len(index) == len(plain)
+    assert torch.equal(index, plain.repeat_interleave(3)[: len(plain)])
+    assert all(len(set(batch["input"][:3].flatten().tolist())) > 1 for batch in batches)
+    for start in (1, 2):
+        for one, other in zip(loader.batches(place, start=start), batches[start:], strict=True):
+            assert torch.equal(one["input"], other["input"])
+    assert all(
+        torch.equal(one["input"], other["input"])
+        for one, other in zip(Loader(Noisy(), 6, shuffle=True, repeats=3).batches(place), batches, strict=True)
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_whole_batches_are_mixed_by_the_seeds_of_their_samples(workers):
+    seen = []
+
+    def mix(batch, seeds):
+        seen.append((batch["index"], seeds))
+        return batch | {"seed": seeds, "input": batch["input"] + batch["input"].roll(1, 0)}
+
+    place = Place(1, 0, 2)
+    mixed = list(Loader(Noisy(), 5, shuffle=True, num_workers=workers, mix=mix).batches(place))
+    plain = list(Loader(Noisy(), 5, shuffle=True).batches(place))
+    for (index, seeds), one, other in zip(seen, mixed, plain, strict=True):
+        assert torch.equal(seeds, sample_seeds(place, index))
+        assert torch.equal(one["input"], other["input"] + other["input"].roll(1, 0))
+
+
 def test_torch_loaders_are_taken_over():
     loader = as_loader(DataLoader(Noisy(), batch_size=4, shuffle=True, drop_last=True, num_workers=1))
     assert (loader.batch_size, loader.shuffle, loader.drop_last, loader.num_workers) == (4, True, True, 1)
@@ -138,6 +173,7 @@ class Endless(IterableDataset):
         ),
         (lambda: Loader([], 2), "list has no samples"),
         (lambda: Loader([1], 0), "batch_size is at least 1, not 0"),
+        (lambda: Loader([1], 4, repeats=3), "batch_size=4 is no multiple of repeats=3"),
         (lambda: as_loader([1]), "list is no loader: give a distill_core.data.Loader or a torch DataLoader"),
         (
             lambda: as_loader(DataLoader(Noisy(), batch_sampler=[[0]])),

@@ -41,16 +41,29 @@ def mix(*parts: int) -> int:
     return state >> 1
 
 
-def sample_seeds(place: Place, indices: Tensor) -> Tensor:
+def sample_seeds(place: Place, indices: Tensor, times: Tensor | None = None) -> Tensor:
     """The seed of each sample's augmentation, `mix(seed, stage, epoch, index)` of each index.
 
     Args:
         indices: (batch,) int64.
+        times: (batch,) int64, how often the sample was there before, where it is there several times: mixed in last.
 
     Returns:
         (batch,) int64, none negative.
     """
-    return torch.from_numpy(_mixed(place.seed, place.stage, place.epoch, indices.numpy()))
+    parts = [indices.numpy()] if times is None else [indices.numpy(), times.numpy()]
+    return torch.from_numpy(_mixed(place.seed, place.stage, place.epoch, *parts))
+
+
+def occurrences(indices: Tensor) -> Tensor:
+    """How many equal ones stand right before each of the indices (samples,) int64.
+
+    >>> occurrences(torch.tensor([7, 7, 7, 3, 3, 8])).tolist()
+    [0, 1, 2, 0, 1, 0]
+    """
+    place = torch.arange(len(indices))
+    begins = torch.cat([torch.ones(1, dtype=torch.bool), indices[1:] != indices[:-1]])
+    return place - torch.where(begins, place, 0).cummax(0).values
 
 
 def batch_seeds(place: Place, count: int, rank: int) -> list[int]:

@@ -16,7 +16,7 @@ from torch.utils.data import default_collate as default_collate
 from ..distributed import rank, world_size
 from ..errors import DataError
 from ._bad_samples import BadSamples, Read, describe, read_or_replace
-from ._chance import Place, mix, sample_seeds
+from ._chance import Place, mix, occurrences, sample_seeds
 from ._tensors import TensorData
 
 
@@ -49,9 +49,15 @@ class Loader:
         fields: Names for the parts of a tuple.
         max_bad_samples: So many samples that cannot be read are replaced, each by another one that depends on its index
             alone; the batch's `index` says which. Above that, and with 0 at once, the run ends.
+        mix: Applied to each whole batch and the seeds of its samples (batch,); gives the batch that is trained on.
+            In this process, so the number of workers changes nothing.
+        repeats: So many times each sample of a batch is in it, with chance of its own each time. An epoch is as long as
+            without, so it shows another 1/`repeats` of the data each time. (Maxim Berman et al. "MultiGrain". 2019.
+            https://arxiv.org/abs/1902.05509; Elad Hoffer et al. "Augment Your Batch". CVPR 2020.
+            https://arxiv.org/abs/1901.09335)
 
     Raises:
-        DataError: The data set is empty or has no length.
+        DataError: The data set is empty or has no length, or `batch_size` is no multiple of `repeats`.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class Loader:
         collate: Callable[[list[Any]], Any] | None = None,
         fields: Sequence[str] = ("input", "target"),
         max_bad_samples: int = 0,
+        mix: Callable[[dict[str, Any], Tensor], dict[str, Any]] | None = None,
+        repeats: int = 1,
     ) -> None:
         if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
             message = (
@@ -77,6 +85,9 @@ class Loader:
         if batch_size < 1:
             message = f"batch_size is at least 1, not {batch_size}"
             raise DataError(message)
+        if repeats < 1 or batch_size % repeats:
+            message = f"batch_size={batch_size} is no multiple of repeats={repeats}"
+            raise DataError(message)
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -85,6 +96,8 @@ class Loader:
         self.collate = collate or default_collate
         self.fields = tuple(fields)
         self.bad_samples = BadSamples(max_bad_samples) if max_bad_samples else None
+        self.mix = mix
+        self.repeats = repeats
 
     @property
     def num_samples(self) -> int:
@@ -106,11 +119,15 @@ class Loader:
         return self.batches(Place())
 
     def order(self, place: Place) -> Tensor:
-        """All indices in the order of this epoch."""
+        """The indices in the order of this epoch: all of them, or fewer and each `repeats` times."""
         if not self.shuffle:
-            return torch.arange(self.num_samples)
-        generator = torch.Generator().manual_seed(mix(place.seed, place.stage, place.epoch))
-        return torch.randperm(self.num_samples, generator=generator)
+            order = torch.arange(self.num_samples)
+        else:
+            generator = torch.Generator().manual_seed(mix(place.seed, place.stage, place.epoch))
+            order = torch.randperm(self.num_samples, generator=generator)
+        if self.repeats == 1:
+            return order
+        return order[: -(-len(order) // self.repeats)].repeat_interleave(self.repeats)[: len(order)]
 
     def plan(self, place: Place, *, even: bool = False) -> BatchPlan:
         """What this process reads in an epoch.
@@ -140,7 +157,14 @@ class Loader:
         indices = (plan or self.plan(place)).indices[start:]
         if not indices:
             return
-        seeds = torch.split(sample_seeds(place, torch.cat(list(indices))), [len(index) for index in indices])
+        together = torch.cat(list(indices))
+        chance = sample_seeds(place, together, occurrences(together) if self.repeats > 1 else None)
+        seeds = torch.split(chance, [len(index) for index in indices])
+        for batch, seed in zip(self._read(indices, seeds), seeds, strict=True):
+            yield batch if self.mix is None else self.mix(batch, seed)
+
+    def _read(self, indices: Sequence[Tensor], seeds: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
+        """The batches of these samples, each sample with its seed."""
         if isinstance(self.dataset, TensorData):
             for index, seed in zip(indices, seeds, strict=True):
                 yield self.dataset.batch(index, seed) | {"index": index}
