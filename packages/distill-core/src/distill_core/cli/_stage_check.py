@@ -20,6 +20,7 @@ from ..train._caches import Caches
 from ..train._distiller import batch_values
 from ..train._source import ModelSource
 from ..train._stage_run import StageRun, prepare_stage
+from ._partial import as_far_as_it_goes
 from ._places import Places
 from ._plan import Line, StagePlan, describe_call, describe_inputs, describe_value
 from ._progress import describe_weight
@@ -85,12 +86,16 @@ def _run_models(
     for source in run.distiller.sources:
         what = f"{source.name} ({type(source.model).__name__})"
         try:
-            values.update(source(batch, values))
+            values.update(_run_on_shapes(source, batch, values))
         except DistillError as error:
             return values, notes, [places.problem(_where(error, number, places), error)]
         except Exception as error:  # noqa: BLE001 — a model may fail in any way
             if _needs_data(error):
-                notes.append(f"{what} cannot run without data: what reads it was not checked")
+                reached = as_far_as_it_goes(source, batch, values)
+                values.update(reached)
+                missed = ", ".join(str(tap) for tap in source.taps if tap not in reached)
+                if missed:
+                    notes.append(f"{what} cannot run to its end without data: what reads {missed} is not checked")
                 continue
             shapes = {name: describe_value(value)[0] for name, value in batch.items()}
             message = f"{what} fails on a batch of {shapes}: {_told(error)}"
@@ -128,6 +133,24 @@ def _run_losses(run: StageRun, values: Values, number: int, places: Places, note
         if message:
             problems.append(places.problem(places.of_stage(number, f"losses.{name}.inputs"), message))
     return problems
+
+
+def _run_on_shapes(source: ModelSource, batch: Mapping[str, Any], values: Values) -> Values:
+    """The values of a model's taps on the meta device.
+
+    Models of transformers look into their masks unless they are being compiled; then they go by shapes alone.
+    """
+    try:
+        return source(batch, values)
+    except Exception as error:
+        if not _needs_data(error):
+            raise
+    before = torch.compiler._is_compiling_flag  # noqa: SLF001  there is no public way to say so
+    torch.compiler._is_compiling_flag = True  # noqa: SLF001
+    try:
+        return source(batch, values)
+    finally:
+        torch.compiler._is_compiling_flag = before  # noqa: SLF001
 
 
 def _needs_data(error: Exception) -> bool:
@@ -205,7 +228,7 @@ def _flops(source: ModelSource, batch: Mapping[str, Any], values: Values, *, sto
     before, source.capture.stop_early = source.capture.stop_early, stop_early
     try:
         with FlopCounterMode(display=False) as counter:
-            source(batch, values)
+            _run_on_shapes(source, batch, values)
         return int(counter.get_total_flops())
     except Exception:  # noqa: BLE001 — that it fails has been told already
         return 0

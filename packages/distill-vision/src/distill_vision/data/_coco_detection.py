@@ -85,17 +85,17 @@ def coco_detection(
 
 
 def _example_batch(*arguments: Any, **keywords: Any) -> dict[str, Any]:
-    """A batch of meta tensors: images of 480×640 with three boxes each."""
+    """A batch of meta tensors: images of 480×640. The three boxes of each are real, as detectors look into them."""
     given = inspect.signature(coco_detection).bind(*arguments, **keywords).arguments
     size = given["batch_size"]
-    numbers = torch.empty(3, dtype=torch.long, device="meta")
-    target = {
-        "boxes": torch.empty(3, 4, device="meta"),
-        "labels": numbers,
-        "area": torch.empty(3, dtype=torch.float64, device="meta"),
-        "iscrowd": numbers,
-        "image_id": torch.empty((), dtype=torch.long, device="meta"),
-    }
+    with torch.device("cpu"):
+        target = {
+            "boxes": torch.tensor([[10.0, 20.0, 110.0, 220.0], [200.0, 60.0, 420.0, 300.0], [5.0, 5.0, 630.0, 470.0]]),
+            "labels": torch.ones(3, dtype=torch.long),
+            "area": torch.tensor([15_000.0, 40_000.0, 250_000.0], dtype=torch.float64),
+            "iscrowd": torch.zeros(3, dtype=torch.long),
+            "image_id": torch.tensor(1),
+        }
     if given.get("masks"):
         target["masks"] = torch.empty(3, 480, 640, dtype=torch.uint8, device="meta")
     images = [torch.empty(3, 480, 640, device="meta") for _ in range(size)]

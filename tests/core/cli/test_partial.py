@@ -1,0 +1,36 @@
+"""What `distill check --deep` sees of a model that looks at numbers on its way."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from distill_core.cli._partial import as_far_as_it_goes
+from distill_core.taps import Tap
+from distill_core.train._source import ModelSource
+
+
+class Detector(nn.Module):
+    """Features, a choice by their values, and what is made of the chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.head, self.last = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(2, 1)
+
+    def forward(self, images):
+        side = int(torch.tensor(images.shape).max())  # a number of its own, which is known
+        scores = self.head(self.features(images[:, :side]))
+        chosen = scores[scores > 0].view(-1, 1).expand(-1, 2)
+        return self.last(chosen[: int(scores.max() > 1) + 1])
+
+
+def test_taps_before_the_first_number_are_reached():
+    with torch.device("meta"):
+        model = Detector()
+        taps = [Tap.parse(name) for name in ("student.features", "student.head:in", "student.last", "student")]
+        source = ModelSource("student", model, taps, None, frozen=False)
+        reached = as_far_as_it_goes(source, {"input": torch.empty(5, 3)}, {})
+    assert {str(tap): tuple(value.shape) for tap, value in reached.items()} == {
+        "student.features": (5, 4),
+        "student.head:in": (5, 4),
+    }
