@@ -18,7 +18,23 @@ def top(inputs: dict, k: int) -> dict:
     return {**inputs, "teacher": values, "index": numbers}
 
 
-CASES = [Case(name="TopKKLLoss", loss=TopKKLLoss, inputs=lambda batch: top(sequences(batch), 3))]
+def of_classes(batch: int) -> dict:
+    values, numbers = torch.randn(batch, 7).log_softmax(1).topk(3)
+    return {"student": torch.randn(batch, 7), "teacher": values, "index": numbers}
+
+
+CASES = [
+    Case(name="TopKKLLoss", loss=TopKKLLoss, inputs=lambda batch: top(sequences(batch), 3)),
+    Case(name="TopKKLLoss-classes", loss=TopKKLLoss, inputs=of_classes),
+]
+
+
+def test_classes_are_sequences_of_one():
+    torch.manual_seed(0)
+    inputs = of_classes(5)
+    mask = torch.tensor([True, False, True, True, False])
+    longer = {name: value.unsqueeze(1) for name, value in inputs.items()}
+    assert torch.equal(TopKKLLoss()(**inputs, mask=mask), TopKKLLoss()(**longer, mask=mask[:, None]))
 
 
 @given(drawn=drawn_sequences(), k=st.integers(1, 5))

@@ -134,6 +134,8 @@ from ._rkd import distance_relation as distance_relation
 from ._rld import RLDLoss as RLDLoss
 from ._rld import confidence_divergence as confidence_divergence
 from ._rld import lower_divergence as lower_divergence
+from ._rskd import RSKDLoss as RSKDLoss
+from ._rskd import sampled_cross_entropy as sampled_cross_entropy
 from ._sdd import SDDLoss as SDDLoss
 from ._sdd import cell_logits as cell_logits
 from ._semckd import SemCKDLoss as SemCKDLoss

@@ -51,7 +51,7 @@ def top_k_kl(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
 @final
 @register
 class TopKKLLoss(nn.Module):
-    """Divergence from the teacher's k most probable tokens and one bucket for the others, of sequences.
+    """Divergence from the teacher's k most probable tokens, or classes, and one bucket for the others.
 
     Args:
         chunk: How many tokens to look at at a time.
@@ -73,18 +73,21 @@ class TopKKLLoss(nn.Module):
         """The scalar loss.
 
         Args:
-            student: Logits (batch, tokens, vocabulary).
-            teacher: (batch, tokens, k), logarithms of probabilities.
-            index: (batch, tokens, k), which tokens of the vocabulary they are of.
-            mask: (batch, tokens), which tokens count; all if left out.
+            student: Logits (batch, tokens, vocabulary), or (batch, classes).
+            teacher: (batch, tokens, k), or (batch, k), logarithms of probabilities.
+            index: Of the same shape, which tokens of the vocabulary they are of.
+            mask: (batch, tokens), or (batch,), which count; all if left out.
 
         Raises:
             ValueError: The shapes do not go together.
         """
-        if teacher.shape != index.shape or teacher.shape[:2] != student.shape[:2]:
+        if teacher.shape != index.shape or teacher.shape[:-1] != student.shape[:-1]:
             shapes = (
                 f"`student` {tuple(student.shape)}, `teacher` {tuple(teacher.shape)} and `index` {tuple(index.shape)}"
             )
             message = f"{shapes} must be (batch, tokens, vocabulary), (batch, tokens, k) and (batch, tokens, k)"
             raise ValueError(message)
+        if student.dim() == 2:  # a class is a sample's one token
+            student, teacher, index = student.unsqueeze(1), teacher.unsqueeze(1), index.unsqueeze(1)
+            mask = mask.unsqueeze(1) if mask is not None else None
         return token_mean(per_token(top_k_kl, student, teacher, index, chunk=self.chunk, mask=mask), mask)

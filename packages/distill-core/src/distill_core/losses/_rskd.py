@@ -1,0 +1,83 @@
+"""Random sampling distillation (RS-KD): the student matches classes that were drawn from the teacher's distribution.
+
+    L = − mean over tokens of Σ_i w_i · log softmax(s)_{c_i},   classes c_1 … c_n drawn with the teacher's probabilities
+
+With weights w whose expectation is the teacher's distribution (1/n for plain draws), the gradient's expectation is that of
+the forward divergence, which top-k has not: the student is told of rare classes as often as they come. The value is the
+divergence plus the teacher's entropy, and does not reach 0. `teacher` holds the weights: as stored in a cache.
+
+Paper: Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs
+Authors: Anshumann, Mohd Abbas Zaidi, Akhil Kedia, Jinwoo Ahn, Taehwak Kwon, Kangwook Lee, Haejun Lee, Joohyung Lee
+Venue: ACL
+Year: 2025
+Link: https://arxiv.org/abs/2503.16870
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..layers import per_token, positive
+from ..registry import register
+from ._forward_kl import token_mean
+
+
+def sampled_cross_entropy(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
+    """The cross-entropy with weighted classes.
+
+    Args:
+        student: Logits (…, vocabulary).
+        teacher: (…, n), the weight of each class.
+        index: (…, n), which classes; one may come repeatedly.
+
+    Returns:
+        (…).
+    """
+    return -(teacher * F.log_softmax(student, dim=-1).gather(-1, index)).sum(-1)
+
+
+@final
+@register
+class RSKDLoss(nn.Module):
+    """Random sampling distillation of classes or of sequences (Anshumann et al. 2025).
+
+    Args:
+        chunk: How many tokens to look at at a time.
+
+    >>> import torch
+    >>> RSKDLoss()(torch.zeros(1, 3), torch.tensor([[0.5, 0.5]]), torch.tensor([[2, 2]]))
+    tensor(1.0986)
+    """
+
+    batch: ClassVar[str] = "token"
+
+    def __init__(self, chunk: int = 256) -> None:
+        super().__init__()
+        self.chunk = int(positive("chunk", chunk))
+
+    def forward(self, student: Tensor, teacher: Tensor, index: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The scalar loss.
+
+        Args:
+            student: Logits (batch, tokens, vocabulary), or (batch, classes).
+            teacher: (batch, tokens, n), or (batch, n), weights.
+            index: Of the same shape, which tokens of the vocabulary they are of.
+            mask: (batch, tokens), or (batch,), which count; all if left out.
+
+        Raises:
+            ValueError: The shapes do not go together.
+        """
+        if teacher.shape != index.shape or teacher.shape[:-1] != student.shape[:-1]:
+            shapes = (
+                f"`student` {tuple(student.shape)}, `teacher` {tuple(teacher.shape)} and `index` {tuple(index.shape)}"
+            )
+            message = f"{shapes} must be (batch, tokens, vocabulary), (batch, tokens, n) and (batch, tokens, n)"
+            raise ValueError(message)
+        if student.dim() == 2:  # a class is a sample's one token
+            student, teacher, index = student.unsqueeze(1), teacher.unsqueeze(1), index.unsqueeze(1)
+            mask = mask.unsqueeze(1) if mask is not None else None
+        values = per_token(sampled_cross_entropy, student, teacher, index, chunk=self.chunk, mask=mask)
+        return token_mean(values, mask)
