@@ -85,3 +85,16 @@ def test_missing_or_other_files(tmp_path):
     with pytest.raises(DistillError) as error:
         read_weights(tmp_path / "list.pt")
     assert str(error.value) == f"{tmp_path / 'list.pt'} holds list, not tensors by name"
+
+
+def test_names_that_a_module_had_before_are_known(tmp_path):
+    class Renamed(nn.Linear):
+        def _load_from_state_dict(self, state_dict, prefix, *rest):
+            if f"{prefix}kernel" in state_dict:
+                state_dict[f"{prefix}weight"] = state_dict.pop(f"{prefix}kernel")
+            super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    old = {"kernel": torch.full((3, 2), 7.0), "bias": torch.zeros(3)}
+    torch.save(old, tmp_path / "old.pth")
+    model = load_weights(Renamed(2, 3), tmp_path / "old.pth")
+    assert torch.equal(model.weight, old["kernel"])

@@ -64,14 +64,15 @@ def load_weights(model: Model, path: str | os.PathLike[str], *, strict: bool = T
         for name in own.keys() & weights.keys()
         if weights[name].shape != own[name].shape
     ]
-    if strict:
-        wrong += [f"{name} is missing in the file" for name in own.keys() - weights.keys()]
-        wrong += [f"{name} is not in the model" for name in weights.keys() - own.keys()]
+    if not wrong:
+        # Modules may know names that they had before: torchvision's pyramids and heads do.
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+        wrong += [f"{name} is missing in the file" for name in missing if strict]
+        wrong += [f"{name} is not in the model" for name in unexpected if strict]
     if wrong:
         more = f"\n  … and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         message = f"{path} does not fit {type(model).__name__}:\n  " + "\n  ".join(sorted(wrong)[:8]) + more
         raise DistillError(message)
-    model.load_state_dict(weights, strict=False)
     return model
 
 
