@@ -164,6 +164,35 @@ def launch(
 
 
 @app.command()
+def sweep(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A sweep, or an experiment; a YAML file.", show_default=False)
+    ],
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=A,B,C]...", help="What to try: stages.0.optimizer.lr=0.1,0.2", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="DIR", help="The folder of the runs [runs/sweeps/<file>].")
+    ] = None,
+    metric: Annotated[
+        str,
+        typer.Option("--metric", metavar="NAME", help="Which metric decides [the one that chooses the checkpoint]."),
+    ] = "",
+    trust: Trust = None,
+    debug: Debug = False,
+) -> None:
+    """Run an experiment once for every combination of values; the same command goes on where it was interrupted."""
+
+    def action() -> None:
+        from ._sweep import run_sweep
+
+        run_sweep(file, values or (), output=output, metric=metric, trust=trust or ())
+
+    _end(action, debug)
+
+
+@app.command()
 def slurm(
     file: File,
     overrides: Overrides = None,

@@ -1,0 +1,134 @@
+"""What a sweep tries: an experiment and the values of its keys, from a file and from the command line.
+
+    experiment: kd_student_from_teacher.yaml       # beside this file
+    metric: accuracy                               # of the validation split; the one that chooses the checkpoint if left out
+    grid:
+      stages.0.optimizer.lr: [1.0e-5, 3.0e-5]
+      stages.0.losses.kd.loss.temperature: [1.0, 4.0]
+
+On the command line `key=a,b,c` gives a key's values; `+key=…` and `~key` are the same for all runs. An experiment's own
+file may stand in the place of such a file. Nothing that a file names is imported.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from yaml import MappingNode, Node, SequenceNode
+
+from ..config import Document, read
+from ..errors import ConfigError, did_you_mean
+from ._exit import refuse
+
+KEYS = ("experiment", "metric", "grid")
+
+
+@dataclass
+class Sweep:
+    """An experiment, and what is tried with it.
+
+    Attributes:
+        experiment: Its file.
+        metric: The metric that decides; empty for the one that chooses the checkpoint.
+        grid: Key → its several values, as YAML.
+        constant: Changes that are the same for all runs.
+    """
+
+    experiment: Path
+    metric: str = ""
+    grid: dict[str, list[str]] = field(default_factory=dict)
+    constant: list[str] = field(default_factory=list)
+
+    def points(self) -> Iterator[dict[str, str]]:
+        """Every combination: key → value; the last key changes fastest."""
+        for values in itertools.product(*self.grid.values()):
+            yield dict(zip(self.grid, values, strict=True))
+
+
+def read_sweep(file: Path, changes: Sequence[str]) -> Sweep:
+    """Read what is to be tried.
+
+    Args:
+        file: A sweep, or an experiment.
+        changes: From the command line; a key that the file has too is replaced.
+
+    Raises:
+        ConfigError: There is a mistake, or there is nothing to try.
+    """
+    document = read(file)
+    entries = {str(key.value): value for key, value in document.root.value}
+    sweep = _from_file(document, entries) if "experiment" in entries else Sweep(file)
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if change.startswith(("+", "~")) or not equals:
+            sweep.constant.append(change)
+        else:
+            sweep.grid[key] = split_values(text)
+    sweep.constant += [f"{key}={values[0]}" for key, values in sweep.grid.items() if len(values) == 1]
+    sweep.grid = {key: values for key, values in sweep.grid.items() if len(values) > 1}
+    if not sweep.grid:
+        refuse(
+            f"{file}: there is one run to make, no sweep", "give a key several values: stages.0.optimizer.lr=0.1,0.2"
+        )
+    return sweep
+
+
+def split_values(text: str) -> list[str]:
+    """The values of `a,b,c`, each as it is written; a list or a mapping is one value.
+
+    >>> split_values("1.0e-5, [1, 2], {a: 1, b: 2}")
+    ['1.0e-5', '[1, 2]', '{a: 1, b: 2}']
+
+    Raises:
+        ConfigError: It is no YAML.
+    """
+    listed = f"[{text}]"
+    try:
+        node = yaml.compose(listed, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        refuse(f"'{text}' is no list of values: {getattr(error, 'problem', error)}", "write them as key=a,b,c")
+    values = node.value if isinstance(node, SequenceNode) else []
+    return [listed[value.start_mark.index : value.end_mark.index] for value in values] or [""]
+
+
+def _from_file(document: Document, entries: dict[str, Node]) -> Sweep:
+    problems = [
+        document.problem(node, f"a sweep has no key '{key}'", key=key, hint=did_you_mean(key, KEYS))
+        for key, node in entries.items()
+        if key not in KEYS
+    ]
+    texts = {key: entries[key] for key in ("experiment", "metric") if key in entries}
+    problems += [
+        document.problem(node, f"'{key}' is a text", key=key) for key, node in texts.items() if not _is_text(node)
+    ]
+    grid: dict[str, list[str]] = {}
+    given = entries.get("grid")
+    if given is not None and not isinstance(given, MappingNode):
+        problems.append(document.problem(given, "'grid' maps keys of the experiment to lists of values", key="grid"))
+    for key, values in given.value if isinstance(given, MappingNode) else []:
+        if isinstance(values, SequenceNode) and values.value:
+            grid[str(key.value)] = [_written(document, value) for value in values.value]
+        else:
+            problems.append(document.problem(values, "a list of values is to stand here", key=f"grid.{key.value}"))
+    if problems:
+        raise ConfigError(problems)
+    metric = str(texts["metric"].value) if "metric" in texts else ""
+    return Sweep(document.path.parent / str(texts["experiment"].value), metric, grid)
+
+
+def _is_text(node: Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and bool(node.value)
+
+
+def _written(document: Document, node: Node) -> str:
+    """A value as its file has it."""
+    start, end = node.start_mark, node.end_mark
+    written = document.sources[start.name][start.index : end.index]
+    if "\n" in written.strip():
+        problem = document.problem(node, "a value of a sweep stands on one line", hint="write {key: value}")
+        raise ConfigError([problem])
+    return written.strip()

@@ -1,0 +1,124 @@
+"""`distill sweep`: what is tried, what is skipped, which was best."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+LR, WIDTH = "stages.0.optimizer.lr", "models.student.width"
+TRUST = ("--trust", "toy")
+SHORT = "stages.0.epochs=1"
+
+
+@pytest.fixture
+def file(toy) -> Path:
+    """A sweep of two times two runs beside the experiment."""
+    path = toy.with_name("sweep.yaml")
+    path.write_text(f"experiment: toy.yaml\ngrid:\n  {LR}: [0.0, 0.5]\n  {WIDTH}: [4, 6]\n")
+    return path
+
+
+def test_every_combination_is_run_and_the_best_on_the_validation_split_comes_first(file, distill):
+    ended = distill("sweep", file, SHORT, "--output", "out", *TRUST)
+    assert (ended.code, ended.err) == (0, "")
+    records = json.loads(Path("out/sweep.json").read_text())
+    tried = {(record["values"][LR], record["values"][WIDTH]) for record in records}
+    assert tried == {(lr, width) for lr in ("0.0", "0.5") for width in ("4", "6")}
+    assert [record["value"] for record in records] == sorted((r["value"] for r in records), reverse=True)
+    for record in records:
+        run = Path("out") / record["folder"]
+        results = json.loads((run / "results.json").read_text())
+        assert results["best"]["val"]["share"] == record["value"]
+        assert f"lr: {record['values'][LR]}" in (run / "config.resolved.yaml").read_text()
+    assert Path("out/sweep.md").read_text().startswith(f"| {LR} | {WIDTH} | val share | folder |\n")
+    table = ended.out[ended.out.index("val share") :]
+    assert f"{records[0]['value']:.4f}" in table.splitlines()[2]
+
+
+def test_what_is_finished_is_left_and_what_is_missing_made(file, distill):
+    distill("sweep", file, SHORT, "--output", "out", *TRUST)
+    runs = sorted(path for path in Path("out").iterdir() if path.is_dir())
+    before = {run: (run / "results.json").stat().st_mtime_ns for run in runs[1:]}
+    (runs[0] / "results.json").unlink()
+    ended = distill("sweep", file, SHORT, "--output", "out", *TRUST)
+    assert ended.out.count("finished before") == 3
+    assert (runs[0] / "results.json").is_file()
+    assert {run: (run / "results.json").stat().st_mtime_ns for run in runs[1:]} == before
+
+
+def test_an_experiments_own_file_is_swept_from_the_command_line(toy, distill):
+    ended = distill("sweep", toy, SHORT, f"{LR}=0.1,0.2", "--output", "out", *TRUST)
+    assert ended.code == 0
+    assert {path.name for path in Path("out").iterdir() if path.is_dir()} == {"lr=0.1", "lr=0.2"}
+
+
+def test_a_run_that_fails_does_not_stop_the_others(toy, distill):
+    ended = distill("sweep", toy, SHORT, f"{LR}=-1.0,0.1", "--output", "out", *TRUST)
+    assert ended.code == 1
+    assert "lr=-1.0 failed: Invalid learning rate: -1.0\n" in ended.err
+    assert "1 of 2 runs failed: lr=-1.0\n  hint: log.txt in each folder says why" in ended.err
+    assert [record["folder"] for record in json.loads(Path("out/sweep.json").read_text())] == ["lr=0.1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            ["stages.0.epochs=1"],
+            "small/toy.yaml: there is one run to make, no sweep\n"
+            "  hint: give a key several values: stages.0.optimizer.lr=0.1,0.2\n",
+        ),
+        (
+            [f"{LR}=1,[2"],
+            "'1,[2' is no list of values: expected ',' or ']', but got '<stream end>'\n  hint: write them as key=a,b,c\n",
+        ),
+    ],
+)
+def test_what_is_no_sweep_is_refused(toy, distill, changes, message):
+    ended = distill("sweep", toy, *changes, *TRUST)
+    assert (ended.code, ended.err) == (2, message)
+
+
+def test_a_mistake_in_any_run_is_told_before_the_first(toy, distill):
+    ended = distill("sweep", toy, "models.student.wdith=4,8", "--output", "out", *TRUST)
+    assert ended.code == 2
+    assert "'models.student' has no key 'wdith'" in ended.err
+    assert not Path("out").exists()
+
+
+def test_mistakes_in_a_sweep_stand_at_their_place(file, distill):
+    file.write_text(f"experiment: toy.yaml\nmetrc: share\ngrid:\n  {LR}: 0.1\n")
+    ended = distill("sweep", file, *TRUST)
+    assert ended.code == 2
+    assert ended.err == (
+        "small/sweep.yaml:2:8: a sweep has no key 'metrc' (at metrc)\n    metrc: share\n           ^\n"
+        "  hint: did you mean 'metric'?\n"
+        f"small/sweep.yaml:4:26: a list of values is to stand here (at grid.{LR})\n"
+        f"      {LR}: 0.1\n                             ^\n"
+    )
+
+
+def test_finished_runs_of_another_experiment_are_no_part_of_the_table(toy, distill):
+    distill("sweep", toy, SHORT, f"{LR}=0.1,0.2", "--output", "out", *TRUST)
+    toy.write_text(toy.read_text().replace("seed: 3", "seed: 4"))
+    ended = distill("sweep", toy, SHORT, f"{LR}=0.1,0.2", "--output", "out", *TRUST)
+    assert ended.code == 2
+    assert ended.err == (
+        "the run in out/lr=0.1 is of another experiment: config.resolved.yaml differs\n"
+        "  hint: choose another --output\n"
+    )
+
+
+def test_a_metric_that_was_not_measured_is_told(toy, distill):
+    ended = distill("sweep", toy, SHORT, f"{LR}=0.1,0.2", "--output", "out", "--metric", "shaer", *TRUST)
+    assert ended.code == 2
+    assert ended.err == ("out/lr=0.1/results.json: there is no metric 'shaer' on val\n  hint: did you mean 'share'?\n")
+
+
+def test_reading_a_sweep_imports_nothing_it_names(toy, distill):
+    Path("toy.py").write_text("raise RuntimeError('imported')")
+    ended = distill("sweep", toy, f"{LR}=0.1,0.2", "--output", "out")
+    assert ended.code == 3
+    assert not Path("out").exists()
