@@ -22,6 +22,7 @@ from distill_core.train import Callback, Checkpoint, Evaluate, Trainer
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 FILES = sorted(BENCHMARKS.glob("*/configs/**/*.yaml"))
 IMAGES = [file for file in FILES if file.parents[2].name in {"image_classification", "semantic_segmentation"}]
+TEXTS = ("glue", "text_classification")
 CLASSES = {"digits": 10, "fashion_mnist": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
 CLASSES |= {"voc_segmentation": 21, "coco_segmentation": 21}
 
@@ -116,13 +117,15 @@ def test_there_are_files():
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)
-def test_a_file_checks_statically_and_deeply(file, capsys):
+def test_a_file_checks_statically_and_deeply(file, instead, capsys):
     check_file(file)
-    check_file(file, deep=True)
+    changes = instead(file) if file.parents[2].name in TEXTS else []
+    capsys.readouterr()  # what libraries say when they are loaded
+    check_file(file, changes, deep=True)
     told = capsys.readouterr().out
     assert told.startswith(f"{file}: no problems (")
     # torchvision's detectors and transformers' masks ask for numbers, which shapes do not have
-    if file.parents[2].name not in ("object_detection", "text_classification"):
+    if file.parents[2].name not in ("object_detection", *TEXTS):
         assert " note " not in told, "something was not checked"
 
 

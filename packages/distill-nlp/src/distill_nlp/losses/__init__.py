@@ -16,6 +16,7 @@ from ._minilm import relation_divergence as relation_divergence
 from ._minilm_v2 import MiniLMv2Loss as MiniLMv2Loss
 from ._patient import PatientKDLoss as PatientKDLoss
 from ._patient import normalised_distance as normalised_distance
+from ._scores import ScoreLoss as ScoreLoss
 from ._similarity import SimilarityLoss as SimilarityLoss
 from ._tinybert import TinyBERTAttentionLoss as TinyBERTAttentionLoss
 from ._tinybert import TinyBERTAttentionMapLoss as TinyBERTAttentionMapLoss

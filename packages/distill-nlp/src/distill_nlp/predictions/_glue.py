@@ -86,26 +86,25 @@ class WriteGluePredictions(Callback):
         split: str = "test",
     ) -> None:
         glue_task(task)
-        self.task, self.folder, self.split = task, folder, split
-        self.collected = _Collected()
-        inputs = {"preds": preds, "index": "batch.index"}
-        self.evaluation = Evaluation(
-            loader=_Alone(as_loader(loader)), metrics={"count": Metric(metric=self.collected, inputs=inputs)}
-        )
+        self.task, self.loader, self.preds, self.folder, self.split = task, loader, preds, folder, split
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Refuse a run that has nowhere to write."""
         if self.folder is None and trainer.output is None:
             message = "there is no folder for the predictions\n  hint: give `folder`, or run with an output folder"
             raise DataError(message)
+        self.loader = as_loader(self.loader)  # not earlier: a check builds the callback without its data
 
     def on_fit_end(self, trainer: Trainer, results: dict[str, Any]) -> None:  # noqa: ARG002  a callback's signature
         """Predict all samples on the main process, which alone is called, and write."""
+        collected = _Collected()
+        metric = Metric(metric=collected, inputs={"preds": self.preds, "index": "batch.index"})
+        evaluation = Evaluation(loader=_Alone(self.loader), metrics={"count": metric})
         with trainer.accelerator.autocast():
-            evaluate(trainer.models, self.evaluation, trainer.stage.feed, trainer.device)  # type: ignore[arg-type]
+            evaluate(trainer.models, evaluation, trainer.stage.feed, trainer.device)  # type: ignore[arg-type]
         folder = self.folder if self.folder is not None else trainer.output
         folder = Path(folder or ".") / ("predictions" if self.folder is None else "")
-        preds, count = self.collected.in_order(), self.evaluation.loader.num_samples
+        preds, count = collected.in_order(), self.loader.num_samples
         write_glue_predictions(self.task, preds, folder, split=self.split, count=count)
 
 

@@ -1,0 +1,34 @@
+"""Scores: what a model of one number per text is trained with, as on STS-B.
+
+    L = mean over samples of ( s − y )²
+
+A model of transformers gives scores as (batch, 1) and the data give them as (batch,), which `torch.nn.MSELoss` would
+compare each with each.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from distill_core.layers import at_least_float32, require_same_shape
+
+
+@final
+class ScoreLoss(nn.Module):
+    """The mean squared error of scores.
+
+    >>> import torch
+    >>> ScoreLoss()(torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+
+    batch: ClassVar[str] = "sample"
+
+    def forward(self, student: Tensor, target: Tensor) -> Tensor:
+        """The scalar loss of scores (batch, 1) or (batch,) and true ones (batch,)."""
+        scores = at_least_float32(student).squeeze(-1) if student.dim() > 1 else at_least_float32(student)
+        require_same_shape(scores, target)
+        return F.mse_loss(scores, target.to(scores.dtype))

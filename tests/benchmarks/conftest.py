@@ -1,0 +1,34 @@
+"""Recipes name models of the hub; here a BERT of a few numbers stands in their place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+LABELS = {"mnli": 3, "stsb": 1}
+
+
+@pytest.fixture(scope="session")
+def instead(tmp_path_factory):
+    """File → the changes that put a tiny model, with as many labels as the task has, where the file names one of the hub."""
+    from distill_core.config import read
+    from distill_nlp.models import tiny_bert
+    from distill_nlp.tokenizers import wordpiece
+
+    made: dict[int, Path] = {}
+
+    def folder(labels: int) -> Path:
+        if labels not in made:
+            made[labels] = tmp_path_factory.mktemp("model") / f"labels{labels}"
+            model = tiny_bert(vocab_size=64, layers=6, width=24, heads=12, intermediate=8, num_labels=labels)
+            model.save_pretrained(made[labels])
+            wordpiece(["a text of a few words"]).save_pretrained(made[labels])
+        return made[labels]
+
+    def changes(file: Path) -> list[str]:
+        keys = [key.value for key, _ in read(file).root.value]
+        named = [key for key in ("_model", "_teacher") if key in keys]
+        return [f"{key}={folder(LABELS.get(file.parent.name, 2))}" for key in named]
+
+    return changes

@@ -1,0 +1,127 @@
+"""Recipes of texts run two batches of generated data, with tiny models; sweeps name keys that there are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from distill_core.cli._grid import read_sweep
+from distill_core.cli._load import load_document
+from distill_core.cli._places import Places
+from distill_core.config import Builder
+from distill_core.data import Loader, TensorData
+from distill_core.experiment import Experiment
+from distill_core.train import Callback, Checkpoint, Evaluate, Trainer
+from distill_nlp.models import SavePretrained
+from distill_nlp.predictions import WriteGluePredictions
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+TASKS = sorted((BENCHMARKS / "text_classification/configs").glob("*/*.yaml"))
+GLUE = sorted(file for task in ("cola", "mnli", "stsb") for file in (BENCHMARKS / "glue/configs" / task).glob("*.yaml"))
+OTHERS = ("mrpc", "qnli", "qqp", "rte", "sst2", "wnli")
+
+
+def name(file: Path) -> str:
+    return f"{file.parent.name}/{file.stem}"
+
+
+class Generated(TensorData):
+    """Two batches like the example: short texts of words by chance, class numbers 0 and 1, scores."""
+
+    def __init__(self, example: dict[str, torch.Tensor]) -> None:
+        self.example = example
+        super().__init__({"index": torch.arange(2 * len(example["index"]))})
+
+    def batch(self, indices, seeds):
+        share = len(indices) / len(self.example["index"])
+        return {
+            name: self._field(name, (int(len(value) * share), *value.shape[1:]), value.dtype)
+            for name, value in self.example.items()
+            if name != "index"
+        }
+
+    @staticmethod
+    def _field(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        if name.endswith("attention_mask"):
+            return torch.ones(shape, dtype=torch.long)
+        if dtype != torch.long:
+            return torch.rand(shape)
+        return torch.randint(2, 9, shape) if name.endswith("input_ids") else torch.randint(2, shape)
+
+
+def generated(loader) -> Loader:
+    return Loader(Generated(loader.func.example_batch(*loader.args, **loader.keywords | {"batch_size": 4})), 4)
+
+
+class Losses(Callback):
+    """Keeps what the training logs."""
+
+    def __init__(self) -> None:
+        self.terms: list[dict[str, float]] = []
+
+    def on_log(self, trainer, record) -> None:
+        if record["split"] == "train":
+            self.terms.append(record["losses"])
+
+
+def experiment(file: Path, changes: list[str]) -> Experiment:
+    """What the file describes, with one epoch a stage and small batches."""
+    document = load_document(file, changes)
+    for node in Places(document).loaders():
+        node.tag = node.tag.replace("!import_call", "!import_partial", 1)
+    built = Builder(document).decode(document.root, Experiment)
+    for callback in built.callbacks:
+        if isinstance(callback, Evaluate):
+            callback.evaluation = replace(callback.evaluation, loader=generated(callback.evaluation.loader))
+    writing = (Checkpoint, SavePretrained, WriteGluePredictions)
+    return replace(
+        built,
+        data={split: generated(loader) for split, loader in built.data.items()},
+        stages=[replace(stage, epochs=1) for stage in built.stages],
+        callbacks=[callback for callback in built.callbacks if not isinstance(callback, writing)],
+        test=replace(built.test, loader=generated(built.test.loader)),
+        cache={},
+        log_every=1,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _data(tmp_path, monkeypatch):
+    """A few sentences, from which tokenizers are trained."""
+    for folder in ("SST-2", "CoLA"):
+        (tmp_path / "glue" / folder).mkdir(parents=True)
+        (tmp_path / "glue" / folder / "train.tsv").write_text("sentence\tlabel\na text of a few words\t1\n")
+    monkeypatch.setenv("DISTILL_DATA", str(tmp_path))
+
+
+def test_there_are_files():
+    assert len(TASKS) > 10
+    assert len(GLUE) == 9
+    for task in OTHERS:
+        assert len(list((BENCHMARKS / "glue/configs" / task).glob("*.yaml"))) == 3
+
+
+@pytest.mark.parametrize("file", [*TASKS, *GLUE], ids=name)
+def test_two_batches_of_a_file(file, instead):
+    ready = experiment(file, instead(file))
+    before = {key: value.clone() for key, value in ready.models["student"].state_dict().items()}
+    seen = Losses()
+    results = Trainer(ready, callbacks=[seen]).fit()
+    assert len(seen.terms) == 2 * len(ready.stages)
+    assert all(math.isfinite(value) for terms in seen.terms for value in terms.values())
+    assert results["last"]["test"]
+    changed = any(not torch.equal(before[key], value) for key, value in ready.models["student"].state_dict().items())
+    assert changed != file.stem.startswith("untrained")
+
+
+@pytest.mark.parametrize("file", sorted((BENCHMARKS / "glue").glob("sweep*.yaml")), ids=lambda file: file.stem)
+def test_every_value_of_a_sweep_fits_its_experiment(file):
+    sweep = read_sweep(file, [])
+    firsts = [f"{key}={values[0]}" for key, values in sweep.grid.items()]
+    for key, values in sweep.grid.items():
+        for value in values:
+            load_document(sweep.experiment, [*firsts, f"{key}={value}"])
