@@ -33,7 +33,8 @@ def slow_instance(student: list, teacher: list, temperature: float, mode: str) -
     divergences = [kl(softmax(t, temperature), softmax(s, temperature)) for s, t in zip(student, teacher, strict=True)]
     if mode == "code":
         middle = statistics.median(sure)
-        divergences = [temperature**2 * d * (c <= middle) for d, c in zip(divergences, sure, strict=True)]
+        share = sum(c <= middle for c in sure) / len(sure)
+        divergences = [temperature**2 * d * share for d in divergences]
     return sum(divergences) / len(student)
 
 

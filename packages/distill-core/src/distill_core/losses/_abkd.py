@@ -8,7 +8,8 @@
 
 Computed without the cancelling differences: with u = log(q/p) and φ(c) = (e^(cu) − 1)/c, φ(0) = u, it is the sum of
 p^(α+β) · [ φ(α+β) − φ(β) ] / α, or the same with the sides exchanged, whichever divides by the greater number. So the
-limits are exact and the loss is continuous. The mean is that of `token_mean`.
+limits are exact and the loss is continuous. The authors' code (ghwang-s/abkd) has 1/α and 1/β in the first two limits,
+which are no limits then unless α or β is 1. The mean is that of `token_mean`.
 
 Paper: ABKD: Pursuing a Proper Allocation of the Probability Mass in Knowledge Distillation via α-β-Divergence
 Authors: Guanghui Wang, Zhiyong Yang, Zitai Wang, Shi Wang, Qianqian Xu, Qingming Huang

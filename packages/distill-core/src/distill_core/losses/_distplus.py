@@ -7,7 +7,8 @@
 
 Both terms of the features are 1 − ρ: they vanish where student and teacher agree. (An implementation that adds the mean
 of ρ over the positions itself, as one in use does, pushes the student away from the teacher.) The feature maps have the
-same channels; of other heights or widths, they are brought to the smaller size by average pooling. The paper's other half,
+same channels; of other heights or widths, they are brought to the smaller size by average pooling. The paper's text could
+not be read: the axes of the two terms are those of the public implementation (torchdistill). The paper's other half,
 a teacher that is itself trained towards the student, is another stage of training and not in this loss.
 
 Several processes gather their batches of logits; of the features each needs its own only.

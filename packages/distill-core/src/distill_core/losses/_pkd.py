@@ -5,7 +5,8 @@
 
 ρ is Pearson's correlation, and the equation is exact up to ε. A detector's levels are lists. Several processes gather
 the moments of their samples, not the features. The authors' code (mmrazor) normalises by the unbiased deviation, a
-factor of 1 − 1/n. The paper's weight is 6 for two-stage detectors. Maps of different size are averaged to the smaller.
+factor of 1 − 1/n, to which it adds 1e-6. The paper's weight is 6 for two-stage detectors. Maps of different size are
+averaged to the smaller; the code interpolates the student's to the teacher's size.
 
 Paper: PKD: General Distillation Framework for Object Detectors via Pearson Correlation Coefficient
 Authors: Weihan Cao, Yifan Zhang, Jianfei Gao, Anda Cheng, Ke Cheng, Jian Cheng

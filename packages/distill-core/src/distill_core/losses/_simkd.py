@@ -4,7 +4,8 @@
 
 The projector p and the classifier are part of the student, which predicts with them: `surgery.with_teacher_head` puts
 both into a model, and the loss takes the projector's output (`student.avgpool.projector`). There is no other term, not
-even the labels'. Maps of different height or width are brought to the smaller size by average pooling.
+even the labels'. Maps of different height or width are brought to the smaller size by average pooling; the authors' code
+(DefangChen/SimKD) pools what enters the projector, where the student's map is the larger one.
 
 Paper: Knowledge Distillation with the Reused Teacher Classifier
 Authors: Defang Chen, Jian-Ping Mei, Hailin Zhang, Can Wang, Yan Feng, Chun Chen

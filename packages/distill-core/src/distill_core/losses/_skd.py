@@ -1,7 +1,7 @@
 """Streamlined knowledge distillation (SKD): probabilities sample by sample, and the directions of samples to each other.
 
     instance, paper:  L = mean over samples of KL( softmax(t/τ) ‖ softmax(s/τ) )
-    instance, code:   L = mean over samples of τ² · KL · [ max softmax(t) ≤ its median over the batch ]
+    instance, code:   L = τ² · mean over samples of KL · share of samples whose max softmax(t) is at most its median
 
     G(z) = ẑ ẑᵀ,   ẑ: logits of each sample over their L2 norm;   D = G(s) − G(t);   Σ = cov(D) + λ I
     direction, paper:  L = mean over samples i of √( dᵢᵀ Σ⁻¹ dᵢ ),   dᵢ: a row of D
@@ -9,8 +9,10 @@
                        teacher, summed over the batch, are at most their median over the K classes
 
 cov is the covariance of the columns of D over its rows, of the batch itself and with gradients. The two terms are two
-losses; the authors' code (HyunJunSik/StreamLined) gives both, and the cross-entropy of the labels, a weight of ½. Several
-processes gather their batches.
+losses; the authors' code (HyunJunSik/StreamLined) gives both a weight of 0.9 and the cross-entropy of the labels one of
+0.1; before, it was ½ each. There a mean over samples is multiplied by a mask over samples, and one over rows by a mask over
+classes: what is left of the masks are their shares. Several processes gather their batches. Of the authors only the
+first could be found.
 
 Paper: Streamlined Knowledge Distillation
 Authors: Jeong et al.
@@ -93,7 +95,7 @@ class SKDInstanceLoss(nn.Module):
         if self.mode == "paper":
             return divergence.mean() / self.temperature**2
         confidence = gather_batch(F.softmax(at_least_float32(teacher.detach()), dim=1).amax(1))
-        return (divergence * (confidence <= confidence.quantile(0.5))).mean()
+        return divergence.mean() * (confidence <= confidence.quantile(0.5)).to(divergence.dtype).mean()
 
 
 @final

@@ -4,7 +4,8 @@
 
 The Wasserstein distance of two distributions all of whose tokens are equally far apart. With two tokenisers the n-th
 token that counts of the student is compared with the n-th of the teacher, as many as both have. The mean is that of
-`token_mean`; the cross-entropy of the labels is a term of its own.
+`token_mean`; the authors' code (llm-recipes) takes that of each sequence first. The cross-entropy of the labels is a term
+of its own.
 
 Paper: Towards Cross-Tokenizer Distillation: the Universal Logit Distillation Loss for LLMs
 Authors: Nicolas Boizard, Kevin El Haddad, Céline Hudelot, Pierre Colombo
