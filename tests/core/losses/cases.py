@@ -42,6 +42,8 @@ class Case:
         scale_invariant: Whether multiplying the student's tensors by a positive number changes nothing.
         overflows_half: Whether the gradients of features near the limit of float16 are beyond it, as they are where products
             of features are compared as they come. They are infinite then, which is what a gradient scaler looks for.
+        equal: Names of buffers of a `local` loss that are the same on all processes, and of those below them.
+        whole: The same, of buffers that are what one process would hold which sees the whole batch.
         at_temperature: Makes the loss at a temperature, if L(c·s, c·t; c·τ) = c² · L(s, t; τ) holds.
     """
 
@@ -54,6 +56,8 @@ class Case:
     constant: tuple[str, ...] = ()
     scale_invariant: bool = False
     overflows_half: bool = False
+    equal: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
     at_temperature: Callable[[float], nn.Module] | None = None
 
     def __str__(self) -> str:

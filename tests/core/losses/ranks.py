@@ -2,7 +2,8 @@
 
     torchrun --standalone --nproc-per-node 2 -m losses.ranks OUTPUT_PREFIX      (PYTHONPATH=tests/core)
 
-Writes OUTPUT_PREFIX.<rank>.json: case → the greatest difference of loss, gradients and buffers, or the error.
+Writes OUTPUT_PREFIX.<rank>.json: case → the greatest difference of loss, gradients and buffers, or the error; and of what
+losses of local batches remember of all processes'.
 """
 
 from __future__ import annotations
@@ -63,13 +64,41 @@ def compare(case: Case, whole: list[Tensor], reference: nn.Module, loss: nn.Modu
         return {"error": f"{type(error).__name__}: {error}"}
 
 
+def remembered(loss: nn.Module, names: tuple[str, ...]) -> list[Tensor]:
+    """The buffers of these names, and those below them."""
+    return [b.float() for name, b in loss.named_buffers() if any((name + ".").startswith(n + ".") for n in names)]
+
+
+def compare_memories(case: Case, whole: nn.Module, loss: nn.Module) -> dict[str, float]:
+    """What a loss remembers of the processes' parts: against the first process, and against one that saw all."""
+    part = samples(case.draw(), shard(loss))
+    torch.manual_seed(dist.get_rank())
+    loss(**part)
+    mine = remembered(loss, case.equal)
+    first = [buffer.clone() for buffer in mine]
+    for buffer in first:
+        dist.broadcast(buffer, 0)
+    return {
+        "equal": difference(mine, first),
+        "whole": difference(remembered(loss, case.whole), remembered(whole, case.whole)),
+    }
+
+
 def main(output: str) -> None:
     cases = [case for case in table() if case.splits and case.loss().batch != "local"]
     references = [case.ready() for case in cases]
     losses = [twin(loss) for loss in references]
     wholes = [used(loss, case.draw()) for case, loss in zip(cases, references, strict=True)]
+    remembering = [case for case in table() if case.equal]
+    memories = [case.ready() for case in remembering]
+    fresh = [twin(loss) for loss in memories]
+    for case, loss in zip(remembering, memories, strict=True):
+        loss(**case.draw())
     dist.init_process_group("gloo", timeout=dt.timedelta(seconds=60))
     found = {case.name: compare(case, *rest) for case, *rest in zip(cases, wholes, references, losses, strict=True)}
+    found |= {
+        case.name: compare_memories(case, *rest) for case, *rest in zip(remembering, memories, fresh, strict=True)
+    }
     Path(f"{output}.{dist.get_rank()}.json").write_text(json.dumps(found))
     gc.collect()
     dist.destroy_process_group()

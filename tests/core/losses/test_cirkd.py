@@ -27,7 +27,14 @@ def cirkd(**options) -> CIRKDLoss:
 
 
 CASES = [
-    Case(name="CIRKDLoss", loss=cirkd, inputs=images, permutes=False),
+    Case(
+        name="CIRKDLoss",
+        loss=cirkd,
+        inputs=images,
+        permutes=False,
+        equal=("pixels", "regions"),
+        whole=("pixels.next", "regions"),
+    ),
     Case(
         name="CIRKDLoss-drawn",
         loss=lambda: cirkd(student_channels=5, pixels_drawn=6, regions_drawn=3, temperature=0.5),

@@ -63,15 +63,15 @@ def slow_adaptation(student: Tensor, teacher: Tensor, p: float, q: float, mode: 
 def slow_affinity(student: Tensor, teacher: Tensor) -> float:
     total = 0.0
     for s, t in zip(student.flatten(2).mT.tolist(), teacher.flatten(2).mT.tolist(), strict=True):
-        squares = 0.0
         for i in range(len(s)):
+            squares = 0.0
             for j in range(len(s)):
                 cosines = [
                     sum(a * b for a, b in zip(rows[i], rows[j], strict=True)) / norm(rows[i], 2) / norm(rows[j], 2)
                     for rows in (s, t)
                 ]
                 squares += ((cosines[0] - cosines[1]) / len(s)) ** 2
-        total += math.sqrt(squares)
+            total += math.sqrt(squares)
     return total / len(student)
 
 
@@ -153,3 +153,7 @@ def test_refusals():
     assert refusal(lambda: KTALoss(Paraphraser(4), p=0.5)) == "`p` must be at least 1, not 0.5"
     assert refusal(lambda: KTALoss(Paraphraser(4), q=0.5)) == "`q` must be at least 1, not 0.5"
     assert refusal(lambda: KTALoss(Paraphraser(4), mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
+
+
+def test_batch_normalisation_makes_the_first_stage_local():
+    assert [KTAutoencoderLoss(Paraphraser(6, batch_norm=norm)).batch for norm in (False, True)] == ["sample", "local"]

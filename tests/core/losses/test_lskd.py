@@ -120,3 +120,7 @@ def test_equal_logits_become_zero_without_a_gradient(value: float):
 
 def test_refusals():
     assert refusal(lambda: StandardisedLogits(KDLoss(), eps=0.0)) == "`eps` must be above 0, not 0.0"
+
+
+def test_several_processes_compute_what_the_loss_inside_does():
+    assert [StandardisedLogits(loss).batch for loss in (KDLoss(), DISTLoss())] == ["sample", "gathered"]

@@ -86,3 +86,7 @@ def test_what_makes_no_sense_is_refused():
     )
     assert refusal(lambda: OFALoss(5, [3], gamma=0.5)) == "`gamma` must be at least 1, not 0.5"
     assert refusal(lambda: OFALoss(5, [3], mode="both")) == "`mode` must be 'paper' or 'code', not 'both'"
+
+
+def test_heads_of_sequences_see_each_sample_alone():
+    assert [OFALoss(5, [3], sequences=sequences).batch for sequences in (False, True)] == ["local", "sample"]

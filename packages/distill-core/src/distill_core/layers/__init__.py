@@ -6,6 +6,7 @@ Features are (batch, channels, height, width) maps, (batch, tokens, channels) se
 from ._arguments import one_of as one_of
 from ._arguments import positive as positive
 from ._arguments import within as within
+from ._batch import batch_of as batch_of
 from ._constant import Constant as Constant
 from ._convolution import NormalisedConv as NormalisedConv
 from ._divergence import kl_divergence as kl_divergence

@@ -17,13 +17,13 @@ Link: https://arxiv.org/abs/1802.04977
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self, final
+from typing import Literal, Self, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Paraphraser, Translator, at_least_float32, one_of, pool_to_smaller, require_same_shape
+from ..layers import Paraphraser, Translator, at_least_float32, batch_of, one_of, pool_to_smaller, require_same_shape
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -58,11 +58,13 @@ class FactorAutoencoderLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: str = "sample"
+    """`local` with batch normalisation in the paraphraser."""
 
     def __init__(self, paraphraser: Paraphraser) -> None:
         super().__init__()
         self.paraphraser = paraphraser
+        self.batch = batch_of(paraphraser)
 
     def forward(self, teacher: Tensor) -> Tensor:
         """The scalar loss of a feature (batch, channels, height, width)."""
@@ -86,12 +88,14 @@ class FTLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: str = "sample"
+    """`local` with batch normalisation in the translator."""
 
     def __init__(self, paraphraser: Paraphraser, translator: Translator, p: float = 1.0, mode: Mode = "paper") -> None:
         super().__init__()
         self.paraphraser = paraphraser
         self.translator = translator
+        self.batch = batch_of(translator)
         self.p = p
         self.mode = one_of("mode", mode, Mode)
 

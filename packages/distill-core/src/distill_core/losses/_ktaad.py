@@ -5,7 +5,7 @@
         paper:  L = mean over samples and positions of ‖d‖_p,   norms over the channels at a position
         code:   L = mean over all elements of |d|^p,   norms over a sample's whole feature
     stage 2, affinity, G(f)ᵢⱼ = cos( fᵢ, fⱼ )/m for the m positions of a map        C: 3×3 convolution
-        L = mean over samples of ‖G(C(s)) − G(E(t))‖_F
+        L = mean over samples of sum over positions i of ‖G(C(s))ᵢ − G(E(t))ᵢ‖₂
 
 The authors have published no code; `code` is what torchdistill computes and its weight of 50 is meant for. All losses
 hold the very same translator, a `Paraphraser`. In stage 2 no gradient flows to it and it stays in evaluation mode; name
@@ -33,6 +33,7 @@ from ..layers import (
     NormalisedConv,
     Paraphraser,
     at_least_float32,
+    batch_of,
     one_of,
     pool_to_smaller,
     require_same_shape,
@@ -77,7 +78,7 @@ def affinity_distance(student: Tensor, teacher: Tensor) -> Tensor:
     ours, theirs = (unit_length(feature.flatten(2), dim=1) for feature in (student, teacher))
     with without_autocast(ours):
         difference = torch.bmm(ours.mT, ours) - torch.bmm(theirs.mT, theirs)
-    distance: Tensor = torch.linalg.vector_norm(difference, dim=(1, 2)).mean()
+    distance: Tensor = torch.linalg.vector_norm(difference, dim=2).sum(1).mean()
     return distance / ours.shape[2]
 
 
@@ -94,11 +95,13 @@ class KTAutoencoderLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: str = "sample"
+    """`local` with batch normalisation in the translator."""
 
     def __init__(self, translator: Paraphraser, sparsity: float = 1e-7) -> None:
         super().__init__()
         self.translator = translator
+        self.batch = batch_of(translator)
         self.sparsity = within("sparsity", sparsity)
 
     def forward(self, teacher: Tensor) -> Tensor:

@@ -45,8 +45,6 @@ def standardise_logits(logits: Tensor, eps: float = 1e-7) -> Tensor:
 class StandardisedLogits(nn.Module):
     """A loss of logits after standardisation (Sun et al. 2024).
 
-    Its batch semantics are those of the loss inside.
-
     Args:
         loss: Takes `student` and `teacher`, and `target` if that is given.
         eps: ε > 0, added to the standard deviation.
@@ -59,6 +57,7 @@ class StandardisedLogits(nn.Module):
     """
 
     batch: str = "sample"
+    """That of the loss inside."""
 
     def __init__(self, loss: nn.Module, eps: float = 1e-7) -> None:
         super().__init__()

@@ -18,13 +18,13 @@ Link: https://arxiv.org/abs/2310.19444
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import StageHead, at_least_float32, one_of, require_same_shape, within
+from ..layers import StageHead, at_least_float32, batch_of, one_of, require_same_shape, within
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -72,8 +72,8 @@ class OFALoss(nn.Module):
     torch.Size([])
     """
 
-    # Sequences have no batch normalisation and would be "sample"; the class says what is true of both.
-    batch: ClassVar[str] = "local"
+    batch: str = "local"
+    """`sample` for sequences, whose heads have no batch normalisation."""
 
     def __init__(
         self,
@@ -87,6 +87,7 @@ class OFALoss(nn.Module):
         super().__init__()
         self.gamma, self.mode = within("gamma", gamma, 1), one_of("mode", mode, Mode)
         self.heads = nn.ModuleList(StageHead(count, num_classes, sequences=sequences) for count in channels)
+        self.batch = batch_of(self.heads)
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor, target: Tensor) -> Tensor:
         """The scalar loss.

@@ -1,0 +1,17 @@
+"""What several processes compute of a batch, where that depends on the layers inside."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
+
+
+def batch_of(*modules: nn.Module) -> str:
+    """`local` if a part normalises over the batch of its process, `sample` otherwise.
+
+    >>> batch_of(nn.Linear(2, 2)), batch_of(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    ('sample', 'local')
+    """
+    parts = [part for module in modules for part in module.modules()]
+    normalises = any(isinstance(part, _BatchNorm) and not isinstance(part, SyncBatchNorm) for part in parts)
+    return "local" if normalises else "sample"
