@@ -6,3 +6,4 @@ from ._on_policy import joined as joined
 from ._on_policy import prompt_lengths as prompt_lengths
 from ._sample import Sampling as Sampling
 from ._sample import generate as generate
+from ._write import write_completions as write_completions

@@ -8,7 +8,11 @@ https://arxiv.org/abs/1508.07909
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,7 +32,6 @@ def byte_level(texts: Iterable[str], *, vocab_size: int = 8000) -> Any:
         folder.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
 
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -41,8 +44,7 @@ def byte_level(texts: Iterable[str], *, vocab_size: int = 8000) -> Any:
         show_progress=False,
     )
     core.train_from_iterator(texts, trainer)
-    make: Any = PreTrainedTokenizerFast
-    return make(tokenizer_object=core, eos_token=END, pad_token=END, model_input_names=["input_ids", "attention_mask"])
+    return _wrapped(core)
 
 
 def text_byte_level(
@@ -55,14 +57,40 @@ def text_byte_level(
     column: str = "text",
     pattern: str = "**/*.txt",
     separator: str | None = None,
+    cache: str | Path | None = None,
 ) -> Any:
     """`byte_level` trained on the training documents that `distill_nlp.data.language_modelling` takes from the same place.
 
-    On the meta device (`distill check --deep`) nothing is read and it knows the bytes only.
+    With `cache`, a folder, it is kept there for the next time. On the meta device (`distill check --deep`) nothing is
+    read and it knows the bytes only.
     """
     if torch.get_default_device().type == "meta":
         return byte_level([])
     from ..data import read_documents, split_documents
 
     texts = read_documents(documents, column=column, pattern=pattern, separator=separator)
-    return byte_level(split_documents(texts, "train", val=val, test=test, seed=split_seed), vocab_size=vocab_size)
+    texts = split_documents(texts, "train", val=val, test=test, seed=split_seed)
+    return byte_level(texts, vocab_size=vocab_size) if cache is None else _kept(texts, vocab_size, Path(cache))
+
+
+def _kept(texts: list[str], vocab_size: int, folder: Path) -> Any:
+    """The tokenizer of these texts as it was kept, or made and kept."""
+    from tokenizers import Tokenizer
+
+    digest = hashlib.sha256(json.dumps([texts, vocab_size]).encode()).hexdigest()[:32]
+    path = folder.expanduser() / f"tokenizer-{digest}.json"
+    if path.is_file():
+        return _wrapped(Tokenizer.from_file(str(path)))
+    made = byte_level(texts, vocab_size=vocab_size)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    unfinished.write_text(made.backend_tokenizer.to_str(), encoding="utf-8")
+    os.replace(unfinished, path)
+    return made
+
+
+def _wrapped(core: Any) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    make: Any = PreTrainedTokenizerFast
+    return make(tokenizer_object=core, eos_token=END, pad_token=END, model_input_names=["input_ids", "attention_mask"])

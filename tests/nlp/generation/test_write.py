@@ -1,0 +1,113 @@
+"""A data set of a teacher's answers: in order, by seed, the same after an interruption."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from distill_core.errors import DataError
+from distill_nlp.data import completions, read_table
+from distill_nlp.generation import Sampling, write_completions
+from distill_nlp.models import tiny_gpt2
+from distill_nlp.tokenizers import byte_level
+
+PROMPTS = [f"{word} comes before" for word in "one two three four five six seven".split()]
+
+
+@pytest.fixture(scope="module")
+def bpe():
+    return byte_level(PROMPTS, vocab_size=280)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    torch.manual_seed(3)
+    return tiny_gpt2(vocab_size=280, layers=1, width=16, heads=2, max_length=64)
+
+
+def write(teacher, bpe, path, **options):
+    given = {"sampling": Sampling(max_new_tokens=5), "batch_size": 2, "seed": 1} | options
+    return write_completions(teacher, PROMPTS, path, tokenizer=bpe, **given).read_bytes()
+
+
+def test_prompts_come_in_their_order_and_the_file_is_data(teacher, bpe, tmp_path):
+    content = write(teacher, bpe, tmp_path / "a.jsonl", samples=2)
+    rows = [json.loads(line) for line in content.decode().splitlines()]
+    assert [row["prompt"] for row in rows] == [prompt for prompt in PROMPTS for _ in range(2)]
+    assert len({row["completion"] for row in rows}) > 7
+    batch = next(iter(completions(tmp_path / "a.jsonl", tokenizer=bpe, batch_size=4, max_length=64)))
+    assert batch["mask"].any(1).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_answers_do_not_depend_on_the_batch_where_nothing_is_drawn(teacher, bpe, tmp_path):
+    greedy = Sampling(max_new_tokens=5, temperature=0.0)
+    first, second = (
+        write(teacher, bpe, tmp_path / f"{size}.jsonl", sampling=greedy, batch_size=size) for size in (1, 7)
+    )
+    assert first == second
+    assert write(teacher, bpe, tmp_path / "b.jsonl", seed=2) != write(teacher, bpe, tmp_path / "c.jsonl")
+
+
+class BrokenError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"prompt": "seven comes bef'])
+def test_what_was_interrupted_goes_on(teacher, bpe, tmp_path, torn):
+    whole = write(teacher, bpe, tmp_path / "whole.jsonl")
+    calls = []
+
+    def count(*_):
+        calls.append(1)
+        if len(calls) == 14:  # in the third batch of five calls of the model each
+            raise BrokenError
+
+    handle = teacher.register_forward_pre_hook(count)
+    path = tmp_path / "parts.jsonl"
+    with pytest.raises(BrokenError):
+        write(teacher, bpe, path)
+    assert not path.exists()
+    with (tmp_path / "parts.jsonl.part").open("ab") as file:
+        file.write(torn)
+    with pytest.raises(DataError) as failure:
+        write(teacher, bpe, path, seed=5)
+    assert str(failure.value) == (
+        f"{path}.part was begun with other prompts or settings\n  hint: delete it, or choose another file"
+    )
+    handle.remove()
+    again = []
+    handle = teacher.register_forward_pre_hook(lambda *_: again.append(1))
+    assert write(teacher, bpe, path) == whole
+    handle.remove()
+    assert len(again) == 2 * 5
+    with pytest.raises(DataError) as failure:
+        write(teacher, bpe, path)
+    assert str(failure.value) == f"{path} exists\n  hint: choose another file, or delete it"
+
+
+def test_from_the_command_line(teacher, bpe, tmp_path):
+    teacher.save_pretrained(tmp_path / "model")
+    bpe.save_pretrained(tmp_path / "model")
+    (tmp_path / "prompts.jsonl").write_text("\n".join(json.dumps({"question": text}) for text in PROMPTS))
+    command = [
+        sys.executable,
+        "-m",
+        "distill_nlp.generation",
+        *(str(tmp_path / name) for name in ("model", "prompts.jsonl", "out.jsonl")),
+    ]
+    options = ["--max-new-tokens", "5", "--batch-size", "3"]
+    wrong = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120)
+    assert wrong.returncode == 1
+    assert wrong.stderr.endswith(
+        f"{tmp_path / 'prompts.jsonl'} has no column 'prompt'\n  hint: choose from 'question'\n"
+    )
+    done = subprocess.run([*command, "--column", "question", *options], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, [str(tmp_path / "out.jsonl")]), done.stderr
+    greedy = Sampling(max_new_tokens=5, temperature=0.0)
+    expected = write_completions(teacher, PROMPTS, tmp_path / "here.jsonl", tokenizer=bpe, sampling=greedy)
+    assert read_table(tmp_path / "out.jsonl") == read_table(expected)
