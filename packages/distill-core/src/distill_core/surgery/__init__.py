@@ -5,6 +5,9 @@ compares class activation maps that a model has only after its classifier was mo
 model whose features go through a global average pooling module and then a linear classifier, as ResNets' do. A method
 whose extra layers live in its loss (VkD's projection) needs none of this.
 
+What a run writes at its end: of CAT-KD's and VkD's students, weights of the plain model; of SimKD's, those of the student with
+projector and classifier, which belong to it.
+
 `parts` makes a chain of modules of a model: the part that a stage needs, with new modules between where wanted.
 """
 

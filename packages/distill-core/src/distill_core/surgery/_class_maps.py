@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import Problem, WiringError
 from ..hooks import resolve
@@ -18,7 +19,8 @@ def with_class_maps(model: Model, pool: str = "avgpool", head: str = "fc") -> Mo
     """Change the model, in place, so that its class activation maps can be tapped (`student.avgpool.maps`).
 
     The mean over positions and a linear classifier can change places, so the logits stay what they are, also while the
-    model trains.
+    model trains. In files the model is the plain one: its state has `fc.weight` in the shape of a linear layer, so what
+    a run writes loads into a model that was never changed, and the other way round.
 
     Args:
         model: Its features go through the pooling, are flattened and go to the classifier.
@@ -49,11 +51,14 @@ def with_class_maps(model: Model, pool: str = "avgpool", head: str = "fc") -> Mo
     _fill(maps, linear)
     model.set_submodule(pool, nn.Sequential(OrderedDict(maps=maps, pool=pooling)))
     model.set_submodule(head, nn.Identity())
+    names = {f"{pool}.maps.{name}": f"{head}.{name}" for name, _ in maps.named_parameters()}
+    model.register_state_dict_post_hook(functools.partial(_to_plain, names))  # type: ignore[no-untyped-call]
+    model.register_load_state_dict_pre_hook(functools.partial(_from_plain, names))  # type: ignore[no-untyped-call]
     return model.train(model.training)
 
 
 def without_class_maps(model: Model, pool: str = "avgpool", head: str = "fc") -> Model:
-    """Undo `with_class_maps`, in place, with the weights that the classifier has now: for export.
+    """Undo `with_class_maps`, in place, with the weights that the classifier has now.
 
     Raises:
         WiringError: The model has no class activation maps there.
@@ -104,6 +109,23 @@ def linear_head(model: nn.Module, path: str) -> nn.Linear:
         message = f"{type(model).__name__}.{path} must be a Linear, not {type(module).__name__}"
         raise WiringError(message)
     return module
+
+
+def _to_plain(names: dict[str, str], _model: nn.Module, state: dict[str, Tensor], prefix: str, _local: Any) -> None:
+    """The classifier's tensors as a linear layer has them; a model that was changed back has none to change."""
+    for mine, plain in names.items():
+        if prefix + mine in state:
+            value = state.pop(prefix + mine)
+            state[prefix + plain] = value.flatten(1) if value.dim() > 1 else value
+
+
+def _from_plain(names: dict[str, str], model: nn.Module, state: dict[str, Tensor], prefix: str, *_others: Any) -> None:
+    """The inverse of `_to_plain`, for a model that has maps."""
+    own = dict(model.named_parameters())
+    for mine, plain in names.items():
+        if mine in own and prefix + plain in state:
+            value = state.pop(prefix + plain)
+            state[prefix + mine] = value[:, :, None, None] if value.dim() > 1 else value
 
 
 @torch.no_grad()

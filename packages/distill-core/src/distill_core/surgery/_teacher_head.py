@@ -52,7 +52,9 @@ def with_teacher_head(
     """Change the student, in place, so that it predicts with the teacher's classifier.
 
     The classifier is a copy that never learns: it is saved with the student and has no parameters. The projector is
-    part of the student and stays in it, also when it is deployed; tap its output, `student.avgpool.projector`.
+    part of the student and stays in it, also when it is deployed; tap its output, `student.avgpool.projector`. So there
+    is no way back to the student as it was: a file of its weights is loaded into a model made by this function, for
+    which the teacher may have any weights.
 
     Args:
         student: Its features go through the pooling, are flattened and go to the classifier.
