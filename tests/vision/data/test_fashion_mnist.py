@@ -1,4 +1,4 @@
-"""Fashion-MNIST: read from files; missing and damaged ones are named. The files here are drawn by the tests."""
+"""MNIST and Fashion-MNIST: read from files; what is wrong with them is named. The files here are drawn by the tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from distill_core.errors import DataError
-from distill_vision.data import fashion_mnist
+from distill_vision.data import fashion_mnist, mnist
 
 FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
 
@@ -23,13 +23,16 @@ def write(path: Path, values: np.ndarray) -> None:
 
 @pytest.fixture
 def folder(tmp_path):
-    raw = tmp_path / "FashionMNIST" / "raw"
+    draw(tmp_path / "FashionMNIST" / "raw")
+    return tmp_path
+
+
+def draw(raw: Path) -> None:
     raw.mkdir(parents=True)
     chance = np.random.default_rng(0)
     for part, count in (("train", 300), ("t10k", 50)):
         write(raw / f"{part}-images-idx3-ubyte", chance.integers(0, 256, (count, 28, 28)))
         write(raw / f"{part}-labels-idx1-ubyte", np.arange(count) % 10)
-    return tmp_path
 
 
 def images(loader) -> set[bytes]:
@@ -85,6 +88,41 @@ def test_a_damaged_file_is_named(folder):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError, match=f"^Fashion-MNIST in {folder} cannot be read: "):
         fashion_mnist("train", batch_size=8, root=folder, holdout=60)
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        (np.r_[np.arange(296) % 10, 10, 0, 0, 11], "sample 296 has the label 10\n  hint: labels are from 0 to 9"),
+        (np.arange(300) % 8, "no image is of class 8, 9"),
+        (np.arange(299) % 10, "there are 299 labels for 300 images"),
+    ],
+)
+def test_wrong_labels_are_named_with_their_file(folder, labels, problem):
+    path = folder / "FashionMNIST" / "raw" / FILES[1]
+    write(path, labels)
+    with pytest.raises(DataError) as error:
+        fashion_mnist("train", batch_size=8, root=folder, holdout=60)
+    assert str(error.value) == f"{path}: {problem}"
+
+
+def test_mnist_has_a_folder_of_its_own_and_the_same_layout(folder, monkeypatch):
+    monkeypatch.setenv("DISTILL_DATA", str(folder))
+    with pytest.raises(DataError) as error:
+        mnist("train", batch_size=8)
+    raw = folder / "mnist" / "MNIST" / "raw"
+    assert str(error.value) == (
+        f"MNIST is not in {folder / 'mnist'}: {raw / FILES[0]} is missing"
+        f"\n  hint: put {', '.join(FILES)} (unpacked) into {raw}, name the folder with 'root' or DISTILL_DATA,"
+        " or say 'download: true'"
+    )
+    draw(raw)
+    parts = {split: mnist(split, batch_size=8, holdout=60) for split in ("train", "val", "test")}
+    assert {split: part.num_samples for split, part in parts.items()} == {"train": 240, "val": 60, "test": 50}
+    stored = parts["test"].dataset.tensors["input"][:8] / 255
+    batch = next(iter(parts["test"]))
+    torch.testing.assert_close(batch["input"], (stored - 0.1307) / 0.3081)
+    assert batch["target"].tolist() == list(range(8))
 
 
 def test_a_holdout_of_everything_is_refused(folder):

@@ -21,7 +21,9 @@ from torch import Tensor
 from distill_core.data import Loader
 from distill_core.errors import DataError
 
+from ..transforms import Mix
 from ._example import with_example
+from ._labels import check_labels
 from ._resident import Augmentation, Pixels, check_split, resident_loader
 from ._root import data_root
 from ._split import hold_out
@@ -40,6 +42,7 @@ class _Version:
     test: Sequence[str]
     labels: int  # bytes before the pixels of an image; the last is the class
     pixels: Pixels
+    num_classes: int
 
 
 _TEN = _Version(
@@ -50,6 +53,7 @@ _TEN = _Version(
     test=["test_batch.bin"],
     labels=1,
     pixels=Pixels(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
+    num_classes=10,
 )
 _HUNDRED = _Version(
     name="CIFAR100",
@@ -59,6 +63,7 @@ _HUNDRED = _Version(
     test=["test.bin"],
     labels=2,
     pixels=Pixels(mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761)),
+    num_classes=100,
 )
 
 
@@ -76,6 +81,8 @@ def cifar10(
     shuffle: bool | None = None,
     augment: Augmentation | None = None,
     views: Mapping[str, Augmentation] | None = None,
+    mix: Mix | None = None,
+    repeats: int = 1,
 ) -> Loader:
     """CIFAR-10; a batch has `input` (batch, 3, 32, 32), `target` (batch,) and `index` (batch,).
 
@@ -92,6 +99,8 @@ def cifar10(
         shuffle: A new order in each epoch; by default for `train` only.
         augment: Applied to batches of pixels from 0 to 255; `crop_and_flip` is the usual one.
         views: Field → augmentation: the batch has the same images once more, augmented in another way.
+        mix: Mixes the images of a batch with each other and makes probabilities of `target`; `Mixup` or `CutMix`.
+        repeats: How often each image of a batch is in it, augmented in another way each time.
 
     Raises:
         DataError: The files are missing, there is no such split, or it would have no images.
@@ -101,16 +110,19 @@ def cifar10(
         images,
         targets,
         _TEN.pixels,
+        num_classes=_TEN.num_classes,
         batch_size=batch_size,
         shuffle=split == "train" if shuffle is None else shuffle,
         augment=augment,
         views=views,
+        mix=mix,
+        repeats=repeats,
         labels=labels if split == "train" else None,
         seed=seed,
     )
 
 
-@with_example(3, 32, 32)
+@with_example(3, 32, 32, num_classes=100)
 def cifar100(
     split: str,
     *,
@@ -124,6 +136,8 @@ def cifar100(
     shuffle: bool | None = None,
     augment: Augmentation | None = None,
     views: Mapping[str, Augmentation] | None = None,
+    mix: Mix | None = None,
+    repeats: int = 1,
 ) -> Loader:
     """CIFAR-100 with its 100 fine classes; all as for `cifar10`, in `cifar-100-binary` or `cifar-100-python`.
 
@@ -135,10 +149,13 @@ def cifar100(
         images,
         targets,
         _HUNDRED.pixels,
+        num_classes=_HUNDRED.num_classes,
         batch_size=batch_size,
         shuffle=split == "train" if shuffle is None else shuffle,
         augment=augment,
         views=views,
+        mix=mix,
+        repeats=repeats,
         labels=labels if split == "train" else None,
         seed=seed,
     )
@@ -161,6 +178,7 @@ def _split(
         images, targets = _read_binary(version, files)
     else:
         images, targets = _read_python(version, folder, train=split != "test", download=download)
+    check_labels(images, targets, version.num_classes, f"{version.name} in {folder}")
     if split != "test":
         chosen = hold_out(targets, split, holdout, split_seed)
         images, targets = images[chosen], targets[chosen]

@@ -13,6 +13,7 @@ import torch
 from distill_core.data import Loader
 from distill_core.errors import DataError
 
+from ..transforms import Mix
 from ._example import with_example
 from ._resident import Augmentation, Pixels, check_split, resident_loader
 from ._split import stratified_order
@@ -34,6 +35,8 @@ def digits(
     shuffle: bool | None = None,
     augment: Augmentation | None = None,
     views: Mapping[str, Augmentation] | None = None,
+    mix: Mix | None = None,
+    repeats: int = 1,
 ) -> Loader:
     """The digits; a batch has `input` (batch, 1, 8, 8), `target` (batch,) and `index` (batch,).
 
@@ -50,6 +53,8 @@ def digits(
         shuffle: A new order in each epoch; by default for `train` only.
         augment: Applied to batches of pixels from 0 to 16, `random_crop` for example.
         views: Field → augmentation: the batch has the same images once more, augmented in another way.
+        mix: Mixes the images of a batch with each other and makes probabilities of `target`; `Mixup` or `CutMix`.
+        repeats: How often each image of a batch is in it, augmented in another way each time.
 
     Raises:
         DataError: There is no such split, the sizes leave nothing to train on, or `labels` is more than there is.
@@ -70,10 +75,13 @@ def digits(
         images[chosen],
         targets[chosen],
         _PIXELS,
+        num_classes=10,
         batch_size=batch_size,
         shuffle=split == "train" if shuffle is None else shuffle,
         augment=augment,
         views=views,
+        mix=mix,
+        repeats=repeats,
         labels=labels if split == "train" else None,
         seed=seed,
     )

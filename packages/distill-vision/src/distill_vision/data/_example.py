@@ -12,7 +12,7 @@ from torch import Tensor
 DataFunction = TypeVar("DataFunction", bound=Callable[..., Any])
 
 
-def with_example(*shape: int) -> Callable[[DataFunction], DataFunction]:
+def with_example(*shape: int, num_classes: int = 10) -> Callable[[DataFunction], DataFunction]:
     """Give a data function the attribute `example_batch`.
 
     That is a function with the same parameters; it returns a batch such as the loader's, on the meta device, and
@@ -20,6 +20,7 @@ def with_example(*shape: int) -> Callable[[DataFunction], DataFunction]:
 
     Args:
         shape: (channels, height, width) of an image; a class label is its target.
+        num_classes: How many classes there are: where images are mixed, the target is a probability of each.
 
     >>> @with_example(3, 32, 32)
     ... def numbers(split, *, batch_size): ...
@@ -37,7 +38,8 @@ def with_example(*shape: int) -> Callable[[DataFunction], DataFunction]:
             label = torch.empty(given["batch_size"], dtype=torch.long, device="meta")
             augment = given.get("augment") or _unchanged
             views = {name: view(images, label) for name, view in (given.get("views") or {}).items()}
-            return {"input": augment(images, label), "target": label, "index": label.clone(), **views}
+            target = torch.empty(len(label), num_classes, device="meta") if given.get("mix") else label
+            return {"input": augment(images, label), "target": target, "index": label.clone(), **views}
 
         vars(function)["example_batch"] = example_batch
         return function

@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
-
-from torch import Tensor
 
 from distill_core.data import Loader
-from distill_core.errors import DataError
 
+from ..transforms import Mix
 from ._example import with_example
-from ._resident import Augmentation, Pixels, check_split, resident_loader
-from ._root import data_root
-from ._split import balanced_choice, hold_out
+from ._grey import NUM_CLASSES, GreySet, grey_images
+from ._resident import Augmentation, Pixels, resident_loader
 
-_PIXELS = Pixels(mean=(0.286,), std=(0.353,))
-
-_FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+_DATA = GreySet("FashionMNIST", "Fashion-MNIST", "fashion_mnist", Pixels(mean=(0.286,), std=(0.353,)))
 
 
 @with_example(1, 28, 28)
@@ -40,6 +34,8 @@ def fashion_mnist(
     shuffle: bool | None = None,
     augment: Augmentation | None = None,
     views: Mapping[str, Augmentation] | None = None,
+    mix: Mix | None = None,
+    repeats: int = 1,
 ) -> Loader:
     """Fashion-MNIST; a batch has `input` (batch, 1, 28, 28), `target` (batch,) and `index` (batch,).
 
@@ -57,48 +53,26 @@ def fashion_mnist(
         shuffle: A new order in each epoch; by default for `train` only.
         augment: Applied to batches of pixels from 0 to 255, `random_crop` for example.
         views: Field → augmentation: the batch has the same images once more, augmented in another way.
+        mix: Mixes the images of a batch with each other and makes probabilities of `target`; `Mixup` or `CutMix`.
+        repeats: How often each image of a batch is in it, augmented in another way each time.
 
     Raises:
-        DataError: The files are missing, there is no such split, or it would have no images.
+        DataError: Files are missing or damaged, there is no such split, or it would have no images.
     """
-    check_split(split)
-    folder = data_root("fashion_mnist") if root is None else Path(root).expanduser()
-    images, targets = _read(folder, train=split != "test", download=download)
-    if split != "test":
-        chosen = hold_out(targets, split, holdout, split_seed)
-        images, targets = images[chosen], targets[chosen]
-    if split == "train" and limit is not None:
-        chosen = balanced_choice(targets, limit, split_seed, "limit")
-        images, targets = images[chosen], targets[chosen]
+    images, targets = grey_images(
+        _DATA, split, root=root, download=download, limit=limit, holdout=holdout, split_seed=split_seed
+    )
     return resident_loader(
         images,
         targets,
-        _PIXELS,
+        _DATA.pixels,
+        num_classes=NUM_CLASSES,
         batch_size=batch_size,
         shuffle=split == "train" if shuffle is None else shuffle,
         augment=augment,
         views=views,
+        mix=mix,
+        repeats=repeats,
         labels=labels if split == "train" else None,
         seed=seed,
     )
-
-
-def _read(folder: Path, *, train: bool, download: bool) -> tuple[Tensor, Tensor]:
-    """Images (samples, 1, 28, 28) uint8 and their classes (samples,) int64."""
-    raw = folder / "FashionMNIST" / "raw"
-    missing = [name for name in _FILES if not (raw / name).is_file()]
-    if missing and not download:
-        message = (
-            f"Fashion-MNIST is not in {folder}: {raw / missing[0]} is missing"
-            f"\n  hint: put {', '.join(_FILES)} (unpacked) into {raw}, name the folder with 'root' or DISTILL_DATA,"
-            " or say 'download: true'"
-        )
-        raise DataError(message)
-    from torchvision.datasets import FashionMNIST  # seconds, and needed here only
-
-    try:
-        data = FashionMNIST(str(folder), train=train, download=download)
-    except Exception as error:
-        message = f"Fashion-MNIST in {folder} cannot be read: {error}"
-        raise DataError(message) from error
-    return data.data.unsqueeze(1), data.targets.long()

@@ -11,7 +11,8 @@ from torch import Tensor
 from distill_core.data import Loader, TensorData
 from distill_core.errors import DataError, did_you_mean
 
-from ..transforms import normalize
+from ..transforms import Mix, normalize
+from ._mixed import mix_batches
 from ._split import balanced_choice
 
 Augmentation = Callable[[Tensor, Tensor], Tensor]
@@ -70,10 +71,13 @@ def resident_loader(
     targets: Tensor,
     pixels: Pixels,
     *,
+    num_classes: int,
     batch_size: int,
     shuffle: bool,
     augment: Augmentation | None = None,
     views: Mapping[str, Augmentation] | None = None,
+    mix: Mix | None = None,
+    repeats: int = 1,
     labels: int | None = None,
     seed: int = 0,
 ) -> Loader:
@@ -83,19 +87,24 @@ def resident_loader(
         images: (samples, channels, height, width) as stored, integers or floats.
         targets: (samples,) int64 class of each image.
         pixels: How to normalise.
+        num_classes: How many classes there are.
         batch_size: Samples per batch and process.
         shuffle: A new order in each epoch.
         augment: Applied to the stored pixels of each batch, before they are normalised.
         views: Field → augmentation: the same images once more, augmented in another way.
+        mix: Mixes the images of a batch with each other, and their labels.
+        repeats: How often each image of a batch is in it, augmented in another way each time.
         labels: Keep only this many images, equally many of each class.
         seed: Which of them.
 
     Raises:
         DataError: A class has too few images for `labels`.
     """
+    mixing = mix_batches(mix, num_classes)
     tensors: dict[str, Tensor] = {"input": images, "target": targets}
     if labels is not None:
         chosen = balanced_choice(targets, labels, seed, "labels")
         tensors = {name: tensor[chosen] for name, tensor in tensors.items()}
     prepared = {name: Prepare(pixels, view) for name, view in (views or {}).items()}
-    return Loader(TensorData(tensors, Prepare(pixels, augment), prepared), batch_size, shuffle=shuffle)
+    data = TensorData(tensors, Prepare(pixels, augment), prepared)
+    return Loader(data, batch_size, shuffle=shuffle, mix=mixing, repeats=repeats)

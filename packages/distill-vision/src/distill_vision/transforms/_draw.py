@@ -71,3 +71,30 @@ def draw_integers(seeds: Tensor, draw: int, count: int) -> Tensor:
         (batch,) int64.
     """
     return _shift_right(draw_bits(seeds, draw), 1) % count
+
+
+def draw_beta(seeds: Tensor, draw: int, alpha: float) -> Tensor:
+    """A number from Beta(alpha, alpha) per seed.
+
+    Jöhnk's method: u^(1/α) / (u^(1/α) + v^(1/α)) of the first two uniform numbers for which the sum is at most 1. (M. D.
+    Jöhnk. "Erzeugung von betaverteilten und gammaverteilten Zufallszahlen." Metrika 1964.
+    https://doi.org/10.1007/BF02613706)
+
+    Args:
+        seeds: (batch,) int64.
+        draw: Which of the sample's draws, from 0; it is taken as the seed of as many numbers as are needed.
+        alpha: Above 0. The larger, the nearer to ½ the numbers are, and from 2 on the longer it takes.
+
+    Returns:
+        (batch,) float32 from 0 to 1.
+    """
+    own = draw_bits(seeds, draw)
+    drawn, missing, pair = torch.empty(len(seeds)), torch.arange(len(seeds)), 0
+    while len(missing):
+        # In logarithms, because a power of 1/α may be too small for a float; half a step keeps away from 0. In float64,
+        # because the last bit of a logarithm depends on where in a batch the number stands.
+        u, v = ((draw_uniform(own[missing], 2 * pair + k).double() + 2.0**-25).log() / alpha for k in (0, 1))
+        drawn[missing] = (u - v).sigmoid().float()
+        missing = missing[u.exp() + v.exp() > 1]
+        pair += 1
+    return drawn

@@ -1,0 +1,171 @@
+"""Folders of images, a folder a class, as ImageNet's are laid out."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from distill_core.data import Loader
+
+from ..transforms import Mix, imagenet_eval, imagenet_train
+from ._class_folders import class_files, class_names
+from ._mixed import mix_batches
+from ._photograph import read_photograph
+from ._resident import Augmentation, check_split
+from ._split import hold_out
+
+Transform = Callable[[Any], Tensor]
+"""From a PIL image to a tensor."""
+
+
+def image_folder(
+    split: str,
+    *,
+    root: str | os.PathLike[str],
+    batch_size: int,
+    test: str = "val",
+    size: int = 224,
+    holdout: int = 0,
+    split_seed: int = 0,
+    shuffle: bool | None = None,
+    num_workers: int = 0,
+    drop_last: bool = False,
+    max_bad_samples: int = 0,
+    transform: Transform | None = None,
+    views: Mapping[str, Transform] | None = None,
+    augment: Augmentation | None = None,
+    mix: Mix | None = None,
+    repeats: int = 1,
+) -> Loader:
+    """Any images in folders; a batch has `input` (batch, 3, size, size), `target` (batch,) and `index` (batch,).
+
+    `train/<class>/<image>` are trained on, `val/<class>/<image>` or those of another folder are for the test. Classes are
+    numbered in the order of their names in `train`.
+
+    Args:
+        split: `train`, `val` or `test`. `val` is held out of `train/`, or is the folder `val` if nothing is held out and
+            the test has a folder of its own.
+        root: The folder that holds `train` and `val`.
+        batch_size: Samples per batch and process.
+        test: The folder of the test split.
+        size: Height and width of the images.
+        holdout: How many images of `train/` are held out for `val`.
+        split_seed: Which images are held out.
+        shuffle: A new order in each epoch; by default for `train` only.
+        num_workers: Processes that read ahead.
+        drop_last: Leave out a last batch that is not full.
+        max_bad_samples: So many images that cannot be read are told and replaced by others; see `Loader`.
+        transform: From a PIL image to a tensor; by default `imagenet_train` for `train` and `imagenet_eval` otherwise.
+        views: Field → transform: the batch has the same photographs once more, cut and changed in another way.
+        augment: Applied to whole batches after `transform`, `rotations` for example.
+        mix: Mixes the images of a batch with each other and makes probabilities of `target`; `Mixup` or `CutMix`.
+        repeats: How often each image of a batch is in it, cut and changed in another way each time.
+
+    Raises:
+        DataError: A folder is missing, a class has no images or is not in both folders, there is no such split, or it
+            would have no images. While reading: an image is missing or damaged.
+    """
+    check_split(split)
+    held_out = split == "val" and (holdout > 0 or test == "val")
+    part = "train" if held_out else {"test": test}.get(split, split)
+    files, classes = class_files(Path(root).expanduser(), part)
+    if held_out or (split == "train" and holdout):
+        chosen = hold_out(torch.tensor([target for _, target in files]), split, holdout, split_seed)
+        files = [files[number] for number in chosen.tolist()]
+    usual = imagenet_train(size) if split == "train" else imagenet_eval(size, round(size / 0.875))
+    return Loader(
+        Photographs(files, {"input": transform or usual, **(views or {})}),
+        batch_size,
+        shuffle=split == "train" if shuffle is None else shuffle,
+        num_workers=num_workers,
+        drop_last=drop_last,
+        collate=Collate(augment),
+        max_bad_samples=max_bad_samples,
+        mix=mix_batches(mix, len(classes)),
+        repeats=repeats,
+    )
+
+
+def example_of(function: Callable[..., Loader], num_classes: int | None = None) -> Callable[..., dict[str, Tensor]]:
+    """The `example_batch` of `image_folder` or of a function with the same parameters.
+
+    Args:
+        function: The function.
+        num_classes: How many classes there are; counted in the folder, where images are mixed, if left out.
+    """
+    signature = inspect.signature(function)
+
+    def example_batch(*arguments: Any, **keywords: Any) -> dict[str, Tensor]:
+        """A batch of meta tensors, of as many samples as the loader's batches."""
+        bound = signature.bind(*arguments, **keywords)
+        bound.apply_defaults()
+        given = bound.arguments
+        images = torch.empty(given["batch_size"], 3, given["size"], given["size"], device="meta")
+        label = torch.empty(given["batch_size"], dtype=torch.long, device="meta")
+        views = {name: torch.empty_like(images) for name in given["views"] or {}}
+        augment = given["augment"]
+        target = label
+        if given["mix"]:
+            count = num_classes or len(class_names(Path(given["root"]).expanduser() / "train"))
+            target = torch.empty(len(label), count, device="meta")
+        return {
+            "input": augment(images, label) if augment else images,
+            **views,
+            "target": target,
+            "index": label.clone(),
+        }
+
+    return example_batch
+
+
+vars(image_folder)["example_batch"] = example_of(image_folder)
+
+
+@final
+class Photographs(Dataset[dict[str, Any]]):
+    """Reads a photograph, makes every view of it, and says by which seed.
+
+    Args:
+        files: Paths of images, each with its class.
+        transforms: Field → transform.
+    """
+
+    def __init__(self, files: list[tuple[str, int]], transforms: Mapping[str, Transform]) -> None:
+        self.files = files
+        self.transforms = dict(transforms)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        path, target = self.files[index]
+        seed = torch.initial_seed() >> 1  # the loader has seeded this sample; what fits into int64 is enough
+        photograph = read_photograph(path)
+        made = {name: transform(photograph) for name, transform in self.transforms.items()}
+        return {**made, "target": target, "seed": seed}
+
+
+@final
+class Collate:
+    """Stacks samples and augments the batch by the seeds of its samples.
+
+    Args:
+        augment: What to do, if anything.
+    """
+
+    def __init__(self, augment: Augmentation | None) -> None:
+        self.augment = augment
+
+    def __call__(self, samples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        seeds = torch.tensor([sample.pop("seed") for sample in samples])
+        batch: dict[str, Tensor] = default_collate(samples)
+        if self.augment is not None:
+            batch["input"] = self.augment(batch["input"], seeds)
+        return batch

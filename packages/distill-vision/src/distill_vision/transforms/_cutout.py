@@ -1,0 +1,33 @@
+"""Hide a square of each image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ._draw import draw_integers
+
+
+def cutout(images: Tensor, seeds: Tensor, *, size: int = 16, fill: float = 0.0) -> Tensor:
+    """Fill a square with its middle anywhere in the image; what sticks out is cut off.
+
+    Terrance DeVries, Graham W. Taylor. "Improved Regularization of Convolutional Neural Networks with Cutout." 2017.
+    https://arxiv.org/abs/1708.04552. With squares of 16 pixels for CIFAR-10 and 8 for CIFAR-100; theirs have the mean
+    colour.
+
+    Args:
+        images: (batch, channels, height, width).
+        seeds: (batch,) int64.
+        size: Height and width of the square.
+        fill: Value of the hidden pixels.
+
+    Returns:
+        (batch, channels, height, width), a new tensor.
+    """
+    height, width = images.shape[2:]
+    top = draw_integers(seeds, 0, height) - size // 2
+    left = draw_integers(seeds, 1, width) - size // 2
+    y = torch.arange(height, device=images.device) - top[:, None]
+    x = torch.arange(width, device=images.device) - left[:, None]
+    hidden = ((y >= 0) & (y < size)).unsqueeze(2) & ((x >= 0) & (x < size)).unsqueeze(1)
+    return images.masked_fill(hidden.unsqueeze(1), fill)

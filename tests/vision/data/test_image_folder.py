@@ -1,0 +1,127 @@
+"""Any folder of images: splits, and a name for everything that may be wrong with it."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from distill_core.data import Place
+from distill_core.errors import DataError
+from distill_vision.data import image_folder
+from distill_vision.transforms import CutMix
+
+CLASSES = ("cat", "dog", "fox")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    chance = np.random.default_rng(0)
+    for part, count in (("train", 8), ("val", 4), ("test", 2)):
+        for name in CLASSES:
+            (tmp_path / part / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = chance.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / part / name / f"{number}.png")
+    return tmp_path
+
+
+def made(folder, split, **options):
+    return image_folder(split, root=folder, batch_size=6, size=16, **options)
+
+
+def test_the_three_folders_are_the_three_splits(folder):
+    parts = {split: made(folder, split, test="test") for split in ("train", "val", "test")}
+    assert {split: part.num_samples for split, part in parts.items()} == {"train": 24, "val": 12, "test": 6}
+    assert all(f"/{split}/" in path for split, part in parts.items() for path, _ in part.dataset.files)
+    assert [target for _, target in parts["test"].dataset.files] == [0, 0, 1, 1, 2, 2]
+
+
+def test_two_folders_and_a_split_held_out(folder):
+    train, val, test = (made(folder, split, holdout=6) for split in ("train", "val", "test"))
+    assert (train.num_samples, val.num_samples, test.num_samples) == (18, 6, 12)
+    assert not set(train.dataset.files) & set(val.dataset.files)
+    with pytest.raises(DataError, match=r"^holdout=0 of 24 images leaves a split without images$"):
+        made(folder, "val")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_mixed_and_repeated_photographs_follow_from_the_place(folder, workers):
+    def batches(**options):
+        return list(made(folder, "train", mix=CutMix(), repeats=3, **options).batches(Place(seed=1)))
+
+    for one, other in zip(batches(), batches(num_workers=workers), strict=True):
+        assert torch.equal(one["input"], other["input"])
+        assert torch.equal(one["target"], other["target"])
+        assert one["target"].shape == (6, 3)
+        assert len(one["index"].unique()) == 2
+        assert not torch.equal(one["input"][0], one["input"][1])
+
+
+def test_the_example_batch_is_like_a_real_one(folder):
+    options = {"root": folder, "batch_size": 6, "size": 16, "mix": CutMix()}
+    real, example = next(iter(image_folder("train", **options))), image_folder.example_batch("train", **options)
+    assert {name: (value.shape, value.dtype) for name, value in example.items()} == {
+        name: (value.shape, value.dtype) for name, value in real.items()
+    }
+
+
+def refusal(act):
+    with pytest.raises(DataError) as raised:
+        act()
+    return str(raised.value)
+
+
+def test_an_empty_class_is_named(folder):
+    for path in (folder / "train" / "dog").iterdir():
+        path.unlink()
+    (folder / "train" / "dog" / "notes.txt").touch()
+    assert refusal(lambda: made(folder, "train")) == (
+        f"the class {folder / 'train' / 'dog'} has no images"
+        "\n  hint: put some there (.jpg, .jpeg, .png, …), or remove it"
+    )
+
+
+def test_a_class_that_is_not_trained_is_named(folder):
+    (folder / "val" / "dog").rename(folder / "val" / "dogs")
+    assert refusal(lambda: made(folder, "test")) == (
+        f"{folder / 'val' / 'dogs'} is no class to train: {folder / 'train'} has no 'dogs'\n  hint: did you mean 'dog'?"
+    )
+
+
+def test_a_class_that_is_not_tested_is_named(folder):
+    shutil.rmtree(folder / "val" / "cat")
+    assert refusal(lambda: made(folder, "test")) == (
+        f"{folder / 'val'} has no images of the class 'cat', which is in {folder / 'train'}"
+    )
+
+
+def test_a_damaged_image_is_named(folder):
+    path = folder / "test" / "fox" / "1.png"
+    path.write_bytes(path.read_bytes()[:60])
+    said = refusal(lambda: list(made(folder, "test", test="test")))
+    assert said.startswith(f"the image {path} is damaged: ")
+
+
+def test_a_damaged_image_may_be_replaced(folder, caplog):
+    path = folder / "test" / "fox" / "1.png"
+    path.write_bytes(b"no image")
+    batch = next(iter(made(folder, "test", test="test", max_bad_samples=1)))
+    assert 5 not in batch["index"]
+    assert f"another sample stands in for sample 5 of Photographs ({path}): DataError: the image" in caplog.text
+
+
+def test_an_image_that_went_missing_is_named(folder):
+    loader = made(folder, "test", test="test")
+    path = folder / "test" / "cat" / "0.png"
+    path.unlink()
+    assert refusal(lambda: list(loader)) == f"the image {path} is missing"
+
+
+def test_a_missing_folder_is_named(folder):
+    assert refusal(lambda: made(folder / "nowhere", "train")).startswith(
+        f"there are no images: {folder / 'nowhere' / 'train'} is missing\n  hint: put a folder of images for each class"
+    )
