@@ -15,6 +15,7 @@ from distill_core import cli, config, report
 
 HERE = Path(__file__).resolve().parent
 TEACHER = HERE / "configs/digits/ce_convnet64.yaml"
+RESULTS = HERE / "results/digits_methods"
 FIRST = ("no_teacher", "kd", "kd_tuned")
 FILES = {file.stem: file for file in sorted((HERE / "configs/digits_methods").glob("*.yaml"))}
 ROWS = [*FIRST, *(name for name in FILES if name not in FIRST)]
@@ -112,15 +113,14 @@ def publish(output: Path, seeds: int, *, keep: bool) -> None:
         seeds: How many of each row count.
         keep: Whether rows of which there are no runs stay as they were.
     """
-    path = HERE / "results/digits_methods"
     found = report.collect([output / row / f"seed{seed}" for row in ROWS for seed in range(seeds)])
-    old = published(path.with_suffix(".json")) if keep else []
+    old = published(RESULTS.with_suffix(".json")) if keep else []
     found += [run for run in old if run.row in ROWS and run.row not in {new.row for new in found}]
     results = sorted(found, key=lambda run: ROWS.index(run.row))
     rows, title = report.summarise(results), "Methods on the digits with 100 labels"
     report.print_table(rows, title=title)
-    report.write(path, results, rows, title=title)
-    table = path.with_suffix(".md")
+    report.write(RESULTS, results, rows, title=title)
+    table = RESULTS.with_suffix(".md")
     below = worse(rows) + REMARKS
     table.write_text(table.read_text(encoding="utf-8") + below, encoding="utf-8")
     print(below)
@@ -133,7 +133,7 @@ if __name__ == "__main__":
         "methods",
         nargs="*",
         metavar="METHOD",
-        help="some of them, besides KD; all if left out. The other rows of the table stay",
+        help="some of them, all if left out; the other rows of the table stay",
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tune", action="store_true", help="try what is under `_tried` on seed 0, and print the best")
@@ -146,7 +146,9 @@ if __name__ == "__main__":
     if args.tune:
         tune(args.methods or ROWS, args.output / "digits_tried", given[0], args.workers)
     elif done:
-        chosen = [row for row in ROWS if not args.methods or row in (*FIRST, *args.methods)]
+        known = {run.row for run in published(RESULTS.with_suffix(".json"))}
+        asked = {*args.methods, *(row for row in FIRST if row not in known)} if args.methods else {*ROWS}
+        chosen = [row for row in ROWS if row in asked]
         folder = args.output / "digits_methods"
         jobs = [(FILES[row], folder / row / f"seed{seed}", given[seed]) for seed in taught for row in chosen]
         done = train_all(jobs, args.workers)
