@@ -160,6 +160,32 @@ def test_killed_and_resumed_in_processes_of_their_own(run, tmp_path, processes):
     assert same(load_file(tmp_path / "read" / "student.safetensors"), live)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_cache_built_ahead_has_the_same_bytes_whoever_builds_it(run, tmp_path, monkeypatch, processes):
+    """Killed while the second view is built, and called again; what was stored is not computed again."""
+    import cached_build
+
+    monkeypatch.setattr("distill_core.train._caches.FLUSH_EVERY", 0.0)
+    assert cached_build.build(str(tmp_path / "whole")) == 2 * 7 + 1
+
+    def launch(*arguments):
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        script = SCRIPT.parent / "cached_build.py"
+        command = [sys.executable, *(torchrun if processes > 1 else []), str(script), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+    assert launch(tmp_path / "built", 11).returncode != 0
+    assert [path.stem for path in tmp_path.glob("built/*/view-*.json")] == ["view-0000"]
+    assert list(tmp_path.glob("built/*/view-0001.*.rows"))
+    again = launch(tmp_path / "built")
+    assert again.returncode == 0, again.stderr
+    assert all(0 < int(line.split()[1]) < 7 for line in again.stdout.splitlines())
+    first, second = ({path.name: path.read_bytes() for path in tmp_path.glob(f"{folder}/*/view-*")} for folder in
+                     ("whole", "built"))  # fmt: skip
+    assert first == second
+    assert len(first) == 4
+
+
 CHANGES = {
     "weights": lambda e: e.models["teacher"][0].weight.data[0, 0, 0, 0].add_(1e-3),
     "transform": lambda e: setattr(e.data["train"].dataset, "augment", partial(e.data["train"].dataset.augment.func, padding=1)),

@@ -60,9 +60,9 @@ def plan_cache(file: str | os.PathLike[str], overrides: Sequence[str] = (), trus
         settings = CacheSettings(folder="cache", views=experiment.views or 1)
         experiment = replace(experiment, cache=dict.fromkeys(teachers, settings))
     trainer = _trainer(experiment)
-    head = ("model", "codec", "GB", "live s/epoch", "write s/epoch", "read s/epoch", "pays after epoch")
+    head = ("model", "codec", "size", "live s/epoch", "write s/epoch", "read s/epoch", "pays after epoch")
     lines = [
-        (cost.model, cost.codec, f"{cost.gigabytes:.3f}", f"{cost.live:.2f}", f"{cost.write:.2f}", f"{cost.read:.2f}",
+        (cost.model, cost.codec, _size(cost.gigabytes), f"{cost.live:.2f}", f"{cost.write:.2f}", f"{cost.read:.2f}",
          str(cost.pays_after or "never"))
         for cost in plan_caches(trainer)
     ]  # fmt: skip
@@ -82,6 +82,15 @@ def _trainer(experiment: Experiment) -> Trainer:
     from ..train import Trainer
 
     return Trainer(experiment)
+
+
+def _size(gigabytes: float) -> str:
+    """With a unit that suits.
+
+    >>> _size(1.5), _size(0.0052)
+    ('1.500 GB', '5.200 MB')
+    """
+    return f"{gigabytes:.3f} GB" if gigabytes >= 0.1 else f"{1e3 * gigabytes:.3f} MB"
 
 
 def _or_none(value: float | None, form: str) -> str:

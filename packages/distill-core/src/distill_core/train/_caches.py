@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,9 @@ from ._whole_batch import WholeBatches
 
 if TYPE_CHECKING:
     from ._trainer import Trainer
+
+FLUSH_EVERY = 10.0
+"""Seconds of work that a kill may cost while a view is being completed."""
 
 logger = logging.getLogger("distill")
 
@@ -151,10 +155,13 @@ class Caches(Callback):
         loader: Loader = trainer.run.loader  # type: ignore[union-attr]
         pieces = [piece for piece in torch.split(missing, loader.batch_size) if len(piece)]
         plan = BatchPlan(pieces, [len(piece) for piece in pieces])
-        place = self.place(Place(trainer.experiment.seed, 0, view))
+        place, flushed = self.place(Place(trainer.experiment.seed, 0, view)), time.monotonic()
         with torch.no_grad(), trainer.accelerator.autocast():
             for piece, batch in zip(pieces, loader.batches(place, plan=plan), strict=True):
                 source.store(view, piece, trainer.moved(batch))
+                if time.monotonic() - flushed > FLUSH_EVERY:
+                    source.flush()
+                    flushed = time.monotonic()
 
     def _open(self, source: CachedSource, trainer: Trainer) -> None:
         settings, views = self.settings[source.name], self.views or 1
