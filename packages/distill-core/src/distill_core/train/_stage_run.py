@@ -22,7 +22,7 @@ from ._caches import Caches
 from ._distiller import Batch, Distiller, materialise
 from ._frozen import FrozenModels
 from ._fused import make_optimizer
-from ._parameters import default_patterns, named_parameters, parameter_groups, prove_groups, select
+from ._parameters import Named, default_patterns, named_parameters, parameter_groups, prove_groups, select
 from ._schedules import Schedules
 from ._shares import Shares
 
@@ -148,11 +148,7 @@ def prepare_stage(
     for parameter, _ in required_grad:
         parameter.requires_grad_(id(parameter) in learning)
     trainable = {name: parameter for name, parameter in named.items() if id(parameter) in learning}
-    groups = parameter_groups(trainable, stage.groups, f"{key}.groups")  # type: ignore[arg-type]
-    optimizer = make_optimizer(stage.optimizer, groups)  # type: ignore[arg-type]
-    frozen = {name: parameter for name, parameter in named.items() if name not in trainable}
-    prove_groups(optimizer, trainable, frozen)
-    refuse_optimizer(stage, optimizer, key)
+    optimizer = _optimizer(stage, trainable, named, key)
     steps_per_epoch = -(-loader.num_training_batches() // int(stage.accumulate))  # type: ignore[arg-type]
     steps = steps_per_epoch * int(stage.epochs)  # type: ignore[arg-type]
     scheduler = _scheduler(stage, optimizer, steps) if stage.scheduler else None
@@ -179,6 +175,16 @@ def _frozen(
     changing = {id(tensor) for other in others for tensor in (*other.parameters(), *other.buffers())}
     frozen = {name: model for name, model in models.items() if name not in trained}
     return FrozenModels(frozen, changing, [name for name, mode in modes.items() if mode == "train"])
+
+
+def _optimizer(stage: Stage, trainable: Named, named: Named, key: str) -> Any:
+    """The stage's optimizer, proven to have each trainable tensor once and to take the gradients that there are."""
+    groups = parameter_groups(trainable, stage.groups, f"{key}.groups")  # type: ignore[arg-type]
+    optimizer = make_optimizer(stage.optimizer, groups)  # type: ignore[arg-type]
+    frozen = {name: parameter for name, parameter in named.items() if name not in trainable}
+    prove_groups(optimizer, trainable, frozen)
+    refuse_optimizer(stage, optimizer, key)
+    return optimizer
 
 
 def step_scheduler(scheduler: Any, loss: float | None) -> None:
