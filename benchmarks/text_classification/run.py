@@ -29,7 +29,7 @@ def pretrained() -> str:
 
 
 def places(name: str, folder: Path, seed: int) -> list[str]:
-    """The changes that say where pretrained models and trained teachers are."""
+    """The changes that say where pretrained models and the teacher of this seed are."""
     own, _, teacher = name.partition("_from_")
     trained = next((folder / row / f"seed{seed}" / "student" for row in TEACHERS if row.endswith(f"_{teacher}")), None)
     found = [f"_model={pretrained()}"] if "minilm" in own else []
@@ -40,11 +40,14 @@ def places(name: str, folder: Path, seed: int) -> list[str]:
 
 def train(seed: int, args: argparse.Namespace) -> None:
     """Train what is not finished; what was interrupted goes on."""
+    taught_by = seed % (args.teachers or args.seeds)
     for name in rows(args.dataset):
+        if name in TEACHERS and seed != taught_by:
+            continue
         folder = args.output / args.dataset / name / f"seed{seed}"
         if not (folder / "results.json").exists():
             print(f"seed {seed}: {name}", flush=True)
-            changes = [f"seed={seed}", *places(name, args.output / args.dataset, seed), *args.changes]
+            changes = [f"seed={seed}", *places(name, args.output / args.dataset, taught_by), *args.changes]
             file = HERE / "configs" / args.dataset / f"{name}.yaml"
             cli.run_experiment(file, changes, output=folder, resume=True, quiet=not sys.stderr.isatty())
 
@@ -55,6 +58,7 @@ if __name__ == "__main__":
     parser.add_argument("dataset", choices=sorted(path.name for path in (HERE / "configs").iterdir()))
     parser.add_argument("changes", nargs="*", metavar="key=value", help="changes of every file")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--teachers", type=int, help="so many teachers for all seeds, instead of one each")
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where the runs go")
     args = parser.parse_intermixed_args()
     for seed in range(args.seeds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from distill_core.cli import run_experiment
 from distill_core.cli._grid import read_sweep
 from distill_core.cli._load import load_document
 from distill_core.cli._places import Places
@@ -20,7 +22,9 @@ from distill_nlp.models import SavePretrained
 from distill_nlp.predictions import WriteGluePredictions
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-TASKS = sorted((BENCHMARKS / "text_classification/configs").glob("*/*.yaml"))
+FILES = sorted((BENCHMARKS / "text_classification/configs").glob("*/*.yaml"))
+OWN_FILES = ("go_emotions", "conll2003", "squad")  # run on files like theirs
+TASKS = [file for file in FILES if file.parent.name not in OWN_FILES]
 GLUE = sorted(file for task in ("cola", "mnli", "stsb") for file in (BENCHMARKS / "glue/configs" / task).glob("*.yaml"))
 OTHERS = ("mrpc", "qnli", "qqp", "rte", "sst2", "wnli")
 
@@ -125,3 +129,43 @@ def test_every_value_of_a_sweep_fits_its_experiment(file):
     for key, values in sweep.grid.items():
         for value in values:
             load_document(sweep.experiment, [*firsts, f"{key}={value}"])
+
+
+def emotions(folder: Path) -> None:
+    text = "text\tlabels\tid\n" + "\n".join(f"words number {n}\t{n % 28},3\t{n}" for n in range(8)) + "\n"
+    for split in ("train", "dev", "test"):
+        (folder / f"{split}.tsv").write_text(text)
+
+
+def names(folder: Path) -> None:
+    for split in ("train", "valid", "test"):
+        (folder / f"{split}.txt").write_text("EU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\nBlackburn NNP I-PER\n")
+
+
+def questions(folder: Path) -> None:
+    answers = [{"text": "cat", "answer_start": 4}]
+    row = {"context": "The cat sat.", "qas": [{"id": "a", "question": "Who sat?", "answers": answers}]}
+    for split in ("train", "dev"):
+        (folder / f"{split}-v1.1.json").write_text(json.dumps({"data": [{"title": "t", "paragraphs": [row, row]}]}))
+
+
+@pytest.mark.parametrize(
+    ("task", "write", "metric"),
+    [
+        ("go_emotions", emotions, "labels.macro_f1"),
+        ("conll2003", names, "entities.f1"),
+        ("squad", questions, "squad.f1"),
+    ],
+)
+def test_a_task_runs_on_files_like_its_own_and_its_student_after_it(
+    tmp_path, monkeypatch, instead, task, write, metric
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / task).mkdir(parents=True)
+    write(tmp_path / "data" / task)
+    for file in sorted(file for file in FILES if file.parent.name == task):
+        places = [change for change in instead(file) if not change.startswith("_teacher")]
+        output = tmp_path / "runs" / task / file.stem / "seed0"
+        results = run_experiment(file, [*places, "stages.0.epochs=1"], output=output, quiet=True)
+        assert 0 <= results["test"][metric] <= 1
+        assert (output / "student" / "model.safetensors").is_file()

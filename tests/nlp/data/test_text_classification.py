@@ -5,7 +5,7 @@ import torch
 
 from distill_core.data import Loader
 from distill_core.errors import DataError
-from distill_nlp.data import PadCollate, text_classification
+from distill_nlp.data import PadCollate, num_labels, text_classification
 
 FILE = "sentence\tlabel\nthe film is a delight\t1\nthe plot is a mess and the jokes are old\t0\na girl\t1\n"
 
@@ -106,3 +106,21 @@ def test_fields_that_are_not_tokens_are_stacked():
     batch = PadCollate({"input_ids": 9})([{"input_ids": [1], "target": 0.5}, {"input_ids": [1, 2], "target": 1.5}])
     assert batch["input_ids"].tolist() == [[1, 9], [1, 2]]
     assert batch["target"].tolist() == [0.5, 1.5]
+
+
+def test_a_text_may_have_several_labels(table, tokenizer):
+    file = table("text\tlabels\na girl\t0,2\nthe film\t\nthe plot\t1\n")
+    options = {"tokenizer": tokenizer, "batch_size": 3, "columns": ["text"], "target": "labels", "several": True}
+    for labels in (["0", "1", "2"], "auto"):
+        loader = text_classification(file, labels=labels, **options)
+        (batch,) = loader
+        assert batch["target"].tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+        assert batch["target"].dtype == torch.float32
+        assert num_labels(loader) == 3
+    example = text_classification.example_batch(tokenizer=tokenizer, batch_size=4, labels=["0", "1", "2"], several=True)
+    assert (example["target"].shape, example["target"].dtype) == ((4, 3), torch.float32)
+    with pytest.raises(DataError) as caught:
+        text_classification(file, labels=None, **options)
+    assert str(caught.value) == (
+        f"{file}: texts with several labels have no scores\n  hint: give `labels`, or labels: auto"
+    )

@@ -4,6 +4,7 @@ from ._apart import TextsApart as TextsApart
 from ._causal import CausalCollate as CausalCollate
 from ._causal import PackedTokens as PackedTokens
 from ._causal import TokenSequences as TokenSequences
+from ._causal_tokens import causal_tokenizer as causal_tokenizer
 from ._collate import PadCollate as PadCollate
 from ._completions import completions as completions
 from ._documents import read_documents as read_documents
@@ -19,5 +20,12 @@ from ._glue_tasks import glue_task as glue_task
 from ._grouped import LengthGroupedLoader as LengthGroupedLoader
 from ._language_modelling import language_modelling as language_modelling
 from ._python_docstrings import python_docstrings as python_docstrings
+from ._question_answering import QuestionWindows as QuestionWindows
+from ._question_answering import question_answering as question_answering
+from ._squad import Question as Question
+from ._squad import read_questions as read_questions
 from ._table import read_table as read_table
 from ._text_classification import text_classification as text_classification
+from ._token_classification import TaggedTexts as TaggedTexts
+from ._token_classification import read_tagged as read_tagged
+from ._token_classification import token_classification as token_classification

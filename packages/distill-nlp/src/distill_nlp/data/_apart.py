@@ -36,7 +36,7 @@ class TextsApart:
     def __init__(
         self,
         texts: Sequence[list[str]],
-        targets: Sequence[int] | Sequence[float] | None,
+        targets: Sequence[Any] | None,
         tokenizer: Tokenizer,
         max_length: int = 128,
         *,
@@ -69,7 +69,7 @@ class TextsApart:
 
 def encoded(
     texts: Sequence[list[str]],
-    targets: Sequence[int] | Sequence[float] | None,
+    targets: Sequence[Any] | None,
     tokenizer: str | Tokenizer,
     max_length: int,
     *,

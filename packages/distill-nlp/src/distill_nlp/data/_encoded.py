@@ -30,18 +30,29 @@ def find_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
     Raises:
         DataError: There is none of that name, or it has no padding token.
     """
-    if isinstance(tokenizer, str):
-        from transformers import AutoTokenizer
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer)
-        except (OSError, ValueError) as error:
-            message = f"there is no tokenizer '{tokenizer}' here and the hub did not give one\n  hint: give a folder that holds one"
-            raise DataError(message) from error
-    if tokenizer.pad_token_id is None:
-        message = f"{type(tokenizer).__name__} has no padding token\n  hint: set its pad_token"
+    found = load_tokenizer(tokenizer)
+    if found.pad_token_id is None:
+        message = f"{type(found).__name__} has no padding token\n  hint: set its pad_token"
         raise DataError(message)
-    return tokenizer
+    return found
+
+
+def load_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
+    """The same, with a padding token or without.
+
+    Raises:
+        DataError: There is none of that name.
+    """
+    if not isinstance(tokenizer, str):
+        return tokenizer
+    from transformers import AutoTokenizer
+
+    try:
+        found: Tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+    except (OSError, ValueError) as error:
+        message = f"there is no tokenizer '{tokenizer}' here and the hub did not give one\n  hint: give a folder that holds one"
+        raise DataError(message) from error
+    return found
 
 
 @final
@@ -50,7 +61,7 @@ class EncodedTexts:
 
     Args:
         texts: One or two equally long lists of texts.
-        targets: A class number or a score for each; nothing if they are to be predicted.
+        targets: A class number, a score or a list of numbers for each; nothing if they are to be predicted.
         tokenizer: Gives the tokens.
         max_length: Longer texts are cut to this many tokens.
         labels: The classes in their order, if there are classes.
@@ -68,7 +79,7 @@ class EncodedTexts:
     def __init__(
         self,
         texts: Sequence[list[str]],
-        targets: Sequence[int] | Sequence[float] | None,
+        targets: Sequence[Any] | None,
         tokenizer: Tokenizer,
         max_length: int = 128,
         *,
@@ -79,7 +90,7 @@ class EncodedTexts:
         self.labels = tuple(labels) if labels is not None else None
         self.targets = list(targets) if targets is not None else None
         self.fields, self.lengths = _fields(texts, tokenizer, max_length, cache)
-        padding = _padding(tokenizer, self.fields)
+        padding = padding_of(tokenizer, self.fields)
         side = _side(tokenizer)
         for name, other in (others or {}).items():
             if _side(other) != side:
@@ -87,7 +98,7 @@ class EncodedTexts:
                 raise DataError(message)
             fields, _ = _fields(texts, other, max_length, cache)
             self.fields |= {f"{name}_{field}": rows for field, rows in fields.items()}
-            padding |= {f"{name}_{field}": number for field, number in _padding(other, fields).items()}
+            padding |= {f"{name}_{field}": number for field, number in padding_of(other, fields).items()}
         self.collate = PadCollate(padding, side=side)
 
     def __len__(self) -> int:
@@ -118,7 +129,7 @@ def _side(tokenizer: Tokenizer) -> Literal["left", "right"]:
     return side
 
 
-def _padding(tokenizer: Tokenizer, fields: Mapping[str, Any]) -> dict[str, int]:
+def padding_of(tokenizer: Tokenizer, fields: Mapping[str, Any]) -> dict[str, int]:
     """Field → what it is filled up with."""
     padding = dict.fromkeys(fields, 0) | {"input_ids": int(tokenizer.pad_token_id or 0)}
     if "token_type_ids" in padding:

@@ -30,15 +30,17 @@ def example_of_texts(
     labels: Sequence[str] | str | None = ("0", "1"),
     tokenizers: Mapping[str, str | Tokenizer] | None = None,
     apart: bool = False,
+    several: bool = False,
     **__: Any,
 ) -> dict[str, Tensor]:
     """A batch on the meta device; takes what `text_classification` takes."""
     fields = example_tokens(tokenizer, 2 * batch_size if apart else batch_size)
     for name, other in (tokenizers or {}).items():
         fields |= {f"{name}_{field}": value for field, value in example_tokens(other, batch_size).items()}
-    target_type = torch.float32 if labels is None else torch.long
+    target_type = torch.float32 if labels is None or several else torch.long
+    shape = (batch_size, 2 if isinstance(labels, str) else len(labels or ())) if several else (batch_size,)
     return fields | {
-        "target": torch.zeros(batch_size, dtype=target_type, device="meta"),
+        "target": torch.zeros(shape, dtype=target_type, device="meta"),
         "index": torch.zeros(batch_size, dtype=torch.long, device="meta"),
     }
 

@@ -11,9 +11,6 @@ from torch import Tensor
 from distill_core.data import Loader, Place, mix
 from distill_core.distributed import world_size
 
-from ._apart import TextsApart
-from ._encoded import EncodedTexts
-
 WINDOW = 64
 """Batches that are sorted together: more, and less is padding; fewer, and batches are mixed more from epoch to epoch."""
 
@@ -66,7 +63,7 @@ class LengthGroupedLoader(Loader):
 
 
 def loader_of_texts(
-    dataset: EncodedTexts | TextsApart, batch_size: int, *, shuffle: bool, num_workers: int, group_by_length: bool
+    dataset: HasLengths, batch_size: int, *, shuffle: bool, num_workers: int, group_by_length: bool
 ) -> Loader:
     """The loader of either kind."""
     if group_by_length:

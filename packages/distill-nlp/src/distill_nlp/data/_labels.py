@@ -50,3 +50,26 @@ def labels_in(words: Sequence[str]) -> tuple[str, ...]:
     """
     found = set(words)
     return tuple(sorted(found, key=lambda word: (int(word), word) if word.isdecimal() else (-1, word)))
+
+
+def several_of(words: Sequence[str]) -> list[list[str]]:
+    """The labels in each cell, between commas; a list of JSON or parquet will do, and an empty cell has none.
+
+    >>> several_of(["joy, relief", "[3, 5]", ""])
+    [['joy', 'relief'], ['3', '5'], []]
+    """
+    cells = [word.strip().removeprefix("[").removesuffix("]") for word in words]
+    return [[part.strip().strip("'\"") for part in cell.split(",") if part.strip()] for cell in cells]
+
+
+def ones_and_zeros(several: Sequence[Sequence[str]], labels: Sequence[str], where: str | Path) -> list[list[float]]:
+    """For each text a 1 at the labels that it has and a 0 at the others.
+
+    Raises:
+        DataError: A word is no label.
+    """
+    rows = [[0.0] * len(labels) for _ in several]
+    for row, words in zip(rows, several, strict=True):
+        for number in class_numbers(words, labels, where):
+            row[number] = 1.0
+    return rows

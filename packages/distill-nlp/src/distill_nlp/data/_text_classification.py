@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from distill_core.data import Loader
 from distill_core.errors import DataError, did_you_mean
@@ -12,7 +12,7 @@ from distill_core.errors import DataError, did_you_mean
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
 from ._example import example_of_texts, with_example
 from ._grouped import loader_of_texts
-from ._labels import class_numbers, labels_in, scores
+from ._labels import class_numbers, labels_in, ones_and_zeros, scores, several_of
 from ._table import read_table
 
 
@@ -25,6 +25,7 @@ def text_classification(
     columns: Sequence[str] = ("sentence",),
     target: str = "label",
     labels: Sequence[str] | Literal["auto"] | None = ("0", "1"),
+    several: bool = False,
     max_length: int = 128,
     shuffle: bool = False,
     group_by_length: bool = False,
@@ -41,6 +42,8 @@ def text_classification(
         target: The column of what is to be predicted.
         labels: The words in that column in the order of the classes; `auto`: those that occur in this file, numbers in
             their order, words sorted; nothing if it holds scores.
+        several: A text has any number of labels, between commas (GoEmotions): `target` is (batch, labels) float32, 1 for
+            those that it has, for `torch.nn.BCEWithLogitsLoss`.
         max_length: Longer texts are cut to this many tokens.
         shuffle: A new order in each epoch.
         group_by_length: Texts of about the same length share a batch, so that little is padding.
@@ -59,11 +62,24 @@ def text_classification(
         if column not in table:
             message = f"{file} has no column '{column}'\n  hint: {did_you_mean(column, table)}"
             raise DataError(message)
-    words = table[target]
-    classes = labels_in(words) if labels == "auto" else labels
-    targets = scores(words, file) if classes is None else class_numbers(words, classes, file)
+    classes, targets = _targets(table[target], labels, file, several=several)
     texts = [table[column] for column in columns]
     dataset = EncodedTexts(texts, targets, find_tokenizer(tokenizer), max_length, labels=classes, cache=cache)
     return loader_of_texts(
         dataset, batch_size, shuffle=shuffle, num_workers=num_workers, group_by_length=group_by_length
     )
+
+
+def _targets(
+    words: Sequence[str], labels: Sequence[str] | Literal["auto"] | None, file: str | Path, *, several: bool
+) -> tuple[Sequence[str] | None, Sequence[Any]]:
+    """The classes, and what is to be predicted for each text."""
+    if not several:
+        classes = labels_in(words) if labels == "auto" else labels
+        return classes, scores(words, file) if classes is None else class_numbers(words, classes, file)
+    if labels is None:
+        message = f"{file}: texts with several labels have no scores\n  hint: give `labels`, or labels: auto"
+        raise DataError(message)
+    cells = several_of(words)
+    classes = labels_in([word for cell in cells for word in cell]) if labels == "auto" else labels
+    return classes, ones_and_zeros(cells, classes, file)

@@ -6,10 +6,15 @@ Values are fractions, as in scikit-learn and SciPy.
 
 from ._accuracy import Accuracy as Accuracy
 from ._correlation import PearsonSpearman as PearsonSpearman
+from ._entities import EntityF1 as EntityF1
 from ._exact_match import ExactMatch as ExactMatch
 from ._f1 import F1 as F1
 from ._glue import GlueMetric as GlueMetric
 from ._matthews import MatthewsCorrelation as MatthewsCorrelation
+from ._multi_label import MultiLabelF1 as MultiLabelF1
 from ._perplexity import Perplexity as Perplexity
 from ._similarity import SimilarityCorrelation as SimilarityCorrelation
+from ._squad import SquadMetric as SquadMetric
+from ._squad import answer_f1 as answer_f1
+from ._squad import normalised_answer as normalised_answer
 from ._token_agreement import TokenAgreement as TokenAgreement

@@ -1,0 +1,84 @@
+"""Texts with several labels each: which labels are found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from distill_core.distributed import sum_over_processes
+from distill_core.errors import DataError
+
+
+@final
+class MultiLabelF1(nn.Module):
+    """F1 over all labels of all texts (micro), its mean over the labels (macro), and the share of texts without a mistake.
+
+    A text has a label where its probability, the sigmoid of the logit, is at least the threshold. As in scikit-learn with
+    `zero_division=0`, a label that neither occurs nor is predicted has an F1 of 0.
+
+    Args:
+        num_labels: How many labels there are.
+        threshold: For all labels, or one for each.
+
+    >>> metric = MultiLabelF1(num_labels=2)
+    >>> metric.update(torch.tensor([[3.0, 3.0], [-3.0, 3.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    >>> {name: round(value, 4) for name, value in metric.compute().items()}
+    {'micro_f1': 0.8, 'macro_f1': 0.8333, 'exact_match': 0.5}
+
+    Raises:
+        DataError: There are not as many thresholds as labels.
+    """
+
+    counts: Tensor
+    texts: Tensor
+    thresholds: Tensor
+
+    def __init__(self, num_labels: int, threshold: float | Sequence[float] = 0.5) -> None:
+        super().__init__()
+        given = [threshold] * num_labels if isinstance(threshold, int | float) else list(threshold)
+        if len(given) != num_labels:
+            message = f"there are {len(given)} thresholds for {num_labels} labels"
+            raise DataError(message)
+        self.register_buffer("thresholds", torch.tensor(given, dtype=torch.float64), persistent=False)
+        self.register_buffer("counts", torch.zeros(num_labels, 2, dtype=torch.long), persistent=False)
+        self.register_buffer("texts", torch.zeros(2, dtype=torch.long), persistent=False)
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self.counts.zero_()
+        self.texts.zero_()
+
+    @torch.no_grad()
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count a batch.
+
+        Args:
+            preds: (batch, labels) logits.
+            target: (batch, labels), 1 for the labels that a text has.
+
+        Raises:
+            DataError: The shapes do not fit.
+        """
+        if preds.shape != target.shape or preds.shape[1:] != self.thresholds.shape:
+            message = f"preds are {tuple(preds.shape)} and target is {tuple(target.shape)}, not (batch, {len(self.thresholds)})"
+            raise DataError(message)
+        found = preds.double().sigmoid() >= self.thresholds.to(preds.device)
+        true = target > 0.5
+        occurring = found.sum(0) + true.sum(0)
+        self.counts += torch.stack([(found & true).sum(0), occurring], dim=1).to(self.counts.device)
+        right = (found == true).all(1).sum()
+        self.texts += torch.stack([right, torch.full_like(right, len(preds))]).to(self.texts.device)
+
+    def compute(self) -> dict[str, float]:
+        """The metrics over all processes."""
+        counts, (right, total) = sum_over_processes(self.counts).cpu().double(), sum_over_processes(self.texts).tolist()
+        hits, occurring = counts.unbind(1)
+        each = 2 * hits / occurring.clamp(min=1)
+        return {
+            "micro_f1": float(2 * hits.sum() / occurring.sum().clamp(min=1)),
+            "macro_f1": float(each.mean()),
+            "exact_match": right / total if total else float("nan"),
+        }
