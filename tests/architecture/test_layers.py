@@ -51,6 +51,7 @@ TORCH_FREE = ("distill_core.errors", "distill_core.experiment", "distill_core.ta
 FOREIGN = {
     "distill_core": {
         "accelerate",
+        "deepspeed",
         "matplotlib",
         "numpy",
         "rich",

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 SCRIPT = Path(__file__).parent / "two_processes.py"
 
 
-def train(folder, processes, batch_size, parallel="ddp", stop=0):
+def train(folder, processes, batch_size, parallel="ddp", stop=0, decay=0.01):
     folder.mkdir(exist_ok=True)
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     done = subprocess.run(
-        [sys.executable, *launch, str(SCRIPT), str(folder), str(batch_size), parallel, str(stop)],
+        [sys.executable, *launch, str(SCRIPT), str(folder), str(batch_size), parallel, str(stop), str(decay)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -60,5 +60,16 @@ def test_sharded_student_and_teacher_equal_one_process_and_resume(tmp_path, one)
     assert_the_same(whole, one)
     train(tmp_path / "stopped", 2, 4, "fsdp", stop=8)
     resumed = train(tmp_path / "stopped", 2, 4, "fsdp")
+    assert all(torch.equal(tensor, resumed[0][name]) for name, tensor in whole[0].items())
+    assert resumed[1] == whole[1]
+
+
+@pytest.mark.slow
+def test_gradients_and_state_spread_by_deepspeed_equal_one_process_and_resume(tmp_path):
+    """ZeRO, stage 2: `hatch run deepspeed:test` has the package. Its zero gradients would let weight decay act."""
+    whole = train(tmp_path / "whole", 2, 4, "deepspeed", decay=0)
+    assert_the_same(whole, train(tmp_path / "one", 1, 8, "deepspeed", decay=0))
+    train(tmp_path / "stopped", 2, 4, "deepspeed", stop=8, decay=0)
+    resumed = train(tmp_path / "stopped", 2, 4, "deepspeed", decay=0)
     assert all(torch.equal(tensor, resumed[0][name]) for name, tensor in whole[0].items())
     assert resumed[1] == whole[1]

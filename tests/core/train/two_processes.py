@@ -1,6 +1,6 @@
 """Run by `torchrun`: trains a small student and writes what came out, from one process or from several.
 
-torchrun --nproc-per-node N two_processes.py FOLDER BATCH_SIZE ddp|fsdp STEP
+torchrun --nproc-per-node N two_processes.py FOLDER BATCH_SIZE ddp|fsdp|deepspeed STEP DECAY
 
 At STEP, if it is not 0, the run is interrupted; called again it goes on.
 """
@@ -61,7 +61,7 @@ def samples(count: int, seed: int) -> TensorData:
     return TensorData({"input": inputs, "target": inputs[:, :3].argmax(1)})
 
 
-def main(folder: Path, batch_size: int, parallel: str = "ddp", stop: int = 0) -> None:
+def main(folder: Path, batch_size: int, parallel: str = "ddp", stop: int = 0, decay: float = 0.01) -> None:
     torch.manual_seed(0)
     models = {
         "teacher": nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 3)),
@@ -71,7 +71,7 @@ def main(folder: Path, batch_size: int, parallel: str = "ddp", stop: int = 0) ->
     hint = Term(loss=Hint(), inputs={"student": "student.1", "teacher": "teacher.1"})
     val = Loader(samples(13, 1), 3)
     metrics = {"top1": Metric(metric=TopOne(), inputs={"preds": "student", "target": "batch.target"})}
-    optimizer = partial(torch.optim.SGD, lr=0.5, momentum=0.9, weight_decay=0.01)
+    optimizer = partial(torch.optim.SGD, lr=0.5, momentum=0.9, weight_decay=decay)
     stages = [
         Stage(epochs=1, losses={"hint": hint}, optimizer=optimizer, train=["student", "losses"]),
         Stage(epochs=2, losses={"ce": ce, "hint": hint}, train=["student"], accumulate=2, clip_grad_norm=0.5),
@@ -110,4 +110,4 @@ def main(folder: Path, batch_size: int, parallel: str = "ddp", stop: int = 0) ->
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))

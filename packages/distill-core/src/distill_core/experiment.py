@@ -201,11 +201,13 @@ class Experiment:
             `skip` goes on, `rollback` takes up the last checkpoint and leaves those batches out.
         max_nonfinite: How many batches `skip` and `rollback` leave out before the run ends.
         views: How many different augmentations of each sample there are: epoch e shows those of epoch e − views again,
-            in another order. A new one in each epoch if left out.
+            in another order; where a loader mixes batches, the same batches in another order. A new one in each epoch
+            if left out.
         cache: Frozen model → where its values are kept. During the first `views` epochs they are computed and stored,
             afterwards read.
         sources: Frozen model → how it runs: a teacher in bfloat16, or compiled, beside a student that is neither.
-        parallel: How several processes share the work: `ddp` has every model whole on each, `fsdp` spreads models over them.
+        parallel: How several processes share the work: `ddp` has every model whole on each, `fsdp` spreads models over them,
+            `deepspeed` has models whole and spreads gradients and the optimizer's state (ZeRO, stage 2).
         shard: Which models `fsdp` spreads; those that do not begin with `teacher` if left out.
         timeout: Seconds that several processes wait for one of them before they end.
         log_every: Steps between two log lines.
@@ -229,7 +231,7 @@ class Experiment:
     views: int | None = None
     cache: Mapping[str, CacheSettings] = field(default_factory=dict)
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
-    parallel: Literal["ddp", "fsdp"] = "ddp"
+    parallel: Literal["ddp", "fsdp", "deepspeed"] = "ddp"
     shard: Sequence[str] = field(default=())
     timeout: float = 600.0
     log_every: int = 50

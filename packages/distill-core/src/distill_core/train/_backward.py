@@ -104,8 +104,8 @@ def refuse_apart(experiment: Experiment, stages: list[Stage]) -> None:
             f"{apart[0]}: its gradient is apart, and the loss scaler of fp16 knows one only\n  hint: precision: bf16"
         )
         raise TrainingError(message)
-    if apart and experiment.parallel == "fsdp":
-        message = f"{apart[0]}: its gradient is apart, and fsdp keeps one only\n  hint: parallel: ddp"
+    if apart and experiment.parallel != "ddp":
+        message = f"{apart[0]}: its gradient is apart, and {experiment.parallel} keeps one only\n  hint: parallel: ddp"
         raise TrainingError(message)
 
 

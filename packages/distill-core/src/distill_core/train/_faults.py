@@ -47,7 +47,7 @@ class Faults:
             TrainingError: A number was not finite and the run ends.
             RollBack: A number was not finite and the newest checkpoint is to be taken up.
         """
-        withheld = run.update.guard.bad_batches()
+        withheld = run.update.bad_batches()
         if not withheld and not window.bad:
             return
         batches = withheld or trainer.means.bad_batches()

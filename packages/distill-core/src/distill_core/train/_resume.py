@@ -13,7 +13,7 @@ from ..distributed import world_size
 from ..errors import TrainingError
 from ._means import Means
 from ._processes import own_buffers, restore_own_buffers
-from ._sharding import load_whole, load_whole_optimizer, whole
+from ._sharding import load_whole, whole
 
 if TYPE_CHECKING:
     from ._trainer import Trainer
@@ -46,7 +46,7 @@ def gather_state(trainer: Trainer) -> dict[str, Any]:
         },
         "losses": {name: loss.state_dict() for name, loss in _losses(trainer).items() if not _is_lazy(loss)},
         "of_processes": own_buffers(_losses(trainer), trainer.device),
-        "optimizer": whole(run.optimizer.state_dict()),
+        "optimizer": run.update.state(),
         "scheduler": run.scheduler.state_dict() if run.scheduler else None,
         "scaler": trainer.accelerator.scaler.state_dict() if trainer.accelerator.scaler else None,
         "callbacks": [callback.state() for callback in trainer.experiment.callbacks],
@@ -98,7 +98,7 @@ def restore_stage(trainer: Trainer, state: dict[str, Any]) -> int:
         message = "a stage is restored while it runs"
         raise TrainingError(message)
     restore_own_buffers(_losses(trainer), state["of_processes"])
-    load_whole_optimizer(run.optimizer, state["optimizer"])
+    run.update.load_state(state["optimizer"])
     if run.scheduler:
         run.optimizer._opt_called = True  # noqa: SLF001  torch takes a scheduler's step without one of the optimizer for a mistake
         run.scheduler.load_state_dict(state["scheduler"])

@@ -19,15 +19,12 @@ from ..distributed import rank, world_size
 from ..errors import TrainingError
 from ..experiment import Evaluation, Experiment, Stage
 from ._average import Averages
-from ._backward import make_backward
 from ._caches import Caches
 from ._callback import Callback
 from ._checkpoint import Checkpoint
-from ._compiled import compiled
+from ._connect import connect
 from ._evaluate import channels_last, evaluate, to_device
 from ._faults import Faults, RollBack
-from ._gradients import SharedGradients
-from ._guard import FiniteGuard
 from ._log import MetricsLog
 from ._means import Means
 from ._parameters import tell_without_gradient
@@ -40,7 +37,6 @@ from ._shares import shared_backward
 from ._stage_run import StageRun, prepare_stage, resolved_stages, step_scheduler
 from ._stop import StopRequest
 from ._store import CheckpointStore
-from ._update import Update
 
 _PRECISION = {"fp32": "no", "fp16": "fp16", "bf16": "bf16"}
 
@@ -180,13 +176,8 @@ class Trainer:
             self.averages.names,
             self.caches,
         )
-        module = compiled(run.distiller, self.experiment.compile)
-        run.module = self.accelerator.prepare_model(module, evaluation_mode=True)  # precision; no DDP, see _gradients
-        run.gradients = SharedGradients(run.distiller)
-        run.backward = make_backward(run, self.accelerator.scaler, is_compiled=bool(self.experiment.compile))
-        guard = FiniteGuard(run.optimizer, self.device, sticky=self.experiment.nonfinite != "skip")
-        clip: Any = stage.clip_grad_norm
-        run.update = Update(run.optimizer, run.trainable.values(), clip, self.accelerator.scaler, guard)
+        accelerator = self.accelerator
+        connect(run, self.experiment, accelerator.prepare_model, accelerator.scaler, self.device)
         self.run, self.steps_per_epoch, self.epoch, self.batch = run, run.steps_per_epoch, 0, 0
         first_epoch = restore_stage(self, restored) if restored else 1
         self._each("on_stage_start")
@@ -216,7 +207,7 @@ class Trainer:
         if self.batch == 0:
             self.measured, self.means = {}, Means(list(run.distiller.terms))
         place = Place(self.experiment.seed, self.stage_index, self.epoch - 1)
-        self.plan = plan = run.loader.plan(place, even=True)
+        self.plan = plan = self.caches.plan(run.loader, place)
         of_devices = Place(self.experiment.seed, self.stage_index, self.epoch)
         self._seeds = batch_seeds(of_devices, len(plan.indices), rank())
         run.set_modes(self.models)

@@ -11,7 +11,7 @@ from torch.distributed.tensor import DTensor
 
 from ..optim import SplitOptimizer
 from ._guard import FiniteGuard
-from ._sharding import clip_sharded
+from ._sharding import clip_sharded, load_whole_optimizer, whole
 
 
 class Update:
@@ -63,6 +63,19 @@ class Update:
         for parameter in self.parameters:  # not `zero_grad`, which also tells the profiler
             parameter.grad = None
         self.apart.clear()
+
+    def bad_batches(self) -> list[int]:
+        """The batches since the last call whose update was withheld."""
+        return self.guard.bad_batches()
+
+    def state(self) -> dict[str, Any]:
+        """The optimizer's state, whole; all processes ask for it together."""
+        state: dict[str, Any] = whole(self.optimizer.state_dict())
+        return state
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        load_whole_optimizer(self.optimizer, state)
 
 
 def clip_sum(parameters: Iterable[nn.Parameter], apart: Mapping[Tensor, Tensor], most: float) -> None:
