@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -84,15 +85,18 @@ class TokenSequences:
         fields: `input_ids` and `target`, one pair of tensors (tokens,) a sample; others of the same kind may stand beside
             them, `teacher_input_ids` and `teacher_target` for example.
         padding: Field of input tokens → the token that fills it up.
+        pad_to: So many positions in every batch; as many as the longest sample has if left out.
 
     Attributes:
         lengths: (samples,) int64, how many positions each has.
         num_tokens: (samples,) int64, how many targets of each count.
     """
 
-    def __init__(self, fields: Mapping[str, Sequence[Tensor]], padding: Mapping[str, int]) -> None:
+    def __init__(
+        self, fields: Mapping[str, Sequence[Tensor]], padding: Mapping[str, int], pad_to: int | None = None
+    ) -> None:
         self.fields = dict(fields)
-        self.collate = CausalCollate(padding)
+        self.collate = CausalCollate(padding, pad_to)
         self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
         self.num_tokens = torch.stack([(row != IGNORED).sum() for row in self.fields["target"]])
 
@@ -110,6 +114,7 @@ class CausalCollate:
 
     Args:
         padding: Field of input tokens → the token that fills it up; the fields of targets are filled up with −100.
+        pad_to: So many positions always: for a teacher's cache, which keeps what follows from a sample alone.
 
     >>> batch = CausalCollate({"input_ids": 0})(
     ...     [{"input_ids": torch.tensor([5, 6]), "target": torch.tensor([-100, 7])},
@@ -119,21 +124,21 @@ class CausalCollate:
     ([[5, 6], [5, 0]], [[False, True], [True, False]])
     """
 
-    def __init__(self, padding: Mapping[str, int]) -> None:
+    def __init__(self, padding: Mapping[str, int], pad_to: int | None = None) -> None:
         self.padding = dict(padding)
+        self.pad_to = pad_to
 
     def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """The batch of the samples, (batch, longest) per field."""
-        batch = {
-            name: pad_sequence(
-                [sample[name].long() for sample in samples],
-                batch_first=True,
-                padding_value=self.padding.get(name, IGNORED),
-            )
-            for name in samples[0]
-        }
+        batch = {name: self._padded(name, [sample[name].long() for sample in samples]) for name in samples[0]}
         masks = {name.replace("target", "mask"): batch[name] != IGNORED for name in batch if name.endswith("target")}
         return batch | masks
+
+    def _padded(self, name: str, rows: list[Tensor]) -> Tensor:
+        filler = self.padding.get(name, IGNORED)
+        if self.pad_to is not None and len(rows[0]) < self.pad_to:
+            rows[0] = F.pad(rows[0], (0, self.pad_to - len(rows[0])), value=filler)
+        return pad_sequence(rows, batch_first=True, padding_value=filler)
 
 
 def _positions(last: Tensor, count: int, block: int) -> Tensor:

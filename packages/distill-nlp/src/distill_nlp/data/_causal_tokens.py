@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distill_core.errors import DataError
 
-from ._encoded import Tokenizer
+from ._encoded import Tokenizer, load_tokenizer
 from ._token_cache import Tokens, kept, key_of
 
 
@@ -32,6 +32,22 @@ def tokens_of(texts: Sequence[str], tokenizer: Tokenizer, cache: str | Path | No
     key = None if cache is None else key_of([list(texts)], tokenizer, -1)
     tokens = make() if cache is None or key is None else kept(cache, key, make)
     return list(torch.split(tokens["input_ids"], tokens["lengths"].tolist()))
+
+
+def causal_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
+    """A tokenizer with an end token, which also fills up batches if there is no padding token, as in GPT-2.
+
+    Args:
+        tokenizer: The tokenizer itself, or its name or folder.
+
+    Raises:
+        DataError: There is none of that name, or it has no end token.
+    """
+    found = load_tokenizer(tokenizer)
+    end = end_token(found)
+    if found.pad_token_id is None:
+        found.pad_token_id = end
+    return found
 
 
 def end_token(tokenizer: Tokenizer) -> int:

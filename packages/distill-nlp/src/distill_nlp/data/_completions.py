@@ -12,9 +12,9 @@ from distill_core.data import Loader
 from distill_core.errors import DataError, did_you_mean
 
 from ._causal import IGNORED, TokenSequences
-from ._causal_tokens import end_token, tokens_of
+from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Split, split_indices
-from ._encoded import Tokenizer, find_tokenizer
+from ._encoded import Tokenizer
 from ._example import with_example
 from ._language_modelling import example_of_tokens, loader_of_tokens
 from ._table import read_table
@@ -39,6 +39,7 @@ def completions(
     completion: str = "completion",
     max_length: int = 512,
     max_prompt: int | None = None,
+    pad_to: int | None = None,
     val: float = 0.05,
     test: float = 0.05,
     split_seed: int = 0,
@@ -62,6 +63,7 @@ def completions(
         completion: The column of the completions.
         max_length: Positions of a sample; a longer completion is cut, and then has no end token.
         max_prompt: Tokens of a prompt, of which the last are kept; half of `max_length` if left out.
+        pad_to: So many positions in every batch, for a teacher's cache; as many as the longest sample has if left out.
         val: The share of the rows that are for validation.
         test: The share of those that are for the test.
         split_seed: Another number, another division.
@@ -89,12 +91,12 @@ def completions(
     padding: dict[str, int] = {}
     for prefix, given in (("", tokenizer), ("teacher_", teacher_tokenizer)):
         if given is not None:
-            found = find_tokenizer(given)
+            found = causal_tokenizer(given)
             encoded = _encoded(texts, found, max_length, most, cache)
             fields[f"{prefix}input_ids"], fields[f"{prefix}target"] = map(list, zip(*encoded, strict=True))
             padding[f"{prefix}input_ids"] = int(found.pad_token_id or 0)
     shuffled = split in ("train", "all") if shuffle is None else shuffle
-    dataset = TokenSequences(fields, padding)
+    dataset = TokenSequences(fields, padding, pad_to)
     return loader_of_tokens(
         dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
     )

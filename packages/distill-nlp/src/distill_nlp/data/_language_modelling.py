@@ -11,9 +11,9 @@ from torch import Tensor
 from distill_core.data import Loader
 
 from ._causal import PackedTokens, TokenSequences, pieces
-from ._causal_tokens import end_token, tokens_of
+from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Documents, Split, read_documents, split_documents
-from ._encoded import Tokenizer, find_tokenizer
+from ._encoded import Tokenizer
 from ._example import with_example
 from ._grouped import LengthGroupedLoader
 
@@ -81,7 +81,7 @@ def language_modelling(
     Raises:
         DataError: There is no text, it is too little to be split or to fill a block, or the tokenizer has no end token.
     """
-    found = find_tokenizer(tokenizer)
+    found = causal_tokenizer(tokenizer)
     texts = read_documents(documents, column=column, pattern=pattern, separator=separator)
     texts = split_documents(texts, split, val=val, test=test, seed=split_seed)
     end = end_token(found)

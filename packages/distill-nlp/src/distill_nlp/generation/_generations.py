@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from ..data import Tokenizer, find_tokenizer
-from ._on_policy import prompt_lengths
+from ..data import Tokenizer
+from ._on_policy import ends, prompt_lengths
 from ._sample import Sampling, generate
 
 
@@ -37,9 +37,8 @@ class Generations(nn.Module):
         self, model: nn.Module, tokenizer: str | Tokenizer, *, max_new_tokens: int = 64, temperature: float = 0.0
     ) -> None:
         super().__init__()
-        found: Any = find_tokenizer(tokenizer)
         self._held = (model,)
-        self.end = found.eos_token_id
+        self.end, _ = ends(tokenizer)
         self.sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]

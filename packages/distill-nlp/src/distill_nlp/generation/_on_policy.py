@@ -17,7 +17,7 @@ from distill_core.data import mix
 from distill_core.distributed import is_distributed
 from distill_core.layers import within
 
-from ..data import Tokenizer, find_tokenizer
+from ..data import Tokenizer, causal_tokenizer
 from ._sample import Sampling, generate
 
 IGNORED = -100
@@ -69,9 +69,8 @@ class OnPolicy(nn.Module):
         top_p: float = 1.0,
     ) -> None:
         super().__init__()
-        found: Any = find_tokenizer(tokenizer)
         self._held = (student,)  # in a tuple, so that its tensors are not found here a second time
-        self.end, self.padding = found.eos_token_id, int(found.pad_token_id or 0)
+        self.end, self.padding = ends(tokenizer)
         self.fraction = within("fraction", fraction, 0, 1)
         self.prompt_tokens = prompt_tokens
         self.sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p)
@@ -99,6 +98,14 @@ class OnPolicy(nn.Module):
         lengths = prompt_lengths(mask, self.prompt_tokens)
         written, counts = generate(self._held[0], input_ids, lengths, self.sampling, end=self.end, generator=generator)
         return joined(input_ids, lengths, written, counts, self.padding)
+
+
+def ends(tokenizer: str | Tokenizer) -> tuple[int, int]:
+    """The token that ends a text and the one that fills up a batch; on the meta device no tokenizer is looked for."""
+    if isinstance(tokenizer, str) and torch.get_default_device().type == "meta":
+        return 0, 0
+    found: Any = causal_tokenizer(tokenizer)
+    return int(found.eos_token_id), int(found.pad_token_id)
 
 
 def prompt_lengths(mask: Tensor, tokens: int | None = None) -> Tensor:

@@ -18,7 +18,7 @@ from torch import nn
 from distill_core.data import mix
 from distill_core.errors import DataError, did_you_mean
 
-from ..data import Tokenizer, find_tokenizer, read_table
+from ..data import Tokenizer, causal_tokenizer, read_table
 from ._sample import Sampling, generate
 
 
@@ -65,7 +65,7 @@ def write_completions(
         raise DataError(message)
     texts = [text for text in _texts(prompts, column) for _ in range(samples)]
     chosen = sampling or Sampling(temperature=0.0)
-    found: Any = find_tokenizer(tokenizer)
+    found: Any = causal_tokenizer(tokenizer)
     batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
     head = {"key": _key(texts, chosen, batch_size, max_prompt, seed), "model": type(model).__name__}
     unfinished = path.with_name(f"{path.name}.part")
