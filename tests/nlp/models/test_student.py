@@ -51,6 +51,37 @@ def test_a_narrower_student_begins_with_the_first_heads():
     assert student(IDS).logits.shape == (2, 2)
 
 
+def test_a_narrower_decoder_has_parts_of_queries_keys_and_values():
+    teacher = tiny_gpt2(vocab_size=20, layers=2, width=16, heads=4)
+    with torch.no_grad():
+        for name, tensor in teacher.named_parameters():
+            tensor.copy_(torch.randn_like(tensor)) if "ln" not in name else None
+    student = student_from(teacher, [1], width=8)
+    assert (student.config.hidden_size, student.config.num_attention_heads) == (8, 2)
+    ours, theirs = student.transformer.h[0], teacher.transformer.h[1]
+    for number in range(3):
+        for name in ("weight", "bias"):
+            small, large = (getattr(block.attn.c_attn, name).chunk(3, -1)[number] for block in (ours, theirs))
+            assert torch.equal(small, large[..., :8] if name == "bias" else large[:8, :8])
+    assert torch.equal(ours.mlp.c_fc.weight, theirs.mlp.c_fc.weight[:8, :32])
+    assert student.lm_head.weight is student.transformer.wte.weight
+    assert student(IDS).logits.shape == (2, 4, 20)
+
+
+def tiny_neox(*, vocab_size, layers, width):
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    return GPTNeoXForCausalLM(
+        GPTNeoXConfig(
+            vocab_size=vocab_size,
+            num_hidden_layers=layers,
+            hidden_size=width,
+            num_attention_heads=2,
+            intermediate_size=9,
+        )
+    )
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
@@ -62,9 +93,9 @@ def test_a_narrower_student_begins_with_the_first_heads():
             "the width is a multiple of 4, that of a head, and at most 8, not 6",
         ),
         (
-            tiny_gpt2,
+            tiny_neox,
             {"layers": [0], "width": 4},
-            "GPT2LMHeadModel keeps queries, keys and values in one matrix and cannot be narrowed\n"
+            "GPTNeoXForCausalLM keeps queries, keys and values in one matrix and cannot be narrowed\n"
             "  hint: leave `width` out",
         ),
     ],

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from distill_core.errors import DistillError
 
+SIDE_BY_SIDE = "attn.c_attn"
+"""Where GPT-2 has queries, keys and values, one beside the other in one matrix; other models mix them head by head."""
+
 
 def student_from(teacher: nn.Module, layers: Sequence[int], *, width: int | None = None) -> nn.Module:
     """A new model of the teacher's class that begins with the teacher's weights.
@@ -42,11 +45,12 @@ def student_from(teacher: nn.Module, layers: Sequence[int], *, width: int | None
     chosen = [layer % count for layer in layers]
     smaller = _config(config, chosen, width)
     state = teacher.state_dict()
-    if width is not None and any(3 * config.hidden_size in tensor.shape for tensor in state.values()):
+    fused = {name for name, tensor in state.items() if 3 * config.hidden_size in tensor.shape}
+    if width is not None and not all(name.rpartition(".")[0].endswith(SIDE_BY_SIDE) for name in fused):
         message = f"{type(teacher).__name__} keeps queries, keys and values in one matrix and cannot be narrowed\n  hint: leave `width` out"
         raise DistillError(message)
     student: nn.Module = type(teacher)(smaller)
-    _copy(student, _chosen_state(state, stack, chosen))
+    _copy(student, _chosen_state(state, stack, chosen), is_narrower=width is not None)
     return student.train(teacher.training)
 
 
@@ -73,8 +77,9 @@ def _config(config: Any, chosen: list[int], width: int | None) -> Any:
         message = f"the width is a multiple of {head}, that of a head, and at most {config.hidden_size}, not {width}"
         raise DistillError(message)
     smaller.hidden_size, smaller.num_attention_heads = width, width // head
-    if getattr(config, "intermediate_size", None):
-        smaller.intermediate_size = config.intermediate_size * width // config.hidden_size
+    for name in ("intermediate_size", "n_inner"):
+        if getattr(config, name, None):
+            setattr(smaller, name, getattr(config, name) * width // config.hidden_size)
     return smaller
 
 
@@ -90,6 +95,12 @@ def _chosen_state(state: Mapping[str, Tensor], stack: str, chosen: list[int]) ->
 
 
 @torch.no_grad()
-def _copy(student: nn.Module, state: Mapping[str, Tensor]) -> None:
+def _copy(student: nn.Module, state: Mapping[str, Tensor], *, is_narrower: bool) -> None:
     for name, tensor in student.state_dict().items():
-        tensor.copy_(state[name][tuple(slice(0, size) for size in tensor.shape)])
+        theirs = state[name]
+        if is_narrower and name.rpartition(".")[0].endswith(SIDE_BY_SIDE):
+            parts = zip(tensor.chunk(3, dim=-1), theirs.chunk(3, dim=-1), strict=True)
+        else:
+            parts = zip([tensor], [theirs], strict=True)
+        for part, whole in parts:
+            part.copy_(whole[tuple(slice(0, size) for size in part.shape)])
