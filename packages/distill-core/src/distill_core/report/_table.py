@@ -9,15 +9,18 @@ from ._runs import Row
 
 
 def plus_minus(pair: tuple[float, float]) -> str:
-    """A mean and a deviation as a cell of a table.
+    """A mean and a deviation as a cell of a table; fractions, which are at most 1, with a digit more.
 
     >>> plus_minus((95.123, 0.49)), plus_minus((95.0, math.nan)), plus_minus((math.nan, math.nan))
     ('95.12 ± 0.49', '95.00', '–')
+    >>> plus_minus((0.8765, 0.0049))
+    '0.876 ± 0.005'
     """
     mean, deviation = pair
     if math.isnan(mean):
         return "–"
-    return f"{mean:.2f}" + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")
+    digits = 3 if abs(mean) <= 1 else 2
+    return f"{mean:.{digits}f}" + ("" if math.isnan(deviation) else f" ± {deviation:.{digits}f}")
 
 
 def header(rows: Sequence[Row]) -> list[str]:
