@@ -6,6 +6,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import page
+
 from distill_core import cli, report
 
 HERE = Path(__file__).resolve().parent
@@ -67,3 +69,4 @@ if __name__ == "__main__":
         args.output / args.dataset / row / f"seed{seed}" for row in rows(args.dataset) for seed in range(args.seeds)
     ]
     report.publish(HERE / "results" / args.dataset, folders, title=f"GLUE: {args.dataset}")
+    page.write()

@@ -1,0 +1,55 @@
+"""The README of this folder, written from the tables in `results`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SECTIONS = {
+    "sst2": """## SST-2, a small BERT
+
+The teacher is a BERT of 4 layers with new weights and a tokenizer trained on the task's texts; it has 20,000 labels. The student,
+1 layer, has 2,000, alone or with the teacher's answers to them; or no label and the teacher's answers to the 20,000 texts, which
+are more steps, too.""",
+    "cola": """## CoLA, across vocabularies
+
+A small BERT with new weights learns next to nothing from CoLA's 8,551 sentences, so its teacher is a fine-tuned MiniLM, one for all
+seeds. Each reads a text in tokens of its own. In the last row the teacher also judges two corrupted copies of each text.""",
+    "sst2_minilm": """## SST-2, MiniLM and half of it
+
+MiniLM and three of its layers, all on the same 2,000 of 67,349 sentences and phrases: what takes minutes on a processor. Published
+numbers, 91 to 92 % for models of this size, are of the whole training set.""",
+    "rte_minilm": """## RTE, MiniLM
+
+Fine-tuned on the whole training set but 500.""",
+    "stsb_minilm": """## STS-B, embeddings of sentences
+
+How well cosines between embeddings rank the pairs. The student alone learns from scores that people gave, the distilled one from
+MiniLM's embeddings and no score.""",
+    "speed": """## Speed""",
+}
+HEAD = """# Text classification
+
+Written by `page.py` from the tables in `results`. `python benchmarks/text_classification/run.py FOLDER` trains all rows of a folder
+of `configs` with three seeds and writes its table; `speed.py` measures the rest. Data: GLUE's files in `glue` of the folder that
+DISTILL_DATA names. Training sets are GLUE's, less what is held out to choose by; "test" is GLUE's dev, for its test has no labels.
+The recipes of `go_emotions`, `conll2003` and `squad` need their own files; each says which.
+"""
+
+
+def write() -> Path:
+    """Write README.md; a table that is not there yet is left out."""
+    parts = [HEAD]
+    for name, text in SECTIONS.items():
+        table = HERE / "results" / f"{name}.md"
+        if table.is_file():
+            lines = table.read_text(encoding="utf-8").splitlines()
+            body = "\n".join(line for line in lines if not line.startswith("# ")).strip()
+            parts.append(f"{text}\n\n{body}\n")
+    path = HERE / "README.md"
+    path.write_text("\n".join(parts), encoding="utf-8")
+    return path
+
+
+if __name__ == "__main__":
+    print(write())

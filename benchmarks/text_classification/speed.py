@@ -1,0 +1,28 @@
+"""What a step of a tiny BERT costs beside the plain loop, and how much of a batch is padding; writes the README's last part."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for the threads of all loops
+
+import argparse
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=60, help="turns of each loop")
+    args = parser.parse_args()
+    sys.path[:0] = [str(HERE), str(HERE.parent / "overhead")]
+    warnings.simplefilter("ignore")  # of other libraries
+    logging.disable(logging.WARNING)
+    import bert_step
+    import page
+    import torch
+
+    torch.set_num_threads(1)
+    bert_step.write(HERE / "results" / "speed.md", bert_step.steps(args.rounds), bert_step.real_tokens())
+    print(page.write().read_text(encoding="utf-8"))
