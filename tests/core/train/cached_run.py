@@ -1,6 +1,6 @@
 """A small image experiment with a live or cached teacher; as a script, one life of a run that may be killed.
 
-cached_run.py OUTPUT [CACHE [STEP AT WHICH IT IS KILLED]]
+cached_run.py OUTPUT [CACHE [STEP AT WHICH IT IS KILLED, 0 FOR NONE [mix]]]
 """
 
 from __future__ import annotations
@@ -69,14 +69,34 @@ def kd(student: Tensor, teacher: Tensor) -> Tensor:
     return nn.functional.kl_div(student.log_softmax(1), teacher.log_softmax(1), log_target=True, reduction="batchmean")
 
 
-def experiment(workers: int | None, *, drop_last: bool = False, processes: int = 1, **options: Any) -> Experiment:
+def mixture(batch: dict[str, Any], seeds: Tensor) -> dict[str, Any]:
+    """Each image with a share of the one before it in its batch, the label as probabilities."""
+    share = (seeds % 97 / 97).float()
+    labels = nn.functional.one_hot(batch["target"], 8).float()
+    images = batch["input"]
+    return batch | {
+        "input": torch.lerp(images.roll(1, 0), images, share[:, None, None, None]),
+        "target": torch.lerp(labels.roll(1, 0), labels, share[:, None]),
+    }
+
+
+def experiment(
+    workers: int | None,
+    *,
+    drop_last: bool = False,
+    processes: int = 1,
+    repeats: int = 1,
+    mix: bool = False,
+    **options: Any,
+) -> Experiment:
     """40 images in batches of 6, five epochs; `workers` None keeps the data in memory."""
     generator = torch.Generator().manual_seed(0)
     target = torch.arange(40) % 8
     images = torch.randn(40, 3, 8, 8, generator=generator) + target[:, None, None, None] / 4
     tensors = {"input": images, "target": target}
     data = TensorData(tensors, partial(crop_and_flip, padding=2)) if workers is None else Samples(tensors)
-    loader = Loader(data, 6 // processes, shuffle=True, num_workers=workers or 0, drop_last=drop_last)
+    batches = {"drop_last": drop_last, "repeats": repeats, "mix": mixture if mix else None}
+    loader = Loader(data, 6 // processes, shuffle=True, num_workers=workers or 0, **batches)
     models = {"teacher": network(16, 0), "student": network(4, 1)}
     torch.manual_seed(2)
     terms = {
@@ -99,11 +119,11 @@ class KillAt(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(output: str, cache: str = "", kill: str = "") -> None:
+def main(output: str, cache: str = "", kill: str = "", mix: str = "") -> None:
     settings = {"cache": {"teacher": CacheSettings(folder=cache, views=2)}} if cache else {"views": 2}
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    made = experiment(None, processes=processes, callbacks=[Checkpoint(every_steps=4)], **settings)
-    trainer = Trainer(made, output=Path(output), callbacks=[KillAt(int(kill))] if kill else [])
+    made = experiment(None, processes=processes, mix=bool(mix), callbacks=[Checkpoint(every_steps=4)], **settings)
+    trainer = Trainer(made, output=Path(output), callbacks=[KillAt(int(kill))] if int(kill or 0) else [])
     trainer.fit(resume=(Path(output) / "checkpoints" / "latest").is_file())
     del trainer, made
     gc.collect()

@@ -18,6 +18,7 @@ from distill_core.data import Loader
 from distill_core.errors import DataError, WiringError
 from distill_core.experiment import CacheSettings
 from distill_core.train import Callback, Checkpoint, Experiment, Term, Trainer
+from distill_core.train._cache_tools import build_caches, verify_caches
 
 SCRIPT = Path(__file__).parent / "cached_run.py"
 RUN = {"cwd": Path(__file__).parent}
@@ -139,8 +140,56 @@ def test_interrupted_and_resumed(run, tmp_path, kill):
     assert same(dict(second.models["student"].state_dict()), live)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_killed_and_resumed_in_processes_of_their_own(run, tmp_path, processes):
+MIXED = [{"mix": True}, {"repeats": 3}, {"mix": True, "repeats": 2, "drop_last": True}]
+
+
+@pytest.mark.parametrize("batches", MIXED, ids=str)
+@pytest.mark.parametrize("workers", [None, 2])
+def test_mixed_batches_come_back_as_they_were(run, tmp_path, workers, batches):
+    """What a sample looks like follows from its batch: the batches of a view come back, in another order."""
+    live = weights(run.experiment(workers, views=2, **batches))
+    building = run.experiment(workers, cache=cached(tmp_path), **batches)
+    seen = []
+    building.models["teacher"].register_forward_pre_hook(lambda _module, args: seen.append(args[0].sum().item()))
+    assert same(weights(building), live)
+    assert len(set(seen)) >= 2 * 6  # each view is mixed in its own way
+    read = run.experiment(workers, cache=cached(tmp_path), **batches)
+    calls = Calls(read.models["teacher"][0])
+    assert same(weights(read), live)
+    assert calls.count == 0
+    assert not same(weights(run.experiment(workers, views=2)), live)
+
+
+def test_mixed_batches_interrupted_and_resumed_or_built_ahead(run, tmp_path):
+    def experiment(folder):
+        made = run.experiment(None, mix=True, repeats=2, cache=cached(tmp_path / folder))
+        return replace(made, callbacks=[Checkpoint(every_steps=4)])
+
+    live = weights(run.experiment(None, views=2, mix=True, repeats=2))
+    with pytest.raises(KilledError):
+        Trainer(experiment("one"), output=tmp_path / "run", callbacks=[KillAt(9)]).fit()
+    second = experiment("one")
+    Trainer(second, output=tmp_path / "run").fit(resume=True)
+    assert same(dict(second.models["student"].state_dict()), live)
+    build_caches(Trainer(experiment("two")), lambda _line: None)
+    first, ahead = (
+        [path.read_bytes() for path in sorted(tmp_path.glob(f"{folder}/*/*.safetensors"))] for folder in ("one", "two")
+    )
+    assert first == ahead
+    (found,) = (each for each in verify_caches(Trainer(experiment("two")), 20) if each.tap == "(output)")
+    assert found.samples >= 2 * 20
+    assert found.greatest == 0
+
+
+@pytest.mark.parametrize("change", [{"mix": False}, {"repeats": 3}, {"processes": 2}])
+def test_other_mixtures_and_other_batches_make_another_cache(run, tmp_path, change):
+    weights(run.experiment(None, cache=cached(tmp_path), mix=True))
+    weights(run.experiment(None, cache=cached(tmp_path), **{"mix": True, **change}))
+    assert len(list(tmp_path.glob("teacher-*"))) == 2
+
+
+@pytest.mark.parametrize(("processes", "mix"), [(1, ""), (2, ""), (2, "mix")])
+def test_killed_and_resumed_in_processes_of_their_own(run, tmp_path, processes, mix):
     """SIGKILL in the epoch that builds the second view; live and cached runs of as many processes have equal bits."""
 
     def launch(*arguments, fails=False):
@@ -150,11 +199,11 @@ def test_killed_and_resumed_in_processes_of_their_own(run, tmp_path, processes):
         assert (done.returncode != 0) == fails, done.stderr
         return done.stderr
 
-    launch(tmp_path / "live")
-    launch(tmp_path / "killed", tmp_path / "cache", "11", fails=True)
+    launch(tmp_path / "live", "", 0, mix)
+    launch(tmp_path / "killed", tmp_path / "cache", 11, mix, fails=True)
     assert [path.stem for path in tmp_path.glob("cache/teacher-*/view-*.json")] == ["view-0000"]
-    launch(tmp_path / "killed", tmp_path / "cache")
-    launch(tmp_path / "read", tmp_path / "cache")
+    launch(tmp_path / "killed", tmp_path / "cache", 0, mix)
+    launch(tmp_path / "read", tmp_path / "cache", 0, mix)
     live = load_file(tmp_path / "live" / "student.safetensors")
     assert same(load_file(tmp_path / "killed" / "student.safetensors"), live)
     assert same(load_file(tmp_path / "read" / "student.safetensors"), live)
@@ -241,18 +290,6 @@ def test_a_mixture_within_the_batch_is_refused(run, tmp_path):
     experiment.data["train"].dataset.augment = mix
     with pytest.raises(DataError, match=r"cache\.teacher: sample \d+ is not the input from which .*view-0000"):
         weights(experiment)
-
-
-@pytest.mark.parametrize(("name", "value"), [("mix", lambda batch, seeds: batch), ("repeats", 2)])
-def test_mixed_and_repeated_samples_are_refused_before_the_first_step(run, tmp_path, name, value):
-    experiment = run.experiment(None, cache=cached(tmp_path, views=1))
-    setattr(experiment.data["train"], name, value)
-    with pytest.raises(WiringError) as failure:
-        weights(experiment)
-    assert str(failure.value) == (
-        "cache.teacher: a sample that is mixed with others, or repeated, has no values of its own"
-        "\n  hint: leave out the cache, or `mix` and `repeats` of the data"
-    )
 
 
 class Mixed:

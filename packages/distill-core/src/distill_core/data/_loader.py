@@ -129,7 +129,7 @@ class Loader:
             return order
         return order[: -(-len(order) // self.repeats)].repeat_interleave(self.repeats)[: len(order)]
 
-    def plan(self, place: Place, *, even: bool = False) -> BatchPlan:
+    def plan(self, place: Place, *, even: bool = False, order: Tensor | None = None) -> BatchPlan:
         """What this process reads in an epoch.
 
         Each stretch of `batch_size · processes` samples is one batch of the run, split evenly among the processes; so
@@ -138,9 +138,10 @@ class Loader:
         Args:
             even: Every process gets the same number of batches, none of them empty (for training): a last stretch of
                 fewer samples than processes is left out.
+            order: The samples in the order in which they are split; `order(place)` if left out.
         """
         processes, own = world_size(), rank()
-        stretches = torch.split(self.order(place), self.batch_size * processes)
+        stretches = torch.split(self.order(place) if order is None else order, self.batch_size * processes)
         if self.drop_last and len(stretches[-1]) < self.batch_size * processes:
             stretches = stretches[:-1]
         if even and stretches and len(stretches[-1]) < processes:

@@ -14,7 +14,9 @@ from torch import nn
 
 from ..cache import Key, describe, hash_tensors, source_of
 from ..data import BatchPlan, Loader, Place, TensorData
+from ..distributed import world_size
 from ..experiment import Experiment
+from ._replay import is_mixed
 
 if TYPE_CHECKING:
     from ._cached_source import CachedSource
@@ -35,6 +37,8 @@ def key_of(source: CachedSource, loader: Loader, experiment: Experiment, views: 
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     whole = {name: getattr(tensor, "full_tensor", lambda tensor=tensor: tensor)() for name, tensor in tensors.items()}
     data, transform = data_parts(loader, experiment.seed)
+    if is_mixed(loader):
+        transform = describe([transform, loader.mix, loader.repeats, loader.batch_size, world_size()])
     feed = {name: str(taps) for name, taps in source.feed.inputs.items()} if source.feed else "batch.input"
     return Key(
         {

@@ -21,6 +21,7 @@ from ..errors import WiringError
 from ..hooks import tensors
 from ._cached_source import CachedSource
 from ._placement import place_models
+from ._replay import pieces_of_view
 from ._stage_run import prepare_stage
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ def _stages(trainer: Trainer, *, writing: bool = True) -> Iterator[list[CachedSo
             trainer.run = None
 
 
-def _batches(rows: Sequence[Tensor], view: int, trainer: Trainer) -> Iterator[dict[str, Any]]:
-    plan = BatchPlan(rows, [len(each) for each in rows])
+def _batches(samples: Sequence[Tensor], view: int, trainer: Trainer) -> Iterator[dict[str, Any]]:
+    plan = BatchPlan(samples, [len(each) for each in samples])
     place = trainer.caches.place(Place(trainer.experiment.seed, 0, view))
     for batch in trainer.run.loader.batches(place, plan=plan):  # type: ignore[union-attr]
         yield trainer.moved(batch)
@@ -148,16 +149,17 @@ def _batches(rows: Sequence[Tensor], view: int, trainer: Trainer) -> Iterator[di
 
 def _values(source: CachedSource, view: int, samples: int, trainer: Trainer) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the cache gives and what the model gives, for samples spread over the data."""
-    count, size = trainer.run.loader.num_samples, trainer.run.loader.batch_size  # type: ignore[union-attr]
-    rows = torch.linspace(0, count - 1, min(samples, count)).round().long()
-    pieces = torch.split(rows, size)
+    loader: Loader = trainer.run.loader  # type: ignore[union-attr]
+    spread = torch.linspace(0, loader.num_samples - 1, min(samples, loader.num_samples)).round().long()
+    pieces = pieces_of_view(loader, Place(trainer.experiment.seed, 0, view), spread)
+    pieces = pieces[: -(-samples // loader.batch_size)]  # where batches are mixed these are whole ones
     read: dict[str, list[Any]] = {}
     live: dict[str, list[Any]] = {}
-    for piece, batch in zip(pieces, _batches(pieces, view, trainer), strict=True):
-        for name, value in source.read(view, piece, batch).items():
+    for (_, rows), batch in zip(pieces, _batches([samples for samples, _ in pieces], view, trainer), strict=True):
+        for name, value in source.read(view, rows, batch).items():
             read.setdefault(name, []).append(value)
         for tap, value in zip(source.live.taps, source.live.run(batch, {}), strict=True):
-            live.setdefault(tap.address, []).append(source.compared(tap.address, value, view, piece))
+            live.setdefault(tap.address, []).append(source.compared(tap.address, value, view, rows))
     return read, live
 
 

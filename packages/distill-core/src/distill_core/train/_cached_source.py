@@ -20,7 +20,7 @@ INPUT = "#input"
 _CHECK_EVERY = 32  # batches; a batch's input is compared with what the cache was built from
 
 Moment = tuple[int, Tensor]
-"""The view at hand, and the indices (batch,) of its samples, on the CPU."""
+"""The view at hand, and the rows (batch,) of the cache for its samples, on the CPU."""
 
 
 class CachedSource(ModelSource):
@@ -105,7 +105,7 @@ class CachedSource(ModelSource):
         return [fixed[tap] if tap in fixed else self._part(tap, found) for tap in self.taps]
 
     def store(self, view: int, rows: Tensor, batch: Mapping[str, Any]) -> None:
-        """Compute and store the samples `rows` (batch,) of a view."""
+        """Compute and store a batch in the rows (batch,) of a view."""
         self._compute((view, rows), batch, {})
 
     def _part(self, tap: Tap, found: Mapping[str, Any]) -> Any:
@@ -136,7 +136,7 @@ class CachedSource(ModelSource):
         return form.decode(form.encode({"": value}, _seeds(view, rows)))[""]
 
     def read(self, view: int, rows: Tensor, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a batch's samples `rows` (batch,) of a view, by address.
+        """The values of a batch in the rows (batch,) of a view, by address.
 
         Raises:
             DataError: The cache was built from another input.
@@ -146,7 +146,7 @@ class CachedSource(ModelSource):
         expected = parts.pop(INPUT)
         count = self._reads[view] = self._reads.get(view, -1) + 1
         if count % _CHECK_EVERY == 0:
-            self._compare(view, rows, expected, self._hash(batch, len(rows)))
+            self._compare(view, batch["index"], expected, self._hash(batch, len(rows)))
         if view not in self._formats:
             self._formats[view] = Format.from_text(cache.shard(view).metadata["format"], self.stored)
         device = batch["index"].device
@@ -159,16 +159,16 @@ class CachedSource(ModelSource):
         inputs = [read_batch(batch, tap) for tap in taps]
         return hash_rows([value for value in inputs if isinstance(value, Tensor)], rows).cpu()
 
-    def _compare(self, view: int, rows: Tensor, expected: Tensor, found: Tensor) -> None:
+    def _compare(self, view: int, index: Tensor, expected: Tensor, found: Tensor) -> None:
         if torch.equal(expected, found):
             return
-        sample = int(rows[(expected != found).nonzero()[0, 0]])
+        sample = int(index[(expected != found).nonzero()[0, 0]])
         path = self.cache.path(view) if self.cache else ""
         message = (
             f"cache.{self.name}: sample {sample} is not the input from which {path} was built, although data, transforms "
             "and seed are the same\n"
-            "  hint: what a sample looks like must follow from its own seed, not from its batch (mix samples by seed in "
-            "the data set, not in the batch), or run this teacher without a cache"
+            "  hint: what a sample looks like must follow from its own seed, not from its batch (mix samples with the "
+            "loader's `mix`, which is replayed), or run this teacher without a cache"
         )
         raise DataError(message)
 

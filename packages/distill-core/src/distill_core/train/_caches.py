@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import torch
 
 from ..cache import NAMES, SPARSE, Cache, Codec, codec_named
 from ..data import BatchPlan, Loader, Place
-from ..distributed import rank, sum_over_processes, world_size
+from ..distributed import sum_over_processes
 from ..errors import TrainingError, WiringError, did_you_mean
 from ..experiment import Experiment, Term
 from ..taps import BATCH
@@ -22,6 +22,7 @@ from ._cache_key import key_of
 from ._cached_source import CachedSource, Moment
 from ._callback import Callback
 from ._lock import FolderLock
+from ._replay import pieces_of_view, plan_of_view
 from ._source import ModelSource
 from ._tap_codecs import TapCodecs
 from ._whole_batch import WholeBatches
@@ -56,6 +57,7 @@ class Caches(Callback):
         self.views = _views(experiment)
         self.sources: list[CachedSource] = []
         self._locks: list[FolderLock] = []
+        self._rows: Sequence[torch.Tensor] = []
         self._trainer: Trainer | None = None
         for key, named in (("cache", [*self.settings]), ("sources", [*self.how])):
             for name in named:
@@ -66,6 +68,13 @@ class Caches(Callback):
     def place(self, place: Place) -> Place:
         """Where the augmentation of an epoch comes from: the same for all epochs that show the same view."""
         return place if self.views is None else replace(place, stage=0, epoch=place.epoch % self.views)
+
+    def plan(self, loader: Loader, place: Place) -> BatchPlan:
+        """The batches of this process in an epoch."""
+        if self.views is None:
+            return loader.plan(place, even=True)
+        plan, self._rows = plan_of_view(loader, self.place(place), place)
+        return plan
 
     def prepare(self, terms: Mapping[str, Term]) -> None:
         """Before a stage is made: refuse losses that take what a codec cannot give.
@@ -142,7 +151,7 @@ class Caches(Callback):
         missing = cache.missing(view)
         trainer.accelerator.wait_for_everyone()
         if len(missing):
-            self._fill(source, view, missing.tensor_split(world_size())[rank()], trainer)
+            self._fill(source, view, missing, trainer)
             source.flush()
             trainer.accelerator.wait_for_everyone()
         if trainer.is_main and not cache.seal(view):
@@ -153,12 +162,12 @@ class Caches(Callback):
 
     def _fill(self, source: CachedSource, view: int, missing: torch.Tensor, trainer: Trainer) -> None:
         loader: Loader = trainer.run.loader  # type: ignore[union-attr]
-        pieces = [piece for piece in torch.split(missing, loader.batch_size) if len(piece)]
-        plan = BatchPlan(pieces, [len(piece) for piece in pieces])
-        place, flushed = self.place(Place(trainer.experiment.seed, 0, view)), time.monotonic()
+        place, flushed = Place(trainer.experiment.seed, 0, view), time.monotonic()
+        pieces = pieces_of_view(loader, place, missing)
+        plan = BatchPlan([samples for samples, _ in pieces], [len(samples) for samples, _ in pieces])
         with torch.no_grad(), trainer.accelerator.autocast():
-            for piece, batch in zip(pieces, loader.batches(place, plan=plan), strict=True):
-                source.store(view, piece, trainer.moved(batch))
+            for (_, rows), batch in zip(pieces, loader.batches(place, plan=plan), strict=True):
+                source.store(view, rows, trainer.moved(batch))
                 if time.monotonic() - flushed > FLUSH_EVERY:
                     source.flush()
                     flushed = time.monotonic()
@@ -169,12 +178,6 @@ class Caches(Callback):
             message = f"cache.{source.name}: what a model in training mode gives does not follow from a sample alone"
             raise WiringError(message)
         loader: Loader = trainer.run.loader  # type: ignore[union-attr]
-        if loader.mix is not None or loader.repeats > 1:
-            message = (
-                f"cache.{source.name}: a sample that is mixed with others, or repeated, has no values of its own"
-                "\n  hint: leave out the cache, or `mix` and `repeats` of the data"
-            )
-            raise WiringError(message)
         key = key_of(source, loader, trainer.experiment, views)
         cache = Cache(Path(settings.folder).expanduser(), source.name, key, loader.num_samples, views)
         whole = [view for view in range(views) if cache.is_whole(view)]
@@ -183,11 +186,11 @@ class Caches(Callback):
             logger.info(_told(source, cache, len(whole)))
 
     def _moment(self) -> Moment | None:
-        """The view and the samples of the batch that the trainer is at."""
+        """The view and the rows of the batch that the trainer is at."""
         trainer = self._trainer
         if trainer is None or trainer.epoch == 0 or self.views is None:
             return None
-        return (trainer.epoch - 1) % self.views, trainer.plan.indices[trainer.batch]
+        return (trainer.epoch - 1) % self.views, self._rows[trainer.batch]
 
     def _may_write(self, cache: Cache, trainer: Trainer) -> bool:
         """Whether this run is the one that adds to the cache; one run at a time does."""
