@@ -29,5 +29,7 @@ def cutout(images: Tensor, seeds: Tensor, *, size: int = 16, fill: float = 0.0) 
     left = draw_integers(seeds, 1, width) - size // 2
     y = torch.arange(height, device=images.device) - top[:, None]
     x = torch.arange(width, device=images.device) - left[:, None]
-    hidden = ((y >= 0) & (y < size)).unsqueeze(2) & ((x >= 0) & (x < size)).unsqueeze(1)
-    return images.masked_fill(hidden.unsqueeze(1), fill)
+    rows, columns = ((place >= 0) & (place < size) for place in (y, x))
+    # Products, because `masked_fill` is many times slower on a CPU.
+    hidden = rows.to(images.dtype).view(-1, 1, height, 1) * columns.to(images.dtype).view(-1, 1, 1, width)
+    return (images * (1 - hidden)).add_((hidden * fill).to(images.dtype))

@@ -17,6 +17,7 @@ def _signed(value: int) -> int:
 
 
 _GAMMA = _signed(0x9E3779B97F4A7C15)
+_TRIES = 8  # pairs of numbers at a time for one from a beta distribution
 _MIX1 = _signed(0xBF58476D1CE4E5B9)
 _MIX2 = _signed(0x94D049BB133111EB)
 
@@ -26,28 +27,30 @@ def _shift_right(bits: Tensor, count: int) -> Tensor:
     return (bits >> count) & ((1 << (64 - count)) - 1)
 
 
-def draw_bits(seeds: Tensor, draw: int) -> Tensor:
+def draw_bits(seeds: Tensor, draw: int | Tensor) -> Tensor:
     """64 random bits per seed: the `draw`-th output of a SplitMix64 generator that starts at the seed.
 
     Args:
         seeds: (batch,) int64.
-        draw: Which of the sample's numbers, from 0; the numbers of different draws are independent.
+        draw: Which of the sample's numbers, from 0; the numbers of different draws are independent. Or several as int64,
+            of a shape that broadcasts with that of the seeds.
 
     Returns:
         (batch,) int64, of either sign.
     """
-    bits = seeds + _signed(((draw + 1) * 0x9E3779B97F4A7C15) % (1 << 64))
+    step = (draw + 1) * _GAMMA  # a tensor wraps around by itself
+    bits = seeds + (step if isinstance(step, Tensor) else _signed(step % (1 << 64)))
     bits = (bits ^ _shift_right(bits, 30)) * _MIX1
     bits = (bits ^ _shift_right(bits, 27)) * _MIX2
     return bits ^ _shift_right(bits, 31)
 
 
-def draw_uniform(seeds: Tensor, draw: int) -> Tensor:
+def draw_uniform(seeds: Tensor, draw: int | Tensor) -> Tensor:
     """A number from [0, 1) per seed, a multiple of 2⁻²⁴.
 
     Args:
         seeds: (batch,) int64.
-        draw: Which of the sample's numbers, from 0.
+        draw: Which of the sample's numbers, from 0; or several, see `draw_bits`.
 
     Returns:
         (batch,) float32.
@@ -59,12 +62,12 @@ def draw_uniform(seeds: Tensor, draw: int) -> Tensor:
     return _shift_right(draw_bits(seeds, draw), 40).to(torch.float32) * 2.0**-24
 
 
-def draw_integers(seeds: Tensor, draw: int, count: int) -> Tensor:
+def draw_integers(seeds: Tensor, draw: int | Tensor, count: int) -> Tensor:
     """An integer from 0 to `count` − 1 per seed.
 
     Args:
         seeds: (batch,) int64.
-        draw: Which of the sample's numbers, from 0.
+        draw: Which of the sample's numbers, from 0; or several, see `draw_bits`.
         count: How many different integers; far below 2³².
 
     Returns:
@@ -88,13 +91,17 @@ def draw_beta(seeds: Tensor, draw: int, alpha: float) -> Tensor:
     Returns:
         (batch,) float32 from 0 to 1.
     """
+    if alpha == 1:
+        return draw_uniform(seeds, draw)
     own = draw_bits(seeds, draw)
-    drawn, missing, pair = torch.empty(len(seeds)), torch.arange(len(seeds)), 0
+    drawn, missing, tries = torch.empty(len(seeds)), torch.arange(len(seeds)), torch.arange(_TRIES)
     while len(missing):
         # In logarithms, because a power of 1/α may be too small for a float; half a step keeps away from 0. In float64,
         # because the last bit of a logarithm depends on where in a batch the number stands.
-        u, v = ((draw_uniform(own[missing], 2 * pair + k).double() + 2.0**-25).log() / alpha for k in (0, 1))
-        drawn[missing] = (u - v).sigmoid().float()
-        missing = missing[u.exp() + v.exp() > 1]
-        pair += 1
+        pairs = torch.stack([2 * tries, 2 * tries + 1]).unsqueeze(1)
+        u, v = (draw_uniform(own[missing, None], pairs).double() + 2.0**-25).log() / alpha
+        fits = u.exp() + v.exp() <= 1
+        found, first = fits.any(1), fits.byte().argmax(1, keepdim=True)
+        drawn[missing[found]] = (u - v).gather(1, first).squeeze(1)[found].sigmoid().float()
+        missing, tries = missing[~found], tries + _TRIES
     return drawn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ._draw import draw_uniform
@@ -20,5 +19,6 @@ def horizontal_flip(images: Tensor, seeds: Tensor, *, probability: float = 0.5) 
         (batch, channels, height, width), a new tensor.
     """
     chosen = draw_uniform(seeds, 0) < probability
-    both = torch.cat([images, images.flip(3)])
-    return both.index_select(0, torch.arange(len(images), device=images.device) + chosen * len(images))
+    mirrored = chosen.to(images.dtype).view(-1, 1, 1, 1)
+    # Several times faster than `where` on a CPU.
+    return images.flip(3).mul_(mirrored).add_(images * (1 - mirrored))

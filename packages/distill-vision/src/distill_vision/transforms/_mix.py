@@ -63,10 +63,12 @@ def pasted(images: Tensor, target: Tensor, box: Tensor) -> tuple[Tensor, Tensor]
     height, width = images.shape[2:]
     left, top, right, bottom = box.unsqueeze(-1)
     x, y = torch.arange(width), torch.arange(height)
-    inside = ((y >= top) & (y < bottom)).unsqueeze(2) & ((x >= left) & (x < right)).unsqueeze(1)
-    share = 1 - inside.sum((1, 2)) / (height * width)
+    rows, columns = ((y >= top) & (y < bottom)).to(images.dtype), ((x >= left) & (x < right)).to(images.dtype)
+    inside = rows.view(-1, 1, height, 1) * columns.view(-1, 1, 1, width)
+    share = 1 - rows.sum(1) * columns.sum(1) / (height * width)
     return (
-        torch.where(inside.unsqueeze(1), images.roll(1, 0), images),
+        # Weights of 0 and 1 choose one of the two, many times faster than `where` on a CPU.
+        torch.lerp(images, images.roll(1, 0), inside),
         torch.lerp(target.roll(1, 0), target, share.to(target.dtype).view(-1, 1)),
     )
 
