@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import WiringError
-from ..hooks import Capture
+from ..hooks import Capture, rebuild
 from ..taps import Tap
 from ..train._source import ModelSource
 
@@ -31,5 +31,5 @@ def as_far_as_it_goes(source: ModelSource, batch: Mapping[str, Any], values: Map
             source(batch, values)
         for tap in source.taps:
             with contextlib.suppress(WiringError):
-                reached[tap] = captured[tap.address]
+                reached[tap] = rebuild(captured[tap.address], lambda tensor: tensor.to("meta"))
     return reached
