@@ -30,6 +30,14 @@ def test_an_unsure_prediction_is_not_drawn():
     assert (np.array(draw_boxes(torch.ones(3, 40, 50), sure)) != blank).any()
 
 
+def test_boxes_are_called_by_their_names():
+    plain, named = (
+        np.array(draw_boxes(torch.ones(3, 90, 120), BOX, names=names)) for names in (None, {5: "rhinoceros"})
+    )
+    assert (named == palette(5)).all(2).sum() > (plain == palette(5)).all(2).sum() + 100
+    assert (named[:, 60:] != 255).any()
+
+
 def test_classes_have_the_colours_of_voc():
     picture = np.array(draw_classes(torch.tensor([[0, 1], [2, 255]])))
     assert picture.tolist() == [[[0, 0, 0], [128, 0, 0]], [[0, 128, 0], [224, 224, 192]]]

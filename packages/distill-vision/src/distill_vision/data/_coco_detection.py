@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -71,11 +71,11 @@ def coco_detection(
         DataError: Files are missing or damaged, an annotation does not fit, there is no such split or category, or
             the split is empty.
     """
-    images = coco_images(split, root, name, year, holdout, split_seed, categories)
+    images, called = coco_images(split, root, name, year, holdout, split_seed, categories)
     training = split == "train"
     usual = detection_train() if training else detection_eval()
     return Loader(
-        CocoBoxes(images, transform or usual, training=training, masks=masks),
+        CocoBoxes(images, transform or usual, training=training, masks=masks, names=called),
         batch_size,
         shuffle=training if shuffle is None else shuffle,
         num_workers=num_workers,
@@ -120,17 +120,24 @@ class CocoBoxes(Dataset[dict[str, Any]]):
         transform: Applied to both.
         training: Leave out crowds, and images without boxes.
         masks: Draw the masks.
+        names: What the categories are called, for pictures.
 
     Raises:
         DataError: There are to be masks, and pycocotools is not installed.
     """
 
     def __init__(
-        self, images: list[CocoImage], transform: PairTransform, *, training: bool, masks: bool = False
+        self,
+        images: list[CocoImage],
+        transform: PairTransform,
+        *,
+        training: bool,
+        masks: bool = False,
+        names: Mapping[int, str] | None = None,
     ) -> None:
         if masks:
             mask_tools()
-        self.masks = masks
+        self.masks, self.names = masks, dict(names or {})
         self.training = training
         self.images = [image for image in images if self._objects(image)] if training else images
         self.transform = transform

@@ -45,8 +45,8 @@ def coco_images(
     holdout: int,
     split_seed: int,
     names: Sequence[str] | None = None,
-) -> list[CocoImage]:
-    """The images of a split with their annotations, in the order of their numbers.
+) -> tuple[list[CocoImage], dict[int, str]]:
+    """The images of a split with their annotations, in the order of their numbers; and what categories are called.
 
     `train` and `val` are parts of COCO's `train<year>`; `test` is its `val<year>`, which papers report. Of the annotations
     only those of the categories `names` are kept, if given; images without any stay.
@@ -72,7 +72,7 @@ def coco_images(
     if split != "test" and (holdout or split == "val"):
         chosen = hold_out(torch.zeros(len(ordered), dtype=torch.long), split, holdout, split_seed)
         ordered = [ordered[number] for number in chosen.tolist()]
-    return ordered
+    return ordered, {row["id"]: str(row.get("name", row["id"])) for row in tables["categories"]}
 
 
 def _tables(file: Path) -> dict[str, list[Any]]:

@@ -75,7 +75,7 @@ def coco_segmentation(
             such split or class, or the split is empty.
     """
     labels = _labels(VOC_CLASSES if classes is None else classes)
-    images = coco_images(split, root, name, year, holdout, split_seed)
+    images, _ = coco_images(split, root, name, year, holdout, split_seed)
     if split == "train":
         images = [image for image in images if _labelled_pixels(image, labels) >= _LEAST_PIXELS]
     draw = VocMasks(images, labels)

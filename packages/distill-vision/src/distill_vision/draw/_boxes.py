@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ._palette import palette
@@ -27,14 +27,16 @@ def draw_boxes(
     pixels = (image.detach().cpu() * 255).round().clamp(0, 255).byte()
     picture = Image.fromarray(pixels.permute(1, 2, 0).numpy())
     pen = ImageDraw.Draw(picture)
-    scores = boxes["scores"].tolist() if "scores" in boxes else None
-    for number, (corners, label) in enumerate(zip(boxes["boxes"].tolist(), boxes["labels"].tolist(), strict=True)):
-        if scores is not None and scores[number] < threshold:
+    font = ImageFont.load_default(max(10, picture.height // 32))
+    scores = boxes["scores"].tolist() if "scores" in boxes else [None] * len(boxes["labels"])
+    found = zip(boxes["boxes"].tolist(), boxes["labels"].tolist(), scores, strict=True)
+    for corners, label, score in sorted(found, key=lambda box: box[2] or 0.0):  # the surest on top
+        if score is not None and score < threshold:
             continue
         told = (names or {}).get(label, str(label))
-        pen.rectangle(corners, outline=palette(label), width=2)
-        text = told if scores is None else f"{told} {scores[number]:.2f}"
+        pen.rectangle(corners, outline=palette(label), width=max(2, picture.height // 160))
+        text = told if score is None else f"{told} {score:.0%}"
         at = (corners[0] + 3, corners[1] + 2)
-        pen.rectangle(pen.textbbox(at, text), fill=palette(label))
-        pen.text(at, text, fill="black" if sum(palette(label)) > 380 else "white")
+        pen.rectangle(pen.textbbox(at, text, font), fill=palette(label))
+        pen.text(at, text, "black" if sum(palette(label)) > 380 else "white", font)
     return picture

@@ -19,7 +19,7 @@ class DrawPredictions(Callback):
     """After the last epoch the first images of a data set, with truth and prediction, in `pictures/` of the run's folder.
 
     Args:
-        loader: The images.
+        loader: The images; if its data set has `names`, boxes' classes are called by them.
         inputs: Where `image`, `preds` and `target` of `Pictures` come from.
         count: How many images.
         threshold: Boxes with a lower score are not drawn.
@@ -43,7 +43,8 @@ class DrawPredictions(Callback):
             collate=self.loader.collate,
             fields=self.loader.fields,
         )
-        pictures = Pictures(trainer.output / "pictures", self.count, self.threshold)
+        names = getattr(self.loader.dataset, "names", None)
+        pictures = Pictures(trainer.output / "pictures", self.count, self.threshold, names)
         drawing = Evaluation(loader=few, metrics={"pictures": Metric(metric=pictures, inputs=self.inputs)})
         # Not `trainer.evaluate`: this is the main process alone, and the others would not join in.
         evaluate(trainer.models, drawing, trainer.stage.feed, trainer.device)

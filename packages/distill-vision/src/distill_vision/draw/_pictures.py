@@ -27,12 +27,20 @@ class Pictures:
         folder: Where the pictures go.
         count: How many images at most.
         threshold: Boxes with a lower score are not drawn.
+        names: What the boxes' classes are called; their numbers if left out.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], count: int = 8, threshold: float = 0.5) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        count: int = 8,
+        threshold: float = 0.5,
+        names: Mapping[int, str] | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.count = count
         self.threshold = threshold
+        self.names = names
         self._done = 0
 
     def reset(self) -> None:
@@ -57,7 +65,7 @@ class Pictures:
 
     def _parts(self, image: Tensor, found: Any, true: Any) -> list[Image.Image]:
         if isinstance(true, Mapping):
-            return [draw_boxes(image, true), draw_boxes(image, found, threshold=self.threshold)]
+            return [draw_boxes(image, boxes, names=self.names, threshold=self.threshold) for boxes in (true, found)]
         photograph = draw_boxes(denormalize(image), {"boxes": image.new_zeros(0, 4), "labels": image.new_zeros(0)})
         return [photograph, draw_classes(true), draw_classes(found.argmax(0))]
 
