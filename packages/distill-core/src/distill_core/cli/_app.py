@@ -99,6 +99,26 @@ def evaluate(
 
 
 @app.command()
+def export(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The folder of a run.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Where to [RUN_DIR/student.pt2].")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Which trained model.")] = "student",
+    trust: Trust = None,
+    debug: Debug = False,
+) -> None:
+    """Write the student of a run as one file that torch alone can load and run."""
+
+    def action() -> None:
+        from ._export import export_run
+
+        export_run(run_dir, output=output, model=model, trust=trust or ())
+
+    _end(action, debug)
+
+
+@app.command()
 def show(file: File, overrides: Overrides = None, debug: Debug = False) -> None:
     """Print FILE with everything included and every change made."""
 

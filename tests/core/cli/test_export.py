@@ -1,0 +1,52 @@
+"""`distill export`: a file that torch alone loads, for batches of any size."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+ALONE = """
+import sys, torch
+model = torch.export.load(sys.argv[1]).module()
+points = torch.arange(20.0).view(5, 4) / 10 - 1
+assert not [name for name in sys.modules if name.startswith(("distill", "toy"))]
+torch.save(model(points=points), sys.argv[2])
+"""
+
+
+@pytest.fixture
+def finished(toy, distill):
+    assert distill("run", toy, "--output", "out", "--trust", "toy").code == 0
+
+
+@pytest.mark.usefixtures("finished")
+def test_the_file_gives_what_the_student_gives_without_distill(distill, tmp_path):
+    ended = distill("export", "out", "--trust", "toy")
+    assert ended.code == 0, ended.err
+    assert "model = torch.export.load('out/student.pt2').module()    # points: (batch, 4)" in ended.out
+    command = [sys.executable, "-c", ALONE, "out/student.pt2", "given.pt"]
+    subprocess.run(command, check=True, env={"PATH": "", "OMP_NUM_THREADS": "1"})
+    import toy
+
+    student = toy.Net(load_file("out/student.safetensors")["head.weight"].shape[1])
+    student.load_state_dict(load_file("out/student.safetensors"))
+    points = torch.arange(20.0).view(5, 4) / 10 - 1
+    torch.testing.assert_close(torch.load("given.pt", weights_only=True), student(points).detach())
+
+
+@pytest.mark.usefixtures("finished")
+def test_mistakes_are_told(distill):
+    ended = distill("export", "out", "--model", "studnt", "--trust", "toy")
+    assert (ended.code != 0, ended.err.strip()) == (
+        True,
+        "the run has no model 'studnt'\n  hint: did you mean 'student'?",
+    )
+    assert distill("export", "nowhere").err.startswith(
+        "nowhere is not the folder of a run: it has no config.resolved.yaml"
+    )
+    assert not Path("out/student.pt2").exists()
