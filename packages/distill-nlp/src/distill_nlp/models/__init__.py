@@ -7,6 +7,8 @@ embeddings) and those of each layer; a layer can also be tapped as the module th
 Attentions, `student:out.attentions.3`, exist only where they are computed one by one: `attentions=True` chooses that.
 """
 
+from ._adapter import with_adapter as with_adapter
+from ._adapter import with_lora as with_lora
 from ._pretrained import from_pretrained as from_pretrained
 from ._save import SavePretrained as SavePretrained
 from ._student import student_from as student_from

@@ -114,8 +114,8 @@ class _Alone(Loader):
     def __init__(self, loader: Loader) -> None:
         super().__init__(loader.dataset, loader.batch_size, num_workers=loader.num_workers, collate=loader.collate)
 
-    def plan(self, place: Place, *, even: bool = False) -> BatchPlan:  # noqa: ARG002  a loader's signature
-        stretches = torch.split(self.order(place), self.batch_size)
+    def plan(self, place: Place, *, even: bool = False, order: Tensor | None = None) -> BatchPlan:  # noqa: ARG002  a loader's signature
+        stretches = torch.split(self.order(place) if order is None else order, self.batch_size)
         return BatchPlan(stretches, [len(stretch) for stretch in stretches])
 
 
