@@ -11,6 +11,7 @@ from rich.table import Table
 from ._progress import describe_number
 
 _PLACE = ("stage", "epoch")
+_MOST_COLUMNS = 8  # of metrics; COCO has twelve for each split, and then each has a line
 
 
 def results_table(results: Mapping[str, Any]) -> Table:
@@ -32,7 +33,7 @@ def results_table(results: Mapping[str, Any]) -> Table:
 
 
 def metrics_table(rows: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Mapping[str, float]]]]) -> Table:
-    """A line for each name: first what identifies it, then its metrics, `split metric`.
+    """A line for each name: first what identifies it, then its metrics, `split metric`; turned round if they are many.
 
     Args:
         rows: Name → (column → text, split → metric → value).
@@ -43,13 +44,22 @@ def metrics_table(rows: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Mappi
     }
     heads = list(dict.fromkeys(name for head, _ in rows.values() for name in head))
     columns = list(dict.fromkeys(column for row in numbers.values() for column in row))
+    cells = [
+        [
+            name,
+            *(str(rows[name][0].get(column, "")) for column in heads),
+            *(describe_number(numbers[name][column]) if column in numbers[name] else "–" for column in columns),
+        ]
+        for name in rows
+    ]
+    lines = [["", *heads, *columns], *cells]
+    if len(columns) > _MOST_COLUMNS:
+        lines = [list(line) for line in zip(*lines, strict=True)]
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("")
-    for column in (*heads, *columns):
-        table.add_column(column, justify="right")
-    for name, (head, _) in rows.items():
-        values = [describe_number(numbers[name][column]) if column in numbers[name] else "–" for column in columns]
-        table.add_row(name, *(str(head.get(column, "")) for column in heads), *values)
+    for number, head in enumerate(lines[0]):
+        table.add_column(head, justify="right" if number else "left")
+    for line in lines[1:]:
+        table.add_row(*line)
     return table
 
 
