@@ -28,7 +28,17 @@ CLASSES |= {"voc_segmentation": 21, "coco_segmentation": 21}
 
 # A bank of 1.3 million entries is for those who train.
 SMALLER = {"crd": ["_losses.crd.loss.num_samples=8", "_losses.crd.loss.num_negatives=4"]}
-HEAVY = ("resnet152", "resnet50", "densenet", "vit", "swin", "resnet110")
+HEAVY = (
+    "resnet152",
+    "wide_resnet28_10",
+    "wide_resnet40_4",
+    "wide_resnet16_8",
+    "resnet50",
+    "densenet",
+    "vit",
+    "swin",
+    "resnet110",
+)
 
 
 def name(file: Path) -> str:
@@ -58,7 +68,8 @@ def generated(loader: functools.partial, size: int | None) -> Loader:
     options = {**loader.keywords, "batch_size": 4}
     if size is not None and loader.func.__name__ not in {"digits", "fashion_mnist", "cifar10", "cifar100"}:
         options["size" if loader.func.__name__ == "imagenet" else "crop"] = size
-    return Loader(Generated(loader.func.example_batch(*loader.args, **options), CLASSES[loader.func.__name__]), 4)
+    classes = len(options["classes"]) + 1 if options.get("classes") else CLASSES[loader.func.__name__]
+    return Loader(Generated(loader.func.example_batch(*loader.args, **options), classes), 4)
 
 
 class Losses(Callback):
@@ -112,7 +123,8 @@ def test_there_are_files():
         "cifar10",
         "cifar100",
         "ilsvrc2012",
-        "voc2012",
+        "voc",
+        "coco",
     }
 
 
