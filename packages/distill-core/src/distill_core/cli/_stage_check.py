@@ -138,7 +138,8 @@ def _run_losses(run: StageRun, values: Values, number: int, places: Places, note
 def _run_on_shapes(source: ModelSource, batch: Mapping[str, Any], values: Values) -> Values:
     """The values of a model's taps on the meta device.
 
-    Models of transformers look into their masks unless they are being compiled; then they go by shapes alone.
+    Models of transformers look into their masks unless they are being compiled; then they go by shapes alone. (And do not
+    stop early, so their operations are not counted.)
     """
     try:
         return source(batch, values)
@@ -228,7 +229,7 @@ def _flops(source: ModelSource, batch: Mapping[str, Any], values: Values, *, sto
     before, source.capture.stop_early = source.capture.stop_early, stop_early
     try:
         with FlopCounterMode(display=False) as counter:
-            _run_on_shapes(source, batch, values)
+            source(batch, values)
         return int(counter.get_total_flops())
     except Exception:  # noqa: BLE001 — that it fails has been told already
         return 0
