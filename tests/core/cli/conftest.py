@@ -46,6 +46,15 @@ class Net(nn.Module):
         return self.head(self.body(points))
 
 
+class Looking(Net):
+    """Looks into its input, unless it is being compiled, as models of transformers look into their masks."""
+
+    def forward(self, points):
+        if not torch.compiler.is_compiling() and bool((points > 1e9).any()):
+            raise ValueError("that is too much")
+        return super().forward(points)
+
+
 class Share:
     """The share of right answers."""
 

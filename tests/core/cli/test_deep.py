@@ -170,6 +170,14 @@ def test_a_loader_without_an_example_is_read(toy, distill):
     assert "teacher       (16, 2)  float32" in ended.out
 
 
+def test_a_model_that_looks_into_its_input_goes_by_shapes_as_if_compiled(hinted, distill):
+    hinted.write_text(hinted.read_text().replace("toy.Net {width: 16}", "toy.Looking {width: 4}"))
+    ended = distill("check", hinted, "--deep", "--trust", "toy")
+    assert (ended.code, " note " in ended.out) == (0, False), ended
+    assert "teacher.body.0  (16, 4)  float32" in ended.out
+    assert "teacher  frozen, in eval mode, to its end\n" in ended.out
+
+
 def test_a_loss_that_needs_numbers_is_noted_as_unchecked(hinted, distill):
     hinted.write_text(hinted.read_text().replace("!import_call:torch.nn.MSELoss {}", "!import_get:toy.number"))
     ended = distill("check", hinted, "--deep", "--trust", "toy")
