@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+WIDTH = 24
 LABELS = {"mnli": 3, "stsb": 1}
 
 
@@ -21,14 +22,15 @@ def instead(tmp_path_factory):
     def folder(labels: int) -> Path:
         if labels not in made:
             made[labels] = tmp_path_factory.mktemp("model") / f"labels{labels}"
-            model = tiny_bert(vocab_size=64, layers=6, width=24, heads=12, intermediate=8, num_labels=labels)
+            model = tiny_bert(vocab_size=64, layers=6, width=WIDTH, heads=12, intermediate=8, num_labels=labels)
             model.save_pretrained(made[labels])
             wordpiece(["a text of a few words"]).save_pretrained(made[labels])
         return made[labels]
 
     def changes(file: Path) -> list[str]:
         keys = [key.value for key, _ in read(file).root.value]
-        named = [key for key in ("_model", "_teacher") if key in keys]
-        return [f"{key}={folder(LABELS.get(file.parent.name, 2))}" for key in named]
+        tiny = folder(LABELS.get(file.parent.name, 2))
+        named = [f"{key}={tiny}" for key in ("_model", "_teacher") if key in keys]
+        return named + ([f"_teacher_width={WIDTH}"] if "_teacher_width" in keys else [])
 
     return changes

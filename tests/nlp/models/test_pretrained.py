@@ -106,3 +106,17 @@ def test_only_some_layers_are_taken_when_asked_for(folder):
     assert all(torch.equal(theirs[name], tensor) for name, tensor in ours.items())
     with torch.device("meta"):
         assert from_pretrained(CLASSES, folder, layers=[0], width=4).config.hidden_size == 4
+
+
+def test_a_model_that_reads_other_tokens_is_refused(folder):
+    from distill_nlp.tokenizers import wordpiece
+
+    own, other = wordpiece(["a cat sat"] * 2), wordpiece(["a dog lay"] * 2)
+    own.save_pretrained(folder)
+    assert from_pretrained(CLASSES, folder, tokenizer=own).config.num_labels == 3
+    with pytest.raises(DistillError) as caught:
+        from_pretrained(CLASSES, folder, tokenizer=other)
+    assert str(caught.value) == (
+        f"'{folder}' reads other tokens than it is to be fed: {len(own)} of its own, {len(other)} of the tokenizer\n"
+        "  hint: let the data give both, `tokenizers: {teacher: …}`, and feed it batch.teacher_input_ids"
+    )

@@ -19,6 +19,8 @@ from ._glue_tasks import GlueTask as GlueTask
 from ._glue_tasks import glue_task as glue_task
 from ._grouped import LengthGroupedLoader as LengthGroupedLoader
 from ._language_modelling import language_modelling as language_modelling
+from ._masked import MaskedTexts as MaskedTexts
+from ._masked import masked_language_modelling as masked_language_modelling
 from ._python_docstrings import python_docstrings as python_docstrings
 from ._question_answering import QuestionWindows as QuestionWindows
 from ._question_answering import question_answering as question_answering

@@ -11,6 +11,7 @@ from torch import nn
 
 from distill_core.errors import DistillError, did_you_mean
 
+from ..data import Tokenizer, find_tokenizer
 from ._outputs import output_options
 from ._student import student_from
 
@@ -22,6 +23,7 @@ def from_pretrained(
     num_labels: int | None = None,
     layers: Sequence[int] | None = None,
     width: int | None = None,
+    tokenizer: str | Tokenizer | None = None,
     hidden_states: bool = False,
     attentions: bool = False,
     attn_implementation: str | None = None,
@@ -38,6 +40,7 @@ def from_pretrained(
         num_labels: The width of a new head; that of the folder if left out.
         layers: Only these of its layers, from 0, as `student_from` takes them; all if left out.
         width: A smaller width, if only some layers are taken.
+        tokenizer: The one whose tokens the model will be fed: a model with another one of its own is refused.
         hidden_states: Give the hidden states of all layers too.
         attentions: Give the attentions of all layers too, which takes `attn_implementation` `eager`.
         attn_implementation: `eager`, `sdpa` …; transformers chooses if left out.
@@ -45,7 +48,8 @@ def from_pretrained(
         revision: A commit on the hub.
 
     Raises:
-        DistillError: There is no such class or model, it has no safetensors, or attentions cannot be given.
+        DistillError: There is no such class or model, it has no safetensors, attentions cannot be given, or it reads
+            other tokens.
     """
     import transformers
 
@@ -53,6 +57,8 @@ def from_pretrained(
     if auto_class not in known:
         message = f"transformers has no '{auto_class}'\n  hint: {did_you_mean(auto_class, known)}"
         raise DistillError(message)
+    if tokenizer is not None:
+        _same_tokens(name_or_path, find_tokenizer(tokenizer))
     options = output_options(
         hidden_states=hidden_states, attentions=attentions, attn_implementation=attn_implementation
     )
@@ -77,6 +83,18 @@ def from_pretrained(
     except (OSError, ValueError) as error:
         raise DistillError(_why_not(name_or_path)) from error
     return _part(model, layers, width)
+
+
+def _same_tokens(name_or_path: str | Path, tokenizer: Any) -> None:
+    """Refuse a model that numbers words in another way than the tokenizer does."""
+    own: Any = find_tokenizer(str(name_or_path))
+    theirs, given = own.get_vocab(), tokenizer.get_vocab()
+    if theirs != given:
+        message = (
+            f"'{name_or_path}' reads other tokens than it is to be fed: {len(theirs)} of its own, {len(given)} of the tokenizer\n"
+            "  hint: let the data give both, `tokenizers: {teacher: …}`, and feed it batch.teacher_input_ids"
+        )
+        raise DistillError(message)
 
 
 def _part(model: nn.Module, layers: Sequence[int] | None, width: int | None) -> nn.Module:
