@@ -17,11 +17,11 @@ from distill_core.config import read
 TASK = Path(__file__).resolve().parents[2] / "benchmarks" / "image_classification"
 FILES = sorted((TASK / "configs" / "digits_methods").glob("*.yaml"))
 
-# Losses of dense prediction and of sequences, and those that compare layers of the same width.
+# Losses of dense prediction and of sequences, and those whose student is the teacher with another beginning.
 NOT_HERE = {
-    *("FSP", "DISTPlus", "HND", "GHND", "CWD", "PKD", "FGD", "CrossKD", "CIRKD", "Pixelwise", "Pairwise", "KTA"),
+    *("HND", "GHND", "CWD", "PKD", "FGD", "CrossKD", "CIRKD", "Pixelwise", "Pairwise", "KTA"),
     *("KTAutoencoder", "Affinity", "Reported", "ForwardKL", "ReverseKL", "GeneralisedJSD", "SkewedKL"),
-    *("SkewedReverseKL", "TAID", "AKL", "ABKD", "TopKKL", "ULD"),
+    *("SkewedReverseKL", "TAID", "AKL", "ABKD", "TopKKL", "ULD", "RSKD", "TokenCE"),
 }
 
 
