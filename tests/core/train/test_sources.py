@@ -13,6 +13,7 @@ from torch._dynamo.utils import counters
 from distill_core.data import Loader, TensorData
 from distill_core.errors import TrainingError, WiringError
 from distill_core.experiment import SourceSettings
+from distill_core.losses import MultiTeacherKDLoss
 from distill_core.train import Callback, Experiment, Stage, Term, Trainer
 
 
@@ -116,6 +117,26 @@ def test_weights_in_bfloat16_too():
     teacher = experiment().models["teacher"].bfloat16()
     found = losses(experiment(teacher, sources={"teacher": SourceSettings(precision="bf16")}))
     torch.testing.assert_close(found, losses(experiment()), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("expert", [0, 1])
+def test_samples_routed_to_their_teacher_by_a_field_of_the_batch(expert):
+    """If all go to one, the run is that with it alone; if they are spread, it is neither."""
+
+    def routed(teachers, index):
+        made = experiment()
+        data = made.data["train"].dataset
+        data.tensors["expert"] = index
+        inputs = {"student": "student", "teacher": teachers, "index": "batch.expert"}
+        terms = {"kd": Term(loss=MultiTeacherKDLoss(1.0), inputs=inputs)}
+        torch.manual_seed(1)
+        models = {"teacher_a": Block(8), "teacher_b": Block(8), "student": made.models["student"]}
+        return losses(replace(made, models=models, stages=[replace(made.stages[0], losses=terms)]))
+
+    both, one = ["teacher_a", "teacher_b"], ["teacher_a", "teacher_b"][expert]
+    alone = routed([one], torch.zeros(22, dtype=torch.long))
+    assert torch.equal(routed(both, torch.full((22,), expert)), alone)
+    assert not torch.allclose(routed(both, torch.arange(22) % 2), alone)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..train import Callback
 
 if TYPE_CHECKING:
+    from ..experiment import SourceSettings
     from ..train import Trainer
 
 
@@ -55,7 +56,7 @@ def describe_model(model: Any) -> str:
 
 
 def describe_modes(trainer: Trainer) -> str:
-    """Which models learn in this stage, and which are frozen: `student learns, teacher in eval mode`."""
+    """Which models learn in this stage, and how frozen ones run: `student learns, teacher in eval mode in bf16`."""
     learning = trainer.run.trainable if trainer.run else {}
     names = {name.split(".")[0] for name in learning}
     chosen: Any = trainer.stage.modes or {}
@@ -63,10 +64,25 @@ def describe_modes(trainer: Trainer) -> str:
         name: " ".join(
             ["learns"] * (name in names)
             + [f"in {chosen.get(name, 'eval')} mode"] * (name not in names or name in chosen)
-        )
+            + [describe_source(trainer.experiment.sources.get(name))] * (name not in names)
+        ).strip()
         for name in trainer.models
     }
     return ", ".join(f"{name} {mode}" for name, mode in modes.items())
+
+
+def describe_source(settings: SourceSettings | None) -> str:
+    """What is special in how a frozen model runs.
+
+    >>> from distill_core.experiment import SourceSettings
+    >>> describe_source(SourceSettings(precision="bf16", compile=True))
+    'in bf16 compiled'
+    """
+    if settings is None:
+        return ""
+    return " ".join(
+        [f"in {settings.precision}"] * (settings.precision is not None) + ["compiled"] * bool(settings.compile)
+    )
 
 
 def describe_stage(trainer: Trainer) -> str:

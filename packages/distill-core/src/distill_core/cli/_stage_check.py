@@ -23,7 +23,7 @@ from ..train._stage_run import StageRun, prepare_stage
 from ._partial import as_far_as_it_goes
 from ._places import Places
 from ._plan import Line, StagePlan, describe_call, describe_inputs, describe_value
-from ._progress import describe_weight
+from ._progress import describe_source, describe_weight
 
 Values = dict[Tap, Any]
 
@@ -214,14 +214,15 @@ def _depth(source: ModelSource, batch: Mapping[str, Any], values: Values) -> Lin
     """How a model runs: whole, or frozen to the last module that is needed; and how much of its work that is."""
     if not source.frozen:
         return source.name, "with gradients"
+    mode = f"in {'train' if source.model.training else 'eval'} mode {describe_source(source.settings)}".rstrip()
     names, last = module_names(source.model), source.capture.last_module
     whole, needed = (_flops(source, batch, values, stop_early=stop_early) for stop_early in (False, True))
     work = f", {_of(needed, whole)} a batch" if whole and needed else ""
     if not last or last not in names:
-        return source.name, f"frozen, in eval mode, to its end{work}"
+        return source.name, f"frozen, {mode}, to its end{work}"
     saved = f" ({1 - needed / whole:.0%} saved)" if work and needed < whole else ""
     end = f"to '{last}' (module {names.index(last) + 1} of {len(names)})"
-    return source.name, f"frozen, in eval mode, {end}{work}{saved}"
+    return source.name, f"frozen, {mode}, {end}{work}{saved}"
 
 
 def _flops(source: ModelSource, batch: Mapping[str, Any], values: Values, *, stop_early: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -49,7 +50,8 @@ class ModelSource:
     def attach(self) -> None:
         """Place the hooks for good."""
         self.capture.attach(for_run=True)
-        if self.frozen:  # with the hooks in their places: later ones would not be compiled
+        shapes_only = any(parameter.is_meta for parameter in islice(self.model.parameters(), 1))
+        if self.frozen and not shapes_only:  # with the hooks in their places: later ones would not be compiled
             self._forward = compiled(self.capture.run, self.settings.compile, f"sources.{self.name}.compile")
 
     def detach(self) -> None:

@@ -34,7 +34,7 @@ def digits(
     split_seed: int = 0,
     shuffle: bool | None = None,
     augment: Augmentation | None = None,
-    views: Mapping[str, Augmentation] | None = None,
+    views: Mapping[str, Augmentation | None] | None = None,
     mix: Mix | None = None,
     repeats: int = 1,
 ) -> Loader:
@@ -52,7 +52,7 @@ def digits(
         split_seed: Which images are in which split.
         shuffle: A new order in each epoch; by default for `train` only.
         augment: Applied to batches of pixels from 0 to 16, `random_crop` for example.
-        views: Field → augmentation: the batch has the same images once more, augmented in another way.
+        views: Field → augmentation: the batch has the same images once more, augmented in another way, or not at all (null).
         mix: Mixes the images of a batch with each other and makes probabilities of `target`; `Mixup` or `CutMix`.
         repeats: How often each image of a batch is in it, augmented in another way each time.
 

@@ -37,7 +37,7 @@ def with_example(*shape: int, num_classes: int = 10) -> Callable[[DataFunction],
             images = torch.empty(given["batch_size"], *shape, device="meta")
             label = torch.empty(given["batch_size"], dtype=torch.long, device="meta")
             augment = given.get("augment") or _unchanged
-            views = {name: view(images, label) for name, view in (given.get("views") or {}).items()}
+            views = {name: (view or _unchanged)(images, label) for name, view in (given.get("views") or {}).items()}
             target = torch.empty(len(label), num_classes, device="meta") if given.get("mix") else label
             return {"input": augment(images, label), "target": target, "index": label.clone(), **views}
 

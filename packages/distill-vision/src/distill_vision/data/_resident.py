@@ -75,7 +75,7 @@ def resident_loader(
     batch_size: int,
     shuffle: bool,
     augment: Augmentation | None = None,
-    views: Mapping[str, Augmentation] | None = None,
+    views: Mapping[str, Augmentation | None] | None = None,
     mix: Mix | None = None,
     repeats: int = 1,
     labels: int | None = None,
@@ -91,7 +91,7 @@ def resident_loader(
         batch_size: Samples per batch and process.
         shuffle: A new order in each epoch.
         augment: Applied to the stored pixels of each batch, before they are normalised.
-        views: Field → augmentation: the same images once more, augmented in another way.
+        views: Field → augmentation: the same images once more, augmented in another way, or not at all.
         mix: Mixes the images of a batch with each other, and their labels.
         repeats: How often each image of a batch is in it, augmented in another way each time.
         labels: Keep only this many images, equally many of each class.
