@@ -160,6 +160,23 @@ def test_masks_are_drawn_with_the_numbers_of_voc(coco):
     assert loader.dataset.mask(5).unique().tolist() == [0]
 
 
+def test_run_lengths_as_numbers_and_as_text_are_the_same_pixels(coco):
+    from pycocotools import mask
+
+    from distill_vision.transforms import detection_eval
+
+    numbers = {"size": [40, 40], "counts": [3, 80, 17, 5, 1495]}
+    text = mask.frPyObjects(numbers, 40, 40)
+    text = {"size": text["size"], "counts": text["counts"].decode("ascii")}
+    rows = [annotation(7 + n, 5, 1, 0, 0, 2, segmentation=given) for n, given in enumerate((numbers, text))]
+    change(coco, annotations=rows)
+    loader = coco_detection("train", batch_size=1, root=coco, holdout=0, masks=True, transform=detection_eval())
+    (both,) = (target["masks"] for target in whole(loader)["target"])
+    flat = both.sum(0).T.flatten()  # run lengths go down the columns
+    assert flat.nonzero().flatten().tolist() == [*range(3, 83), *range(100, 105)]
+    assert set(flat.unique().tolist()) == {0, 2}
+
+
 def test_scenes_are_scaled_cut_and_padded(coco):
     pytest.importorskip("pycocotools")
     file = coco / "annotations" / "instances_train2017.json"
