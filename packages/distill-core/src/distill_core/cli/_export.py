@@ -44,11 +44,11 @@ def export_run(run_dir: Path, *, output: Path | None = None, model: str = "stude
     if model not in experiment.models:
         refuse(f"the run has no model '{model}'", did_you_mean(model, experiment.models))
     network: nn.Module = load_weights(experiment.models[model], run_dir / f"{model}.safetensors").eval()
-    keywords = _example(experiment, network, model)
+    example = _example(experiment, network, model)
     file = output or run_dir / f"{model}.pt2"
-    torch.export.save(_traced(network, keywords), file)
-    _compare(file, network, keywords)
-    print(f"{file}: {file.stat().st_size:,} bytes\n\n{_how_to_use(file, keywords)}")
+    torch.export.save(_traced(network, *_as_fed(example)), file)
+    _compare(file, network, example)
+    print(f"{file}: {file.stat().st_size:,} bytes\n\n{_how_to_use(file, example)}")
     return file
 
 
@@ -68,27 +68,35 @@ def _example(experiment: Experiment, network: nn.Module, model: str) -> dict[str
     return {name: tensor[:2] for name, tensor in given.items()}
 
 
-def _traced(network: nn.Module, keywords: Mapping[str, Tensor]) -> Any:
+def _as_fed(example: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Arguments and keywords of a call: a single tensor without its name, several by name."""
+    return (tuple(example.values()), {}) if len(example) == 1 else ((), dict(example))
+
+
+def _traced(network: nn.Module, arguments: tuple[Tensor, ...], keywords: dict[str, Tensor]) -> Any:
     import torch
 
-    size = torch.export.Dim("batch", min=1)
+    batch = {0: torch.export.Dim("batch", min=1)}
+    sizes: Any = (batch,) if arguments else dict.fromkeys(keywords, batch)
     with torch.no_grad():
-        return torch.export.export(network, (), dict(keywords), dynamic_shapes={name: {0: size} for name in keywords})
+        return torch.export.export(network, arguments, keywords, dynamic_shapes=sizes)
 
 
-def _compare(file: Path, network: nn.Module, keywords: Mapping[str, Tensor]) -> None:
+def _compare(file: Path, network: nn.Module, example: Mapping[str, Tensor]) -> None:
     """Read the file as its users will, and compare for one sample."""
     import torch
 
-    one = {name: tensor[:1] for name, tensor in keywords.items()}
+    arguments, keywords = _as_fed({name: tensor[:1] for name, tensor in example.items()})
     with torch.no_grad():
-        program, model = torch.export.load(file).module()(**one), network(**one)
+        program, model = torch.export.load(file).module()(*arguments, **keywords), network(*arguments, **keywords)
     try:
         torch.testing.assert_close(program, model, rtol=1e-4, atol=1e-4)
     except AssertionError as error:
         refuse(f"{file} gives something else than the model: {error}", "")
 
 
-def _how_to_use(file: Path, keywords: Mapping[str, Tensor]) -> str:
-    shapes = ", ".join(f"{name}: (batch, {', '.join(map(str, tensor.shape[1:]))})" for name, tensor in keywords.items())
-    return f"    import torch\n    model = torch.export.load('{file}').module()    # {shapes}"
+def _how_to_use(file: Path, example: Mapping[str, Tensor]) -> str:
+    shapes = "; ".join(f"{name} (batch, {', '.join(map(str, tensor.shape[1:]))})" for name, tensor in example.items())
+    call = ", ".join(example) if len(example) == 1 else ", ".join(f"{name}={name}" for name in example)
+    lines = ["import torch", f"model = torch.export.load('{file}').module()", f"out = model({call})    # {shapes}"]
+    return "\n".join(f"    {line}" for line in lines)
