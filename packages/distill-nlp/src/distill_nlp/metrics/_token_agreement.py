@@ -17,7 +17,7 @@ class TokenAgreement(nn.Module):
     """The fraction of tokens at which student and teacher hold the same token for the most probable.
 
     >>> metric = TokenAgreement()
-    >>> metric.update(torch.eye(3)[None], torch.eye(3)[[[0, 1, 1]]])
+    >>> metric.update(torch.eye(3)[None], torch.eye(3)[torch.tensor([[0, 1, 1]])])
     >>> round(metric.compute(), 4)
     0.6667
     """
