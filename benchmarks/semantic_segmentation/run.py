@@ -1,6 +1,7 @@
 """LR-ASPP from DeepLabv3: what does a teacher give a small segmenter? Predictions are drawn in each run's `pictures`."""
 
 import argparse
+import json
 from pathlib import Path
 
 from distill_core import cli, report
@@ -14,13 +15,30 @@ ROWS = (
 
 
 def train(name: str, seed: int, args: argparse.Namespace) -> Path:
-    """Train one row, unless it is done; what was interrupted goes on."""
-    folder, teacher = (args.output / args.dataset / row / f"seed{seed}" for row in (name, ROWS[0]))
+    """Train one row, unless it is done; what was interrupted goes on. All students have the same teacher."""
+    folder, teacher = (args.output / args.dataset / row for row in (f"{name}/seed{seed}", f"{ROWS[0]}/seed0"))
     taught = [f"models.teacher.path={teacher / 'student.safetensors'}"] if "_from_" in name else []
     if not (folder / "results.json").exists():
         file, changes = HERE / "configs" / args.dataset / f"{name}.yaml", [f"seed={seed}", *taught, *args.changes]
         cli.run_experiment(file, changes, output=folder, resume=True)
     return folder
+
+
+def learnt(folder: Path) -> str:
+    """A line of the second table: how the training loss fell, and what the last epoch made of images it has seen."""
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    losses = {r["epoch"]: r["loss"] for r in records if r["split"] == "train"}  # of each epoch's last steps
+    results = json.loads((folder / "results.json").read_text())
+    seen, new = (results["last"][split]["scores.miou"] for split in ("fit", "test"))
+    first, *_, last = losses.values()
+    return f"| {results['about']} | {results['seed']} | {first:.3f} | {last:.3f} | {seen:.2f} | {new:.2f} |\n"
+
+
+LEARNT = (
+    "\nEach run, its last epoch:\n\n"
+    "|  | seed | training loss, first epoch | last epoch | mIoU on the training images | on the test images |\n"
+    "| --- | ---: | ---: | ---: | ---: | ---: |\n"
+)
 
 
 if __name__ == "__main__":
@@ -30,7 +48,9 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where the runs go")
     args = parser.parse_intermixed_args()
-    runs = [train(name, seed, args) for seed in range(args.seeds) for name in ROWS]
-    report.publish(
-        HERE / "results" / args.dataset, runs, title=f"{HERE.name.replace('_', ' ').capitalize()}: {args.dataset}"
-    )
+    runs = [train(ROWS[0], 0, args)]
+    runs += [train(name, seed, args) for seed in range(args.seeds) for name in ROWS[1:]]
+    table = HERE / "results" / args.dataset
+    report.publish(table, runs, title=f"{HERE.name.replace('_', ' ').capitalize()}: {args.dataset}")
+    with table.with_suffix(".md").open("a", encoding="utf-8") as file:
+        file.write(LEARNT + "".join(map(learnt, runs)))

@@ -136,9 +136,11 @@ def test_a_file_checks_statically_and_deeply(file, instead, capsys):
     check_file(file, changes, deep=True)
     told = capsys.readouterr().out
     assert told.startswith(f"{file}: no problems (")
-    # torchvision's detectors and transformers' masks ask for numbers, which shapes do not have
-    if file.parents[2].name not in ("object_detection", *TEXTS):
-        assert " note " not in told, "something was not checked"
+    notes = [line.split("note", 1)[1].strip() for line in told.splitlines() if line.startswith("  note ")]
+    if file.parents[2].name == "object_detection":  # detectors choose boxes by their scores, which shapes do not have
+        notes = [n for n in notes if not n.endswith("to its end without data: what reads student is not checked")]
+    if file.parents[2].name not in TEXTS:  # transformers' masks ask for numbers
+        assert notes == [], "something was not checked"
 
 
 @pytest.mark.parametrize(
