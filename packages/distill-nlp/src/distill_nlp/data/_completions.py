@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,7 @@ def completions(
         max_length: Positions of a sample; a longer completion is cut, and then has no end token.
         max_prompt: Tokens of a prompt, of which the last are kept; half of `max_length` if left out.
         pad_to: So many positions in every batch, for a teacher's cache; as many as the longest sample has if left out.
-        val: The share of the rows that are for validation.
-        test: The share of those that are for the test.
+        val, test: The shares of the rows that are for validation and for the test.
         split_seed: Another number, another division.
         shuffle: A new order in each epoch; only `train` and `all` by default.
         group_by_length: Samples of about the same length share a batch.
@@ -79,27 +79,48 @@ def completions(
     Raises:
         DataError: There is no such file or column, or a tokenizer has no end token.
     """
-    table = read_table(file)
-    for name in (prompt, completion):
-        if name not in table:
-            message = f"{file} has no column '{name}'\n  hint: {did_you_mean(name, table)}"
-            raise DataError(message)
+    table = _table(file, (prompt, completion))
     rows = split_indices(len(table[prompt]), split, val=val, test=test, seed=split_seed)
     texts = [[table[name][row] for row in rows] for name in (prompt, completion)]
-    most = max_prompt or max(1, max_length // 2)
-    fields: dict[str, list[Tensor]] = {}
-    padding: dict[str, int] = {}
-    for prefix, given in (("", tokenizer), ("teacher_", teacher_tokenizer)):
-        if given is not None:
-            found = causal_tokenizer(given)
-            encoded = _encoded(texts, found, max_length, most, cache)
-            fields[f"{prefix}input_ids"], fields[f"{prefix}target"] = map(list, zip(*encoded, strict=True))
-            padding[f"{prefix}input_ids"] = int(found.pad_token_id or 0)
+    tokenizers = {"": tokenizer} if teacher_tokenizer is None else {"": tokenizer, "teacher_": teacher_tokenizer}
+    dataset = _sequences(texts, tokenizers, max_length, max_prompt or max(1, max_length // 2), pad_to, cache)
     shuffled = split in ("train", "all") if shuffle is None else shuffle
-    dataset = TokenSequences(fields, padding, pad_to)
     return loader_of_tokens(
         dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
     )
+
+
+def _table(file: str | Path, columns: Sequence[str]) -> dict[str, list[str]]:
+    """A table that has these columns.
+
+    Raises:
+        DataError: It has not.
+    """
+    table = read_table(file)
+    for name in columns:
+        if name not in table:
+            message = f"{file} has no column '{name}'\n  hint: {did_you_mean(name, table)}"
+            raise DataError(message)
+    return table
+
+
+def _sequences(
+    texts: list[list[str]],
+    tokenizers: Mapping[str, str | Tokenizer],
+    max_length: int,
+    max_prompt: int,
+    pad_to: int | None,
+    cache: str | Path | None,
+) -> TokenSequences:
+    """The texts in the tokens of one vocabulary or two."""
+    fields: dict[str, list[Tensor]] = {}
+    padding: dict[str, int] = {}
+    for prefix, given in tokenizers.items():
+        found = causal_tokenizer(given)
+        encoded = _encoded(texts, found, max_length, max_prompt, cache)
+        fields[f"{prefix}input_ids"], fields[f"{prefix}target"] = map(list, zip(*encoded, strict=True))
+        padding[f"{prefix}input_ids"] = int(found.pad_token_id or 0)
+    return TokenSequences(fields, padding, pad_to)
 
 
 def _encoded(

@@ -23,6 +23,8 @@ def read_documents(
 ) -> list[str]:
     """The texts of a file, of a folder, or of a data set that the library `datasets` saved; none of them empty.
 
+    On the meta device (`distill check --deep`) nothing is read.
+
     Args:
         source: A text file; a folder of text files, in the order of their paths; a table (`.csv`, `.tsv`, `.json`,
             `.jsonl`, `.parquet`); a folder that `save_to_disk` wrote; or the texts themselves.
@@ -35,6 +37,8 @@ def read_documents(
     """
     if not isinstance(source, str | Path):
         return [text for text in source if text.strip()]
+    if torch.get_default_device().type == "meta":
+        return []
     path = Path(source).expanduser()
     if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
         texts = _saved(path, column)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,6 @@ def language_modelling(
     val: float = 0.05,
     test: float = 0.05,
     split_seed: int = 0,
-    column: str = "text",
-    pattern: str = "**/*.txt",
-    separator: str | None = None,
     shuffle: bool | None = None,
     group_by_length: bool = False,
     num_workers: int = 0,
@@ -53,8 +51,7 @@ def language_modelling(
     right to the longest of a batch; no attention mask is needed for that.
 
     Args:
-        documents: A text file, a folder of text files, a table, a folder that the library `datasets` saved, or the
-            texts themselves; see `read_documents`.
+        documents: What `read_documents` takes: a text file, a folder of them, a table, a saved data set; or what it gave.
         split: `train`, `val`, `test` or `all`; see `split_documents`.
         tokenizer: A tokenizer of transformers, or its name or folder.
         batch_size: Samples per batch.
@@ -63,12 +60,8 @@ def language_modelling(
         positions: Give `position_ids` that begin anew with each document: models of transformers that are fed with them
             do not attend over the boundary. Only where samples are packed.
         limit: So many samples at most, evenly spread over the text; all if left out.
-        val: The share of the documents that are for validation.
-        test: The share of those that are for the test.
+        val, test: The shares of the documents that are for validation and for the test.
         split_seed: Another number, another division.
-        column: The column of a table.
-        pattern: Which files of a folder.
-        separator: What stands between two documents in a file.
         shuffle: A new order in each epoch; only `train` and `all` by default.
         group_by_length: Samples of about the same length share a batch; only where they are not packed.
         num_workers: Processes that read ahead.
@@ -82,23 +75,25 @@ def language_modelling(
         DataError: There is no text, it is too little to be split or to fill a block, or the tokenizer has no end token.
     """
     found = causal_tokenizer(tokenizer)
-    texts = read_documents(documents, column=column, pattern=pattern, separator=separator)
-    texts = split_documents(texts, split, val=val, test=test, seed=split_seed)
-    end = end_token(found)
-    tokens = tokens_of(texts, found, cache)
+    texts = split_documents(read_documents(documents), split, val=val, test=test, seed=split_seed)
+    end, tokens = end_token(found), tokens_of(texts, found, cache)
     shuffled = split in ("train", "all") if shuffle is None else shuffle
     if packed:
         blocks = PackedTokens(tokens, block, end, limit=limit, positions=positions)
         return Loader(blocks, batch_size, shuffle=shuffled, num_workers=num_workers)
-    samples = [piece for document in tokens for piece in pieces(document, block, end)]
-    if limit is not None and limit < len(samples):
-        samples = [samples[number * len(samples) // limit] for number in range(limit)]
-    inputs, targets = zip(*samples, strict=True)
-    padding = int(found.pad_token_id or 0)
-    dataset = TokenSequences({"input_ids": inputs, "target": targets}, {"input_ids": padding})
+    dataset = _sequences(tokens, block, end, limit, int(found.pad_token_id or 0))
     return loader_of_tokens(
         dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
     )
+
+
+def _sequences(documents: Sequence[Tensor], block: int, end: int, limit: int | None, padding: int) -> TokenSequences:
+    """Each document in parts of at most `block` positions."""
+    samples = [piece for document in documents for piece in pieces(document, block, end)]
+    if limit is not None and limit < len(samples):
+        samples = [samples[number * len(samples) // limit] for number in range(limit)]
+    inputs, targets = zip(*samples, strict=True)
+    return TokenSequences({"input_ids": inputs, "target": targets}, {"input_ids": padding})
 
 
 def loader_of_tokens(

@@ -38,8 +38,8 @@ def write_completions(
     """Write a JSONL file of prompts with the completions that a model gives, for `distill_nlp.data.completions`.
 
     Lines are `{"prompt": …, "completion": …}` in the order of the prompts. The file appears when it is whole; until then
-    it is `<output>.part`, and a call that was interrupted goes on where that ends. Chance follows from the seed and from the
-    number of the batch, so the file is the same whether it was interrupted or not.
+    it is `<output>.part`, and a call that was interrupted goes on where that ends, to the same file: chance follows from the
+    seed and from the number of the batch.
 
     Args:
         model: A causal language model of transformers, on the device where it is to run.
@@ -74,13 +74,9 @@ def write_completions(
         if done < 0:
             print(json.dumps(head), file=file)
         for number in range(max(done, 0), len(batches)):
-            rows = zip(
-                batches[number],
-                _answers(model, batches[number], found, chosen, max_prompt, mix(seed, number)),
-                strict=True,
-            )
-            text = "".join(json.dumps({"prompt": p, "completion": c}, ensure_ascii=False) + "\n" for p, c in rows)
-            file.write(text)
+            answers = _answers(model, batches[number], found, chosen, max_prompt, mix(seed, number))
+            for prompt, answer in zip(batches[number], answers, strict=True):
+                print(json.dumps({"prompt": prompt, "completion": answer}, ensure_ascii=False), file=file)
             file.flush()
     _finish(unfinished, path)
     return path

@@ -54,9 +54,6 @@ def text_byte_level(
     val: float = 0.05,
     test: float = 0.05,
     split_seed: int = 0,
-    column: str = "text",
-    pattern: str = "**/*.txt",
-    separator: str | None = None,
     cache: str | Path | None = None,
 ) -> Any:
     """`byte_level` trained on the training documents that `distill_nlp.data.language_modelling` takes from the same place.
@@ -68,8 +65,7 @@ def text_byte_level(
         return byte_level([])
     from ..data import read_documents, split_documents
 
-    texts = read_documents(documents, column=column, pattern=pattern, separator=separator)
-    texts = split_documents(texts, "train", val=val, test=test, seed=split_seed)
+    texts = split_documents(read_documents(documents), "train", val=val, test=test, seed=split_seed)
     return byte_level(texts, vocab_size=vocab_size) if cache is None else _kept(texts, vocab_size, Path(cache))
 
 
