@@ -54,6 +54,10 @@ def test_two_processes_equal_one(tmp_path, one):
     assert_the_same(train(tmp_path / "two", 2, 4), one)
 
 
+def test_a_sharded_teacher_beside_a_student_that_is_whole(tmp_path, one):
+    assert_the_same(train(tmp_path / "teacher", 2, 4, "fsdp-teacher"), one)
+
+
 def test_sharded_student_and_teacher_equal_one_process_and_resume(tmp_path, one):
     """FSDP2; checkpoints and weights in files are whole, so nothing in them says how the run was spread."""
     whole = train(tmp_path / "whole", 2, 4, "fsdp")

@@ -1,6 +1,6 @@
 """Run by `torchrun`: trains a small student and writes what came out, from one process or from several.
 
-torchrun --nproc-per-node N two_processes.py FOLDER BATCH_SIZE ddp|fsdp|deepspeed STEP DECAY
+torchrun --nproc-per-node N two_processes.py FOLDER BATCH_SIZE ddp|fsdp|fsdp-teacher|deepspeed STEP DECAY
 
 At STEP, if it is not 0, the run is interrupted; called again it goes on.
 """
@@ -77,6 +77,7 @@ def main(folder: Path, batch_size: int, parallel: str = "ddp", stop: int = 0, de
         Stage(epochs=2, losses={"ce": ce, "hint": hint}, train=["student"], accumulate=2, clip_grad_norm=0.5),
     ]
     data = {"train": Loader(samples(45, 0), batch_size, shuffle=True)}
+    sharded = {"fsdp": ["student", "teacher"], "fsdp-teacher": ["teacher"]}.get(parallel, [])
     experiment = Experiment(
         models=models,
         data=data,
@@ -84,16 +85,17 @@ def main(folder: Path, batch_size: int, parallel: str = "ddp", stop: int = 0, de
         callbacks=[Evaluate(val, metrics), Checkpoint(best="top1")],
         log_every=2,
         ema={"student": 0.5},
-        parallel=parallel,
-        shard=["student", "teacher"] if parallel == "fsdp" else [],
+        parallel=parallel.partition("-")[0],
+        shard=sharded,
     )
     trainer = Trainer(experiment, output=folder, callbacks=[Stop(stop)])
     try:
         results = trainer.fit(resume=(folder / "checkpoints" / "latest").is_file())
     except KeyboardInterrupt:
         results = {"last": None}
-    spread = {isinstance(tensor, DTensor) for model in models.values() for tensor in model.parameters()}
-    assert spread == {parallel == "fsdp"}
+    for name, model in models.items():
+        expected = name.removesuffix("_ema") in sharded
+        assert {isinstance(tensor, DTensor) for tensor in model.parameters()} == {expected}, name
     if trainer.is_main and results["last"]:
         final = {
             f"{name}.{key}": value
