@@ -3,7 +3,7 @@
     python benchmarks/teacher_cache/run.py [--rounds 7]
 
 Every comparison is interleaved: the contenders take turns of a few steps in one process, and what is compared is CPU time,
-step by step of the whole trainer. The table in README.md is written by this script.
+step by step of the whole trainer. The tables in README.md are written by this script.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from distill_core.data import Loader, TensorData  # noqa: E402
 from distill_core.experiment import CacheSettings  # noqa: E402
 from distill_core.hooks import Capture  # noqa: E402
 from distill_core.train import Callback, Experiment, Stage, Term, Trainer  # noqa: E402
+from distill_core.train._cache_tools import build_caches  # noqa: E402
 from distill_vision import models  # noqa: E402
 from distill_vision.transforms import Compose, horizontal_flip, normalize, random_crop  # noqa: E402
 
@@ -124,11 +125,11 @@ def hint(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
     return torch.stack([nn.functional.mse_loss(s, t) for s, t in zip(student, teacher, strict=True)]).sum()
 
 
-def contender(
+def endless(
     student: Callable[[], nn.Module], teacher: nn.Module | None, taps: str, options: Mapping[str, Any],
-    feed: Mapping[str, Any] | None, tick: Tick,
-) -> None:  # fmt: skip
-    """Train for ever."""
+    feed: Mapping[str, Any] | None = None,
+) -> Experiment:  # fmt: skip
+    """A run without end."""
     torch.manual_seed(0)
     terms = {"ce": Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"})}
     if teacher is not None and taps == "logits":
@@ -139,8 +140,12 @@ def contender(
     both = {"student": student()} | ({"teacher": teacher.eval()} if teacher is not None else {})
     optimizer = partial(torch.optim.SGD, lr=1e-3, momentum=0.9)
     stage = Stage(epochs=10**6, losses=terms, optimizer=optimizer, feed=feed)
-    experiment = Experiment(models=both, data={"train": loader()}, stages=[stage], log_every=10**9, **options)
-    Trainer(experiment, callbacks=[Turn(tick)]).fit()
+    return Experiment(models=both, data={"train": loader()}, stages=[stage], log_every=10**9, **options)
+
+
+def train(made: Callable[[], Experiment], tick: Tick) -> None:
+    """Train for ever."""
+    Trainer(made(), callbacks=[Turn(tick)]).fit()
 
 
 def ratios(student: Callable[[], nn.Module], taps: str, rounds: int, block: int, folder: Path) -> dict[str, float]:
@@ -151,6 +156,7 @@ def ratios(student: Callable[[], nn.Module], taps: str, rounds: int, block: int,
 
     teacher = models.resnet56(num_classes=100)
     ready = cache("ready", 1)
+    build_caches(Trainer(endless(student, teacher, taps, ready)), print)
     lanes = {
         "alone": (None, {}, None),
         "given": (Given(), {}, None),
@@ -163,10 +169,10 @@ def ratios(student: Callable[[], nn.Module], taps: str, rounds: int, block: int,
         files = OneFileEach(folder / "files")
         lanes["one .pt a sample"] = (files, {}, {"teacher": {"index": "batch.index"}})
     loops = {
-        name: partial(contender, student, model, taps, options, feed) for name, (model, options, feed) in lanes.items()
+        name: partial(train, partial(endless, student, model, taps, options, feed))
+        for name, (model, options, feed) in lanes.items()
     }
-    # The cached run is past its first epoch, which builds, before anything is measured.
-    seconds = race(loops, block, rounds, warm_up=-(-(SAMPLES // BATCH + 2) // block))
+    seconds = race(loops, block, rounds, warm_up=2)
 
     def over(one: str, other: str) -> float:
         return statistics.median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
@@ -174,12 +180,44 @@ def ratios(student: Callable[[], nn.Module], taps: str, rounds: int, block: int,
     found = {f"{name} / alone": over(name, "alone") for name in loops if name != "alone"}
     found["cached / given"] = over("cached", "given")
     found["building / live"] = over("building", "live")
-    found["milliseconds alone"] = 1e3 * statistics.median(seconds["alone"])
+    found["live / cached"] = over("live", "cached")
+    found["alone, ms"] = 1e3 * statistics.median(seconds["alone"])
+    found["copying the rows, ms"] = 1e3 * copying(taps)
     return found
 
 
-def early_stop(rounds: int) -> dict[str, float]:
-    """A teacher as large as ResNet-152, tapped at layer2: calls of modules and CPU time, stopped and whole."""
+def copying(taps: str) -> float:
+    """CPU seconds to gather what the cache gives for a batch, from ordinary memory: no reader can do with less."""
+    sizes = (32 * 16 * 16, 64 * 8 * 8) if taps == "two maps" else (100,)
+    stored = [torch.randn(SAMPLES, size) for size in sizes]
+    order = torch.split(torch.randperm(SAMPLES), BATCH)
+    times = []
+    for _ in range(20):
+        start = time.process_time()
+        for rows in order:
+            [tensor.index_select(0, rows) for tensor in stored]
+        times.append((time.process_time() - start) / len(order))
+    return statistics.median(times)
+
+
+def epochs(teacher: str, rounds: int, folder: Path) -> dict[str, float]:
+    """An epoch of ResNet-20 with a live teacher and with a cached one, in seconds of CPU time, and their ratio."""
+    student = partial(models.resnet20, num_classes=100)
+    model = getattr(models, teacher)(num_classes=100)
+    cache = {"cache": {"teacher": CacheSettings(folder=str(folder), views=1)}}
+    lanes: dict[str, dict[str, Any]] = {"live": {"views": 1}, "cached": cache}
+    loops = {
+        name: partial(train, partial(endless, student, model, "logits", options)) for name, options in lanes.items()
+    }
+    build_caches(Trainer(endless(student, model, "logits", cache)), print)
+    seconds = race(loops, 1, rounds, warm_up=2)
+    ratio = statistics.median(a / b for a, b in zip(seconds["live"], seconds["cached"], strict=True))
+    steps = 50_000 / BATCH
+    return {name: steps * statistics.median(times) for name, times in seconds.items()} | {"live / cached": ratio}
+
+
+def early_stop(rounds: int, tap: str) -> dict[str, float]:
+    """A teacher as large as ResNet-152, tapped in the middle: calls of modules and CPU time, stopped and whole."""
     from torchvision.models import resnet152
 
     model = resnet152().eval()
@@ -192,7 +230,7 @@ def early_stop(rounds: int) -> dict[str, float]:
     for module in model.modules():
         module.register_forward_hook(count)
     images = torch.randn(2, 3, 128, 128)
-    captures = {stop: Capture(model, ["layer2"], stop_early=stop) for stop in (True, False)}
+    captures = {stop: Capture(model, [tap], stop_early=stop) for stop in (True, False)}
     seconds: dict[bool, list[float]] = {True: [], False: []}
     counted = {}
     with torch.no_grad():
@@ -204,7 +242,11 @@ def early_stop(rounds: int) -> dict[str, float]:
                     seconds[stop].append(time.process_time() - start)
                     counted[stop] = calls
     ratio = statistics.median(a / b for a, b in zip(seconds[True], seconds[False], strict=True))
-    return {"stopped / whole": ratio, "modules called, stopped": counted[True], "modules called, whole": counted[False]}
+    times = {
+        f"{name}, ms": 1e3 * statistics.median(seconds[stop]) for stop, name in ((True, "stopped"), (False, "whole"))
+    }
+    called = {"modules called, stopped": counted[True], "modules called, whole": counted[False]}
+    return {**times, "stopped / whole": ratio, **called}
 
 
 def size_and_speed(folder: Path) -> dict[str, float]:
@@ -236,21 +278,35 @@ def size_and_speed(folder: Path) -> dict[str, float]:
 
 def report(results: dict[str, Any]) -> None:
     """Write the tables between the marks in README.md."""
-    lines = [f"Measured {results['when']} on {results['machine']}; load {results['load']}.", ""]
-    lines += ["CPU time of a training step, medians of ratios of interleaved turns:", ""]
-    names = list(dict.fromkeys(name for found in results["ratios"].values() for name in found))
-    lines += ["| student, what is taken | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for what, found in results["ratios"].items():
-        cells = [f"{found[name]:.3g}" if name in found else "" for name in names]
-        lines.append(f"| {what} | " + " | ".join(cells) + " |")
-    for title in ("early stop", "50,000 × 100 float16"):
-        lines += ["", f"| {title} | |", "|---|---|"]
-        lines += [f"| {name} | {value:.3g} |" for name, value in results[title].items()]
+    lines = [f"Measured {results['when']} on {results['machine']}; load {results['load']}."]
+    titles = {
+        "steps": ("student, what is taken", "CPU time of a training step, medians of ratios of interleaved turns:"),
+        "epochs": ("teacher of ResNet-20", "An epoch of 50,000 samples, live and cached, seconds of CPU time:"),
+        "early stop": ("ResNet-152, tapped at", "A forward of two images of 128×128 pixels, CPU time:"),
+        "size": ("", "A cache of logits:"),
+    }
+    for name, (corner, title) in titles.items():
+        lines += ["", title, "", *table(corner, results[name])]
     path = HERE / "README.md"
     before, _, rest = path.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     path.write_text(f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{after}")
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+def table(corner: str, rows: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Markdown: a row for each entry, a column for each number."""
+    names = list(dict.fromkeys(name for found in rows.values() for name in found))
+    lines = [f"| {corner} | " + " | ".join(names) + " |", "|---" + "|---:" * len(names) + "|"]
+    for what, found in rows.items():
+        cells = [number(found[name]) if name in found else "" for name in names]
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def number(value: float) -> str:
+    """Three digits, or all of a larger number."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def machine() -> str:
@@ -264,27 +320,31 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--student", choices=["ResNet-20", "tiny"], help="Only this one; README.md is left as it is.")
+    parser.add_argument("--only", help="A row of the first table, 'tiny, two maps'; README.md is left as it is.")
     options = parser.parse_args()
-    rounds = options.rounds
     torch.set_num_threads(1)
-    resnet20 = partial(models.resnet20, num_classes=100)
-    students = {"ResNet-20": (resnet20, 1), "tiny": (Tiny, 10)}
-    found: dict[str, Any] = {"ratios": {}, "load": f"{os.getloadavg()[0]:.1f}"}
+    students = {"ResNet-20": (partial(models.resnet20, num_classes=100), 1), "tiny": (Tiny, 4)}
+    load, found = f"{os.getloadavg()[0]:.1f}", {}
     for name, (student, block) in students.items():
-        if options.student not in (None, name):
-            continue
         for taps in ("logits", "two maps"):
-            with tempfile.TemporaryDirectory() as folder:
-                found["ratios"][f"{name}, {taps}"] = ratios(student, taps, rounds, block, Path(folder))
-            print(name, taps, json.dumps(found["ratios"][f"{name}, {taps}"]), flush=True)
-    found["early stop"] = early_stop(rounds)
+            if options.only in (None, f"{name}, {taps}"):
+                with tempfile.TemporaryDirectory() as folder:
+                    found[f"{name}, {taps}"] = ratios(student, taps, options.rounds, block, Path(folder))
+                print(name, taps, json.dumps(found[f"{name}, {taps}"]), flush=True)
+    if options.only:
+        return
+    results: dict[str, Any] = {"steps": found, "epochs": {}, "early stop": {}}
+    for teacher in ("resnet32", "resnet56", "resnet110"):
+        with tempfile.TemporaryDirectory() as folder:
+            results["epochs"][teacher] = epochs(teacher, options.rounds, Path(folder))
+        print(teacher, json.dumps(results["epochs"][teacher]), flush=True)
+    for tap in ("layer1", "layer2", "layer3"):
+        results["early stop"][tap] = early_stop(options.rounds, tap)
     with tempfile.TemporaryDirectory() as folder:
-        found["50,000 × 100 float16"] = size_and_speed(Path(folder))
-    found["when"], found["machine"] = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"), machine()
-    print(json.dumps(found, indent=1))
-    if options.student is None:
-        report(found)
+        results["size"] = {"50,000 samples × 100 classes, float16": size_and_speed(Path(folder))}
+    results["load"] = f"{load} at the beginning, {os.getloadavg()[0]:.1f} at the end, on {os.cpu_count()} cores"
+    results["when"], results["machine"] = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"), machine()
+    report(results)
 
 
 if __name__ == "__main__":
