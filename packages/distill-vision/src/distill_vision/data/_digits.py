@@ -63,16 +63,14 @@ def digits(
 
     check_split(split)
     data = load_digits()
-    images = torch.from_numpy(data.images).to(torch.uint8).unsqueeze(1)
-    targets = torch.from_numpy(data.target).long()
+    images, targets = torch.from_numpy(data.images).to(torch.uint8).unsqueeze(1), torch.from_numpy(data.target).long()
     if min(holdout, test) < 1 or holdout + test >= len(images):
         message = f"holdout={holdout} and test={test} of {len(images)} images leave a split without images"
         raise DataError(message)
     order = stratified_order(targets, split_seed)
     parts = {"test": order[:test], "val": order[test : test + holdout], "train": order[test + holdout :]}
-    chosen = parts[split].sort().values
     return resident_loader(
-        images[chosen],
+        images[chosen := parts[split].sort().values],
         targets[chosen],
         _PIXELS,
         num_classes=10,

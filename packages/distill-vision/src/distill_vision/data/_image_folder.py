@@ -1,4 +1,4 @@
-"""Folders of images, a folder a class, as ImageNet's are laid out."""
+"""Folders of images, a folder a class, as ImageNet's are laid out; classes are numbered in the order of their names."""
 
 from __future__ import annotations
 
@@ -44,14 +44,10 @@ def image_folder(
     mix: Mix | None = None,
     repeats: int = 1,
 ) -> Loader:
-    """Any images in folders; a batch has `input` (batch, 3, size, size), `target` (batch,) and `index` (batch,).
-
-    `train/<class>/<image>` are trained on, `val/<class>/<image>` or those of another folder are for the test. Classes are
-    numbered in the order of their names in `train`.
+    """Images `train/<class>/<image>`, `val/…`; a batch has `input` (batch, 3, size, size), `target` and `index` (batch,).
 
     Args:
-        split: `train`, `val` or `test`. `val` is held out of `train/`, or is the folder `val` if nothing is held out and
-            the test has a folder of its own.
+        split: `train`, `test`, or `val`: held out of `train/`, or the folder `val` if that is not the test's.
         root: The folder that holds `train` and `val`.
         batch_size: Samples per batch and process.
         test: The folder of the test split.
@@ -69,21 +65,19 @@ def image_folder(
         repeats: How often each image of a batch is in it, cut and changed in another way each time.
 
     Raises:
-        DataError: A folder is missing, a class has no images or is not in both folders, there is no such split, or it
-            would have no images. While reading: an image is missing or damaged.
+        DataError: A folder is missing, a class is empty or not in both, an image is missing or damaged (when it is read).
     """
     check_split(split)
     held_out = split == "val" and (holdout > 0 or test == "val")
-    part = "train" if held_out else {"test": test}.get(split, split)
-    files, classes = class_files(Path(root).expanduser(), part)
-    if held_out or (split == "train" and holdout):
-        chosen = hold_out(torch.tensor([target for _, target in files]), split, holdout, split_seed)
-        files = [files[number] for number in chosen.tolist()]
-    usual = imagenet_train(size) if split == "train" else imagenet_eval(size, round(size / 0.875))
+    files, classes = class_files(Path(root).expanduser(), "train" if held_out else {"test": test}.get(split, split))
+    training = split == "train"
+    if held_out or (training and holdout):
+        files = _part(files, split, holdout, split_seed)
+    usual = imagenet_train(size) if training else imagenet_eval(size, round(size / 0.875))
     return Loader(
         Photographs(files, {"input": transform or usual, **(views or {})}),
         batch_size,
-        shuffle=split == "train" if shuffle is None else shuffle,
+        shuffle=training if shuffle is None else shuffle,
         num_workers=num_workers,
         drop_last=drop_last,
         collate=Collate(augment),
@@ -91,6 +85,12 @@ def image_folder(
         mix=mix_batches(mix, len(classes)),
         repeats=repeats,
     )
+
+
+def _part(files: list[tuple[str, int]], split: str, holdout: int, seed: int) -> list[tuple[str, int]]:
+    """What is held out, or the rest."""
+    chosen = hold_out(torch.tensor([target for _, target in files]), split, holdout, seed)
+    return [files[number] for number in chosen.tolist()]
 
 
 def example_of(function: Callable[..., Loader], num_classes: int | None = None) -> Callable[..., dict[str, Tensor]]:
