@@ -82,23 +82,18 @@ def glue(
 
     Args:
         task: `cola`, `sst2`, `mrpc`, `stsb`, `qqp`, `mnli`, `qnli`, `rte`, `wnli`, or `ax` (only `test`).
-        split: `train`, `val` (GLUE's development set) or `test`; for `mnli` they are the matched ones, and there are
-            `val_mismatched` and `test_mismatched`. GLUE publishes no labels for its tests: their batches have no
-            `target`, unless the file has labels after all. `held_out` is what `holdout` takes from the training set.
+        split: `train`, `val` (GLUE's development set) or `test`; of `mnli` these are matched, beside `val_mismatched` and
+            `test_mismatched`. A test without labels has no `target`. `held_out` is what `holdout` takes from `train`.
         tokenizer: A tokenizer of transformers, or its name or folder.
         batch_size: Samples per batch.
         root: The folder of the tasks; `glue` in the folder that `DISTILL_DATA` names by default.
         hub: Read from this data set of the hub instead, `nyu-mll/glue`.
         max_length: Longer texts are cut to this many tokens.
-        holdout: So many samples of the training set, always the same, are no part of `train` but are `held_out`: to
-            choose by, so that `val` can be reported on.
+        holdout: So many samples of `train`, always the same, are `held_out` instead: to choose by.
         limit: Only this many samples, always the same: the case in which labels are scarce.
-        copies: So many corrupted copies of every text come after the texts, for a teacher to judge: their class is
-            −100, which cross-entropy leaves out, their score NaN.
-        tokenizers: Further tokenizers by name, for models that read other tokens; the fields of `teacher` are called
-            `teacher_input_ids`, `teacher_attention_mask` …
-        apart: The texts of a pair are tokenised each by itself: rows 2i and 2i + 1 of `input_ids` (2 · batch, longest)
-            belong together, and `target` is (batch,).
+        copies: So many corrupted copies of each text come after all texts; their class is −100, their score NaN.
+        tokenizers: Further ones by name, for other models: the fields of `teacher` are `teacher_input_ids` …
+        apart: Each text of a pair is a row: 2i and 2i + 1 of `input_ids` (2 · batch, longest) belong together.
         shuffle: A new order in each epoch; only `train` by default.
         group_by_length: Texts of about the same length share a batch, so that little is padding.
         num_workers: Processes that read ahead.
@@ -112,12 +107,7 @@ def glue(
         DataError: There is no such task, split or file, the hub cannot be reached, or `holdout` leaves nothing.
     """
     found = glue_task(task)
-    table = _table(found, "train" if split == HELD_OUT else split, root, hub)
-    table = chosen_rows(table, split, holdout, limit)
-    texts = _texts(found, table, split)
-    targets = _targets(found, table, split)
-    if copies:
-        texts, targets = _with_copies(texts, targets, copies)
+    texts, targets = _read(found, split, root, hub, holdout, limit, copies)
     dataset = encoded(
         texts, targets, tokenizer, max_length, labels=found.labels, tokenizers=tokenizers, apart=apart, cache=cache
     )
@@ -125,6 +115,16 @@ def glue(
     return loader_of_texts(
         dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
     )
+
+
+def _read(
+    task: GlueTask, split: str, root: str | Path | None, hub: str | None, holdout: int, limit: int | None, copies: int
+) -> tuple[list[list[str]], Sequence[Any] | None]:
+    """The texts and the targets that were asked for."""
+    table = _table(task, "train" if split == HELD_OUT else split, root, hub)
+    table = chosen_rows(table, split, holdout, limit)
+    texts, targets = _texts(task, table, split), _targets(task, table, split)
+    return _with_copies(texts, targets, copies) if copies else (texts, targets)
 
 
 def _table(task: GlueTask, split: str, root: str | Path | None, hub: str | None) -> dict[str, list[str]]:

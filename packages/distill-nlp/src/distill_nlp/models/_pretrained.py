@@ -63,26 +63,43 @@ def from_pretrained(
         hidden_states=hidden_states, attentions=attentions, attn_implementation=attn_implementation
     )
     labels = {} if num_labels is None else {"num_labels": num_labels}
+    model = _load(getattr(transformers, auto_class), name_or_path, options, labels, dtype, revision)
+    if layers is None and width is None:
+        return model
+    count = model.config.num_hidden_layers  # type: ignore[union-attr]
+    return student_from(model, range(count) if layers is None else layers, width=width)  # type: ignore[arg-type]
+
+
+def _load(
+    factory: Any,
+    name_or_path: str | Path,
+    options: dict[str, Any],
+    labels: dict[str, int],
+    dtype: str,
+    revision: str | None,
+) -> nn.Module:
+    import transformers
+
     where: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
-    factory = getattr(transformers, auto_class)
     try:
         config = transformers.AutoConfig.from_pretrained(name_or_path, **where, **labels)
         for name in ("output_hidden_states", "output_attentions"):
             setattr(config, name, options.pop(name))
         if torch.get_default_device().type == "meta":
-            return _part(factory.from_config(config, trust_remote_code=False, **options), layers, width)
+            bare: nn.Module = factory.from_config(config, trust_remote_code=False, **options)
+            return bare
         model: nn.Module = factory.from_pretrained(
             name_or_path,
             config=config,
             use_safetensors=True,
             dtype=getattr(torch, dtype),
-            ignore_mismatched_sizes=num_labels is not None,
+            ignore_mismatched_sizes=bool(labels),
             **where,
             **options,
         )
     except (OSError, ValueError) as error:
         raise DistillError(_why_not(name_or_path)) from error
-    return _part(model, layers, width)
+    return model
 
 
 def _same_tokens(name_or_path: str | Path, tokenizer: Any) -> None:
@@ -95,14 +112,6 @@ def _same_tokens(name_or_path: str | Path, tokenizer: Any) -> None:
             "  hint: let the data give both, `tokenizers: {teacher: …}`, and feed it batch.teacher_input_ids"
         )
         raise DistillError(message)
-
-
-def _part(model: nn.Module, layers: Sequence[int] | None, width: int | None) -> nn.Module:
-    """The layers that were asked for."""
-    if layers is None and width is None:
-        return model
-    count = model.config.num_hidden_layers  # type: ignore[union-attr]
-    return student_from(model, range(count) if layers is None else layers, width=width)  # type: ignore[arg-type]
 
 
 def _why_not(name_or_path: str | Path) -> str:
