@@ -111,3 +111,18 @@ def test_a_holdout_that_leaves_nothing_is_refused(folder):
     with pytest.raises(DataError) as raised:
         cifar10("train", batch_size=8, root=folder, holdout=100)
     assert str(raised.value) == "holdout=100 of 100 images leaves a split without images"
+
+
+def test_a_wrong_label_and_an_empty_class_are_named(folder):
+    path = folder / "cifar-10-batches-bin" / "test_batch.bin"
+    rows = np.fromfile(path, dtype=np.uint8).reshape(20, -1)
+    for label, problem in (
+        (12, "sample 3 has the label 12\n  hint: labels are from 0 to 9"),
+        (4, "no image is of class 3"),
+    ):
+        rows[rows[:, 0] == 3, 0] = 4
+        rows[3, 0] = label
+        rows.tofile(path)
+        with pytest.raises(DataError) as error:
+            cifar10("test", batch_size=20, root=folder)
+        assert str(error.value) == f"CIFAR10 in {folder}: {problem}"
