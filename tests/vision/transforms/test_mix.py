@@ -133,3 +133,11 @@ def test_the_example_batch_is_like_a_mixed_one():
         name: (value.shape, value.dtype) for name, value in real.items()
     }
     assert torch.equal(real["index"][::2], real["index"][1::2])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mix", [Mixup(0.4), CutMix(), OneMix([Mixup(), CutMix()])], ids=["mixup", "cutmix", "one"])
+def test_mixing_is_the_same_on_a_gpu(mix):
+    there = mix(IMAGES.cuda(), TARGET.cuda(), SEEDS[:12].cuda())
+    for one, other in zip(there, mix(IMAGES, TARGET, SEEDS[:12]), strict=True):
+        torch.testing.assert_close(one.cpu(), other)

@@ -94,7 +94,8 @@ def draw_beta(seeds: Tensor, draw: int, alpha: float) -> Tensor:
     if alpha == 1:
         return draw_uniform(seeds, draw)
     own = draw_bits(seeds, draw)
-    drawn, missing, tries = torch.empty(len(seeds)), torch.arange(len(seeds)), torch.arange(_TRIES)
+    drawn = torch.empty(len(seeds), device=seeds.device)
+    missing, tries = (torch.arange(count, device=seeds.device) for count in (len(seeds), _TRIES))
     while len(missing):
         # In logarithms, because a power of 1/α may be too small for a float; half a step keeps away from 0. In float64,
         # because the last bit of a logarithm depends on where in a batch the number stands.

@@ -62,7 +62,7 @@ def pasted(images: Tensor, target: Tensor, box: Tensor) -> tuple[Tensor, Tensor]
     """
     height, width = images.shape[2:]
     left, top, right, bottom = box.unsqueeze(-1)
-    x, y = torch.arange(width), torch.arange(height)
+    x, y = (torch.arange(count, device=images.device) for count in (width, height))
     rows, columns = ((y >= top) & (y < bottom)).to(images.dtype), ((x >= left) & (x < right)).to(images.dtype)
     inside = rows.view(-1, 1, height, 1) * columns.view(-1, 1, 1, width)
     share = 1 - rows.sum(1) * columns.sum(1) / (height * width)

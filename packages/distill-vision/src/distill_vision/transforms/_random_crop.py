@@ -26,7 +26,7 @@ def random_crop(images: Tensor, seeds: Tensor, *, padding: int = 4, fill: float 
     """
     height, width = images.shape[2:]
     padded = F.pad(images, (padding, padding, padding, padding), value=fill)
-    top, left = draw_integers(seeds, torch.tensor([[0], [1]], device=seeds.device), 2 * padding + 1)
+    top, left = draw_integers(seeds, torch.arange(2, device=seeds.device).unsqueeze(1), 2 * padding + 1)
     return _cut(padded, top, left, height, width)
 
 
