@@ -63,6 +63,9 @@ class StageRun:
         self.distiller.train()
         learning = {id(parameter) for parameter in self.trainable.values()}
         for model in models.values():
+            if not any(id(parameter) in learning for parameter in model.parameters()):
+                model.eval()
+                continue
             for module in model.modules():
                 own = list(module.parameters())
                 if own and not any(id(parameter) in learning for parameter in own):
