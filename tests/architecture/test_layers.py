@@ -61,9 +61,7 @@ FOREIGN = {
         "typer",
         "yaml",
     },
-    "distill_nlp": {
-        *("datasets", "evaluate", "numpy", "peft", "pyarrow", "safetensors", "tokenizers", "torch", "transformers"),
-    },
+    "distill_nlp": {"datasets", "evaluate", "numpy", "pyarrow", "safetensors", "tokenizers", "torch", "transformers"},
     "distill_vision": {"numpy", "PIL", "pycocotools", "sklearn", "torch", "torchvision"},
     "distill_zoo": {"numpy", "safetensors", "torch", "yaml"},
 }

@@ -10,6 +10,7 @@ What learns is named by a stage; the rest of a student would learn, too, if this
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -76,8 +77,7 @@ def with_adapter(model: nn.Module, folder: str | Path) -> nn.Module:
 
 def _peft() -> Any:
     try:
-        import peft
+        return importlib.import_module("peft")
     except ModuleNotFoundError as error:
         message = "adapters need PEFT, which is not installed\n  hint: pip install peft"
         raise DistillError(message) from error
-    return peft
