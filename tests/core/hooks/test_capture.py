@@ -153,6 +153,10 @@ def test_a_hugging_face_output(x):
         def forward(self, x: Tensor) -> object:
             return output_class(logits=x, attentions=(x + 1, x + 2))
 
+    class Plain(nn.Module):
+        def forward(self, x: Tensor) -> object:
+            return output_class(logits=x)
+
     taps = Capture(Model(), ["", ":out.logits", ":out.attentions.-1", ":out.0"]).run(x)
     assert type(taps[""]) is output_class
     assert taps[":out.logits"] is taps[":out.0"] is taps[""].logits is x
@@ -161,7 +165,13 @@ def test_a_hugging_face_output(x):
         Capture(Model(), [":out.hidden_states"], name="student").run(x)
     assert str(caught.value) == (
         "'student:out.hidden_states': SequenceClassifierOutput has no field 'hidden_states'\n"
-        "  hint: choose from 'attentions', 'logits'"
+        "  hint: make the model with hidden_states: true (output_hidden_states of its config)"
+    )
+    with pytest.raises(WiringError) as caught:
+        Capture(Plain(), [":out.attentions"], name="student").run(x)
+    assert str(caught.value) == (
+        "'student:out.attentions': SequenceClassifierOutput has no field 'attentions'\n"
+        "  hint: make the model with attentions: true (output_attentions of its config, and attn_implementation: eager, for SDPA gives none)"
     )
 
 

@@ -159,13 +159,21 @@ def _take_name(value: Any, name: str) -> Any:
     return found
 
 
+# What models of transformers give only when they are asked for it.
+_NOT_ASKED = {
+    "hidden_states": "make the model with hidden_states: true (output_hidden_states of its config)",
+    "attentions": "make the model with attentions: true (output_attentions of its config, and attn_implementation: eager, for SDPA gives none)",
+}
+
+
 def _refuse_field(value: Any, field: str | int, where: str) -> NoReturn:
     kind = type(value).__name__
     if isinstance(field, int):
         size = f" of length {len(value)}" if isinstance(value, Mapping | Sequence) else ""
         _refuse(f"{where}: {kind}{size} has no index {field}", "" if size else "leave the index out")
     choices = _field_names(value)
-    _refuse(f"{where}: {kind} has no field {field!r}", did_you_mean(field, choices) or "leave the field out")
+    hint = _NOT_ASKED.get(field, "") if is_dataclass(value) and hasattr(value, field) else ""
+    _refuse(f"{where}: {kind} has no field {field!r}", hint or did_you_mean(field, choices) or "leave the field out")
 
 
 def _field_names(value: Any) -> list[str]:
