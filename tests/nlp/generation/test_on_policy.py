@@ -70,7 +70,7 @@ def test_running_text_has_prompts_of_a_given_length(bpe):
 
 def test_data_pass_unchanged_in_evaluation_and_where_chance_says_so(bpe):
     batch = batch_of([3, 2])
-    for rollout in (OnPolicy(model_of(), bpe, fraction=1.0).eval(), OnPolicy(model_of(), bpe, fraction=0.0)):
+    for rollout in (OnPolicy(model_of().eval(), bpe, fraction=1.0), OnPolicy(model_of(), bpe, fraction=0.0)):
         made = rollout(**batch)
         assert all(made[name] is batch[name] for name in batch)
         assert made["data_mask"] is batch["mask"]

@@ -41,8 +41,8 @@ class OnPolicy(nn.Module):
               student: {input_ids: rollout:out.input_ids}
 
     and losses read `rollout:out.mask`. No gradient flows through what is written. λ is drawn once for a batch, the same
-    on all processes; all chance follows from seed, stage, epoch and batch, so a run resumes bit for bit. In eval mode
-    (as in every evaluation) and on the meta device the batch is what it was.
+    on all processes; all chance follows from seed, stage, epoch and batch, so a run resumes bit for bit. While the student is in
+    eval mode, as in every evaluation that reads it, and on the meta device the batch is what it was.
 
     Args:
         student: A causal language model of transformers. It is held, not owned: it is no submodule.
@@ -89,7 +89,7 @@ class OnPolicy(nn.Module):
             data, none of them where the student wrote. For a cross-entropy beside the distillation.
         """
         batch = {"input_ids": input_ids, "target": target, "mask": mask, "data_mask": mask}
-        if not self.training or input_ids.is_meta or self.fraction == 0:
+        if not self._held[0].training or input_ids.is_meta or self.fraction == 0:
             return batch
         seed = torch.initial_seed()  # of this batch and process: whoever trains has set it
         if self.fraction < 1 and _coin(seed, input_ids.device) >= self.fraction:
