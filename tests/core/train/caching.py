@@ -1,0 +1,45 @@
+"""What the tests of cached runs share."""
+
+from __future__ import annotations
+
+import torch
+
+from distill_core.experiment import CacheSettings
+from distill_core.train import Callback, Trainer
+
+
+def weights(experiment):
+    Trainer(experiment).fit()
+    return {name: tensor.clone() for name, tensor in experiment.models["student"].state_dict().items()}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def cached(folder, codec="float32", views=2):
+    return {"teacher": CacheSettings(folder=str(folder), codec=codec, views=views)}
+
+
+class Calls:
+    """Counts the calls of a module."""
+
+    def __init__(self, module):
+        self.count = 0
+        module.register_forward_hook(self)
+
+    def __call__(self, *_):
+        self.count += 1
+
+
+class KilledError(Exception):
+    pass
+
+
+class KillAt(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, trainer):
+        if trainer.step == self.step:
+            raise KilledError
