@@ -11,7 +11,7 @@ from torch._dynamo.utils import counters
 
 from distill_core.data import Loader, TensorData
 from distill_core.errors import TrainingError
-from distill_core.train import Callback, Experiment, Stage, Term, Trainer
+from distill_core.train import Callback, Checkpoint, Experiment, Stage, Term, Trainer
 
 BACKENDS = ["eager", "aot_eager", pytest.param(True, marks=pytest.mark.slow)]  # true: inductor, which calls a compiler
 
@@ -154,6 +154,39 @@ def test_channels_last_is_the_same():
     assert_same(run(), fast, rtol=1e-4, atol=1e-5)
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in watch.weights)
     assert watch.maps == [True] * 12  # from the input on
+
+
+class Stop(Callback):
+    def on_epoch_end(self, trainer):
+        if trainer.epoch == 2:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize(
+    "optimizer", [partial(torch.optim.SGD, lr=0.05, momentum=0.9), partial(torch.optim.Adam, lr=0.01)]
+)
+def test_channels_last_is_resumed_bit_for_bit(optimizer, tmp_path):
+    """A fused optimizer takes the layout of its state for that of the weights."""
+
+    def made():
+        torch.manual_seed(0)
+        inputs = torch.randn(24, 3, 6, 6)
+        ce = Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"})
+        return Experiment(
+            models={"student": nn.Sequential(nn.Conv2d(3, 5, 3), network(4, 2)[1:3], nn.Linear(20, 3))},
+            data={"train": Loader(TensorData({"input": inputs, "target": torch.arange(24) % 3}), 8)},
+            stages=[Stage(epochs=3, losses={"ce": ce}, optimizer=optimizer)],
+            callbacks=[Checkpoint()],
+            channels_last=True,
+        )
+
+    whole, killed, resumed = made(), made(), made()
+    Trainer(whole, output=tmp_path / "whole").fit()
+    with pytest.raises(InterruptedError):
+        Trainer(killed, output=tmp_path / "killed", callbacks=[Stop()]).fit()
+    Trainer(resumed, output=tmp_path / "killed").fit(resume=True)
+    expected = whole.models["student"].state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.models["student"].state_dict().items())
 
 
 def test_bf16_is_the_same_to_its_precision():

@@ -141,7 +141,12 @@ def clip_sharded(parameters: Iterable[nn.Parameter], most: float) -> None:
 
 
 def _like(value: Any, owner: Any) -> Any:
-    """This process's part of `value`, if `owner` is sharded and of its shape."""
-    if not isinstance(owner, DTensor) or not isinstance(value, Tensor) or value.shape != owner.shape:
+    """This process's part of `value`, if it is of the shape of `owner`, laid out in memory as that is.
+
+    A fused optimizer goes through parameter and state as they lie in memory: with another layout, it would mix up entries.
+    """
+    if not isinstance(value, Tensor) or value.shape != owner.shape:
         return value
+    if not isinstance(owner, DTensor):
+        return torch.empty_like(owner, dtype=value.dtype).copy_(value)
     return distribute_tensor(value.to(owner.device), owner.device_mesh, owner.placements, src_data_rank=None)
