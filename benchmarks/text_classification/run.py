@@ -11,7 +11,7 @@ import page
 from distill_core import cli, report
 
 HERE = Path(__file__).resolve().parent
-TEACHERS = ("ce_bert4", "ce_minilm6")  # trained first, once per seed; the others of their folder follow
+TEACHERS = ("ce_bert4", "ce_bert2", "ce_minilm6")  # trained first, once per seed; the others of their folder follow
 
 
 def rows(dataset: str) -> list[str]:
