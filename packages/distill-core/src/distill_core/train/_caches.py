@@ -261,7 +261,10 @@ def _kind(term: Term) -> str:
 
 
 def _told(source: CachedSource, cache: Cache, whole: int) -> str:
-    text = f"cache.{source.name}: {source.codec} in {cache.folder}, {whole} of {cache.views} views are there"
+    names = {codec.name for codec in source.stored.values()}
+    each = [f"{codec.name} ({address or 'output'})" for address, codec in source.stored.items()]
+    codecs = ", ".join(names if len(names) == 1 else each)
+    text = f"cache.{source.name}: {codecs} in {cache.folder}, {whole} of {cache.views} views are there"
     if not whole and cache.relatives:
         nearest, parts = next(iter(cache.relatives.items()))
         text += f"; {nearest} is not used, because of another {' and '.join(parts)}"
