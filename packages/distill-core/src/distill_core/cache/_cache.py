@@ -89,9 +89,9 @@ class Cache:
         self._written.pop(view, None)
         return (~self.written(view)).nonzero().view(-1)
 
-    def read(self, view: int, rows: Tensor) -> dict[str, Tensor]:
-        """The rows (batch,) of every part."""
-        return self.shard(view).read(rows)
+    def read(self, view: int, rows: Tensor, *, leave_out: str = "") -> dict[str, Tensor]:
+        """The rows (batch,) of every part but one."""
+        return self.shard(view).read(rows, leave_out=leave_out)
 
     def shard(self, view: int) -> Shard:
         """The file of a view, mapped."""

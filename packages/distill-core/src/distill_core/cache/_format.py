@@ -28,6 +28,11 @@ class Leaf:
     dtype: torch.dtype
     order: tuple[int, ...]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the rows lie in memory as usual."""
+        return self.order == tuple(range(len(self.order)))
+
 
 class Format:
     """From the values of taps to the parts to store and back.
@@ -100,10 +105,11 @@ class Format:
         if isinstance(tree, dict):
             return {key: self._value(below, parts, codec) for key, below in tree.items()}
         leaf = self.leaves[tree]
-        back = [leaf.order.index(position) for position in range(len(leaf.order))]
         prefix = leaf.name + "#"
         own = {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
-        own = {name: part.permute(back) if part.dim() == len(back) else part for name, part in own.items()}
+        if not leaf.is_plain:
+            back = [leaf.order.index(position) for position in range(len(leaf.order))]
+            own = {name: part.permute(back) if part.dim() == len(back) else part for name, part in own.items()}
         return codec.decode(own, leaf.dtype) if leaf.dtype.is_floating_point else own["values"]
 
 

@@ -95,9 +95,9 @@ class Shard:
         """How many rows there are."""
         return len(next(iter(self.tensors.values())))
 
-    def read(self, rows: Tensor) -> dict[str, Tensor]:
-        """The rows (batch,) of every part: one gather each."""
-        return {name: tensor.index_select(0, rows) for name, tensor in self.tensors.items()}
+    def read(self, rows: Tensor, *, leave_out: str = "") -> dict[str, Tensor]:
+        """The rows (batch,) of every part but one: one gather each."""
+        return {name: tensor.index_select(0, rows) for name, tensor in self.tensors.items() if name != leave_out}
 
     def write(self, rows: Tensor, parts: Mapping[str, Tensor]) -> None:
         """Store the rows (batch,) of every part.
