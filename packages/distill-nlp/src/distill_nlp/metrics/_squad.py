@@ -62,7 +62,9 @@ class SquadMetric(nn.Module):
 
     none: Tensor
 
-    def __init__(self, loader: object, *, longest: int = 30, unanswerable: bool = False, threshold: float = 0.0) -> None:
+    def __init__(
+        self, loader: object, *, longest: int = 30, unanswerable: bool = False, threshold: float = 0.0
+    ) -> None:
         super().__init__()
         self.loader = loader
         self.longest, self.unanswerable, self.threshold = longest, unanswerable, threshold
