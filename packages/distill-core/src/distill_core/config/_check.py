@@ -39,6 +39,7 @@ def check(
     for key, node in walk(document.root):
         checker.node(node, key)
     checker.imports()
+    checker.plain_models()
     problems = [*checker.trust_problems(), *checker.decoder.problems, *checker.problems]
     unique: dict[tuple[str, str], Problem] = {}
     for problem in problems:
@@ -73,6 +74,7 @@ class _Checker:
         top = pairs(document.root)
         models = top["models"][1] if "models" in top else None
         known = isinstance(models, MappingNode) and is_untagged(models)
+        self.models = pairs(models) if models is not None and known else {}
         averages = [f"{name}_ema" for name in pairs(top["ema"][1])] if "ema" in top else []
         names = Names([*pairs(models), *averages] if models is not None and known else None, self.add)
         self.decoder = Decoder(document, on_field=names.field)
@@ -103,6 +105,14 @@ class _Checker:
                 self.add(node, str(error), key, error.hint, TrustProblem)
             except NotFoundError as error:
                 self.add(node, str(error), key, error.hint)
+
+    def plain_models(self) -> None:
+        """Nothing, a number or a text in the place of a model."""
+        for name, (_, node) in self.models.items():
+            if isinstance(node, ScalarNode) and is_untagged(node):
+                shown = node.value or "null"
+                hint = "`!import_call:` makes one; leave the entry out if there is none"
+                self.add(node, f"'{name}' is {shown}, which is no model", f"models.{name}", hint)
 
     def node(self, node: Node, key: str) -> None:
         """Check one node by itself."""
