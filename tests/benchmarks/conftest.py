@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 WIDTH = 24
-LABELS = {"mnli": 3, "stsb": 1}
+LABELS = {"mnli": 3, "stsb": 1, "conll2003": 9}
 
 
 @pytest.fixture(scope="session")
