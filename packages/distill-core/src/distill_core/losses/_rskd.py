@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ..layers import per_token, positive
 from ..registry import register
 from ._forward_kl import token_mean
+from ._topk_kl import of_tokens
 
 
 def sampled_cross_entropy(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
@@ -70,14 +71,6 @@ class RSKDLoss(nn.Module):
         Raises:
             ValueError: The shapes do not go together.
         """
-        if teacher.shape != index.shape or teacher.shape[:-1] != student.shape[:-1]:
-            shapes = (
-                f"`student` {tuple(student.shape)}, `teacher` {tuple(teacher.shape)} and `index` {tuple(index.shape)}"
-            )
-            message = f"{shapes} must be (batch, tokens, vocabulary), (batch, tokens, n) and (batch, tokens, n)"
-            raise ValueError(message)
-        if student.dim() == 2:  # a class is a sample's one token
-            student, teacher, index = student.unsqueeze(1), teacher.unsqueeze(1), index.unsqueeze(1)
-            mask = mask.unsqueeze(1) if mask is not None else None
+        student, teacher, index, mask = of_tokens(student, teacher, index, mask, entries="n")
         values = per_token(sampled_cross_entropy, student, teacher, index, chunk=self.chunk, mask=mask)
         return token_mean(values, mask)

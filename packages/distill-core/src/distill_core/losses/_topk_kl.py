@@ -48,6 +48,29 @@ def top_k_kl(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
     return kl_divergence(torch.cat([teacher, log_rest], dim=-1), torch.cat([chosen, rest], dim=-1))
 
 
+def of_tokens(
+    student: Tensor, teacher: Tensor, index: Tensor, mask: Tensor | None, *, entries: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """What a loss of stored entries takes, with a dimension of tokens: a class is a sample's one token.
+
+    Args:
+        student, teacher, index, mask: As `TopKKLLoss` takes them.
+        entries: What the number of stored entries is called, for the message.
+
+    Raises:
+        ValueError: The shapes do not go together.
+    """
+    if teacher.shape != index.shape or teacher.shape[:-1] != student.shape[:-1]:
+        shapes = f"`student` {tuple(student.shape)}, `teacher` {tuple(teacher.shape)} and `index` {tuple(index.shape)}"
+        stored = f"(batch, tokens, {entries})"
+        message = f"{shapes} must be (batch, tokens, vocabulary), {stored} and {stored}"
+        raise ValueError(message)
+    if student.dim() == 2:
+        mask = mask.unsqueeze(1) if mask is not None else None
+        return student.unsqueeze(1), teacher.unsqueeze(1), index.unsqueeze(1), mask
+    return student, teacher, index, mask
+
+
 @final
 @register
 class TopKKLLoss(nn.Module):
@@ -81,13 +104,5 @@ class TopKKLLoss(nn.Module):
         Raises:
             ValueError: The shapes do not go together.
         """
-        if teacher.shape != index.shape or teacher.shape[:-1] != student.shape[:-1]:
-            shapes = (
-                f"`student` {tuple(student.shape)}, `teacher` {tuple(teacher.shape)} and `index` {tuple(index.shape)}"
-            )
-            message = f"{shapes} must be (batch, tokens, vocabulary), (batch, tokens, k) and (batch, tokens, k)"
-            raise ValueError(message)
-        if student.dim() == 2:  # a class is a sample's one token
-            student, teacher, index = student.unsqueeze(1), teacher.unsqueeze(1), index.unsqueeze(1)
-            mask = mask.unsqueeze(1) if mask is not None else None
+        student, teacher, index, mask = of_tokens(student, teacher, index, mask, entries="k")
         return token_mean(per_token(top_k_kl, student, teacher, index, chunk=self.chunk, mask=mask), mask)
