@@ -1,10 +1,12 @@
-"""Recipes name models of the hub; here a BERT of a few numbers stands in their place."""
+"""What tests of recipes share: a BERT of a few numbers in the place of one of the hub, and what a training logs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from distill_core.train import Callback
 
 WIDTH = 24
 LABELS = {"mnli": 3, "stsb": 1, "conll2003": 9}
@@ -34,3 +36,20 @@ def instead(tmp_path_factory):
         return named + ([f"_teacher_width={WIDTH}"] if "_teacher_width" in keys else [])
 
     return changes
+
+
+class Losses(Callback):
+    """Keeps what the training logs."""
+
+    def __init__(self) -> None:
+        self.terms: list[dict[str, float]] = []
+
+    def on_log(self, trainer, record) -> None:
+        if record["split"] == "train":
+            self.terms.append(record["losses"])
+
+
+@pytest.fixture
+def seen() -> Losses:
+    """A callback that keeps the terms of each log line of the training."""
+    return Losses()

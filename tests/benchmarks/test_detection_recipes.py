@@ -16,7 +16,7 @@ from distill_core.cli._places import Places
 from distill_core.config import Builder
 from distill_core.data import Loader
 from distill_core.experiment import Experiment
-from distill_core.train import Callback, Evaluate, Trainer
+from distill_core.train import Evaluate, Trainer
 from distill_vision.data._coco_detection import lists
 
 CONFIGS = Path(__file__).resolve().parents[2] / "benchmarks" / "object_detection" / "configs"
@@ -40,17 +40,6 @@ def generated(loader: functools.partial) -> Loader:
             target["masks"][0, 12:60, 10:50] = 1
         samples.append({"input": torch.rand(3, height, width), "target": target})
     return Loader(samples, 2, collate=lists)
-
-
-class Losses(Callback):
-    """Keeps what the training logs."""
-
-    def __init__(self) -> None:
-        self.terms: list[dict[str, float]] = []
-
-    def on_log(self, trainer, record) -> None:
-        if record["split"] == "train":
-            self.terms.append(record["losses"])
 
 
 def experiment(file: Path) -> Experiment:
@@ -90,13 +79,12 @@ def test_there_are_files():
     [f if f.stem.startswith(QUICK) else pytest.param(f, marks=pytest.mark.slow) for f in FILES],
     ids=lambda file: f"{file.parent.name}/{file.stem}",
 )
-def test_two_batches_of_a_file(file, monkeypatch):
+def test_two_batches_of_a_file(file, monkeypatch, seen):
     # Weights from elsewhere are on nobody's disk.
     unchanged = functools.wraps(distill_core.weights.load_weights)(lambda model, path, *, strict=True: model)
     monkeypatch.setattr(distill_core.weights, "load_weights", unchanged)
     ready = experiment(file)
     before = {key: value.clone() for key, value in ready.models["student"].state_dict().items()}
-    seen = Losses()
     results = Trainer(ready, callbacks=[seen]).fit()
     assert len(seen.terms) == 2
     assert all(math.isfinite(value) and value > 0 for terms in seen.terms for value in terms.values())

@@ -17,7 +17,7 @@ from distill_core.cli._load import load_document
 from distill_core.cli._places import Places
 from distill_core.config import Builder, read
 from distill_core.data import Loader, TensorData
-from distill_core.train import Callback, Checkpoint, Evaluate, Trainer
+from distill_core.train import Checkpoint, Evaluate, Trainer
 from distill_nlp.tokenizers import byte_level
 
 CONFIGS = Path(__file__).resolve().parents[2] / "benchmarks/language_modelling/configs"
@@ -28,17 +28,6 @@ SMALL = {
     "num_key_value_heads": 2, "pad_token_id": 0,
 }  # fmt: skip
 LENGTH = 12
-
-
-class Losses(Callback):
-    """Keeps what the training logs."""
-
-    def __init__(self) -> None:
-        self.terms: list[dict[str, float]] = []
-
-    def on_log(self, trainer, record) -> None:
-        if record["split"] == "train":
-            self.terms.append(record["losses"])
 
 
 class Generated(TensorData):
@@ -109,7 +98,7 @@ def _here(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 @pytest.mark.usefixtures("_here")
-def test_two_batches_of_a_file(file, tokenizer_folder):
+def test_two_batches_of_a_file(file, tokenizer_folder, seen):
     document = load_document(file, overrides(file, tokenizer_folder))
     for node in Places(document).loaders():
         node.tag = node.tag.replace("!import_call", "!import_partial", 1)
@@ -128,7 +117,6 @@ def test_two_batches_of_a_file(file, tokenizer_folder):
     student = ready.models["student"]
     assert sum(parameter.numel() for parameter in student.parameters()) < 500_000
     before = {key: value.clone() for key, value in student.state_dict().items()}
-    seen = Losses()
     results = Trainer(ready, callbacks=[seen]).fit()
     assert len(seen.terms) == 2 * len(ready.stages)
     assert all(math.isfinite(value) for terms in seen.terms for value in terms.values())

@@ -17,7 +17,7 @@ from distill_core.cli._places import Places
 from distill_core.config import Builder
 from distill_core.data import Loader, TensorData
 from distill_core.experiment import Experiment
-from distill_core.train import Callback, Checkpoint, Evaluate, Trainer
+from distill_core.train import Checkpoint, Evaluate, Trainer
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 FILES = sorted(BENCHMARKS.glob("*/configs/**/*.yaml"))
@@ -70,17 +70,6 @@ def generated(loader: functools.partial, size: int | None) -> Loader:
         options["size" if loader.func.__name__ == "imagenet" else "crop"] = size
     classes = len(options["classes"]) + 1 if options.get("classes") else CLASSES[loader.func.__name__]
     return Loader(Generated(loader.func.example_batch(*loader.args, **options), classes), 4)
-
-
-class Losses(Callback):
-    """Keeps what the training logs."""
-
-    def __init__(self) -> None:
-        self.terms: list[dict[str, float]] = []
-
-    def on_log(self, trainer, record) -> None:
-        if record["split"] == "train":
-            self.terms.append(record["losses"])
 
 
 def experiment(file: Path) -> Experiment:
@@ -149,10 +138,9 @@ def test_a_file_checks_statically_and_deeply(file, instead, capsys):
     ids=name,
 )
 @pytest.mark.usefixtures("_no_weights")
-def test_two_batches_of_a_file(file):
+def test_two_batches_of_a_file(file, seen):
     ready = experiment(file)
     before = {key: value.clone() for key, value in ready.models["student"].state_dict().items()}
-    seen = Losses()
     results = Trainer(ready, callbacks=[seen]).fit()
     assert len(seen.terms) == 2 * len(ready.stages)
     assert all(math.isfinite(value) for terms in seen.terms for value in terms.values())

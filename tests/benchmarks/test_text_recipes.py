@@ -17,7 +17,7 @@ from distill_core.cli._places import Places
 from distill_core.config import Builder
 from distill_core.data import Loader, TensorData
 from distill_core.experiment import Experiment
-from distill_core.train import Callback, Checkpoint, Evaluate, Trainer
+from distill_core.train import Checkpoint, Evaluate, Trainer
 from distill_nlp.models import SavePretrained
 from distill_nlp.predictions import WriteGluePredictions
 
@@ -61,17 +61,6 @@ def generated(loader) -> Loader:
     return Loader(Generated(loader.func.example_batch(*loader.args, **loader.keywords | {"batch_size": 4})), 4)
 
 
-class Losses(Callback):
-    """Keeps what the training logs."""
-
-    def __init__(self) -> None:
-        self.terms: list[dict[str, float]] = []
-
-    def on_log(self, trainer, record) -> None:
-        if record["split"] == "train":
-            self.terms.append(record["losses"])
-
-
 def experiment(file: Path, changes: list[str]) -> Experiment:
     """What the file describes, with one epoch a stage and small batches."""
     document = load_document(file, changes)
@@ -110,10 +99,9 @@ def test_there_are_files():
 
 
 @pytest.mark.parametrize("file", [*TASKS, *GLUE], ids=name)
-def test_two_batches_of_a_file(file, instead):
+def test_two_batches_of_a_file(file, instead, seen):
     ready = experiment(file, instead(file))
     before = {key: value.clone() for key, value in ready.models["student"].state_dict().items()}
-    seen = Losses()
     results = Trainer(ready, callbacks=[seen]).fit()
     assert len(seen.terms) == 2 * len(ready.stages)
     assert all(math.isfinite(value) for terms in seen.terms for value in terms.values())
