@@ -36,10 +36,15 @@ def kd_divergence(student: Tensor, teacher: Tensor, temperature: float = 4.0) ->
     Returns:
         (batch, …), in float32 for half-precision logits.
     """
+    student, teacher = softened(student, teacher, temperature)
+    return F.kl_div(student, teacher, reduction="none", log_target=True).sum(1) * temperature**2
+
+
+def softened(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Logarithms of softmax(student/τ) and softmax(teacher/τ), (batch, classes, …) both."""
     require_same_shape(student, teacher)
-    log_student = F.log_softmax(at_least_float32(student) / temperature, dim=1)
-    log_teacher = F.log_softmax(at_least_float32(teacher.detach()) / temperature, dim=1)
-    return F.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(1) * temperature**2
+    logits = at_least_float32(student), at_least_float32(teacher.detach())
+    return (logits[0] / temperature).log_softmax(1), (logits[1] / temperature).log_softmax(1)
 
 
 @final
@@ -67,5 +72,7 @@ class KDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes, …)."""
-        divergence = kd_divergence(student, teacher, self.temperature)
-        return divergence.mean() if self.reduction == "mean" else divergence.sum() / divergence.shape[0]
+        if self.reduction == "mean":
+            return kd_divergence(student, teacher, self.temperature).mean()
+        student, teacher = softened(student, teacher, self.temperature)
+        return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * self.temperature**2
