@@ -70,7 +70,7 @@ class EncodedTexts:
         cache: A folder in which the tokens are kept for the next time.
 
     Attributes:
-        lengths: (samples,) int64, how many tokens each has.
+        lengths, num_tokens: (samples,) int64, how many tokens each has, and so counts in a mean over tokens.
 
     Raises:
         DataError: Tokenizers fill up batches at different sides.
@@ -90,6 +90,7 @@ class EncodedTexts:
         self.labels = tuple(labels) if labels is not None else None
         self.targets = list(targets) if targets is not None else None
         self.fields, self.lengths = _fields(texts, tokenizer, max_length, cache)
+        self.num_tokens = self.lengths
         padding = padding_of(tokenizer, self.fields)
         side = _side(tokenizer)
         for name, other in (others or {}).items():

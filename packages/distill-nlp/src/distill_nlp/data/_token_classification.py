@@ -91,7 +91,7 @@ class TaggedTexts:
         every_piece: All pieces of a word have its class, instead of the first one alone.
 
     Attributes:
-        lengths: (samples,) int64, how many tokens each has.
+        lengths, num_tokens: (samples,) int64, how many tokens each has.
 
     Raises:
         DataError: The tokenizer cannot tell which word a token belongs to.
@@ -123,7 +123,7 @@ class TaggedTexts:
             torch.tensor(_aligned(encoded.word_ids(number), classes, every_piece=every_piece))
             for number, classes in enumerate(targets)
         ]
-        self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
+        self.lengths = self.num_tokens = torch.tensor([len(row) for row in self.fields["input_ids"]])
         side: Literal["left", "right"] = getattr(tokenizer, "padding_side", "right")
         self.collate = PadCollate(padding_of(tokenizer, self.fields) | {"target": IGNORED}, side=side)
 

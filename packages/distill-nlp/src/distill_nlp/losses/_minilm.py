@@ -66,7 +66,7 @@ class MiniLMLoss(nn.Module):
     (tensor(True), tensor(0.))
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, heads: int) -> None:
         super().__init__()

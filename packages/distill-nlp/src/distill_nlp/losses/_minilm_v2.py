@@ -41,7 +41,7 @@ class MiniLMv2Loss(nn.Module):
     tensor(0.)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, relation_heads: int, weights: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
         super().__init__()

@@ -63,7 +63,7 @@ class TinyBERTAttentionLoss(nn.Module):
     tensor(4.)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class TinyBERTAttentionMapLoss(nn.Module):
     tensor(1.)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def forward(
         self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor], mask: Tensor | None = None
@@ -128,7 +128,7 @@ class TinyBERTHiddenLoss(nn.Module):
     tensor(5., grad_fn=<SumBackward0>)
     """
 
-    batch: ClassVar[str] = "sample"
+    batch: ClassVar[str] = "token"
 
     def __init__(self, student_width: int, teacher_width: int) -> None:
         super().__init__()
