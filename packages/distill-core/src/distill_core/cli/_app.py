@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from ._exit import guarded
+from ._setup_app import setup_app
 from ._zoo import zoo_app
 
 app = typer.Typer(
@@ -249,6 +250,7 @@ def slurm(
 cache_app = typer.Typer(help="Caches of teachers: build, verify, plan.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cache_app, name="cache")
 app.add_typer(zoo_app, name="zoo")
+app.add_typer(setup_app)
 
 
 @cache_app.command(name="build")

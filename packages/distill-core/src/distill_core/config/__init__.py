@@ -13,4 +13,5 @@ from ._check import check as check
 from ._check import refuse as refuse
 from ._document import Document as Document
 from ._document import read as read
+from ._json_schema import json_schema as json_schema
 from ._nodes import TrustProblem as TrustProblem

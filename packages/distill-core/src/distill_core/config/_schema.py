@@ -95,7 +95,7 @@ class Decoder:
             values[name] = self.decode(value, hints[name], join(key, name))
             if self._on_field:
                 self._on_field(name, value, join(key, name))
-        missing = [name for name, field in fields.items() if name not in found and _is_required(field)]
+        missing = [name for name, field in fields.items() if name not in found and is_required(field)]
         for name in missing:
             message = f"{_called(record)} needs the key '{name}'"
             self.problems.append(self._document.problem(node, message, key))
@@ -129,7 +129,7 @@ def _called(record: type) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
+def is_required(field: dataclasses.Field[Any]) -> bool:
     return field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
