@@ -22,8 +22,7 @@ ROWS = [*FIRST, *(name for name in FILES if name not in FIRST)]
 REMARKS = """
 Not equal in all: SSKD sees each image in four rotations and MLKD moved by a pixel or two, the others see it as it is; SimKD's
 student keeps its projector; TAKD, the two teachers and the born-again networks train others before the student. With three
-seeds, differences of a point or two say little. DOT, FSP and DIST+ were run after the others: with seeds 1 and 2 their teachers
-are the same, with seed 0 it is another one of the same recipe, from which KD has 95.28, not 94.44.
+seeds, differences of a point or two say little.
 
 FSP and DIST+ compare layers of the same width, which this teacher and student have in the image and in the class activation
 maps only. Not here: HND and GHND, whose student is the teacher with another beginning; the losses of dense prediction and of
