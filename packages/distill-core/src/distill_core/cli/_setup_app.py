@@ -9,6 +9,12 @@ import typer
 
 from ._exit import guarded
 
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust", metavar="PACKAGE", help="Let --model name objects of this package, too.", show_default=False
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")]
 
 setup_app = typer.Typer()
@@ -29,5 +35,34 @@ def schema(
         from ._schema import print_schema
 
         print_schema(output, tags)
+
+    raise typer.Exit(guarded(action, debug=debug))
+
+
+@setup_app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Weights: .pt, .pth, .bin or .safetensors.", show_default=False)
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="The new file: .safetensors, or .pt from one.", show_default=False)
+    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="How to build the model: num_classes=10", show_default=False),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", metavar="IMPORT_PATH", help="Prove that names and shapes are those of this model.")
+    ] = "",
+    key: Annotated[str, typer.Option("--key", metavar="NAME", help="Where in SOURCE the state dict is.")] = "",
+    trust: Trust = None,
+    debug: Debug = False,
+) -> None:
+    """Turn a PyTorch checkpoint into safetensors, or back."""
+
+    def action() -> None:
+        from ._convert import convert as convert_file
+
+        convert_file(source, target, model=model, arguments=arguments or (), key=key, trust=trust or ())
 
     raise typer.Exit(guarded(action, debug=debug))

@@ -13,5 +13,6 @@ from ._check import check as check
 from ._check import refuse as refuse
 from ._document import Document as Document
 from ._document import read as read
+from ._document import read_call as read_call
 from ._json_schema import json_schema as json_schema
 from ._nodes import TrustProblem as TrustProblem

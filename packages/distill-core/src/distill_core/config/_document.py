@@ -65,6 +65,27 @@ def read(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Documen
     return Document(root, Path(path), reading.sources)
 
 
+def read_call(path: str, arguments: Sequence[str] = ()) -> Document:
+    """A call that stands on the command line instead of in a file: its root is `!import_call:PATH {...}`.
+
+    Args:
+        path: The import path of what is called.
+        arguments: `width=64`, `block.depth=2`; the values are YAML, tags included.
+
+    Raises:
+        ConfigError: With all that is wrong.
+    """
+    reading = Assembly()
+    text = f"!import_call:{path} {{}}"
+    root = reading.compose(text, "command line", text)
+    if isinstance(root, MappingNode) and not reading.problems:
+        for number, argument in enumerate(arguments, start=1):
+            reading.override(root, argument if argument.startswith("+") else f"+{argument}", number)
+    if reading.problems or not isinstance(root, MappingNode):
+        raise ConfigError(sorted(reading.problems, key=_order))
+    return Document(root, Path("command line"), reading.sources)
+
+
 def _order(problem: Problem) -> tuple[str, int, int]:
     place = problem.place
     return (place.file, place.line, place.column) if place else ("", 0, 0)
