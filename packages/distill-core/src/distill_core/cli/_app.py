@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from ._exit import guarded
+from ._runs_app import runs_app
 from ._setup_app import setup_app
 from ._zoo import zoo_app
 
@@ -133,11 +134,13 @@ def show(file: File, overrides: Overrides = None, debug: Debug = False) -> None:
 
 @app.command(name="list")
 def list_(
-    what: Annotated[Literal["losses"], typer.Argument(help="What to list.", show_default=False)],
+    what: Annotated[
+        Literal["losses", "models", "data", "metrics"], typer.Argument(help="What to list.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Print what there is: every method with its paper and year."""
+    """Print what there is: losses, models, data or metrics."""
 
     def action() -> None:
         from ._list import print_list
@@ -250,6 +253,7 @@ def slurm(
 cache_app = typer.Typer(help="Caches of teachers: build, verify, plan.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cache_app, name="cache")
 app.add_typer(zoo_app, name="zoo")
+app.add_typer(runs_app)
 app.add_typer(setup_app)
 
 

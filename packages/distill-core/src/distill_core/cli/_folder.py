@@ -16,12 +16,14 @@ from typing import Any
 
 from ._exit import refuse
 
-SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG = (
+SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, METRICS, RESULTS = (
     "config.source.yaml",
     "config.resolved.yaml",
     "command.txt",
     "environment.json",
     "log.txt",
+    "metrics.jsonl",
+    "results.json",
 )
 PACKAGES = [
     "distill-core",

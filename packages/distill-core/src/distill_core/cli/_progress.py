@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..train import Callback
+from ._numbers import describe_number
 
 if TYPE_CHECKING:
     from ..experiment import SourceSettings
@@ -121,12 +122,3 @@ def describe_losses(record: Mapping[str, Any]) -> str:
 def describe_metrics(metrics: Mapping[str, float]) -> str:
     """Names and values: `top1 95.12 · loss 0.1234`."""
     return " · ".join(f"{name} {describe_number(value)}" for name, value in metrics.items())
-
-
-def describe_number(value: float) -> str:
-    """A measured number with as many digits as mean something.
-
-    >>> describe_number(95.0), describe_number(0.12345)
-    ('95.00', '0.1235')
-    """
-    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"

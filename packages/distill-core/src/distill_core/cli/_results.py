@@ -8,7 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from ._progress import describe_number
+from ._numbers import describe_number
 
 _PLACE = ("stage", "epoch")
 _MOST_COLUMNS = 8  # of metrics; COCO has twelve for each split, and then each has a line

@@ -13,11 +13,10 @@ from typing import Any
 
 from ..errors import DistillError, did_you_mean
 from ._exit import refuse
-from ._folder import RESOLVED
+from ._folder import RESOLVED, RESULTS
 from ._grid import Sweep, read_sweep
 from ._load import load_document
 
-RESULTS = "results.json"
 LONGEST_NAME = 120
 
 

@@ -23,7 +23,8 @@ class RunResult:
         row: The line of the table that it belongs to.
         title: What the table calls that line.
         seed: The seed of the run.
-        best: The metric on the test split, of the checkpoint that was chosen; of the last one where none was.
+        best: The metric on the test split, of the checkpoint that was chosen; of the last one where none was; `nan`
+            where it was not finite.
         last: The metric on the test split after the last epoch; `nan` where it was not measured.
         val: The metric on the validation split of the best checkpoint; `nan` where there is none.
         metric: The name of the metric that is shown.
@@ -88,7 +89,7 @@ def _read(folder: Path, metric: str) -> RunResult:
         row=folder.parent.name,
         title=results.get("about") or folder.parent.name,
         seed=int(results["seed"]),
-        best=float(test[name]),
+        best=_number({"test": test}, "test", name),
         last=_number(last, "test", name),
         val=_number(best, "val", name),
         metric=name,
@@ -99,7 +100,8 @@ def _read(folder: Path, metric: str) -> RunResult:
 
 
 def _number(record: Mapping[str, Any], split: str, name: str) -> float:
-    return float((record.get(split) or {}).get(name, math.nan))
+    value = (record.get(split) or {}).get(name)
+    return math.nan if value is None else float(value)  # results.json has null for a number that was not finite
 
 
 def summarise(results: Sequence[RunResult]) -> list[Row]:
@@ -123,9 +125,11 @@ def _row(runs: Sequence[RunResult]) -> Row:
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and the sample deviation (n − 1), which is `nan` for a single value.
+    """The mean and the sample deviation (n − 1), which is `nan` for a single value; both are, if a value is.
 
-    >>> mean_and_deviation([1.0, 3.0])
-    (2.0, 1.4142135623730951)
+    >>> mean_and_deviation([1.0, 3.0]), mean_and_deviation([1.0, math.nan])
+    ((2.0, 1.4142135623730951), (nan, nan))
     """
+    if any(math.isnan(value) for value in values):
+        return math.nan, math.nan
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan

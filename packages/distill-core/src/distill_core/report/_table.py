@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
+from typing import Literal
 
 from ._runs import Row
+
+WIDE = 1000
+"""Columns where there is no terminal: a row of the table is a line."""
+NAME = 8
+"""Columns that the name of a row has in the narrowest terminal."""
 
 
 def plus_minus(pair: tuple[float, float]) -> str:
@@ -62,7 +69,8 @@ def print_table(rows: Sequence[Row], *, title: str) -> None:
 
     table = Table(title=title, caption=caption(rows), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for number, name in enumerate(header(rows)):
-        table.add_column(name.replace(", ", "\n"), justify="right" if number else "left", no_wrap=number > 0)
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(name.replace(", ", "\n"), justify=justify, overflow="fold", min_width=0 if number else NAME)
     for row in rows:
         table.add_row(*cells(row))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)

@@ -1,0 +1,143 @@
+"""`distill report`: finished runs below some folders as a table."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CAPTION = "Best epoch: max top1 on val. Test split: measured once, at the end. ±: sample deviation over runs with different seeds."
+
+
+def made(folder: str, seed: int, top1: float | None, **changes: Any) -> None:
+    """A finished run."""
+    results: dict[str, Any] = {
+        "best": {"stage": 0, "epoch": 3, "val": {"top1": 90.0}, "test": {"top1": top1, "top5": 99.0}},
+        "last": {"stage": 0, "epoch": 9, "val": {"top1": 80.0}, "test": {"top1": top1, "top5": 99.0}},
+        "selection": {"metric": "top1", "mode": "max", "split": "val"},
+        "seed": seed,
+        "seconds": 1.5,
+        "parameters": {"student": 1234},
+    }
+    Path(folder).mkdir(parents=True)
+    Path(folder, "config.resolved.yaml").write_text("seed: 0\n")
+    Path(folder, "results.json").write_text(json.dumps(results | changes))
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Name → number of runs and the metric of the best epoch."""
+    lines = [re.split(r"  +", line.strip()) for line in text.splitlines() if "1,234" in line]
+    return {re.sub(r" +1,234$", "", line[0]): line[-4:-2] for line in lines}
+
+
+def test_rows_are_in_the_order_of_the_folders_and_then_of_the_names(distill):
+    for number, row in enumerate(("b/kd", "b/alone", "a/teacher")):
+        for seed in (0, 1):
+            made(f"{row}/seed{seed}", seed, 90.0 + number + 2 * seed)
+    ended = distill("report", "b", "a", "b/kd")
+    assert (ended.code, ended.err) == (0, "")
+    assert list(rows(ended.out).items()) == [
+        ("alone", ["2", "92.00 ± 1.41"]),
+        ("kd", ["2", "91.00 ± 1.41"]),
+        ("teacher", ["2", "93.00 ± 1.41"]),
+    ]
+    assert ended.out.splitlines()[0].strip() == "b, a, b/kd"
+    assert " ".join(ended.out.split()).endswith(CAPTION)
+    assert sorted(path.name for path in Path().iterdir()) == ["a", "b"]
+
+
+def test_what_is_not_finished_is_told_and_what_is_no_run_is_not(distill):
+    made("kd/seed0", 0, 90.0)
+    Path("kd/seed1").mkdir()
+    Path("kd/seed1/config.resolved.yaml").write_text("seed: 1\n")
+    Path("kd/summary").mkdir()
+    Path("kd/summary/results.json").write_text("[]")
+    ended = distill("report", "kd")
+    assert (ended.code, ended.err) == (0, "1 not finished, left out: kd/seed1\n")
+    assert rows(ended.out) == {"kd": ["1", "90.00"]}
+
+
+def test_runs_that_are_no_seeds_of_one_experiment_are_not_averaged(distill):
+    made("sweep/lr=0.1", 0, 90.0, about="a student")
+    made("sweep/lr=0.2", 0, 80.0, about="a student")
+    made("digits/kd/seed0", 0, 70.0)
+    made("fashion/kd/seed0", 0, 60.0)
+    made("fashion/kd/seed1", 1, 60.0)
+    assert rows(distill("report", "sweep").out) == {
+        "a student (lr=0.1)": ["1", "90.00"],
+        "a student (lr=0.2)": ["1", "80.00"],
+    }
+    assert rows(distill("report", "digits", "fashion").out) == {
+        "kd (digits/kd)": ["1", "70.00"],
+        "kd (fashion/kd)": ["2", "60.00 ± 0.00"],
+    }
+
+
+def test_the_files_hold_what_was_printed_and_no_place_of_this_machine(distill, tmp_path):
+    made("digits/kd/seed0", 0, 70.0)
+    made("digits/kd/seed1", 1, None)  # it diverged
+    made("digits/alone/seed0", 0, 60.0)
+    ended = distill(
+        "report", tmp_path / "digits", "--output", "tables/digits.md", "--title", "Digits", "--metric", "top1"
+    )
+    assert ended.code == 0
+    assert ended.out.splitlines()[-3:] == ["tables/digits.md", "tables/digits.json", "tables/digits.png"]
+    table = Path("tables/digits.md").read_text()
+    assert table.startswith("# Digits\n\n|  | parameters | runs | test top1, best epoch |")
+    assert "| kd | 1,234 | 2 | – | – | 90.00 ± 0.00 |" in table
+    written = Path("tables/digits.json").read_text()
+    assert [(run["row"], run["best"]) for run in json.loads(written)["runs"]] == [
+        ("alone", 60.0),
+        ("kd", 70.0),
+        ("kd", None),
+    ]
+    assert str(tmp_path) not in written
+    assert Path("tables/digits.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_another_metric_can_be_shown(distill):
+    made("kd/seed0", 0, 70.0)
+    assert rows(distill("report", "kd", "--metric", "top5").out) == {"kd": ["1", "99.00"]}
+    ended = distill("report", "kd", "--metric", "top55")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "kd/seed0/results.json: no test metric 'top55'\n  hint: did you mean 'top5'?\n"
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (["absent"], "there is no folder 'absent'\n"),
+        (
+            ["empty", "begun"],
+            "no finished run below empty, begun\n"
+            "  hint: a finished run is a folder with config.resolved.yaml and results.json\n",
+        ),
+        (
+            ["one", "other"],
+            "the runs are not measured alike: 'top1' in one/seed0, 'top5' in other/seed0\n"
+            "  hint: choose one with --metric, or name fewer folders\n",
+        ),
+    ],
+)
+def test_what_makes_no_table_is_refused(distill, folders, message):
+    made("one/seed0", 0, 70.0)
+    made("other/seed0", 0, 70.0, selection={"metric": "top5", "mode": "max", "split": "val"})
+    Path("empty").mkdir()
+    Path("begun").mkdir()
+    Path("begun/config.resolved.yaml").write_text("seed: 1\n")
+    assert distill("report", *folders) == (2, "", message)
+
+
+def test_runs_of_the_trainer_are_reported(toy, distill):
+    distill("run", toy, "stages.0.epochs=1", "--output", "runs/toy/seed3", "--trust", "toy")
+    results = json.loads(Path("runs/toy/seed3/results.json").read_text())
+    line = next(line for line in distill("report", "runs").out.splitlines() if "a toy" in line)
+    assert line.split()[-3] == f"{results['best']['test']['share']:.3f}"
