@@ -115,6 +115,7 @@ def test_the_log_tells_how_far_an_unfinished_run_is(distill, lines, state):
     (first / "environment.json").unlink()
     ended = distill("compare", first, second)
     assert ended.out.splitlines()[0] == f"run 1: a, not finished: {state}, no environment.json"
+    assert ended.out.splitlines()[2] == "no difference in config.resolved.yaml"
     assert ["test top1, best epoch", "–", "80.50"] in cells(ended.out)
 
 

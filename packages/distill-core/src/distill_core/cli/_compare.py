@@ -1,52 +1,21 @@
-"""`distill compare`: what differs between runs, and their results side by side. Nothing that they name is built or imported."""
+"""`distill compare`: what differs between runs, and their results side by side."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import read
 from ._exit import refuse
-from ._folder import ENVIRONMENT, METRICS, RESOLVED, RESULTS
-from ._leaves import leaves, shown
+from ._folder import ENVIRONMENT, RESOLVED
+from ._leaves import shown
 from ._numbers import describe_number
+from ._record import Run, read_run
 
 MISSING = "–"
 WIDE = 1000  # columns where nobody looks: a line of a table is a line of the file
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the folder of a run tells.
-
-    Attributes:
-        folder: The folder.
-        config: Key → value of `config.resolved.yaml`.
-        environment: Key → value of `environment.json`; empty where it is not there.
-        results: What `results.json` holds; None for an unfinished run.
-        last: The last line of `metrics.jsonl`; None where there is none yet.
-    """
-
-    folder: Path
-    config: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    results: Mapping[str, Any] | None
-    last: Mapping[str, Any] | None
-
-    def state(self) -> str:
-        """`finished`, or how far it is."""
-        if self.results is not None:
-            return "finished"
-        if self.last is None:
-            return "not finished: nothing is logged yet"
-        stage = int(self.last["stage"])
-        keys = [f"stages.{number}.epochs" for number in range(stage, -1, -1)]  # what a stage leaves out, it inherits
-        epochs = next((f" of {self.config[key]}" for key in keys if key in self.config), "")
-        return f"not finished: stage {stage + 1}, epoch {self.last['epoch']}{epochs}, step {self.last['step']}"
 
 
 def compare_runs(folders: Sequence[Path], *, as_json: bool = False) -> None:
@@ -63,43 +32,9 @@ def compare_runs(folders: Sequence[Path], *, as_json: bool = False) -> None:
         refuse("there are no two runs to compare", "name the folders of two or more runs, each once")
     runs = [read_run(folder) for folder in folders]
     if as_json:
-        print(json.dumps(_record(runs), indent=1, ensure_ascii=False))
+        print(json.dumps(_for_programs(runs), indent=1, ensure_ascii=False))
     else:
         _show(runs)
-
-
-def read_run(folder: Path) -> Run:
-    """Read the folder of a run.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    if not (folder / RESOLVED).is_file():
-        refuse(f"{folder} is not the folder of a run: it has no {RESOLVED}")
-    config = leaves(read(folder / RESOLVED).root)
-    environment, results = (_read(folder / name) for name in (ENVIRONMENT, RESULTS))
-    return Run(folder, config, dict(_flat(environment or {})), results, _last(folder / METRICS))
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    content: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    return content
-
-
-def _last(file: Path) -> dict[str, Any] | None:
-    """The last whole line: a run may be writing one just now."""
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)[-2:] if file.is_file() else []
-    whole = [line for line in lines if line.endswith("\n")]
-    return json.loads(whole[-1]) if whole else None
-
-
-def _flat(values: Mapping[str, Any], key: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        path = f"{key}.{name}" if key else name
-        if isinstance(value, Mapping):
-            yield from _flat(value, path)
-        else:
-            yield path, value
 
 
 def differences(tables: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -133,7 +68,7 @@ def measures(results: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "seconds": results.get("seconds")}
 
 
-def _record(runs: Sequence[Run]) -> dict[str, Any]:
+def _for_programs(runs: Sequence[Run]) -> dict[str, Any]:
     def differing(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         named = list(zip(runs, tables, strict=True))
         return {
@@ -156,7 +91,7 @@ def _show(runs: Sequence[Run]) -> None:
         print(f"run {number}: {run.folder}, {run.state()}{'' if run.environment else f', no {ENVIRONMENT}'}")
     tables = {RESOLVED: [run.config for run in runs], ENVIRONMENT: [run.environment for run in runs]}
     keys = {name: differences(values) for name, values in tables.items()}
-    if same := [name for name in tables if not keys[name]]:
+    if same := [name for name, values in tables.items() if not keys[name] and sum(map(bool, values)) > 1]:
         print(f"no difference in {' and '.join(same)}")
     for name in tables:
         if keys[name]:

@@ -1,0 +1,78 @@
+"""What the folder of a run tells, finished or not; nothing that it names is built or imported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import read
+from ._exit import refuse
+from ._folder import ENVIRONMENT, METRICS, RESOLVED, RESULTS
+from ._leaves import leaves
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the folder of a run tells.
+
+    Attributes:
+        folder: The folder.
+        config: Key → value of `config.resolved.yaml`.
+        environment: Key → value of `environment.json`; empty where it is not there.
+        results: What `results.json` holds; None for an unfinished run.
+        last: The last line of `metrics.jsonl`; None where there is none yet.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    results: Mapping[str, Any] | None
+    last: Mapping[str, Any] | None
+
+    def state(self) -> str:
+        """`finished`, or how far it is."""
+        if self.results is not None:
+            return "finished"
+        if self.last is None:
+            return "not finished: nothing is logged yet"
+        stage = int(self.last["stage"])
+        keys = [f"stages.{number}.epochs" for number in range(stage, -1, -1)]  # what a stage leaves out, it inherits
+        epochs = next((f" of {self.config[key]}" for key in keys if key in self.config), "")
+        return f"not finished: stage {stage + 1}, epoch {self.last['epoch']}{epochs}, step {self.last['step']}"
+
+
+def read_run(folder: Path) -> Run:
+    """Read the folder of a run.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if not (folder / RESOLVED).is_file():
+        refuse(f"{folder} is not the folder of a run: it has no {RESOLVED}")
+    config = leaves(read(folder / RESOLVED).root)
+    environment, results = (_read(folder / name) for name in (ENVIRONMENT, RESULTS))
+    return Run(folder, config, dict(_flat(environment or {})), results, _last(folder / METRICS))
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    content: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return content
+
+
+def _last(file: Path) -> dict[str, Any] | None:
+    """The last whole line: a run may be writing one just now."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)[-2:] if file.is_file() else []
+    whole = [line for line in lines if line.endswith("\n")]
+    return json.loads(whole[-1]) if whole else None
+
+
+def _flat(values: Mapping[str, Any], key: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        path = f"{key}.{name}" if key else name
+        if isinstance(value, Mapping):
+            yield from _flat(value, path)
+        else:
+            yield path, value
