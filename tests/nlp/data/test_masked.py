@@ -47,7 +47,7 @@ def test_an_epoch_masks_anew_and_the_same_epoch_the_same(tokenizer):
 
 def test_a_batch_is_like_its_example(tokenizer):
     batch = batches(masked_language_modelling(TEXTS, tokenizer=tokenizer, batch_size=4))[0]
-    example = masked_language_modelling.example_batch(tokenizer=tokenizer, batch_size=4)
+    example = masked_language_modelling.example_batch("nowhere.json", tokenizer=tokenizer, batch_size=4)
     assert {name: (value.dim(), value.dtype) for name, value in example.items()} == {
         name: (value.dim(), value.dtype) for name, value in batch.items()
     }

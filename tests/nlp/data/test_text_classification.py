@@ -117,7 +117,9 @@ def test_a_text_may_have_several_labels(table, tokenizer):
         assert batch["target"].tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
         assert batch["target"].dtype == torch.float32
         assert num_labels(loader) == 3
-    example = text_classification.example_batch(tokenizer=tokenizer, batch_size=4, labels=["0", "1", "2"], several=True)
+    example = text_classification.example_batch(
+        "nowhere.json", tokenizer=tokenizer, batch_size=4, labels=["0", "1", "2"], several=True
+    )
     assert (example["target"].shape, example["target"].dtype) == ((4, 3), torch.float32)
     with pytest.raises(DataError) as caught:
         text_classification(file, labels=None, **options)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from distill_vision.data import with_example
+from distill_core.data import with_example
+from distill_vision.data import example_of_images
 
 
-@with_example(3, 4, 5)
+@with_example(example_of_images(3, 4, 5))
 def numbers(split, size=2, *, batch_size):
     raise AssertionError("the data were touched")
 

@@ -8,6 +8,7 @@ from ._chance import batch_seeds as batch_seeds
 from ._chance import mix as mix
 from ._chance import sample_seeds as sample_seeds
 from ._chance import seed_everything as seed_everything
+from ._example import with_example as with_example
 from ._loader import BatchPlan as BatchPlan
 from ._loader import Loader as Loader
 from ._loader import as_loader as as_loader

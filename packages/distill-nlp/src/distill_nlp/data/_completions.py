@@ -9,21 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError, did_you_mean
 
 from ._causal import IGNORED, TokenSequences
 from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Split, split_indices
 from ._encoded import Tokenizer
-from ._example import with_example
 from ._language_modelling import example_of_tokens, loader_of_tokens
 from ._table import read_table
 
 
-def _example(
-    *_: Any, batch_size: int, max_length: int = 512, teacher_tokenizer: Any = None, **__: Any
-) -> dict[str, Tensor]:
+def _example(batch_size: int, max_length: int, teacher_tokenizer: Any) -> dict[str, Tensor]:
     batch = example_of_tokens(batch_size, max_length)
     return batch if teacher_tokenizer is None else batch | example_of_tokens(batch_size, max_length, "teacher_")
 

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from ._encoded import Tokenizer, find_tokenizer
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def with_example(example: Callable[..., dict[str, Tensor]]) -> Callable[[Function], Function]:
-    """Give a data function the function that makes a batch like its own on the meta device."""
-
-    def attach(function: Function) -> Function:
-        function.example_batch = example  # type: ignore[attr-defined]
-        return function
-
-    return attach
-
 
 def example_of_texts(
-    *_: Any,
+    *,
     tokenizer: str | Tokenizer,
     batch_size: int,
     labels: Sequence[str] | str | None = ("0", "1"),
     tokenizers: Mapping[str, str | Tokenizer] | None = None,
     apart: bool = False,
     several: bool = False,
-    **__: Any,
 ) -> dict[str, Tensor]:
     """A batch on the meta device; takes what `text_classification` takes."""
     fields = example_tokens(tokenizer, 2 * batch_size if apart else batch_size)

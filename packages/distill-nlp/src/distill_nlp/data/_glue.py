@@ -14,13 +14,13 @@ from typing import Any
 
 from torch import Tensor
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ._apart import encoded
 from ._corrupted import corrupted
 from ._encoded import Tokenizer
-from ._example import example_of_texts, with_example
+from ._example import example_of_texts
 from ._glue_files import hub_table, local_table
 from ._glue_tasks import GlueTask, glue_task
 from ._grouped import loader_of_texts
@@ -42,9 +42,8 @@ def _example(
     *,
     tokenizer: str | Tokenizer,
     batch_size: int,
-    tokenizers: Mapping[str, str | Tokenizer] | None = None,
-    apart: bool = False,
-    **_: Any,
+    tokenizers: Mapping[str, str | Tokenizer] | None,
+    apart: bool,
 ) -> dict[str, Tensor]:
     batch = example_of_texts(
         tokenizer=tokenizer, batch_size=batch_size, labels=glue_task(task).labels, tokenizers=tokenizers, apart=apart

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 
 from ._causal import PackedTokens, TokenSequences, pieces
 from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Documents, Split, read_documents, split_documents
 from ._encoded import Tokenizer
-from ._example import with_example
 from ._grouped import LengthGroupedLoader
 
 
-def _example(*_: Any, batch_size: int, block: int = 128, positions: bool = False, **__: Any) -> dict[str, Tensor]:
+def _example(*, batch_size: int, block: int, positions: bool) -> dict[str, Tensor]:
     batch = example_of_tokens(batch_size, block)
     return batch | {"position_ids": batch["target"]} if positions else batch
 

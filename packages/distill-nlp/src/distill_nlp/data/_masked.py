@@ -13,24 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ._collate import PadCollate
 from ._documents import Documents, read_documents
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
-from ._example import example_tokens, with_example
+from ._example import example_tokens
 from ._grouped import loader_of_texts
 
 IGNORED = -100
 
 
-def _example(*_: Any, tokenizer: str | Tokenizer, batch_size: int, **__: Any) -> dict[str, Tensor]:
+def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
     fields = example_tokens(tokenizer, batch_size)
     more = {
         "target": torch.zeros(batch_size, 8, dtype=torch.long, device="meta"),

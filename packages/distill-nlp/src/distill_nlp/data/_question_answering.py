@@ -9,17 +9,17 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ._collate import PadCollate
 from ._encoded import Tokenizer, find_tokenizer, padding_of
-from ._example import example_tokens, with_example
+from ._example import example_tokens
 from ._grouped import loader_of_texts
 from ._squad import Question, read_questions
 
 
-def _example(*_: Any, tokenizer: str | Tokenizer, batch_size: int, **__: Any) -> dict[str, Tensor]:
+def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
     fields = example_tokens(tokenizer, batch_size)
     numbers = {
         name: torch.zeros(batch_size, dtype=torch.long, device="meta") for name in ("start", "end", "question", "index")

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError, did_you_mean
 
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
-from ._example import example_of_texts, with_example
+from ._example import example_of_texts
 from ._grouped import loader_of_texts
 from ._labels import class_numbers, labels_in, ones_and_zeros, scores, several_of
 from ._table import read_table

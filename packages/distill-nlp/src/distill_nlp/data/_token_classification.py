@@ -5,17 +5,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError, did_you_mean
 
 from ._collate import PadCollate
 from ._encoded import Tokenizer, find_tokenizer, padding_of
-from ._example import example_tokens, with_example
+from ._example import example_tokens
 from ._grouped import loader_of_texts
 from ._labels import class_numbers, labels_in
 from ._table import read_table
@@ -23,7 +23,7 @@ from ._table import read_table
 IGNORED = -100
 
 
-def _example(*_: Any, tokenizer: str | Tokenizer, batch_size: int, **__: Any) -> dict[str, Tensor]:
+def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
     fields = example_tokens(tokenizer, batch_size)
     index = torch.zeros(batch_size, dtype=torch.long, device="meta")
     return fields | {"target": torch.zeros(batch_size, 8, dtype=torch.long, device="meta"), "index": index}

@@ -5,7 +5,7 @@ from ._cifar import cifar100 as cifar100
 from ._coco_detection import coco_detection as coco_detection
 from ._coco_segmentation import coco_segmentation as coco_segmentation
 from ._digits import digits as digits
-from ._example import with_example as with_example
+from ._example import example_of_images as example_of_images
 from ._fashion_mnist import fashion_mnist as fashion_mnist
 from ._image_folder import image_folder as image_folder
 from ._imagenet import imagenet as imagenet

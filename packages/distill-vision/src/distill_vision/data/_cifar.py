@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ..transforms import Mix
-from ._example import with_example
+from ._example import example_of_images
 from ._labels import check_labels
 from ._resident import Augmentation, Pixels, check_split, resident_loader
 from ._root import data_root
@@ -67,7 +67,7 @@ _HUNDRED = _Version(
 )
 
 
-@with_example(3, 32, 32)
+@with_example(example_of_images(3, 32, 32))
 def cifar10(
     split: str,
     *,
@@ -122,7 +122,7 @@ def cifar10(
     )
 
 
-@with_example(3, 32, 32, num_classes=100)
+@with_example(example_of_images(3, 32, 32, num_classes=100))
 def cifar100(
     split: str,
     *,

@@ -6,7 +6,6 @@ Tsung-Yi Lin, Michael Maire, Serge Belongie, James Hays, Pietro Perona, Deva Ram
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from .._pycocotools import mask_tools
@@ -28,6 +27,24 @@ PairTransform = Callable[..., tuple[Any, Any]]
 """From (image, target) to (image, target), such as those of torchvision's v2."""
 
 
+def _example(batch_size: int, masks: bool) -> dict[str, Any]:
+    """A batch of meta tensors: images of 480×640. The three boxes of each are real, as detectors look into them."""
+    with torch.device("cpu"):
+        target = {
+            "boxes": torch.tensor([[10.0, 20.0, 110.0, 220.0], [200.0, 60.0, 420.0, 300.0], [5.0, 5.0, 630.0, 470.0]]),
+            "labels": torch.ones(3, dtype=torch.long),
+            "area": torch.tensor([15_000.0, 40_000.0, 250_000.0], dtype=torch.float64),
+            "iscrowd": torch.zeros(3, dtype=torch.long),
+            "image_id": torch.tensor(1),
+        }
+    if masks:
+        target["masks"] = torch.empty(3, 480, 640, dtype=torch.uint8, device="meta")
+    images = [torch.empty(3, 480, 640, device="meta") for _ in range(batch_size)]
+    index = torch.empty(batch_size, dtype=torch.long, device="meta")
+    return {"input": images, "target": [dict(target) for _ in range(batch_size)], "index": index}
+
+
+@with_example(_example)
 def coco_detection(
     split: str,
     *,
@@ -82,28 +99,6 @@ def coco_detection(
         drop_last=drop_last,
         collate=lists,
     )
-
-
-def _example_batch(*arguments: Any, **keywords: Any) -> dict[str, Any]:
-    """A batch of meta tensors: images of 480×640. The three boxes of each are real, as detectors look into them."""
-    given = inspect.signature(coco_detection).bind(*arguments, **keywords).arguments
-    size = given["batch_size"]
-    with torch.device("cpu"):
-        target = {
-            "boxes": torch.tensor([[10.0, 20.0, 110.0, 220.0], [200.0, 60.0, 420.0, 300.0], [5.0, 5.0, 630.0, 470.0]]),
-            "labels": torch.ones(3, dtype=torch.long),
-            "area": torch.tensor([15_000.0, 40_000.0, 250_000.0], dtype=torch.float64),
-            "iscrowd": torch.zeros(3, dtype=torch.long),
-            "image_id": torch.tensor(1),
-        }
-    if given.get("masks"):
-        target["masks"] = torch.empty(3, 480, 640, dtype=torch.uint8, device="meta")
-    images = [torch.empty(3, 480, 640, device="meta") for _ in range(size)]
-    index = torch.empty(size, dtype=torch.long, device="meta")
-    return {"input": images, "target": [dict(target) for _ in range(size)], "index": index}
-
-
-vars(coco_detection)["example_batch"] = _example_batch
 
 
 def lists(samples: list[dict[str, Any]]) -> dict[str, list[Any]]:

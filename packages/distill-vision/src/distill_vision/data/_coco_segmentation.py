@@ -13,13 +13,13 @@ from typing import final
 import torch
 from torch import Tensor
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError, did_you_mean
 
 from .._pycocotools import mask_tools
 from ._coco_files import CocoImage, coco_images
 from ._coco_pixels import object_pixels
-from ._scenes import IGNORED, PairTransform, Scenes, scenes_loader, with_example_scene
+from ._scenes import IGNORED, PairTransform, Scenes, example_of_scenes, scenes_loader
 
 # COCO's number of each class of VOC, in VOC's order: aeroplane has label 1, tvmonitor 20.
 VOC_CLASSES = {
@@ -30,7 +30,7 @@ VOC_CLASSES = {
 _LEAST_PIXELS = 1000  # of things of these classes, in an image to train on, as in torchvision's recipe
 
 
-@with_example_scene
+@with_example(example_of_scenes)
 def coco_segmentation(
     split: str,
     *,

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import torch
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ..transforms import Mix
-from ._example import with_example
+from ._example import example_of_images
 from ._resident import Augmentation, Pixels, check_split, resident_loader
 from ._split import stratified_order
 
@@ -22,7 +22,7 @@ from ._split import stratified_order
 _PIXELS = Pixels(mean=(0.305,), std=(0.376,), scale=16.0)
 
 
-@with_example(1, 8, 8)
+@with_example(example_of_images(1, 8, 8))
 def digits(
     split: str,
     *,

@@ -1,52 +1,34 @@
-"""A batch without data: what `distill check --deep` sends through the models."""
+"""Batches of images without data."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-DataFunction = TypeVar("DataFunction", bound=Callable[..., Any])
 
-
-def with_example(*shape: int, num_classes: int = 10) -> Callable[[DataFunction], DataFunction]:
-    """Give a data function the attribute `example_batch`.
-
-    That is a function with the same parameters; it returns a batch such as the loader's, on the meta device, and
-    touches no data.
+def example_of_images(*shape: int, num_classes: int = 10) -> Callable[..., dict[str, Tensor]]:
+    """An example for `with_example`, of images of one size and their classes.
 
     Args:
         shape: (channels, height, width) of an image; a class label is its target.
         num_classes: How many classes there are: where images are mixed, the target is a probability of each.
-
-    >>> @with_example(3, 32, 32)
-    ... def numbers(split, *, batch_size): ...
-    >>> numbers.example_batch("train", batch_size=64)["input"].shape
-    torch.Size([64, 3, 32, 32])
     """
 
-    def decorate(function: DataFunction) -> DataFunction:
-        signature = inspect.signature(function)
+    def example(
+        batch_size: int, augment: Any = None, views: Mapping[str, Any] | None = None, mix: Any = None
+    ) -> dict[str, Tensor]:
+        images = torch.empty(batch_size, *shape, device="meta")
+        label = torch.empty(batch_size, dtype=torch.long, device="meta")
+        seen = {name: view(images, label) if view else images for name, view in (views or {}).items()}
+        target = torch.empty(batch_size, num_classes, device="meta") if mix else label
+        return {
+            "input": augment(images, label) if augment else images,
+            "target": target,
+            "index": label.clone(),
+            **seen,
+        }
 
-        def example_batch(*arguments: Any, **keywords: Any) -> dict[str, Tensor]:
-            """A batch of meta tensors, of as many samples as the loader's batches."""
-            given = signature.bind(*arguments, **keywords).arguments
-            images = torch.empty(given["batch_size"], *shape, device="meta")
-            label = torch.empty(given["batch_size"], dtype=torch.long, device="meta")
-            augment = given.get("augment") or _unchanged
-            views = {name: (view or _unchanged)(images, label) for name, view in (given.get("views") or {}).items()}
-            target = torch.empty(len(label), num_classes, device="meta") if given.get("mix") else label
-            return {"input": augment(images, label), "target": target, "index": label.clone(), **views}
-
-        vars(function)["example_batch"] = example_batch
-        return function
-
-    return decorate
-
-
-def _unchanged(images: Tensor, seeds: Tensor) -> Tensor:
-    del seeds
-    return images
+    return example

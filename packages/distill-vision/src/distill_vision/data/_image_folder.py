@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 
 from ..transforms import Mix, imagenet_eval, imagenet_train
 from ._class_folders import class_files, class_names
@@ -25,6 +24,33 @@ Transform = Callable[[Any], Tensor]
 """From a PIL image to a tensor."""
 
 
+def example_of_photographs(num_classes: int | None = None) -> Callable[..., dict[str, Tensor]]:
+    """The example of `image_folder`, for `with_example`, or of a function with the same parameters.
+
+    Args:
+        num_classes: How many classes there are; counted in the folder, where images are mixed, if left out.
+    """
+
+    def example(
+        root: Any, batch_size: int, size: int, views: Mapping[str, Any] | None, augment: Any, mix: Any
+    ) -> dict[str, Tensor]:
+        images = torch.empty(batch_size, 3, size, size, device="meta")
+        label = torch.empty(batch_size, dtype=torch.long, device="meta")
+        target = label
+        if mix:
+            count = num_classes or len(class_names(Path(root).expanduser() / "train"))
+            target = torch.empty(batch_size, count, device="meta")
+        return {
+            "input": augment(images, label) if augment else images,
+            **{name: torch.empty_like(images) for name in views or {}},
+            "target": target,
+            "index": label.clone(),
+        }
+
+    return example
+
+
+@with_example(example_of_photographs())
 def image_folder(
     split: str,
     *,
@@ -91,41 +117,6 @@ def _part(files: list[tuple[str, int]], split: str, holdout: int, seed: int) -> 
     """What is held out, or the rest."""
     chosen = hold_out(torch.tensor([target for _, target in files]), split, holdout, seed)
     return [files[number] for number in chosen.tolist()]
-
-
-def example_of(function: Callable[..., Loader], num_classes: int | None = None) -> Callable[..., dict[str, Tensor]]:
-    """The `example_batch` of `image_folder` or of a function with the same parameters.
-
-    Args:
-        function: The function.
-        num_classes: How many classes there are; counted in the folder, where images are mixed, if left out.
-    """
-    signature = inspect.signature(function)
-
-    def example_batch(*arguments: Any, **keywords: Any) -> dict[str, Tensor]:
-        """A batch of meta tensors, of as many samples as the loader's batches."""
-        bound = signature.bind(*arguments, **keywords)
-        bound.apply_defaults()
-        given = bound.arguments
-        images = torch.empty(given["batch_size"], 3, given["size"], given["size"], device="meta")
-        label = torch.empty(given["batch_size"], dtype=torch.long, device="meta")
-        views = {name: torch.empty_like(images) for name in given["views"] or {}}
-        augment = given["augment"]
-        target = label
-        if given["mix"]:
-            count = num_classes or len(class_names(Path(given["root"]).expanduser() / "train"))
-            target = torch.empty(len(label), count, device="meta")
-        return {
-            "input": augment(images, label) if augment else images,
-            **views,
-            "target": target,
-            "index": label.clone(),
-        }
-
-    return example_batch
-
-
-vars(image_folder)["example_batch"] = example_of(image_folder)
 
 
 @final

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 
 from ..transforms import Mix
-from ._image_folder import Transform, example_of, image_folder
+from ._image_folder import Transform, example_of_photographs, image_folder
 from ._resident import Augmentation
 from ._root import data_root
 
 
+@with_example(example_of_photographs(1000))
 def imagenet(
     split: str,
     *,
@@ -75,6 +76,3 @@ def imagenet(
         mix=mix,
         repeats=repeats,
     )
-
-
-vars(imagenet)["example_batch"] = example_of(imagenet, 1000)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 
 from ..transforms import Mix
-from ._example import with_example
+from ._example import example_of_images
 from ._grey import NUM_CLASSES, GreySet, grey_images
 from ._resident import Augmentation, Pixels, resident_loader
 
 _DATA = GreySet("MNIST", "MNIST", "mnist", Pixels(mean=(0.1307,), std=(0.3081,)))
 
 
-@with_example(1, 28, 28)
+@with_example(example_of_images(1, 28, 28))
 def mnist(
     split: str,
     *,

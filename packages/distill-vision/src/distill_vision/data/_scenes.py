@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -98,20 +97,10 @@ def scenes_loader(
     )
 
 
-def with_example_scene(function: DataFunction) -> DataFunction:
-    """Give a data function of scenes the attribute `example_batch`; see `with_example`."""
-    signature = inspect.signature(function)
-
-    def example_batch(*arguments: Any, **keywords: Any) -> dict[str, Tensor]:
-        """A batch of meta tensors, of as many samples as the loader's batches and of the size to train on."""
-        bound = signature.bind(*arguments, **keywords)
-        bound.apply_defaults()
-        batch, crop = bound.arguments["batch_size"], bound.arguments["crop"]
-        return {
-            "input": torch.empty(batch, 3, crop, crop, device="meta"),
-            "target": torch.empty(batch, crop, crop, dtype=torch.long, device="meta"),
-            "index": torch.empty(batch, dtype=torch.long, device="meta"),
-        }
-
-    vars(function)["example_batch"] = example_batch
-    return function
+def example_of_scenes(batch_size: int, crop: int) -> dict[str, Tensor]:
+    """An example for `with_example`: pieces to train on, and the class of each pixel."""
+    return {
+        "input": torch.empty(batch_size, 3, crop, crop, device="meta"),
+        "target": torch.empty(batch_size, crop, crop, dtype=torch.long, device="meta"),
+        "index": torch.empty(batch_size, dtype=torch.long, device="meta"),
+    }

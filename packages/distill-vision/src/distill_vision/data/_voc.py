@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill_core.data import Loader
+from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ._photograph import read_mask
 from ._resident import check_split
 from ._root import data_root
-from ._scenes import PairTransform, Scenes, scenes_loader, with_example_scene
+from ._scenes import PairTransform, Scenes, example_of_scenes, scenes_loader
 from ._split import hold_out
 
 
-@with_example_scene
+@with_example(example_of_scenes)
 def voc_segmentation(
     split: str,
     *,
