@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -64,5 +64,24 @@ def convert(
         from ._convert import convert as convert_file
 
         convert_file(source, target, model=model, arguments=arguments or (), key=key, trust=trust or ())
+
+    raise typer.Exit(guarded(action, debug=debug))
+
+
+@setup_app.command()
+def new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The new file, a .yaml.", show_default=False)],
+    task: Annotated[
+        Literal["classification", "finetuning", "language-model", "text"],
+        typer.Option("--task", help="What it is to begin with."),
+    ] = "classification",
+    debug: Debug = False,
+) -> None:
+    """Write a small first experiment that runs in seconds, with comments."""
+
+    def action() -> None:
+        from ._new import new_experiment
+
+        new_experiment(file, task)
 
     raise typer.Exit(guarded(action, debug=debug))
