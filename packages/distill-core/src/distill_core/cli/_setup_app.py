@@ -85,3 +85,17 @@ def new(
         new_experiment(file, task)
 
     raise typer.Exit(guarded(action, debug=debug))
+
+
+@setup_app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, debug: Debug = False
+) -> None:
+    """Tell what this machine has and whether Distill will work on it; nothing is downloaded."""
+
+    def action() -> None:
+        from ._doctor import doctor as examine
+
+        examine(as_json=as_json)
+
+    raise typer.Exit(guarded(action, debug=debug))
