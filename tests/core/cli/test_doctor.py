@@ -9,7 +9,7 @@ import pytest
 
 from distill_core.cli._doctor import as_text, data, disk, hub, zoo
 from distill_core.cli._finding import Finding, note, ok, problem
-from distill_core.cli._machine import compiling, cpu
+from distill_core.cli._machine import compiling, cores, cpu
 from distill_core.cli._versions import importing, of_package, required, versions
 
 requirements = pytest.importorskip("packaging.requirements")
@@ -110,6 +110,13 @@ def test_more_threads_than_cores_are_noted():
         "more threads than cores wait for each other: export OMP_NUM_THREADS=2",
     )
     assert next(cpu(1, 1, "")) == ok("cpu", "1 core, torch uses 1 thread; OMP_NUM_THREADS is not set")
+
+
+def test_the_limit_of_a_container_counts(tmp_path):
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    assert cores(tmp_path / "cpu.max") == 1
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert cores(tmp_path / "cpu.max") == cores(tmp_path / "absent") >= 1
 
 
 def test_without_a_compiler_the_cpu_does_not_compile(monkeypatch, tmp_path):

@@ -146,8 +146,9 @@ def _misfits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[s
 def _layouts(model: nn.Module) -> Iterator[tuple[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]]]:
     """The functions `…_state_dict` that a package of ours exports beside its models."""
     package = type(model).__module__.rpartition(".")[0]
-    exported: dict[str, Any] = vars(sys.modules.get(package, sys)) if package.startswith("distill_") else {}
-    for name, thing in exported.items():
+    if not package.startswith("distill_"):
+        return
+    for name, thing in vars(sys.modules[package]).items():
         if name.endswith(_LAYOUT) and not name.startswith("_") and callable(thing):
             yield f"{package}.{name}", thing
 

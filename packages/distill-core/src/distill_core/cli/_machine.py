@@ -30,10 +30,18 @@ def machine() -> Iterator[Finding]:
     yield from compiling(torch)
 
 
-def cores() -> int:
-    """The cores that this process may use."""
-    allowed = getattr(os, "sched_getaffinity", lambda _: ())(0)
-    return len(allowed) or os.cpu_count() or 1
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The cores that this process may use: those of its container, where it has a limit.
+
+    Args:
+        quota: Where Linux says how many microseconds of how many the container may compute.
+    """
+    allowed = len(getattr(os, "sched_getaffinity", lambda _: ())(0)) or os.cpu_count() or 1
+    try:
+        time_given, period = map(int, quota.read_text(encoding="ascii").split())
+    except (OSError, ValueError):  # another system, or no limit: `max 100000`
+        return allowed
+    return max(1, min(allowed, round(time_given / period)))
 
 
 def cpu(threads: int, cores: int, setting: str) -> Iterator[Finding]:

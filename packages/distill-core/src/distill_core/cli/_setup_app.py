@@ -77,7 +77,7 @@ def new(
     ] = "classification",
     debug: Debug = False,
 ) -> None:
-    """Write a small first experiment that runs in seconds, with comments."""
+    """Write a first experiment that runs in seconds."""
 
     def action() -> None:
         from ._new import new_experiment
@@ -91,7 +91,7 @@ def new(
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, debug: Debug = False
 ) -> None:
-    """Tell what this machine has and whether Distill will work on it; nothing is downloaded."""
+    """Tell what this machine has, and what would not work; nothing is downloaded."""
 
     def action() -> None:
         from ._doctor import doctor as examine
