@@ -29,6 +29,12 @@ def test_reads_torch_files(tmp_path, wrap):
     assert torch.equal(read_weights(tmp_path / "model.pt")["weight"], model.weight)
 
 
+def test_whoever_may_read_new_files_may_read_weights(tmp_path):
+    (tmp_path / "new.txt").touch()
+    save_weights(nn.Linear(2, 2), tmp_path / "linear.safetensors")
+    assert (tmp_path / "linear.safetensors").stat().st_mode == (tmp_path / "new.txt").stat().st_mode
+
+
 def test_on_the_meta_device_nothing_is_read(tmp_path):
     with torch.device("meta"):
         model = load_weights(nn.Linear(2, 2), tmp_path / "not there yet.safetensors")

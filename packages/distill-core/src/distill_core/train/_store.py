@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import DistillError, TrainingError
+from ..weights import write_tensors
 from ._pack import pack, unpack
 
 _STATE, _TENSORS, _MANIFEST = "state.json", "state.safetensors", "manifest.json"
@@ -64,7 +65,7 @@ class CheckpointStore:
         unfinished = self.folder / f".{name}.tmp"
         unfinished.mkdir()
         tensors, tree = pack(state)
-        save_file(tensors, unfinished / _TENSORS)
+        write_tensors(tensors, unfinished / _TENSORS)
         (unfinished / _STATE).write_text(json.dumps(tree))
         final = next(path for path in self._places(name) if not path.exists())
         manifest = {"name": final.name, "files": {part: _fingerprint(unfinished / part) for part in (_TENSORS, _STATE)}}

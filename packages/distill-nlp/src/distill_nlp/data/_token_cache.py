@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
+
+from distill_core.weights import write_tensors
 
 Tokens = dict[str, Tensor]
 
@@ -30,7 +32,7 @@ def kept(folder: str | Path, key: str, make: Callable[[], Tokens]) -> Tokens:
     tokens = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file(tokens, unfinished)
+    write_tensors(tokens, unfinished)
     os.replace(unfinished, path)
     return tokens
 
