@@ -22,7 +22,7 @@ ROWS = [*FIRST, *(name for name in FILES if name not in FIRST)]
 REMARKS = """
 Not equal in all: SSKD sees each image in four rotations and MLKD moved by a pixel or two, the others see it as it is; SimKD's
 student keeps its projector; TAKD, the two teachers and the born-again networks train others before the student. With three
-seeds, differences of a point or two say little.
+seeds, differences of a point or two say little, and among fifty rows one or two are below the first by chance alone.
 
 FSP and DIST+ compare layers of the same width, which this teacher and student have in the image and in the class activation
 maps only. Not here: HND and GHND, whose student is the teacher with another beginning; the losses of dense prediction and of
