@@ -9,7 +9,6 @@ Attentions, `student:out.attentions.3`, exist only where they are computed one b
 
 from ._adapter import with_adapter as with_adapter
 from ._adapter import with_lora as with_lora
-from ._pair_classifier import PairClassifier as PairClassifier
 from ._pretrained import from_pretrained as from_pretrained
 from ._save import SavePretrained as SavePretrained
 from ._student import student_from as student_from
