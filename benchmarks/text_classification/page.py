@@ -22,11 +22,17 @@ The teacher is a fine-tuned MiniLM, the student a BERT with new weights; each re
 is the one to look at: with correlations as low as these the best one on 500 sentences is chosen by chance.""",
     "sst2_minilm": """## SST-2, MiniLM and half of it
 
-MiniLM and three of its layers, all on the same 2,000 of 67,349 sentences and phrases: what takes minutes on a processor. Published
-numbers, 91 to 92 % for models of this size, are of the whole training set.""",
+MiniLM and three of its layers, all on the same 2,000 of 67,349 sentences and phrases: what takes minutes on a processor.""",
+    "sst2_minilm_whole": """## SST-2, MiniLM on all of it
+
+The same fine-tuning on the whole training set but 500, in about 20 minutes on one core. Published for 6 layers of width 384 are
+91.3 % (Mukherjee et al. 2021, https://arxiv.org/abs/2106.04563), of weights that were distilled as such; these here are every second
+layer of MiniLM's 12, trained on as an encoder of sentences.""",
     "rte_minilm": """## RTE, MiniLM
 
-Fine-tuned on the whole training set but 500.""",
+Fine-tuned on the whole training set but 500: 1,990 pairs, and 277 in dev, where the more frequent class has 52.7 %. An encoder of
+single sentences has never compared two; after STS-B, which has pairs too, it learns more of it. Published are 57 to 62 % for BERTs of
+2 to 8 layers (Turc et al. 2019, https://arxiv.org/abs/1908.08962) and 68.9 % for MiniLM's 6 as in the section above.""",
     "stsb_minilm": """## STS-B, embeddings of sentences
 
 How well cosines between embeddings rank the pairs. The student alone learns from scores that people gave, the distilled one from

@@ -24,5 +24,6 @@ if __name__ == "__main__":
     import torch
 
     torch.set_num_threads(1)
-    bert_step.write(HERE / "results" / "speed.md", bert_step.steps(args.rounds), bert_step.real_tokens())
+    times, alone, shares = bert_step.steps(args.rounds), bert_step.updates(args.rounds), bert_step.real_tokens()
+    bert_step.write(HERE / "results" / "speed.md", times, alone, shares)
     print(page.write().read_text(encoding="utf-8"))
