@@ -33,7 +33,7 @@ def instead(tmp_path_factory):
         keys = [key.value for key, _ in read(file).root.value]
         tiny = folder(LABELS.get(file.parent.name, 2))
         named = [f"{key}={tiny}" for key in ("_model", "_teacher") if key in keys]
-        return named + ([f"_teacher_width={WIDTH}"] if "_teacher_width" in keys else [])
+        return named + [f"{key}={WIDTH}" for key in ("_width", "_teacher_width") if key in keys]
 
     return changes
 

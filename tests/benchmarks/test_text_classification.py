@@ -83,7 +83,11 @@ def test_the_loops_of_the_speed_script_do_the_same_work(monkeypatch, tmp_path):
     monkeypatch.setenv("DISTILL_DATA", str(tmp_path))
     plain, grouped = bert_step.real_tokens().values()
     assert 0 < plain < grouped <= 1
-    bert_step.write(tmp_path / "speed.md", times, {"a": plain})
-    assert f"| a | {100 * plain:.1f} % |" in (tmp_path / "speed.md").read_text()
+    alone = bert_step.updates(rounds=2)
+    assert alone.keys() == times.keys()
+    bert_step.write(tmp_path / "speed.md", times, alone, {"a": plain})
+    page = (tmp_path / "speed.md").read_text()
+    assert f"| a | {100 * plain:.1f} % |" in page
+    assert f" | {alone['fused AdamW']:.2f} |\n" in page
     for name in ("bert_step", "lanes"):
         sys.modules.pop(name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,11 @@ def generated(loader) -> Loader:
     return Loader(Generated(loader.func.example_batch(*loader.args, **loader.keywords | {"batch_size": 4})), 4)
 
 
+def own(data):
+    """The data of a stage, if it has any of its own."""
+    return generated(data) if isinstance(data, partial) else data
+
+
 def experiment(file: Path, changes: list[str]) -> Experiment:
     """What the file describes, with one epoch a stage and small batches."""
     document = load_document(file, changes)
@@ -74,7 +80,7 @@ def experiment(file: Path, changes: list[str]) -> Experiment:
     return replace(
         built,
         data={split: generated(loader) for split, loader in built.data.items()},
-        stages=[replace(stage, epochs=1) for stage in built.stages],
+        stages=[replace(stage, epochs=1, data=own(stage.data)) for stage in built.stages],
         callbacks=[callback for callback in built.callbacks if not isinstance(callback, writing)],
         test=None if built.test is None else replace(built.test, loader=generated(built.test.loader)),
         cache={},

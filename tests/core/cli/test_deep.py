@@ -178,6 +178,29 @@ def test_a_model_that_looks_into_its_input_goes_by_shapes_as_if_compiled(hinted,
     assert "teacher  frozen, in eval mode, to its end\n" in ended.out
 
 
+def with_head(text: str, head: str) -> str:
+    """A model that is fed by the teacher, and takes its shapes from what comes."""
+    text = text.replace("toy.Net {width: 16}", f"toy.Looking {{width: 4}}\n  head: !import_call:torch.nn.{head}")
+    text = text.replace("    losses:", "    feed: {head: {input: teacher.body.0}}\n    losses:")
+    return text.replace("{input: student.body.2, target: teacher.body.0}", "{input: head, target: student}")
+
+
+def test_lazy_parameters_take_their_shapes_from_a_model_that_looks_into_its_input(hinted, distill):
+    hinted.write_text(with_head(hinted.read_text(), "LazyLinear {out_features: 2}"))
+    ended = distill("check", hinted, "--deep", "--trust", "toy")
+    assert (ended.err, ended.code) == ("", 0)
+    assert "  learns  teacher  0 of 50 parameters\n          head     10 of 10 parameters\n" in ended.out
+
+
+def test_a_first_batch_that_fails_is_told(hinted, distill):
+    hinted.write_text(with_head(hinted.read_text(), "LazyConv2d {out_channels: 2, kernel_size: 1}"))
+    ended = distill("check", hinted, "--deep", "--trust", "toy")
+    assert ended.code == 2
+    told = "a first batch, from which lazy parameters take their shapes, fails: RuntimeError: "
+    assert ended.err.startswith(f"small/toy.yaml:17:5: {told}"), ended.err
+    assert ended.err.splitlines()[0].endswith("(at stages.0)")
+
+
 def test_a_loss_that_needs_numbers_is_noted_as_unchecked(hinted, distill):
     hinted.write_text(hinted.read_text().replace("!import_call:torch.nn.MSELoss {}", "!import_get:toy.number"))
     ended = distill("check", hinted, "--deep", "--trust", "toy")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from ._plan import Line, StagePlan, describe_call, describe_inputs, describe_val
 from ._progress import describe_source, describe_weight
 
 Values = dict[Tap, Any]
+Result = TypeVar("Result")
 
 
 def check_stage(
@@ -54,19 +56,14 @@ def check_stage(
         The plan, unless there are problems; the problems.
     """
     one_batch = Loader([0], 1)  # how many there are is not known without the data, and a schedule may need to know
+    plain, meta = replace(stage, scheduler=None), torch.device("meta")
     try:
-        run = prepare_stage(
-            models,
-            replace(stage, scheduler=None),
-            number,
-            one_batch,
-            lambda: batch,
-            torch.device("meta"),
-            averages,
-            caches,
-        )
+        run = _by_shapes(lambda: prepare_stage(models, plain, number, one_batch, lambda: batch, meta, averages, caches))
     except DistillError as error:
         return None, [places.problem(_where(error, number, places), error)]
+    except Exception as error:  # noqa: BLE001 — lazy parameters take their shapes from a first batch, in which a model may fail
+        message = f"a first batch, from which lazy parameters take their shapes, fails: {_told(error)}"
+        return None, [places.problem(f"stages.{number}", message)]
     try:
         values, notes, problems = _run_models(run, batch, number, places)
         if not problems:
@@ -86,7 +83,7 @@ def _run_models(
     for source in run.distiller.sources:
         what = f"{source.name} ({type(source.model).__name__})"
         try:
-            values.update(_run_on_shapes(source, batch, values))
+            values.update(_by_shapes(functools.partial(source, batch, values)))
         except DistillError as error:
             return values, notes, [places.problem(_where(error, number, places), error)]
         except Exception as error:  # noqa: BLE001 — a model may fail in any way
@@ -135,21 +132,21 @@ def _run_losses(run: StageRun, values: Values, number: int, places: Places, note
     return problems
 
 
-def _run_on_shapes(source: ModelSource, batch: Mapping[str, Any], values: Values) -> Values:
-    """The values of a model's taps on the meta device.
+def _by_shapes(run: Callable[[], Result]) -> Result:
+    """What `run` gives on the meta device.
 
     Models of transformers look into their masks unless they are being compiled; then they go by shapes alone. (And do not
     stop early, so their operations are not counted.)
     """
     try:
-        return source(batch, values)
+        return run()
     except Exception as error:
         if not _needs_data(error):
             raise
     before = torch.compiler._is_compiling_flag  # noqa: SLF001  there is no public way to say so
     torch.compiler._is_compiling_flag = True  # noqa: SLF001
     try:
-        return source(batch, values)
+        return run()
     finally:
         torch.compiler._is_compiling_flag = before  # noqa: SLF001
 
