@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from ._exit import guarded
+from ._options import Debug, Json, end
 from ._runs_app import runs_app
 from ._setup_app import setup_app
 from ._zoo import zoo_app
@@ -32,11 +31,6 @@ Trust = Annotated[
         "--trust", metavar="PACKAGE", help="Let the file name objects of this package, too.", show_default=False
     ),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")]
-
-
-def _end(action: Callable[[], object], debug: bool) -> None:
-    raise typer.Exit(guarded(action, debug=debug))
 
 
 @app.command()
@@ -57,7 +51,7 @@ def run(
 
         run_experiment(file, overrides or (), output=output, resume=resume, trust=trust or ())
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 @app.command()
@@ -78,7 +72,7 @@ def check(
 
         check_file(file, overrides or (), deep=deep, trust=trust or ())
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 @app.command()
@@ -97,7 +91,7 @@ def evaluate(
 
         evaluate_run(run_dir, checkpoint=checkpoint, trust=trust or ())
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 @app.command()
@@ -117,7 +111,7 @@ def export(
 
         export_run(run_dir, output=output, model=model, trust=trust or ())
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 @app.command()
@@ -129,7 +123,7 @@ def show(file: File, overrides: Overrides = None, debug: Debug = False) -> None:
 
         print(read(file, tuple(overrides or ())).dump(), end="")
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 @app.command(name="list")
@@ -137,7 +131,7 @@ def list_(
     what: Annotated[
         Literal["losses", "models", "data", "metrics"], typer.Argument(help="What to list.", show_default=False)
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Print what there is: losses, models, data or metrics."""
@@ -147,7 +141,7 @@ def list_(
 
         print_list(what, as_json=as_json)
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 @app.command()
@@ -184,7 +178,7 @@ def launch(
             dry_run=dry_run,
         )
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 @app.command()
@@ -213,7 +207,7 @@ def sweep(
 
         run_sweep(file, values or (), output=output, metric=metric, trust=trust or ())
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 @app.command()
@@ -247,7 +241,7 @@ def slurm(
         )
         print(script, end="")
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 cache_app = typer.Typer(help="Caches of teachers: build, verify, plan.", no_args_is_help=True, rich_markup_mode=None)
@@ -266,7 +260,7 @@ def cache_build(file: File, overrides: Overrides = None, trust: Trust = None, de
 
         build_cache(file, overrides or (), trust or ())
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 @cache_app.command(name="verify")
@@ -284,7 +278,7 @@ def cache_verify(
 
         verify_cache(file, overrides or (), trust or (), samples)
 
-    _end(action, debug)
+    end(action, debug=debug)
 
 
 @cache_app.command(name="plan")
@@ -296,4 +290,4 @@ def cache_plan(file: File, overrides: Overrides = None, trust: Trust = None, deb
 
         plan_cache(file, overrides or (), trust or ())
 
-    _end(action, debug)
+    end(action, debug=debug)

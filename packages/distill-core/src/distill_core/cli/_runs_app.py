@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ._exit import guarded
+from ._options import Debug, Json, end
 
 runs_app = typer.Typer()
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")]
 
 
 @runs_app.command()
@@ -38,7 +36,7 @@ def report(
 
         report_runs(folders, output=output, title=title, metric=metric)
 
-    raise typer.Exit(guarded(action, debug=debug))
+    end(action, debug=debug)
 
 
 @runs_app.command()
@@ -46,7 +44,7 @@ def compare(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN", help="The folders of two runs or more.", show_default=False)
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Print what differs between runs, and their results."""
@@ -56,4 +54,4 @@ def compare(
 
         compare_runs(runs, as_json=as_json)
 
-    raise typer.Exit(guarded(action, debug=debug))
+    end(action, debug=debug)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ._exit import guarded
+from ._options import Debug, Json, end
 
 Trust = Annotated[
     list[str] | None,
@@ -15,7 +15,6 @@ Trust = Annotated[
         "--trust", metavar="PACKAGE", help="Let --model name objects of this package, too.", show_default=False
     ),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")]
 
 setup_app = typer.Typer()
 
@@ -36,7 +35,7 @@ def schema(
 
         print_schema(output, tags)
 
-    raise typer.Exit(guarded(action, debug=debug))
+    end(action, debug=debug)
 
 
 @setup_app.command()
@@ -65,7 +64,7 @@ def convert(
 
         convert_file(source, target, model=model, arguments=arguments or (), key=key, trust=trust or ())
 
-    raise typer.Exit(guarded(action, debug=debug))
+    end(action, debug=debug)
 
 
 @setup_app.command()
@@ -84,13 +83,11 @@ def new(
 
         new_experiment(file, task)
 
-    raise typer.Exit(guarded(action, debug=debug))
+    end(action, debug=debug)
 
 
 @setup_app.command()
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, debug: Debug = False
-) -> None:
+def doctor(as_json: Json = False, debug: Debug = False) -> None:
     """Tell what this machine has, and what would not work; nothing is downloaded."""
 
     def action() -> None:
@@ -98,4 +95,4 @@ def doctor(
 
         examine(as_json=as_json)
 
-    raise typer.Exit(guarded(action, debug=debug))
+    end(action, debug=debug)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import DistillError
-from ._exit import guarded
+from ._options import Debug, Json, end
 
 zoo_app = typer.Typer(
     help="Pretrained weights: list, load, check and publish them.", no_args_is_help=True, rich_markup_mode=None
@@ -21,9 +21,7 @@ zoo_app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="cifar10/resnet20", show_default=False)]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="cifar10/resnet20", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")]
 
 
 def _end(action: Callable[[Any], object], *, debug: bool, offline: bool = False) -> None:
@@ -44,7 +42,7 @@ def _end(action: Callable[[Any], object], *, debug: bool, offline: bool = False)
         except zoo.ZooError as error:
             raise DistillError(str(error)) from error
 
-    raise typer.Exit(guarded(told, debug=debug))
+    end(told, debug=debug)
 
 
 @zoo_app.command(name="list")

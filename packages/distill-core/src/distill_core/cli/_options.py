@@ -1,0 +1,18 @@
+"""What many commands share: the options of all, and how one ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from ._exit import guarded
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def end(action: Callable[[], object], *, debug: bool) -> None:
+    """Do what a command does, and end with its exit code."""
+    raise typer.Exit(guarded(action, debug=debug))
