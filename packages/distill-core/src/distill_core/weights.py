@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .errors import DistillError
 
 Model = TypeVar("Model", bound=nn.Module)
+MOST_SHOWN = 8
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -59,21 +60,30 @@ def load_weights(model: Model, path: str | os.PathLike[str], *, strict: bool = T
         return model
     weights = read_weights(path)
     own = model.state_dict()
-    wrong = [
-        f"{name} is {tuple(weights[name].shape)} in the file and {tuple(own[name].shape)} in the model"
-        for name in own.keys() & weights.keys()
-        if weights[name].shape != own[name].shape
-    ]
+    wrong = other_shapes(weights, own)
     if not wrong:
         # Modules may know names that they had before: torchvision's pyramids and heads do.
         missing, unexpected = model.load_state_dict(weights, strict=False)
         wrong += [f"{name} is missing in the file" for name in missing if strict]
         wrong += [f"{name} is not in the model" for name in unexpected if strict]
     if wrong:
-        more = f"\n  … and {len(wrong) - 8} more" if len(wrong) > 8 else ""
-        message = f"{path} does not fit {type(model).__name__}:\n  " + "\n  ".join(sorted(wrong)[:8]) + more
-        raise DistillError(message)
+        raise misfit(path, model, sorted(wrong))
     return model
+
+
+def other_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """What to say of each tensor of a file that has another shape in the model, by name."""
+    return [
+        f"{name} is {tuple(weights[name].shape)} in the file and {tuple(own[name].shape)} in the model"
+        for name in sorted(own.keys() & weights.keys())
+        if weights[name].shape != own[name].shape
+    ]
+
+
+def misfit(path: str | os.PathLike[str], model: nn.Module, wrong: Sequence[str]) -> DistillError:
+    """The error for a file that does not fit, with the first of what is wrong."""
+    more = f"\n  … and {len(wrong) - MOST_SHOWN} more" if len(wrong) > MOST_SHOWN else ""
+    return DistillError(f"{path} does not fit {type(model).__name__}:\n  " + "\n  ".join(wrong[:MOST_SHOWN]) + more)
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:

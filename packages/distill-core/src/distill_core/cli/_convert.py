@@ -13,13 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Builder, read_call
-from ..errors import DistillError
-from ..weights import save_tensors
+from ..weights import misfit, other_shapes, save_tensors
 from ._exit import refuse
 from ._state_dict import State, cleaned, read_state
 
 SAFE, PICKLED = ".safetensors", (".pt", ".pth", ".bin")
-MOST_SHOWN = 8
 _LAYOUT = "_state_dict"
 _COUNTER = "num_batches_tracked"
 
@@ -109,9 +107,7 @@ def fitted(state: State, model: nn.Module, source: Path) -> State:
             changed = len(tensors.keys() - state.tensors.keys())
             return State(tensors, (*state.notes, f"names: {changed} changed by {name}", _proof(model)))
     if wrong:
-        more = f"\n  … and {len(wrong) - MOST_SHOWN} more" if len(wrong) > MOST_SHOWN else ""
-        message = f"{source} does not fit {type(model).__name__}:\n  " + "\n  ".join(wrong[:MOST_SHOWN]) + more
-        raise DistillError(message)
+        raise misfit(source, model, wrong)
     return State(state.tensors, (*state.notes, _proof(model)))
 
 
@@ -135,12 +131,7 @@ def _with_counters(state: State, own: Mapping[str, Tensor]) -> State:
 def _misfits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
     missing = [f"{name} is missing in the file" for name in sorted(own.keys() - tensors.keys())]
     surplus = [f"{name} is not in the model" for name in sorted(tensors.keys() - own.keys())]
-    shapes = [
-        f"{name} is {tuple(tensors[name].shape)} in the file and {tuple(own[name].shape)} in the model"
-        for name in sorted(own.keys() & tensors.keys())
-        if tensors[name].shape != own[name].shape
-    ]
-    return missing + surplus + shapes
+    return missing + surplus + other_shapes(tensors, own)
 
 
 def _layouts(model: nn.Module) -> Iterator[tuple[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]]]:
