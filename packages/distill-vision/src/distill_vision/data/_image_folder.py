@@ -15,6 +15,7 @@ from distill_core.data import Loader, with_example
 
 from ..transforms import Mix, imagenet_eval, imagenet_train
 from ._class_folders import class_files, class_names
+from ._example import example_of_images
 from ._mixed import mix_batches
 from ._photograph import read_photograph
 from ._resident import Augmentation, check_split
@@ -34,18 +35,9 @@ def example_of_photographs(num_classes: int | None = None) -> Callable[..., dict
     def example(
         root: Any, batch_size: int, size: int, views: Mapping[str, Any] | None, augment: Any, mix: Any
     ) -> dict[str, Tensor]:
-        images = torch.empty(batch_size, 3, size, size, device="meta")
-        label = torch.empty(batch_size, dtype=torch.long, device="meta")
-        target = label
-        if mix:
-            count = num_classes or len(class_names(Path(root).expanduser() / "train"))
-            target = torch.empty(batch_size, count, device="meta")
-        return {
-            "input": augment(images, label) if augment else images,
-            **{name: torch.empty_like(images) for name in views or {}},
-            "target": target,
-            "index": label.clone(),
-        }
+        count = num_classes or (len(class_names(Path(root).expanduser() / "train")) if mix else 0)
+        batch = example_of_images(3, size, size, num_classes=count)(batch_size, augment, mix=mix)
+        return batch | {name: torch.empty(batch_size, 3, size, size, device="meta") for name in views or {}}
 
     return example
 
