@@ -74,7 +74,8 @@ def generate(
     which it was.
 
     Args:
-        model: Takes `input_ids`, `attention_mask`, `past_key_values` and `use_cache`, and gives `logits`.
+        model: Takes `input_ids`, `attention_mask`, `use_cache` and the cache that it returned itself, as `cache` or, in
+            transformers before 5.24, as `past_key_values`; returns `logits`.
         prompts: (batch, positions), each on the left of its row; what stands behind does not matter.
         lengths: (batch,), how many tokens each prompt has, one at least.
         sampling: How the next token is chosen.
@@ -113,7 +114,7 @@ def _write(
     end: int | None,
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:
-    past: Any = None
+    past: dict[str, Any] = {}
     places = "position_ids" in inspect.signature(model.forward).parameters
     # Sharded over processes, a model runs as often on each.
     looks = end is not None and not any(isinstance(parameter, DTensor) for parameter in model.parameters())
@@ -123,8 +124,8 @@ def _write(
     written: list[Tensor] = []
     for count in range(sampling.max_new_tokens):
         options = {"position_ids": positions} if places else {}
-        output = model(input_ids=tokens, attention_mask=mask, past_key_values=past, use_cache=True, **options)
-        past = output.past_key_values
+        output = model(input_ids=tokens, attention_mask=mask, use_cache=True, **past, **options)
+        past = _cache_of(output)
         chosen = sampling(output.logits[:, -1], generator)
         if end is not None:
             chosen = torch.where(is_open, chosen, end)
@@ -137,3 +138,10 @@ def _write(
         tokens, positions = chosen[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
     return torch.stack(written, dim=1), lengths
+
+
+def _cache_of(output: Any) -> dict[str, Any]:
+    """Return a model's cache under the name by which the model takes it again."""
+    if hasattr(output, "cache"):  # transformers 5.24 and later, where reading the old name is deprecated
+        return {"cache": output.cache}
+    return {"past_key_values": output.past_key_values}
