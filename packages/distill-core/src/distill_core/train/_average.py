@@ -4,18 +4,28 @@
 
 The average is a model like any other: metrics and losses tap it by its name. As a teacher it is that of Antti Tarvainen,
 Harri Valpola. "Mean teachers are better role models". NeurIPS 2017. https://arxiv.org/abs/1703.01780
+
+A step of (1 − d) · θ is below the resolution of bfloat16 and float16. The average of such a parameter is therefore kept
+in float32, and the model holds it rounded to its own dtype.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..errors import WiringError, did_you_mean
-from ._sharding import SUFFIX, local
+from ..errors import TrainingError, WiringError, did_you_mean
+from ._sharding import SUFFIX, like, local
+
+
+class _Pair(NamedTuple):
+    decay: float
+    average: nn.Module
+    model: nn.Module
 
 
 class Averages:
@@ -31,7 +41,8 @@ class Averages:
 
     def __init__(self, models: dict[str, nn.Module], decays: Mapping[str, float]) -> None:
         self.decays = dict(decays)
-        self._pairs: list[tuple[float, nn.Module, nn.Module]] = []
+        self._pairs: dict[str, _Pair] = {}
+        self._float32: dict[str, dict[str, Tensor]] = {}
         for name, decay in decays.items():
             if name not in models:
                 message = f"ema: there is no model '{name}'\n  hint: {did_you_mean(name, models)}"
@@ -40,20 +51,55 @@ class Averages:
                 message = f"ema: the decay of '{name}' is from 0 to 1, not {decay}"
                 raise WiringError(message)
             average = copy.deepcopy(models[name]).requires_grad_(False).eval()
-            self._pairs.append((decay, average, models[name]))
+            self._pairs[name + SUFFIX] = _Pair(decay, average, models[name])
             models[name + SUFFIX] = average
 
     @property
     def names(self) -> list[str]:
         """What the averages are called."""
-        return [name + SUFFIX for name in self.decays]
+        return list(self._pairs)
 
+    @torch.no_grad()
     def update(self) -> None:
         """Move each average towards its model as it is now."""
-        for decay, average, model in self._pairs:
-            with torch.no_grad():
-                torch._foreach_lerp_(
-                    list(map(local, average.parameters())), list(map(local, model.parameters())), 1 - decay
-                )
-                if buffers := list(average.buffers()):
-                    torch._foreach_copy_(buffers, list(model.buffers()))
+        for name, (decay, average, model) in self._pairs.items():
+            exact = self._exact(name)
+            means = dict(average.named_parameters())
+            targets = [local(exact.get(key, mean)) for key, mean in means.items()]
+            values = [local(value).to(mean.dtype) for mean, value in zip(targets, model.parameters(), strict=True)]
+            torch._foreach_lerp_(targets, values, 1 - decay)
+            if exact:
+                torch._foreach_copy_([local(means[key]) for key in exact], [local(mean) for mean in exact.values()])
+            if buffers := list(average.buffers()):
+                torch._foreach_copy_(buffers, list(model.buffers()))
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """The float32 averages of parameters that their model holds rounded, by model and name."""
+        return {name: dict(self._exact(name)) for name in self._pairs}
+
+    def load_state(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take back what `state` gave, after the models have their weights.
+
+        Raises:
+            TrainingError: The state is of other parameters.
+        """
+        self._float32 = {}
+        for name in self._pairs:
+            exact, saved = self._exact(name), state.get(name, {})
+            if exact.keys() != saved.keys():
+                message = f"the checkpoint holds float32 averages of {len(saved)} parameters of '{name}', which has {len(exact)} in half precision"
+                raise TrainingError(message)
+            for key, value in saved.items():
+                local(exact[key]).copy_(local(like(value, exact[key])))
+
+    def _exact(self, name: str) -> dict[str, Tensor]:
+        """The float32 averages of one model; they begin as its parameters, once these are on their device."""
+        if name not in self._float32:
+            parameters = self._pairs[name].average.named_parameters()
+            self._float32[name] = {key: value.detach().float() for key, value in parameters if _is_half(value)}
+        return self._float32[name]
+
+
+def _is_half(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.dtype.itemsize < torch.float32.itemsize
+

@@ -44,6 +44,7 @@ def gather_state(trainer: Trainer) -> dict[str, Any]:
             name: whole(trainer.models[name].state_dict())
             for name in [*trained_models(trainer), *trainer.averages.names]
         },
+        "averages": whole(trainer.averages.state()),
         "losses": {name: loss.state_dict() for name, loss in _losses(trainer).items() if not _is_lazy(loss)},
         "of_processes": own_buffers(_losses(trainer), trainer.device),
         "optimizer": run.update.state(),
@@ -79,6 +80,7 @@ def restore_run(trainer: Trainer) -> dict[str, Any]:
         raise TrainingError(message)
     for name, weights in state["models"].items():
         load_whole(trainer.models[name], weights)
+    trainer.averages.load_state(state.get("averages", {}))
     trainer.learnt |= state["models"].keys() - set(trainer.averages.names)
     for name, loss in _losses(trainer).items():
         if name in state["losses"]:

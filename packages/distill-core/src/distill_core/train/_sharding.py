@@ -112,7 +112,7 @@ def whole(state: Any) -> Any:
 def load_whole(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """`load_state_dict` of whole tensors into a module that may be sharded."""
     own = module.state_dict()
-    module.load_state_dict({name: _like(value, own.get(name)) for name, value in weights.items()})
+    module.load_state_dict({name: like(value, own.get(name)) for name, value in weights.items()})
 
 
 def load_whole_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
@@ -121,7 +121,7 @@ def load_whole_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     owners = dict(zip(numbers, parameters, strict=True))
     entries = {
-        number: {name: _like(value, owners[number]) for name, value in entry.items()}
+        number: {name: like(value, owners[number]) for name, value in entry.items()}
         for number, entry in state["state"].items()
     }
     optimizer.load_state_dict({**state, "state": entries})
@@ -140,7 +140,7 @@ def clip_sharded(parameters: Iterable[nn.Parameter], most: float) -> None:
     torch._foreach_mul_([local(gradient) for gradient in gradients], (most / (norm + 1e-6)).clamp(max=1).float())
 
 
-def _like(value: Any, owner: Any) -> Any:
+def like(value: Any, owner: Any) -> Any:
     """This process's part of `value`, if it is of the shape of `owner`, laid out in memory as that is.
 
     A fused optimizer goes through parameter and state as they lie in memory: with another layout, it would mix up entries.
