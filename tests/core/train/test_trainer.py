@@ -246,8 +246,18 @@ def test_not_finite_loss_stops_the_run(experiment):
             "stages.0.groups: the glob 'losses.kx' matches no parameter\n  hint: did you mean 'losses.kd'?",
         ),
         (
+            {"train": []},
+            "stages.0.train is empty, so nothing would learn\n"
+            "  hint: omit `train`: every model whose name does not begin with 'teacher' learns, and all losses",
+        ),
+        (
+            {"train": ["student", "!student"]},
+            "stages.0.train chooses no parameter, so nothing would learn\n"
+            "  hint: name a model or a loss that has parameters, `student` for example",
+        ),
+        (
             {"losses": {}},
-            "'student' is trained, but no loss reads it\n  hint: name it in the inputs of a loss, or leave it out of `train`",
+            "a stage has no losses\n  hint: give at least one under `losses`",
         ),
         (
             {"losses": {"ce": Term(loss=nn.CrossEntropyLoss(), inputs={"input": "studnet", "target": "batch.target"})}},

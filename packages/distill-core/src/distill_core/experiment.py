@@ -7,7 +7,7 @@ yaml, so a file can be checked against it in milliseconds. In YAML each field is
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -149,6 +149,37 @@ FIRST_STAGE = Stage(
     clip_grad_norm=None,
 )
 """What the first stage takes where it is silent."""
+
+
+REQUIRED_OF_FIRST = ("epochs", "losses", "optimizer")
+
+
+def incomplete(stages: Sequence[Stage], data: Collection[str]) -> list[tuple[str, str, str]]:
+    """Return what keeps stages from training: the key, what is wrong with it, and a hint.
+
+    Args:
+        stages: The stages as they were given.
+        data: The names of the loaders of the experiment.
+
+    >>> incomplete([Stage(epochs=1, losses={"ce": Term(loss=sum, inputs={})})], ["train"])
+    [('stages.0', "stages.0 has no 'optimizer', and there is no stage before it to take it from", '')]
+    """
+    if not stages:
+        return [("stages", "an experiment has at least one stage", "")]
+    missing = [name for name in REQUIRED_OF_FIRST if getattr(stages[0], name) is INHERIT]
+    found = [
+        ("stages.0", f"stages.0 has no '{name}', and there is no stage before it to take it from", "")
+        for name in missing
+    ]
+    if "train" not in data and (stages[0].data is INHERIT or stages[0].data is None):
+        found.append(("stages.0", "there is nothing to train on", "give `data.train`, or `data` of the stage"))
+    for index, stage in enumerate(stages):
+        if stage.losses is not INHERIT and not stage.losses:
+            found.append((f"stages.{index}.losses", "a stage has no losses", "give at least one under `losses`"))
+        if stage.train is not INHERIT and stage.train is not None and not stage.train:
+            hint = "omit `train`: every model whose name does not begin with 'teacher' learns, and all losses"
+            found.append((f"stages.{index}.train", f"stages.{index}.train is empty, so nothing would learn", hint))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,10 +75,7 @@ def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], li
     except DistillError as error:
         return [], [places.problem(str(error).partition(":")[0].partition(" ")[0], error)]
     for number, stage in enumerate(stages):
-        loader = stage.data if stage.data is not None else experiment.data.get("train")
-        if loader is None:
-            problems.append(places.problem("data", "there is nothing to train on: give 'data.train'"))
-            continue
+        loader = stage.data if stage.data is not None else experiment.data["train"]
         try:
             batch = example_batch(loader)
         except DistillError as error:

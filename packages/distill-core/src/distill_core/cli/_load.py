@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..config import Builder, Document, check, read, refuse
 from ..experiment import Evaluation, Experiment, Metric, Stage, Term
+from ._complete import stage_problems
 
 SCHEMAS = {"Evaluation": Evaluation, "Metric": Metric, "Stage": Stage, "Term": Term}
 """The records that an experiment consists of, by the name that annotations call them."""
@@ -20,7 +21,7 @@ def load_document(file: Path, overrides: Sequence[str] = (), trust: Sequence[str
         TrustError: The file names something outside the trusted packages.
     """
     document = read(file, tuple(overrides))
-    refuse(check(document, Experiment, SCHEMAS, trust))
+    refuse([*check(document, Experiment, SCHEMAS, trust), *stage_problems(document)])
     return document
 
 

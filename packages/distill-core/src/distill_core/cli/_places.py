@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from torch import nn
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..config import Document
 from ..errors import DistillError, Problem, WiringError, did_you_mean
-from ..hooks import resolve
 from ..taps import BATCH, Tap
+
+if TYPE_CHECKING:  # a static check does without torch
+    from torch import nn
 
 
 class Places:
@@ -76,6 +78,8 @@ class Places:
 
 
 def _find_module(tap: Tap, models: Mapping[str, nn.Module]) -> None:
+    from ..hooks import resolve
+
     if tap.source == BATCH:
         return
     if tap.source not in models:

@@ -7,6 +7,7 @@ found really belongs.
 from __future__ import annotations
 
 import importlib
+import sys
 import types
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +32,8 @@ def find(path: str, trust: Sequence[str]) -> Any:
         if refusal(here):
             judge_path(here, trust)
         thing = _step(thing, part, here, trust)
+        if number < len(parts) and isinstance(thing, types.FunctionType):
+            thing = sys.modules.get(here, thing)  # the path goes on: through the module, not the function of its name
         if isinstance(thing, types.ModuleType) and number < len(parts):
             _judge_module(path, thing, trust)
     if path not in EXACT:

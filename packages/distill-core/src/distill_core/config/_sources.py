@@ -7,7 +7,9 @@ is needed is parsed, so a check stays fast although torch's files are long.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
+import re
 from dataclasses import dataclass, field
 
 from ..errors import nearest
@@ -87,13 +89,34 @@ def follow(source: Source, names: list[str], steps: int) -> Definition | None:
         module, original = source.imports[name]
         return _imported(module, [original] if original else [], rest, source, steps - 1)
     if below := load(f"{source.name}.{name}"):
-        return follow(below, rest, steps - 1)
+        return _module_or_star(source, below, names, steps - 1)
     if name in source.assigned:
         alias = source.assigned[name]
         if alias and alias != name and alias.partition(".")[0] in source.imports:
             return follow(source, [*alias.split("."), *rest], steps - 1)
         return Definition(source.name, ".".join(names), None, source)
     return _from_stars(source, names, steps - 1)
+
+
+def _module_or_star(source: Source, below: Source, names: list[str], steps: int) -> Definition | None:
+    """Follow a name that is a submodule, and perhaps also what `from .name import *` binds over it.
+
+    At the end of a path the name means what Python's attribute does: `torchvision.models.alexnet` is the function. Where
+    the path goes on, it goes on in the module: `torchvision.models.alexnet.AlexNet`.
+
+    Raises:
+        MissingError: There is no such name.
+    """
+    if len(names) > 1:
+        return follow(below, names[1:], steps)
+    if below.name in source.stars:
+        with contextlib.suppress(MissingError):
+            found = follow(below, names, steps)
+            if found is not None and found.sure:
+                return found
+        if re.search(rf"""(['"]){re.escape(names[0])}\1[ \t]*:""", below.text):  # a table of names made at import
+            return Definition(source.name, names[0], None, source, sure=False)
+    return follow(below, [], steps)
 
 
 def _imported(module: str, original: list[str], rest: list[str], by: Source, steps: int) -> Definition | None:

@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..data import Loader
-from ..errors import TrainingError, WiringError, did_you_mean
-from ..experiment import FIRST_STAGE, INHERIT, Experiment, Moment, Stage
+from ..errors import Problem, TrainingError, WiringError, did_you_mean
+from ..experiment import FIRST_STAGE, Experiment, Moment, Stage, incomplete
 from ._backward import refuse_apart, refuse_optimizer
 from ._caches import Caches
 from ._distiller import Batch, Distiller, materialise
@@ -88,20 +88,16 @@ def resolved_stages(experiment: Experiment) -> list[Stage]:
     """The stages with all that they left out filled in.
 
     Raises:
-        WiringError: The first stage misses something that no earlier one can give.
+        WiringError: There is no stage, the first one misses something that no earlier one can give, or one has nothing
+            to train, to train on or to train with.
         TrainingError: The gradient of a loss is to be apart where it cannot be.
     """
+    for _, message, hint in incomplete(experiment.stages, experiment.data):
+        raise WiringError(str(Problem(message, hint=hint)))
     stages, previous = [], FIRST_STAGE
-    for number, stage in enumerate(experiment.stages):
+    for stage in experiment.stages:
         previous = stage.after(previous)
-        for field in ("epochs", "losses", "optimizer"):
-            if getattr(previous, field) is INHERIT:
-                message = f"stages.{number} has no '{field}', and there is no stage before it to take it from"
-                raise WiringError(message)
         stages.append(previous)
-    if not stages:
-        message = "an experiment has at least one stage"
-        raise WiringError(message)
     refuse_apart(experiment, stages)
     return stages
 
@@ -135,8 +131,7 @@ def prepare_stage(
     terms: Any = stage.losses
     losses = {name: term.loss for name, term in terms.items()}
     able = {name: model for name, model in models.items() if name not in averages}
-    patterns: Any = stage.train or default_patterns(named_parameters(able, losses))
-    chosen = select(named_parameters(able, losses), patterns, f"{key}.train")
+    chosen = _chosen(stage, named_parameters(able, losses), key)
     trained = {name.split(".")[0] for name in chosen} & set(able)
     if caches:
         caches.prepare(terms)
@@ -163,6 +158,17 @@ def prepare_stage(
     distiller.attach()
     run.set_modes(models)
     return run
+
+
+def _chosen(stage: Stage, named: Named, key: str) -> set[str]:
+    """The names of the parameters that learn."""
+    patterns: Any = stage.train or default_patterns(named)
+    chosen = select(named, patterns, f"{key}.train")
+    if not chosen:
+        message = f"{key}.train chooses no parameter, so nothing would learn"
+        hint = "name a model or a loss that has parameters, `student` for example"
+        raise WiringError(str(Problem(message, hint=hint)))
+    return chosen
 
 
 def _frozen(

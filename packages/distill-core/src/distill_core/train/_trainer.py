@@ -193,9 +193,6 @@ class Trainer:
 
     def loader(self, stage: Stage) -> Loader:
         """What a stage trains on."""
-        if stage.data is None and "train" not in self.experiment.data:
-            message = "there is nothing to train on\n  hint: give `data.train`, or `data` of the stage"
-            raise TrainingError(message)
         loader = as_loader(stage.data if stage.data is not None else self.experiment.data["train"])
         if loader.num_training_batches() == 0:
             message = f"{loader.num_samples} samples are less than one batch\n  hint: a smaller batch_size, or drop_last: false"
