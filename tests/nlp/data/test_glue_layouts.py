@@ -125,7 +125,7 @@ def test_a_hub_that_cannot_be_reached_gives_one_line_and_a_hint(tokenizer):
         ),
         ("sst2", "val", "sst2, val: no column is called 'sentence'; there are text, label"),
         ("rte", "val", "rte, val: no column is called 'label'; there are sentence1, sentence2"),
-        ("wnli", "val", "wnli, val: the label '2' is none of ['0', '1']"),
+        ("wnli", "val", "{root}/WNLI/dev.tsv:2: the label '2' is none of ['0', '1']"),
     ],
 )
 def test_what_is_not_there_is_said(table, tokenizer, tmp_path, task, split, message):

@@ -57,10 +57,10 @@ def test_labels_are_numbered_in_their_order(table, tokenizer):
     ("options", "message"),
     [
         ({"columns": ("sentense",)}, "{file} has no column 'sentense'\n  hint: did you mean 'sentence'?"),
-        ({"labels": ("0", "2")}, "{file}: the label '1' is none of ['0', '2']"),
+        ({"labels": ("0", "2")}, "{file}:2: the label '1' is none of ['0', '2']"),
         (
             {"labels": None, "target": "sentence"},
-            "{file}: could not convert string to float: 'the film is a delight': without `labels` the target is a score",
+            "{file}:2: without `labels` the target must be a finite number, got 'the film is a delight'",
         ),
         (
             {"tokenizer": "./no-such-folder"},

@@ -62,9 +62,9 @@ def test_the_first_piece_of_a_word_has_its_tag(table, tokenizer, every_piece):
             CONLL,
             "a.txt",
             {"labels": ["O", "B-PER", "I-PER"]},
-            "{file}: the label 'B-ORG' is none of ['O', 'B-PER', 'I-PER']",
+            "{file}:3: the label 'B-ORG' is none of ['O', 'B-PER', 'I-PER']",
         ),
-        ('{"tokens": ["a", "b"], "ner_tags": ["O"]}\n', "a.jsonl", {}, "{file}: text 0 has 2 words and 1 tags"),
+        ('{"tokens": ["a", "b"], "ner_tags": ["O"]}\n', "a.jsonl", {}, "{file}:1: 2 words, but 1 tags"),
         (
             '{"words": ["a"], "ner_tags": ["O"]}\n',
             "a.jsonl",

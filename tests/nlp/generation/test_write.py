@@ -53,6 +53,16 @@ def test_answers_do_not_depend_on_the_batch_where_nothing_is_drawn(teacher, bpe,
     assert write(teacher, bpe, tmp_path / "b.jsonl", seed=2) != write(teacher, bpe, tmp_path / "c.jsonl")
 
 
+def test_any_prompt_is_read_again_as_it_was(teacher, bpe, tmp_path):
+    prompts = [f"one{mark}two" for mark in "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\r\n\0\ufeff\xa0\t\""]
+    path = write_completions(teacher, prompts, tmp_path / "a.jsonl", tokenizer=bpe, sampling=Sampling(max_new_tokens=3))
+    assert read_table(path)["prompt"] == prompts
+    again = write_completions(teacher, path, tmp_path / "b.jsonl", tokenizer=bpe, sampling=Sampling(max_new_tokens=3))
+    assert read_table(again)["prompt"] == prompts
+    with pytest.raises(DataError, match=r"^`prompts` must be texts, got half a surrogate pair: '.ud800' at index 0$"):
+        write_completions(teacher, ["\ud800"], tmp_path / "c.jsonl", tokenizer=bpe)
+
+
 class BrokenError(Exception):
     pass
 

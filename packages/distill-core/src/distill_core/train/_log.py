@@ -29,7 +29,7 @@ class MetricsLog(Callback):
         """Begin the file; of a run that is taken up again keep what the checkpoint knows of."""
         if not trainer.is_main:
             return
-        lines = self.path.read_text().splitlines() if self.path.is_file() else []
+        lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n") if self.path.is_file() else []
         position = (trainer.stage_index, trainer.step)
         kept = [line for line in map(_parsed, lines) if line and (line["stage"], line["step"]) <= position]
         unfinished = self.path.with_name(self.path.name + ".tmp")  # a kill must not cost the lines before it

@@ -24,10 +24,11 @@ from ._masked import masked_language_modelling as masked_language_modelling
 from ._python_docstrings import python_docstrings as python_docstrings
 from ._question_answering import QuestionWindows as QuestionWindows
 from ._question_answering import question_answering as question_answering
+from ._read_table import read_table as read_table
 from ._squad import Question as Question
 from ._squad import read_questions as read_questions
-from ._table import read_table as read_table
+from ._table import Table as Table
+from ._tagged_files import read_tagged as read_tagged
 from ._text_classification import text_classification as text_classification
 from ._token_classification import TaggedTexts as TaggedTexts
-from ._token_classification import read_tagged as read_tagged
 from ._token_classification import token_classification as token_classification

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from distill_core.data import Loader, with_example
-from distill_core.errors import DataError, did_you_mean
 
 from ._causal import IGNORED, TokenSequences
 from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Split, split_indices
 from ._encoded import Tokenizer
 from ._language_modelling import example_of_tokens, loader_of_tokens
-from ._table import read_table
+from ._read_table import read_table
 
 
 def _example(batch_size: int, max_length: int, teacher_tokenizer: Any) -> dict[str, Tensor]:
@@ -76,29 +75,15 @@ def completions(
     Raises:
         DataError: There is no such file or column, or a tokenizer has no end token.
     """
-    table = _table(file, (prompt, completion))
-    rows = split_indices(len(table[prompt]), split, val=val, test=test, seed=split_seed)
-    texts = [[table[name][row] for row in rows] for name in (prompt, completion)]
+    table = read_table(file)
+    rows = split_indices(table.num_rows, split, val=val, test=test, seed=split_seed)
+    texts = [[column[row] for row in rows] for column in map(table.texts, (prompt, completion))]
     tokenizers = {"": tokenizer} if teacher_tokenizer is None else {"": tokenizer, "teacher_": teacher_tokenizer}
     dataset = _sequences(texts, tokenizers, max_length, max_prompt or max(1, max_length // 2), pad_to, cache)
     shuffled = split in ("train", "all") if shuffle is None else shuffle
     return loader_of_tokens(
         dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
     )
-
-
-def _table(file: str | Path, columns: Sequence[str]) -> dict[str, list[str]]:
-    """A table that has these columns.
-
-    Raises:
-        DataError: It has not.
-    """
-    table = read_table(file)
-    for name in columns:
-        if name not in table:
-            message = f"{file} has no column '{name}'\n  hint: {did_you_mean(name, table)}"
-            raise DataError(message)
-    return table
 
 
 def _sequences(

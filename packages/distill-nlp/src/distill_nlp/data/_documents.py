@@ -11,7 +11,9 @@ import torch
 from distill_core.data import mix
 from distill_core.errors import DataError, did_you_mean
 
-from ._table import read_table
+from ._lines import read_text
+from ._read_table import read_table
+from ._table import Table, text_fault
 
 Documents = str | Path | Sequence[str]
 Split = Literal["train", "val", "test", "all"]
@@ -21,31 +23,32 @@ TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 def read_documents(
     source: Documents, *, column: str = "text", pattern: str = "**/*.txt", separator: str | None = None
 ) -> list[str]:
-    """The texts of a file, of a folder, or of a data set that the library `datasets` saved; none of them empty.
+    r"""The texts of a file, of a folder, or of a data set that the library `datasets` saved; none of them empty.
 
     On the meta device (`distill check --deep`) nothing is read.
 
     Args:
-        source: A text file; a folder of text files, in the order of their paths; a table (`.csv`, `.tsv`, `.json`,
+        source: A text file; a folder of text files, in the order of their paths, hidden ones skipped; a table (`.csv`, `.tsv`, `.json`,
             `.jsonl`, `.parquet`); a folder that `save_to_disk` wrote; or the texts themselves.
         column: The column of a table or of a data set.
         pattern: Which files of a folder.
-        separator: What stands between two documents in a text file; a file is one document if left out.
+        separator: What stands between two documents in a text file; a file is one document if left out. Line ends are
+            read as ``\n``.
 
     Raises:
-        DataError: There is no such file or column, or no text in it.
+        DataError: There is no such file or column, no text in it, or a file is not UTF-8.
     """
     if not isinstance(source, str | Path):
-        return [text for text in source if text.strip()]
+        return [text for text in checked_texts(source, "documents") if text.strip()]
     if torch.get_default_device().type == "meta":
         return []
     path = Path(source).expanduser()
     if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
         texts = _saved(path, column)
     elif path.suffix.lower() in TABLES:
-        texts = _column(read_table(path), column, path)
+        texts = read_table(path).texts(column)
     else:
-        files = sorted(path.glob(pattern)) if path.is_dir() else [path]
+        files = _visible(path, pattern) if path.is_dir() else [path]
         texts = [text for file in files if file.is_file() for text in _texts(file, separator)]
     found = [text for text in texts if text.strip()]
     if not found:
@@ -107,16 +110,28 @@ def _size(count: int, share: float) -> int:
     return max(1, round(count * share)) if share else 0
 
 
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder without hidden ones, `.ipynb_checkpoints/a.txt` or `._a.txt` for example."""
+    files = sorted(folder.glob(pattern))
+    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+
+
 def _texts(file: Path, separator: str | None) -> list[str]:
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = read_text(file).replace("\r\n", "\n")
     return [text] if separator is None else text.split(separator)
 
 
-def _column(table: dict[str, list[str]], column: str, path: Path) -> list[str]:
-    if column not in table:
-        message = f"{path} has no column '{column}'\n  hint: {did_you_mean(column, table)}"
-        raise DataError(message)
-    return table[column]
+def checked_texts(texts: Sequence[str], name: str) -> list[str]:
+    """Return the texts as a list.
+
+    Raises:
+        DataError: One is not text.
+    """
+    for place, text in enumerate(texts):
+        if (fault := text_fault(text)) is not None:
+            message = f"`{name}` must be texts, got {fault} at index {place}"
+            raise DataError(message)
+    return list(texts)
 
 
 def _saved(path: Path, column: str) -> list[str]:
@@ -124,4 +139,10 @@ def _saved(path: Path, column: str) -> list[str]:
 
     saved = datasets.load_from_disk(str(path))
     parts = list(saved.values()) if isinstance(saved, dict) else [saved]
-    return [text for part in parts for text in _column({name: part[name] for name in part.column_names}, column, path)]
+    texts = []
+    for part in parts:
+        if column not in part.column_names:
+            message = f"{path} has no column '{column}'\n  hint: {did_you_mean(column, part.column_names)}"
+            raise DataError(message)
+        texts += Table(path, {column: list(part[column])}).texts(column)
+    return texts

@@ -24,8 +24,9 @@ from ._example import example_of_texts
 from ._glue_files import hub_table, local_table
 from ._glue_tasks import GlueTask, glue_task
 from ._grouped import loader_of_texts
-from ._labels import class_numbers, scores
+from ._labels import are_unlabelled, class_numbers, scores
 from ._rows import HELD_OUT, chosen_rows
+from ._table import Table
 
 
 def glue_texts(
@@ -126,34 +127,34 @@ def _read(
     return _with_copies(texts, targets, copies) if copies else (texts, targets)
 
 
-def _table(task: GlueTask, split: str, root: str | Path | None, hub: str | None) -> dict[str, list[str]]:
+def _table(task: GlueTask, split: str, root: str | Path | None, hub: str | None) -> Table:
     if hub is not None:
         return hub_table(task, split, hub)
     default = Path(os.environ.get("DISTILL_DATA", "data")) / "glue"
     return local_table(task, split, Path(root).expanduser() if root is not None else default)
 
 
-def _texts(task: GlueTask, table: dict[str, list[str]], split: str) -> list[list[str]]:
+def _texts(task: GlueTask, table: Table, split: str) -> list[list[str]]:
     texts = []
     for names in task.columns:
         name = next((name for name in names if name in table), None)
         if name is None:
             message = f"{task.name}, {split}: no column is called '{names[0]}'; there are {', '.join(table)}"
             raise DataError(message)
-        texts.append(table[name])
+        texts.append(table.texts(name))
     return texts
 
 
-def _targets(task: GlueTask, table: dict[str, list[str]], split: str) -> Sequence[int] | Sequence[float] | None:
+def _targets(task: GlueTask, table: Table, split: str) -> Sequence[int] | Sequence[float] | None:
     """The targets; nothing for a test split without labels, which the hub writes as −1."""
     name = next((name for name in task.target if name in table), None)
-    if split.startswith("test") and (name is None or set(table[name]) <= {"-1", "-1.0", ""}):
+    if split.startswith("test") and (name is None or are_unlabelled(table[name])):
         return None
     if name is None:
         message = f"{task.name}, {split}: no column is called '{task.target[0]}'; there are {', '.join(table)}"
         raise DataError(message)
-    where = f"{task.name}, {split}"
-    return scores(table[name], where) if task.labels is None else class_numbers(table[name], task.labels, where)
+    cells = table[name]
+    return scores(cells, table.where) if task.labels is None else class_numbers(cells, task.labels, table.where)
 
 
 def _with_copies(

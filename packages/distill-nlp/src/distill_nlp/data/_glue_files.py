@@ -7,7 +7,9 @@ from pathlib import Path
 from distill_core.errors import DataError, did_you_mean
 
 from ._glue_tasks import GlueTask
-from ._table import read_table
+from ._lines import read_lines
+from ._read_table import read_table
+from ._table import Table
 
 SPLITS = {"train": ("train",), "val": ("dev", "val", "validation"), "test": ("test",)}
 KINDS = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
@@ -22,7 +24,7 @@ def splits_of(task: GlueTask) -> list[str]:
     return [*SPLITS, *mismatched]
 
 
-def local_table(task: GlueTask, split: str, root: Path) -> dict[str, list[str]]:
+def local_table(task: GlueTask, split: str, root: Path) -> Table:
     """A task's table from `root/<folder>/<split>.<kind>`.
 
     Raises:
@@ -37,7 +39,7 @@ def local_table(task: GlueTask, split: str, root: Path) -> dict[str, list[str]]:
     return read_table(path, header=None if has_header else task.headless, skip_short=task.name == "qqp")
 
 
-def hub_table(task: GlueTask, split: str, name: str) -> dict[str, list[str]]:
+def hub_table(task: GlueTask, split: str, name: str) -> Table:
     """A task's table from a data set of parquet files on the hub, or from where it was downloaded to before.
 
     Raises:
@@ -54,7 +56,7 @@ def hub_table(task: GlueTask, split: str, name: str) -> dict[str, list[str]]:
             f"  hint: put {task.folder}/{_file_names(task, split)[0]}.tsv (or .csv, .jsonl, .parquet) into a folder and give it as `root`"
         )
         raise DataError(message) from error
-    return {column: [str(cell) for cell in table[column]] for column in table.column_names}
+    return Table(f"{name}, {task.name}, {hub_split}", {column: list(table[column]) for column in table.column_names})
 
 
 def _file_names(task: GlueTask, split: str) -> list[str]:
@@ -74,5 +76,4 @@ def _file_names(task: GlueTask, split: str) -> list[str]:
 def _first_line(path: Path) -> list[str]:
     if not path.is_file():
         return ["sentence"]
-    with path.open(encoding="utf-8-sig") as file:
-        return file.readline().rstrip("\r\n").split("\t")
+    return next(read_lines(path))[1].split("\t")

@@ -6,16 +6,16 @@ import torch
 
 from distill_core.errors import DataError
 
+from ._table import Table
+
 HELD_OUT = "held_out"
 
 
-def chosen_rows(
-    table: dict[str, list[str]], split: str, holdout: int = 0, limit: int | None = None
-) -> dict[str, list[str]]:
+def chosen_rows(table: Table, split: str, holdout: int = 0, limit: int | None = None) -> Table:
     """The rows of a split, in their order; which ones follows from the number of rows alone.
 
     Args:
-        table: Column → its cells.
+        table: All rows.
         split: `train` is without the rows held out and `held_out` is those; any other is whole.
         holdout: How many rows of the training set are held out.
         limit: At most this many rows. A smaller number gives some of the rows that a greater one gives.
@@ -23,7 +23,7 @@ def chosen_rows(
     Raises:
         DataError: `holdout` leaves nothing to train on, or holds nothing out; `limit` is below 1.
     """
-    count = len(next(iter(table.values()), []))
+    count = table.num_rows
     if not 0 <= holdout < max(count, 1) or (split == HELD_OUT and holdout == 0):
         message = f"holdout={holdout} of {count} rows leaves {split} without any"
         raise DataError(message)
@@ -35,4 +35,4 @@ def chosen_rows(
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     parts = {"train": order[holdout:], HELD_OUT: order[:holdout]}
     rows = parts.get(split, order)[:limit].sort().values.tolist()
-    return {name: [cells[row] for row in rows] for name, cells in table.items()}
+    return table.take(rows)

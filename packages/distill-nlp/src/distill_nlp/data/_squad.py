@@ -8,7 +8,6 @@ Liang. "Know What You Don't Know: Unanswerable Questions for SQuAD". ACL 2018. h
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,9 @@ from typing import Any
 
 from distill_core.errors import DataError
 
-from ._table import read_table
+from ._lines import read_text
+from ._read_table import parse_json, read_table
+from ._table import text_fault
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,20 @@ def read_questions(file: str | Path) -> list[Question]:
         message = f"there is no {path}"
         raise DataError(message)
     try:
-        questions = list(_nested(path) if path.suffix == ".json" else _flat(path))
+        questions = list(_nested(path) if path.suffix.lower() == ".json" else _flat(path))
     except (KeyError, TypeError, ValueError, SyntaxError) as error:
         message = f"{path} is not in the layout of SQuAD: {type(error).__name__}: {error}"
         raise DataError(message) from error
     for question in questions:
         for answer, start in zip(question.answers, question.starts, strict=True):
-            if question.context[start : start + len(answer)] != answer:
+            if start < 0 or question.context[start : start + len(answer)] != answer:
                 message = f"{path}: the answer '{answer}' to {question.name} does not stand at character {start}"
                 raise DataError(message)
     return questions
 
 
 def _nested(path: Path) -> Iterator[Question]:
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document = parse_json(read_text(path), path)
     if isinstance(document, list):
         yield from (_question(row, row["context"], row["answers"]) for row in document)
         return
@@ -74,9 +75,16 @@ def _nested(path: Path) -> Iterator[Question]:
 
 def _flat(path: Path) -> Iterator[Question]:
     table = read_table(path)
-    for number, cell in enumerate(table["answers"]):
-        row = {name: cells[number] for name, cells in table.items()}
-        yield _question(row, row["context"], ast.literal_eval(cell))
+    names = ("id", "question", "context", "answers")
+    for row, cells in enumerate(zip(*map(table.column, names), strict=True)):
+        fields = dict(zip(names, cells, strict=True))
+        answers = fields["answers"]
+        try:
+            listed = ast.literal_eval(answers) if isinstance(answers, str) else answers  # text in CSV
+            yield _question(fields, fields["context"], listed)
+        except (KeyError, TypeError, ValueError, SyntaxError) as error:
+            message = f"{table.where(row)}: not a question in the layout of SQuAD: {type(error).__name__}: {error}"
+            raise DataError(message) from error
 
 
 def _question(
@@ -87,5 +95,11 @@ def _question(
         texts, starts = answers["text"], answers["answer_start"]
     else:
         texts, starts = [answer["text"] for answer in answers], [answer["answer_start"] for answer in answers]
-    name, question = str(row["id"]), str(row["question"])
-    return Question(name, question, context, tuple(map(str, texts)), tuple(map(int, starts)))
+    for field, text in (("question", row["question"]), ("context", context), *(("answers", text) for text in texts)):
+        if (fault := text_fault(text)) is not None:
+            message = f"`{field}` of {row['id']} must be text, got {fault}"
+            raise ValueError(message)
+    if len(texts) != len(starts) or any(start != int(start) for start in starts):
+        message = f"`answers` of {row['id']} must have an integer start each, got {len(texts)} texts and {starts}"
+        raise ValueError(message)
+    return Question(str(row["id"]), row["question"], context, tuple(texts), tuple(map(int, starts)))

@@ -1,95 +1,113 @@
-"""Tables in local files: tab-separated values, CSV, JSON and parquet."""
+"""Columns by name, which know where each row is."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from distill_core.errors import DataError, did_you_mean
 
+ABSENT = object()
+"""The cell of a row that does not have the field."""
 
-def read_table(
-    path: str | Path, *, header: Sequence[str] | None = None, skip_short: bool = False
-) -> dict[str, list[str]]:
-    r"""The columns of a file, every cell as text; what the file's name ends in says how to read it.
 
-    `.tsv` and `.txt`: quotation marks are part of the text, as in the files of GLUE: every tab separates, every line end
-    ends a row. `.csv`: commas and quotation marks. `.json`, `.jsonl`: an object a line, or one list of objects.
-    `.parquet`: through pyarrow.
+@final
+class Table(Mapping[str, list[Any]]):
+    """Columns by name, and where each row is.
+
+    Cells are text in tab-separated values and CSV, and what the file holds in JSON and parquet. Reading a column that
+    some rows do not have raises `DataError`.
 
     Args:
-        path: The file.
-        header: The names of the columns if the first line does not give them.
-        skip_short: Leave out rows with too few cells, of which QQP has some, instead of refusing the file.
-
-    Raises:
-        DataError: There is no such file, it is of another kind, or a row has another number of cells than the header.
+        source: The file, or what an error calls the table.
+        columns: Name → cells, equally many in each column.
+        lines: The line that each row begins at; without them errors name the row, counted from 1.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        message = f"there is no {path}\n  hint: give the folder that holds the files, or set DISTILL_DATA"
-        raise DataError(message)
-    kind = path.suffix.lower()
-    if kind in (".tsv", ".txt"):
-        return _tabs(path, header, skip_short=skip_short)
-    if kind not in READERS:
-        message = f"{path} is no table\n  hint: {did_you_mean(kind, ['.tsv', *READERS])}"
-        raise DataError(message)
-    try:
-        columns = READERS[kind](path)
-    except (ValueError, OSError, KeyError) as error:  # of json, csv and pyarrow
-        message = f"{path} cannot be read: {error}"
-        raise DataError(message) from error
-    return {name: [_text(cell) for cell in cells] for name, cells in columns.items()}
 
+    def __init__(
+        self, source: str | Path, columns: Mapping[str, Sequence[Any]], lines: Sequence[int] | None = None
+    ) -> None:
+        self.source, self.lines = source, lines
+        self._columns = dict(columns)
 
-def _tabs(path: Path, header: Sequence[str] | None, *, skip_short: bool) -> dict[str, list[str]]:
-    lines = path.read_text(encoding="utf-8-sig").split("\n")
-    names = list(header) if header is not None else lines[0].rstrip("\r").split("\t")
-    first = 0 if header is not None else 1
-    rows = []
-    for number, line in enumerate(lines[first:], start=first + 1):
-        if not line.strip():
-            continue
-        row = line.rstrip("\r").split("\t")
-        if skip_short and len(row) < len(names):
-            continue
-        if len(row) != len(names):
-            message = f"{path}:{number}: {len(row)} cells, but the header names {len(names)}: {', '.join(names)}"
+    def __getitem__(self, name: str) -> list[Any]:
+        cells = self._columns[name]
+        for row, cell in enumerate(cells):
+            if cell is ABSENT:
+                message = f"{self.where(row)}: the row has no field '{name}'"
+                raise DataError(message)
+        return list(cells)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __repr__(self) -> str:
+        return f"Table({self.source}: {self.num_rows} rows of {', '.join(self)})"
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows."""
+        return len(next(iter(self._columns.values()), ()))
+
+    def where(self, row: int) -> str:
+        """Return the location of a row, `file:line` or `file: row number`."""
+        return f"{self.source}: row {row + 1}" if self.lines is None else f"{self.source}:{self.lines[row]}"
+
+    def column(self, name: str) -> list[Any]:
+        """Return the cells of a column.
+
+        Raises:
+            DataError: There is no such column, or a row does not have it.
+        """
+        if name not in self._columns:
+            message = f"{self.source} has no column '{name}'\n  hint: {did_you_mean(name, self._columns)}"
             raise DataError(message)
-        rows.append(row)
-    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+        return self[name]
+
+    def texts(self, name: str) -> list[str]:
+        """Return the cells of a column of texts.
+
+        Raises:
+            DataError: There is no such column, or a cell is not text.
+        """
+        cells = self.column(name)
+        for row, cell in enumerate(cells):
+            if (fault := text_fault(cell)) is not None:
+                message = f"{self.where(row)}: `{name}` must be text, got {fault}"
+                raise DataError(message)
+        return cells
+
+    def take(self, rows: Sequence[int]) -> Table:
+        """Return a table of these rows, in this order."""
+        columns = {name: [cells[row] for row in rows] for name, cells in self._columns.items()}
+        return Table(self.source, columns, None if self.lines is None else [self.lines[row] for row in rows])
 
 
-def _csv(path: Path) -> dict[str, list[Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        rows = list(reader)
-    return {name: [row[name] for row in rows] for name in reader.fieldnames or []}
+def text_fault(cell: object) -> str | None:
+    """Return what a cell is instead of text, None if it is text.
+
+    >>> text_fault("a"), text_fault(None), text_fault([1, 2])
+    (None, 'nothing', 'the list [1, 2]')
+    """
+    if isinstance(cell, str):
+        if cell.isascii():
+            return None
+        try:
+            cell.encode()
+        except UnicodeEncodeError as error:
+            return f"half a surrogate pair: {cell[error.start]!a}"
+        return None
+    return "nothing" if cell is None else f"the {type(cell).__name__} {shown(cell)}"
 
 
-def _json(path: Path) -> dict[str, list[Any]]:
-    text = path.read_text(encoding="utf-8-sig")
-    listed = text.lstrip().startswith("[")
-    rows = json.loads(text) if listed else [json.loads(line) for line in text.splitlines() if line.strip()]
-    names = rows[0] if rows else ()
-    return {name: [row[name] for row in rows] for name in names}
-
-
-def _parquet(path: Path) -> dict[str, list[Any]]:
-    from pyarrow import parquet
-
-    columns: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
-    return columns
-
-
-def _text(cell: object) -> str:
-    if cell is None:
-        return ""
-    return str(int(cell)) if isinstance(cell, bool) else str(cell)
-
-
-READERS = {".csv": _csv, ".json": _json, ".jsonl": _json, ".parquet": _parquet}
+def shown(cell: object) -> str:
+    """Return the beginning of a cell, for an error."""
+    text = repr(cell)
+    return text if len(text) <= 60 else text[:57] + "..."

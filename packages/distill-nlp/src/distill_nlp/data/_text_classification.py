@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from distill_core.data import Loader, with_example
-from distill_core.errors import DataError, did_you_mean
+from distill_core.errors import DataError
 
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
 from ._example import example_of_texts
 from ._grouped import loader_of_texts
-from ._labels import class_numbers, labels_in, ones_and_zeros, scores, several_of
-from ._table import read_table
+from ._labels import class_names, class_numbers, labels_in, ones_and_zeros, scores, several_of
+from ._read_table import read_table
+from ._table import Table
 
 
 @with_example(example_of_texts)
@@ -41,9 +42,9 @@ def text_classification(
         columns: The column of the text, or the two columns of a pair.
         target: The column of what is to be predicted.
         labels: The words in that column in the order of the classes; `auto`: those that occur in this file, numbers in
-            their order, words sorted; nothing if it holds scores.
-        several: A text has any number of labels, between commas (GoEmotions): `target` is (batch, labels) float32, 1 for
-            those that it has, for `torch.nn.BCEWithLogitsLoss`.
+            their order, words sorted; None if it holds scores. `1.0`, ` 1 ` and, of two classes, `True` are read as 1.
+        several: A text has any number of labels, between commas (GoEmotions) or in a list: `target` is (batch, labels)
+            float32, 1 for those that it has, for `torch.nn.BCEWithLogitsLoss`.
         max_length: Longer texts are cut to this many tokens.
         shuffle: A new order in each epoch.
         group_by_length: Texts of about the same length share a batch, so that little is padding.
@@ -55,15 +56,11 @@ def text_classification(
         (batch,): int64 class numbers, or float32 scores.
 
     Raises:
-        DataError: There is no such file or column, or a label is not one of `labels`.
+        DataError: There is no such file or column, a text is not text, or a label is missing or not one of `labels`.
     """
     table = read_table(file)
-    for column in (*columns, target):
-        if column not in table:
-            message = f"{file} has no column '{column}'\n  hint: {did_you_mean(column, table)}"
-            raise DataError(message)
-    classes, targets = _targets(table[target], labels, file, several=several)
-    texts = [table[column] for column in columns]
+    texts = [table.texts(column) for column in columns]
+    classes, targets = _targets(table, target, labels, several=several)
     dataset = EncodedTexts(texts, targets, find_tokenizer(tokenizer), max_length, labels=classes, cache=cache)
     return loader_of_texts(
         dataset, batch_size, shuffle=shuffle, num_workers=num_workers, group_by_length=group_by_length
@@ -71,15 +68,20 @@ def text_classification(
 
 
 def _targets(
-    words: Sequence[str], labels: Sequence[str] | Literal["auto"] | None, file: str | Path, *, several: bool
+    table: Table, column: str, labels: Sequence[str] | Literal["auto"] | None, *, several: bool
 ) -> tuple[Sequence[str] | None, Sequence[Any]]:
-    """The classes, and what is to be predicted for each text."""
+    """Return the classes, and the target of each text."""
+    cells, where = table.column(column), table.where
     if not several:
-        classes = labels_in(words) if labels == "auto" else labels
-        return classes, scores(words, file) if classes is None else class_numbers(words, classes, file)
+        if labels is None:
+            return None, scores(cells, where)
+        classes = labels_in(cells, where) if labels == "auto" else class_names(labels)
+        return classes, class_numbers(cells, classes, where)
     if labels is None:
-        message = f"{file}: texts with several labels have no scores\n  hint: give `labels`, or labels: auto"
+        message = f"{table.source}: texts with several labels have no scores\n  hint: give `labels`, or labels: auto"
         raise DataError(message)
-    cells = several_of(words)
-    classes = labels_in([word for cell in cells for word in cell]) if labels == "auto" else labels
-    return classes, ones_and_zeros(cells, classes, file)
+    lists = several_of(cells, where)
+    rows = [row for row, listed in enumerate(lists) for _ in listed]
+    flat = [cell for listed in lists for cell in listed]
+    classes = labels_in(flat, lambda cell: where(rows[cell])) if labels == "auto" else class_names(labels)
+    return classes, ones_and_zeros(lists, classes, where)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal, final
 
@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from distill_core.data import Loader, with_example
-from distill_core.errors import DataError, did_you_mean
+from distill_core.errors import DataError
 
 from ._collate import PadCollate
 from ._encoded import Tokenizer, find_tokenizer, padding_of
 from ._example import example_tokens
 from ._grouped import loader_of_texts
-from ._labels import class_numbers, labels_in
-from ._table import read_table
+from ._labels import class_names, class_numbers, labels_in
+from ._tagged_files import TaggedWords, tagged_words
 
 IGNORED = -100
 
@@ -48,7 +48,9 @@ def token_classification(
 
     Args:
         file: Lines of a word and its tag, the last of the columns, with an empty line between texts (CoNLL; a line that
-            begins with `-DOCSTART-` is left out); or JSON or parquet with a list of words and a list of tags per text.
+            begins with `-DOCSTART-` is skipped); or JSON or parquet with a list of words and a list of tags per text.
+            Columns are separated by tabs if the file has tabs, otherwise by spaces: only in a file with tabs can a word
+            have spaces in it.
         tokenizer: A fast tokenizer of transformers, or its name or folder.
         batch_size: Samples per batch.
         labels: The tags in the order of the classes; `auto`: those that occur in this file, sorted.
@@ -67,15 +69,27 @@ def token_classification(
     Raises:
         DataError: There is no such file or column, a text has more or fewer tags than words, or a tag is no label.
     """
-    texts, tagged = read_tagged(file, words, tags)
-    classes = labels_in([tag for row in tagged for tag in row]) if labels == "auto" else tuple(labels)
-    numbers = [class_numbers(row, classes, file) for row in tagged]
+    tagged = tagged_words(file, words, tags)
+    classes, numbers = _numbered(tagged, labels)
     dataset = TaggedTexts(
-        texts, numbers, find_tokenizer(tokenizer), max_length, labels=classes, every_piece=every_piece
+        tagged.words, numbers, find_tokenizer(tokenizer), max_length, labels=classes, every_piece=every_piece
     )
     return loader_of_texts(
         dataset, batch_size, shuffle=shuffle, num_workers=num_workers, group_by_length=group_by_length
     )
+
+
+def _numbered(tagged: TaggedWords, labels: Sequence[str] | Literal["auto"]) -> tuple[tuple[str, ...], list[list[int]]]:
+    """Return the classes, and the class number of each word."""
+    places = [(row, word) for row, tags in enumerate(tagged.tags) for word in range(len(tags))]
+    flat = [tag for tags in tagged.tags for tag in tags]
+
+    def where(cell: int) -> str:
+        return tagged.where(*places[cell])
+
+    classes = labels_in(flat, where) if labels == "auto" else class_names(labels)
+    numbers = iter(class_numbers(flat, classes, where))
+    return classes, [list(islice(numbers, len(tags))) for tags in tagged.tags]
 
 
 @final
@@ -142,50 +156,3 @@ def _aligned(words: Sequence[int | None], classes: Sequence[int], *, every_piece
         IGNORED if word is None or (word == last and not every_piece) else classes[word]
         for word, last in zip(words, before, strict=True)
     ]
-
-
-def read_tagged(
-    file: str | Path, words: str = "tokens", tags: str = "ner_tags"
-) -> tuple[list[list[str]], list[list[str]]]:
-    """The words of each text and their tags; `token_classification` tells from what files.
-
-    Raises:
-        DataError: The file cannot be read, or a text has more or fewer tags than words.
-    """
-    path = Path(file).expanduser()
-    if path.suffix.lower() in (".json", ".jsonl", ".parquet"):
-        table = read_table(path)
-        for column in (words, tags):
-            if column not in table:
-                message = f"{path} has no column '{column}'\n  hint: {did_you_mean(column, table)}"
-                raise DataError(message)
-        texts, tagged = (
-            [[str(part) for part in ast.literal_eval(cell)] for cell in table[name]] for name in (words, tags)
-        )
-    else:
-        texts, tagged = _conll(path)
-    for number, (text, row) in enumerate(zip(texts, tagged, strict=True)):
-        if len(text) != len(row):
-            message = f"{path}: text {number} has {len(text)} words and {len(row)} tags"
-            raise DataError(message)
-    return texts, tagged
-
-
-def _conll(path: Path) -> tuple[list[list[str]], list[list[str]]]:
-    if not path.is_file():
-        message = f"there is no {path}"
-        raise DataError(message)
-    texts: list[list[str]] = [[]]
-    tagged: list[list[str]] = [[]]
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        cells = line.split()
-        if not cells or cells[0] == "-DOCSTART-":
-            texts.append([])
-            tagged.append([])
-        elif len(cells) == 1:
-            message = f"{path}:{number}: the word '{cells[0]}' has no tag"
-            raise DataError(message)
-        else:
-            texts[-1].append(cells[0])
-            tagged[-1].append(cells[-1])
-    return [text for text in texts if text], [row for row in tagged if row]

@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from distill_core.data import mix
-from distill_core.errors import DataError, did_you_mean
+from distill_core.errors import DataError
 
 from ..data import Tokenizer, causal_tokenizer, read_table
+from ..data._documents import checked_texts
 from ._sample import Sampling, generate
 
 
@@ -70,7 +71,7 @@ def write_completions(
     head = {"key": _key(texts, chosen, batch_size, max_prompt, seed), "model": type(model).__name__}
     unfinished = path.with_name(f"{path.name}.part")
     done = _lines_done(unfinished, head, batch_size)
-    with unfinished.open("a", encoding="utf-8") as file:
+    with unfinished.open("a", encoding="utf-8", newline="\n") as file:
         if done < 0:
             print(json.dumps(head), file=file)
         for number in range(max(done, 0), len(batches)):
@@ -83,13 +84,9 @@ def write_completions(
 
 
 def _texts(prompts: str | Path | Sequence[str], column: str) -> list[str]:
-    if not isinstance(prompts, str | Path):
-        return list(prompts)
-    table = read_table(prompts)
-    if column not in table:
-        message = f"{prompts} has no column '{column}'\n  hint: {did_you_mean(column, table)}"
-        raise DataError(message)
-    return table[column]
+    return (
+        checked_texts(prompts, "prompts") if not isinstance(prompts, str | Path) else read_table(prompts).texts(column)
+    )
 
 
 def _answers(
@@ -125,7 +122,7 @@ def _lines_done(unfinished: Path, head: dict[str, str], batch_size: int) -> int:
     if not unfinished.is_file():
         return -1
     content = unfinished.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+    whole = [line + b"\n" for line in content.split(b"\n")[:-1]]
     if not whole:
         unfinished.write_bytes(b"")
         return -1
