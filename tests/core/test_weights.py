@@ -55,7 +55,8 @@ def test_pickled_code_does_not_run(tmp_path):
     for name in ("bad.pt", "worse.pt"):
         with pytest.raises(DistillError) as error:
             read_weights(tmp_path / name)
-        assert str(error.value) == f"{tmp_path / name} is not a file of weights that can be read without running code"
+        said = f"{tmp_path / name} is not a file of weights that can be read without running code"
+        assert str(error.value).partition(": it wants")[0] == said
     assert not (tmp_path / "ran").exists()
 
 

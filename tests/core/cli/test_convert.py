@@ -83,7 +83,7 @@ def test_of_several_places_one_is_to_be_chosen(distill, linear):
     ended = distill("convert", "a.pt", "b.safetensors")
     assert (ended.code, ended.err) == (
         1,
-        "a.pt has tensors by name in several places: 'model', 'teacher'\n  hint: choose with --key NAME\n",
+        "a.pt has tensors by name in several places: 'model', 'teacher'\n  hint: choose with --key NAME (in a recipe: key: NAME)\n",
     )
     ended = distill("convert", "a.pt", "b.safetensors", "--key", "ema.model")
     assert ended.out.splitlines()[:3] == [
@@ -142,7 +142,7 @@ def test_a_file_that_needs_code_is_refused(distill, linear):
     ended = distill("convert", "a.pt", "b.safetensors")
     assert (ended.code, ended.err) == (
         1,
-        f"a.pt cannot be read without running code: it wants {Foreign.__module__}.Foreign\n"
+        f"a.pt is not a file of weights that can be read without running code: it wants {Foreign.__module__}.Foreign\n"
         "  hint: where its code is, save the state dict alone: torch.save(model.state_dict(), FILE)\n",
     )
     torch.save(torch.zeros(1).expand(9), "b.pt")

@@ -90,7 +90,9 @@ def test_the_average_of_a_half_precision_model_is_kept_in_float32(dtype):
             models["student"][1].num_batches_tracked += 1
             models["student"].exact += step
         averages.update()
-        expected = [0.9999 * mean + 0.0001 * now for mean, now in zip(expected, models["student"].parameters(), strict=True)]
+        expected = [
+            0.9999 * mean + 0.0001 * now for mean, now in zip(expected, models["student"].parameters(), strict=True)
+        ]
     average = models["student_ema"]
     for mean, now in zip(expected, average.parameters(), strict=True):
         assert now.dtype == dtype

@@ -35,7 +35,7 @@ def test_hidden_states_and_attentions_are_given_when_asked_for(folder):
 
 
 def test_a_new_head_has_the_width_asked_for(folder):
-    assert from_pretrained(CLASSES, folder, num_labels=5)(IDS).logits.shape == (1, 5)
+    assert from_pretrained(CLASSES, folder, num_labels=5, new_head=True)(IDS).logits.shape == (1, 5)
 
 
 def test_another_type(folder):

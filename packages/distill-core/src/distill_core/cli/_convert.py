@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Builder, read_call
-from ..weights import misfit, other_shapes, save_tensors
+from ..weights import State, cleaned, misfit, other_shapes, read_state, save_tensors, unwrapped
 from ._exit import refuse
-from ._state_dict import State, cleaned, read_state
 
 SAFE, PICKLED = ".safetensors", (".pt", ".pth", ".bin")
 _LAYOUT = "_state_dict"
@@ -96,7 +95,7 @@ def fitted(state: State, model: nn.Module, source: Path) -> State:
         DistillError: They do not fit.
     """
     own = model.state_dict()
-    state = _with_counters(state, own)
+    state = _with_counters(unwrapped(state, own), own)
     wrong = _misfits(state.tensors, own)
     for name, layout in _layouts(model) if wrong else ():
         try:
@@ -131,7 +130,7 @@ def _with_counters(state: State, own: Mapping[str, Tensor]) -> State:
 def _misfits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
     missing = [f"{name} is missing in the file" for name in sorted(own.keys() - tensors.keys())]
     surplus = [f"{name} is not in the model" for name in sorted(tensors.keys() - own.keys())]
-    return missing + surplus + other_shapes(tensors, own)
+    return [*missing, *surplus, *other_shapes(tensors, own).values()]
 
 
 def _layouts(model: nn.Module) -> Iterator[tuple[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]]]:

@@ -102,4 +102,3 @@ class Averages:
 
 def _is_half(tensor: Tensor) -> bool:
     return tensor.is_floating_point() and tensor.dtype.itemsize < torch.float32.itemsize
-

@@ -12,6 +12,7 @@ from torch import nn
 from distill_core.errors import DistillError, did_you_mean
 
 from ..data import Tokenizer, find_tokenizer
+from ._complete import load_complete
 from ._outputs import output_options
 from ._student import student_from
 
@@ -21,6 +22,7 @@ def from_pretrained(
     name_or_path: str | Path,
     *,
     num_labels: int | None = None,
+    new_head: bool = False,
     layers: Sequence[int] | None = None,
     width: int | None = None,
     tokenizer: str | Tokenizer | None = None,
@@ -30,14 +32,19 @@ def from_pretrained(
     dtype: str = "float32",
     revision: str | None = None,
 ) -> nn.Module:
-    """A model of transformers; no code of the folder is ever run, and only safetensors are read.
+    """Load a model of transformers; no code of the folder is ever run, and only safetensors are read.
 
-    On the meta device the model is made of its configuration and no weights are read.
+    Every tensor of the model comes from the folder, or the model is refused: a teacher with a random head teaches noise.
+    A model that is to learn another task says `new_head: true`; the log then lists what is new. Names may carry those of
+    known wrappers (`module.`, `_orig_mod.`). On the meta device the model is made of its configuration and no weights
+    are read.
 
     Args:
         auto_class: `AutoModelForSequenceClassification`, `AutoModelForCausalLM`, `AutoModel` …
         name_or_path: A folder that `save_pretrained` wrote, or a name on the hub.
-        num_labels: The width of a new head; that of the folder if left out.
+        num_labels: Number of labels; that of the folder by default. Another number needs `new_head`.
+        new_head: Allow that the head is not in the folder or has another width there, and is random. The rest must
+            still be complete.
         layers: Only these of its layers, from 0, as `student_from` takes them; all if left out.
         width: A smaller width, if only some layers are taken.
         tokenizer: The one whose tokens the model will be fed: a model with another one of its own is refused.
@@ -48,8 +55,8 @@ def from_pretrained(
         revision: A commit on the hub.
 
     Raises:
-        DistillError: There is no such class or model, it has no safetensors, attentions cannot be given, or it reads
-            other tokens.
+        DistillError: There is no such class or model, it has no safetensors, weights are missing or do not fit,
+            attentions cannot be given, or it reads other tokens.
     """
     import transformers
 
@@ -63,7 +70,7 @@ def from_pretrained(
         hidden_states=hidden_states, attentions=attentions, attn_implementation=attn_implementation
     )
     labels = {} if num_labels is None else {"num_labels": num_labels}
-    model = _load(getattr(transformers, auto_class), name_or_path, options, labels, dtype, revision)
+    model = _load(getattr(transformers, auto_class), name_or_path, options, labels, dtype, revision, new_head=new_head)
     if layers is None and width is None:
         return model
     count = model.config.num_hidden_layers  # type: ignore[union-attr]
@@ -77,6 +84,8 @@ def _load(
     labels: dict[str, int],
     dtype: str,
     revision: str | None,
+    *,
+    new_head: bool,
 ) -> nn.Module:
     import transformers
 
@@ -88,18 +97,18 @@ def _load(
         if torch.get_default_device().type == "meta":
             bare: nn.Module = factory.from_config(config, trust_remote_code=False, **options)
             return bare
-        model: nn.Module = factory.from_pretrained(
+        return load_complete(
+            factory,
             name_or_path,
+            new_head=new_head,
             config=config,
             use_safetensors=True,
             dtype=getattr(torch, dtype),
-            ignore_mismatched_sizes=bool(labels),
             **where,
             **options,
         )
     except (OSError, ValueError) as error:
-        raise DistillError(_why_not(name_or_path)) from error
-    return model
+        raise DistillError(_why_not(name_or_path, error)) from error
 
 
 def _same_tokens(name_or_path: str | Path, tokenizer: Any) -> None:
@@ -114,10 +123,13 @@ def _same_tokens(name_or_path: str | Path, tokenizer: Any) -> None:
         raise DistillError(message)
 
 
-def _why_not(name_or_path: str | Path) -> str:
+def _why_not(name_or_path: str | Path, error: Exception) -> str:
     """Why there is no model of this name."""
     folder = Path(name_or_path).expanduser()
-    if folder.is_dir() and (folder / "config.json").is_file() and not any(folder.glob("*.safetensors")):
+    if folder.is_dir() and (folder / "config.json").is_file():
+        if any(folder.glob("*.safetensors*")):
+            reason = str(error).partition("\n")[0]
+            return f"{folder} cannot be loaded: {reason}\n  hint: give a folder that save_pretrained wrote completely"
         return f"{folder} holds no safetensors\n  hint: load it where you trust it and save_pretrained it again"
     return (
         f"there is no model '{name_or_path}' here and the hub did not give one\n"

@@ -1,9 +1,8 @@
-"""A state dict out of whatever a training script saved, with the names that the model itself has."""
+"""The state dict in whatever a training script saved."""
 
 from __future__ import annotations
 
-import argparse
-import re
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,32 +11,39 @@ import torch
 from torch import Tensor
 
 from ..errors import DistillError, did_you_mean
-from ..weights import read_weights
+from ._files import read_content
 
 LONGEST_VALUE = 40
-_FOREIGN = re.compile(r"GLOBAL ([\w.]+)")
-_COMPILED = re.compile(r"(^|\.)_orig_mod\.")
-_PARALLEL = "module."
 
 
 class State(NamedTuple):
-    """Tensors by name, and what was done to get them, a line each."""
+    """Tensors by name, what was done to get them, one line each, and where in the file they were."""
 
     tensors: dict[str, Tensor]
     notes: tuple[str, ...] = ()
+    key: str = ""
 
 
-def read_state(path: Path, key: str = "") -> State:
-    """The tensors in a file; what else is in it is left out, and said to be.
+def read_weights(path: str | os.PathLike[str], key: str = "") -> dict[str, Tensor]:
+    """Return the tensors in a file by name; see `read_state`."""
+    return read_state(path, key).tensors
+
+
+def read_state(path: str | os.PathLike[str], key: str = "") -> State:
+    """Return the tensors in a file and notes on what else is in it.
 
     Args:
-        path: A `.safetensors` file, or one written by `torch.save`; nothing in it is run.
-        key: Where in the file they are, `ema.model`; the only place that has tensors by name if left out.
+        path: A `.safetensors` file, one written by `torch.save`, an index of shards (`….index.json`), or a folder that
+            holds one of these under transformers' name. Nothing in it is run.
+        key: Where in the file the tensors are: keys of nested mappings (`ema.model`), of which the last can be the
+            first part of names (`state_dict.student`). By default the only mapping with tensors by name.
 
     Raises:
-        DistillError: The file cannot be read without running code, or has tensors by name nowhere or in several places.
+        DistillError: The file is missing, damaged, cannot be read without running code, or has tensors by name nowhere
+            or in several places.
     """
-    content: Mapping[Any, Any] = read_weights(path) if path.suffix == ".safetensors" else _load(path)
+    path = Path(path).expanduser()
+    content = read_content(path)
     key = key or _only_place(path, content)
     found = _at(path, content, key) if key else content
     tensors = {str(name): tensor.detach() for name, tensor in found.items() if isinstance(tensor, Tensor)}
@@ -47,10 +53,11 @@ def read_state(path: Path, key: str = "") -> State:
     for name, tensor in tensors.items():
         _check_plain(path, name, tensor)
     top = key if key in content else key.partition(".")[0]
-    rest = {str(name): value for name, value in content.items() if key and name != top}
+    is_top = {name: name == top or str(name).startswith(f"{key}.") for name in content}
+    rest = {str(name): value for name, value in content.items() if key and not is_top[name]}
     rest |= {f"{key}.{name}" if key else name: value for name, value in found.items() if not isinstance(value, Tensor)}
     left = [f"left out: '{name}', {_kind(value)}" for name, value in rest.items()]
-    return State(tensors, (*([f"taken from '{key}'"] if key else []), *left, *_shared(tensors)))
+    return State(tensors, (*([f"taken from '{key}'"] if key else []), *left, *_shared(tensors)), key)
 
 
 def _only_place(path: Path, content: Mapping[Any, Any]) -> str:
@@ -60,7 +67,7 @@ def _only_place(path: Path, content: Mapping[Any, Any]) -> str:
         return ""
     if len(sizes) > 1:
         names = ", ".join(f"'{name}'" for name in sizes)
-        message = f"{path} has tensors by name in several places: {names}\n  hint: choose with --key NAME"
+        message = f"{path} has tensors by name in several places: {names}\n  hint: choose with --key NAME (in a recipe: key: NAME)"
         raise DistillError(message)
     return next(iter(sizes))
 
@@ -71,26 +78,15 @@ def _count_tensors(value: Any) -> int:
     return sum(isinstance(name, str) and isinstance(item, Tensor) for name, item in value.items())
 
 
-def _load(path: Path) -> Mapping[Any, Any]:
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # settings, which many scripts save beside weights
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's own text suggests loading unsafely
-        wants = _FOREIGN.search(str(error))
-        reason = f": it wants {wants[1]}" if wants else ""
-        hint = "where its code is, save the state dict alone: torch.save(model.state_dict(), FILE)"
-        message = f"{path} cannot be read without running code{reason}\n  hint: {hint}"
-        raise DistillError(message) from error
-    if not isinstance(content, Mapping):
-        message = f"{path} holds {type(content).__name__}, not tensors by name"
-        raise DistillError(message)
-    return content
-
-
 def _at(path: Path, content: Mapping[Any, Any], key: str) -> Mapping[Any, Any]:
-    """What is under a key, or under keys with dots between them."""
+    """Return what is under a key, or under keys with dots between them."""
     found: Any = content
-    for part in [key] if key in content else key.split("."):
+    parts = [key] if key in content else key.split(".")
+    for position, part in enumerate(parts):
+        if isinstance(found, Mapping) and part not in found:
+            prefix = ".".join(parts[position:]) + "."
+            if named := {name: value for name, value in found.items() if str(name).startswith(prefix)}:
+                return {str(name).removeprefix(prefix): value for name, value in named.items()}
         if not isinstance(found, Mapping) or part not in found:
             names = [str(name) for name, value in found.items() if isinstance(value, Mapping)] if found else []
             message = f"{path} has no '{key}'\n  hint: {did_you_mean(part, names) or 'leave out --key'}"
@@ -129,25 +125,3 @@ def _shared(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
                 f"shared: '{name}' has its numbers in the memory of '{owner}'; in the new file each has its own"
             )
     return tuple(notes)
-
-
-def cleaned(state: State) -> State:
-    """Without what `nn.DataParallel` (`module.`) and `torch.compile` (`_orig_mod.`) put into every name.
-
-    Raises:
-        DistillError: Two names become one.
-    """
-    names = {name: _COMPILED.sub(r"\1", name) for name in state.tensors}
-    notes = []
-    if changed := sum(new != old for old, new in names.items()):
-        notes.append(f"names: '_orig_mod.' of torch.compile taken out of {changed}")
-    while all(name.startswith(_PARALLEL) for name in names.values()):
-        names = {old: new.removeprefix(_PARALLEL) for old, new in names.items()}
-        notes.append(f"names: '{_PARALLEL}' of nn.DataParallel taken off all {len(names)}")
-    tensors: dict[str, Tensor] = {}
-    for old, new in names.items():
-        if new in tensors:
-            message = f"two tensors would be called '{new}': '{old}' is the second"
-            raise DistillError(message)
-        tensors[new] = state.tensors[old]
-    return State(tensors, (*state.notes, *notes))

@@ -1,0 +1,15 @@
+"""Weights in files: safetensors or torch's own format, in one file or sharded, read without running code."""
+
+from ._load import MOST_SHOWN as MOST_SHOWN
+from ._load import load_weights as load_weights
+from ._load import misfit as misfit
+from ._load import other_shapes as other_shapes
+from ._names import cleaned as cleaned
+from ._names import unwrapped as unwrapped
+from ._names import wrapper as wrapper
+from ._save import save_tensors as save_tensors
+from ._save import save_weights as save_weights
+from ._save import write_tensors as write_tensors
+from ._state_dict import State as State
+from ._state_dict import read_state as read_state
+from ._state_dict import read_weights as read_weights

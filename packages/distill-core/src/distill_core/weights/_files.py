@@ -1,0 +1,108 @@
+"""What files of weights hold: one file, or the shards that an index lists."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..errors import DistillError
+
+INDEX = ".index.json"
+IN_A_FOLDER = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model.bin", f"pytorch_model.bin{INDEX}")
+_MOST_SHOWN = 4
+_FOREIGN = re.compile(r"GLOBAL ([\w.]+)")
+
+
+def read_content(path: Path) -> Mapping[Any, Any]:
+    """Return what a file, the shards of an index, or the only weights of a folder hold; nothing in them is run.
+
+    Raises:
+        DistillError: The file or a shard is missing, damaged, or cannot be read without running code.
+    """
+    if path.is_dir():
+        path = _only_file(path)
+    if not path.is_file():
+        message = f"there are no weights at {path}\n  hint: run the experiment that trains them, or give another path"
+        raise DistillError(message)
+    return _read_shards(path) if path.name.endswith(INDEX) else _read_file(path)
+
+
+def _only_file(folder: Path) -> Path:
+    found = [folder / name for name in IN_A_FOLDER if (folder / name).is_file()]
+    if not found:
+        message = f"{folder} holds none of {', '.join(IN_A_FOLDER)}\n  hint: give the path of the file of weights"
+        raise DistillError(message)
+    return found[0]
+
+
+def _read_file(path: Path) -> Mapping[Any, Any]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # settings, which many scripts save beside weights
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's own text suggests loading unsafely
+        message = f"{path} is not a file of weights that can be read without running code"
+        if wants := _FOREIGN.search(str(error)):
+            message += f": it wants {wants[1]}\n  hint: where its code is, save the state dict alone: torch.save(model.state_dict(), FILE)"
+        raise DistillError(message) from error
+    if not isinstance(content, Mapping):
+        message = f"{path} holds {type(content).__name__}, not tensors by name"
+        raise DistillError(message)
+    return content
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    """Return the tensors of all shards; each must hold exactly the names that the index says."""
+    names_of = _shards(index)
+    if missing := [shard for shard in names_of if not (index.parent / shard).is_file()]:
+        message = f"{index} lists shards that do not exist beside it: {_shown(missing)}\n  hint: download all files of the checkpoint"
+        raise DistillError(message)
+    tensors: dict[str, Tensor] = {}
+    for shard, names in names_of.items():
+        content = _read_file(index.parent / shard)
+        absent, surplus = sorted(names - content.keys()), sorted(map(str, content.keys() - names))
+        if absent or surplus:
+            what = f"lacks {_shown(absent)}" if absent else f"also holds {_shown(surplus)}"
+            message = f"{index.parent / shard} does not hold what {index.name} says: it {what}\n  hint: the shards and the index are of different checkpoints"
+            raise DistillError(message)
+        tensors |= content
+    return tensors
+
+
+def _shards(index: Path) -> dict[str, set[str]]:
+    """Shard → the names in it, as an index of Hugging Face's layout lists them."""
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"{index} is not JSON: {error}"
+        raise DistillError(message) from error
+    listed = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(listed, dict) or not listed or not all(isinstance(shard, str) for shard in listed.values()):
+        message = f"{index} is not an index of shards: `weight_map` must map names of tensors to names of files"
+        raise DistillError(message)
+    names_of: dict[str, set[str]] = {}
+    for name, shard in listed.items():
+        if not _is_plain(shard):
+            message = f"{index} lists '{shard}', which is not the name of a file of weights beside it"
+            raise DistillError(message)
+        names_of.setdefault(shard, set()).add(name)
+    return names_of
+
+
+def _is_plain(shard: str) -> bool:
+    """Whether a shard is a file of weights in the index's own folder, on any system."""
+    return not re.search(r"[/\\:\0]", shard) and not shard.startswith(".") and not shard.endswith(INDEX)
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+    return ", ".join(names[:_MOST_SHOWN]) + more
