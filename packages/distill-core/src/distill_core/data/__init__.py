@@ -3,13 +3,15 @@
 Nothing about a loader needs to be saved to resume, and the number of workers changes nothing.
 """
 
+from ._as_loader import as_loader as as_loader
 from ._chance import Place as Place
 from ._chance import batch_seeds as batch_seeds
 from ._chance import mix as mix
+from ._chance import preserved_chance as preserved_chance
 from ._chance import sample_seeds as sample_seeds
 from ._chance import seed_everything as seed_everything
 from ._example import with_example as with_example
-from ._loader import BatchPlan as BatchPlan
 from ._loader import Loader as Loader
-from ._loader import as_loader as as_loader
+from ._plan import BatchPlan as BatchPlan
+from ._reader import WorkerOptions as WorkerOptions
 from ._tensors import TensorData as TensorData

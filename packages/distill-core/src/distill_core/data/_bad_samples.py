@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +33,21 @@ class Read:
     bad: dict[int, str]
 
 
-def read_or_replace(read: Callable[[int], Any], index: int, dataset: Any) -> Read:
+def read_or_replace(read: Callable[[int], Any], index: int, dataset: Any, stand_ins: Sequence[int]) -> Read:
     """The sample at `index`; if it cannot be read another one, which depends on `index` alone.
 
     Args:
         read: Reads one sample.
         index: The sample that is wanted.
-        dataset: The data set, for its length and for the message.
+        dataset: The data set, for the message.
+        stand_ins: The indices of samples that may be read instead.
 
     Raises:
         DataError: The stand-ins cannot be read either.
     """
     bad: dict[int, str] = {}
     for attempt in range(_TRIES):
-        tried = index if attempt == 0 else mix(index, attempt) % len(dataset)
+        tried = index if attempt == 0 else stand_ins[mix(index, attempt) % len(stand_ins)]
         if tried in bad:
             continue
         try:

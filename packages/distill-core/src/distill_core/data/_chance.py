@@ -7,6 +7,8 @@ Generators". OOPSLA 2014. https://doi.org/10.1145/2660193.2660195), applied to e
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,14 +58,15 @@ def sample_seeds(place: Place, indices: Tensor, times: Tensor | None = None) -> 
 
 
 def occurrences(indices: Tensor) -> Tensor:
-    """How many equal ones stand right before each of the indices (samples,) int64.
+    """How often each of the indices (samples,) int64 came before.
 
-    >>> occurrences(torch.tensor([7, 7, 7, 3, 3, 8])).tolist()
-    [0, 1, 2, 0, 1, 0]
+    >>> occurrences(torch.tensor([7, 7, 3, 7, 3, 8])).tolist()
+    [0, 1, 0, 2, 1, 0]
     """
-    place = torch.arange(len(indices))
-    begins = torch.cat([torch.ones(1, dtype=torch.bool), indices[1:] != indices[:-1]])
-    return place - torch.where(begins, place, 0).cummax(0).values
+    ordered, places = indices.sort(stable=True)
+    count = torch.arange(len(indices))
+    begins = torch.cat([torch.ones(1, dtype=torch.bool), ordered[1:] != ordered[:-1]])
+    return torch.empty_like(count).scatter_(0, places, count - torch.where(begins, count, 0).cummax(0).values)
 
 
 def batch_seeds(place: Place, count: int, rank: int) -> list[int]:
@@ -89,3 +92,23 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)
     torch.manual_seed(seed)
+
+
+@contextmanager
+def preserved_chance(seed: int | None = None) -> Iterator[None]:
+    """Put the global generators of Python, NumPy and torch (CPU) back at the end.
+
+    Args:
+        seed: What to seed them with at the beginning; omit it to leave them as they are.
+    """
+    python, numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        if seed is not None:
+            random.seed(seed)
+            np.random.seed(seed & 0xFFFFFFFF)
+            torch.default_generator.manual_seed(seed)
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(of_torch)

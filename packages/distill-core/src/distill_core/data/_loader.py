@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
+from torch.utils.data import IterableDataset
 from torch.utils.data import default_collate as default_collate
 
 from ..distributed import rank, world_size
 from ..errors import DataError
-from ._bad_samples import BadSamples, Read, describe, read_or_replace
+from ._bad_samples import BadSamples
 from ._chance import Place, mix, occurrences, sample_seeds
+from ._order import Order
+from ._plan import BatchPlan, cut_batches, cut_evenly
+from ._reader import CollateReads, SampleReader, SeededSamples, WorkerOptions
 from ._tensors import TensorData
-
-
-@dataclass(frozen=True)
-class BatchPlan:
-    """What is read in an epoch.
-
-    Attributes:
-        indices: Which samples this process reads in each batch.
-        global_sizes: How many samples all processes read together in each batch.
-        global_tokens: How many tokens that count these have; empty if the data set does not say (`num_tokens`).
-    """
-
-    indices: Sequence[Tensor]
-    global_sizes: Sequence[int]
-    global_tokens: Sequence[int] = ()
 
 
 class Loader:
@@ -41,9 +26,17 @@ class Loader:
     Args:
         dataset: `len(dataset)` samples; `dataset[i]` is a tuple (named by `fields`) or a mapping. A `TensorData` is read
             a whole batch at a time.
-        batch_size: Samples per batch *and process*.
+        batch_size: Samples per batch *and process*. Omit it with `batch_sampler`; then it is the size of the first epoch's
+            largest batch.
         shuffle: A new order in each epoch; otherwise the order of the data set.
+        sampler: Yields the indices of an epoch, as many as its `len`: any of torch's samplers, or your own. Each epoch
+            iterates over a fresh copy. Its generators and the global ones are seeded with seed, stage and epoch, and
+            `set_epoch` is called with the epoch, from 0. Samples that come several times are augmented anew each time.
+        batch_sampler: Yields lists of indices, each list a batch; of any sizes. Of several processes each gets whole
+            batches in turn.
+        weights: (samples,) how likely each sample is. An epoch draws as many as there are, with replacement.
         num_workers: Processes that read ahead; 0 reads in this one. The result is the same.
+        workers: How they work.
         drop_last: Leave out a last batch that is not full.
         collate: From a list of samples to a batch (a tuple or a mapping); torch's default if left out.
         fields: Names for the parts of a tuple.
@@ -57,16 +50,21 @@ class Loader:
             https://arxiv.org/abs/1901.09335)
 
     Raises:
-        DataError: The data set is empty or has no length, or `batch_size` is no multiple of `repeats`.
+        DataError: The data set is empty or has no length, arguments exclude each other, or `batch_size` is no multiple
+            of `repeats`.
     """
 
     def __init__(
         self,
         dataset: Any,
-        batch_size: int,
+        batch_size: int | None = None,
         *,
         shuffle: bool = False,
+        sampler: Any = None,
+        batch_sampler: Any = None,
+        weights: Sequence[float] | Tensor | None = None,
         num_workers: int = 0,
+        workers: WorkerOptions | None = None,
         drop_last: bool = False,
         collate: Callable[[list[Any]], Any] | None = None,
         fields: Sequence[str] = ("input", "target"),
@@ -74,58 +72,85 @@ class Loader:
         mix: Callable[[dict[str, Any], Tensor], dict[str, Any]] | None = None,
         repeats: int = 1,
     ) -> None:
-        if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+        _check_dataset(dataset)
+        _check_batches(batch_size, batch_sampler, drop_last=drop_last, repeats=repeats)
+        if isinstance(dataset, TensorData) and collate not in (None, default_collate):
             message = (
-                f"{type(dataset).__name__} has no length: a loader reads samples by index, so the data set needs one"
+                "a TensorData is read a whole batch at a time, so `collate` would never be called\n  hint: omit it"
             )
             raise DataError(message)
-        if len(dataset) == 0:
-            message = f"{type(dataset).__name__} has no samples"
-            raise DataError(message)
-        if batch_size < 1:
-            message = f"batch_size is at least 1, not {batch_size}"
-            raise DataError(message)
-        if repeats < 1 or batch_size % repeats:
-            message = f"batch_size={batch_size} is no multiple of repeats={repeats}"
-            raise DataError(message)
         self.dataset = dataset
-        self.batch_size = batch_size
-        self.shuffle = shuffle
+        self._order = Order(dataset, shuffle=shuffle, sampler=sampler, batch_sampler=batch_sampler, weights=weights)
         self.num_workers = num_workers
+        self.workers = workers or WorkerOptions()
+        self.workers.check(num_workers)
         self.drop_last = drop_last
         self.collate = collate or default_collate
         self.fields = tuple(fields)
         self.bad_samples = BadSamples(max_bad_samples) if max_bad_samples else None
         self.mix = mix
         self.repeats = repeats
+        self._batch_size = batch_size
+        self._reader: tuple[tuple[Any, ...], SampleReader] | None = None
 
     @property
     def num_samples(self) -> int:
         """The number of samples of the data set."""
         return len(self.dataset)
 
+    @property
+    def samples_per_epoch(self) -> int:
+        """The number of samples that an epoch draws; all processes together."""
+        return len(self._order)
+
+    @property
+    def batch_size(self) -> int:
+        """The number of samples per batch and process; the most in a batch, where a batch sampler decides."""
+        return max(self._order.first_sizes) if self._batch_size is None else self._batch_size
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether each epoch has a new order of all samples."""
+        return self._order.shuffle
+
+    @property
+    def sampler(self) -> Any:
+        """The sampler, if one was given."""
+        return self._order.sampler
+
+    @property
+    def batch_sampler(self) -> Any:
+        """The batch sampler, if one was given."""
+        return self._order.batch_sampler
+
+    @property
+    def weights(self) -> Tensor | None:
+        """The weights of the samples (samples,), if they were given."""
+        return self._order.weights
+
     def __len__(self) -> int:
         """The number of batches per process and epoch."""
+        if self.batch_sampler is not None:
+            return -(-len(self.batch_sampler) // world_size())
         size = self.batch_size * world_size()
-        return self.num_samples // size if self.drop_last else -(-self.num_samples // size)
+        return self.samples_per_epoch // size if self.drop_last else -(-self.samples_per_epoch // size)
 
     def num_training_batches(self) -> int:
         """The number of batches per process and epoch when none may be empty: `len(plan(place, even=True).indices)`."""
+        if self.batch_sampler is not None:
+            full, rest = divmod(len(self.batch_sampler), world_size())
+            return full + (rest > 0 and sum(self._order.first_sizes[-rest:]) >= world_size())
         size = self.batch_size * world_size()
-        full, rest = divmod(self.num_samples, size)
+        full, rest = divmod(self.samples_per_epoch, size)
         return full + (rest >= world_size() and not self.drop_last)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return self.batches(Place())
 
     def order(self, place: Place) -> Tensor:
-        """The indices in the order of this epoch: all of them, or fewer and each `repeats` times."""
-        if not self.shuffle:
-            order = torch.arange(self.num_samples)
-        else:
-            generator = torch.Generator().manual_seed(mix(place.seed, place.stage, place.epoch))
-            order = torch.randperm(self.num_samples, generator=generator)
-        if self.repeats == 1:
+        """The indices in the order of this epoch: all of them or those that are drawn, with `repeats` each several times."""
+        order, sizes = self._order.draw(place)
+        if self.repeats == 1 or sizes is not None:
             return order
         return order[: -(-len(order) // self.repeats)].repeat_interleave(self.repeats)[: len(order)]
 
@@ -133,7 +158,8 @@ class Loader:
         """What this process reads in an epoch.
 
         Each stretch of `batch_size · processes` samples is one batch of the run, split evenly among the processes; so
-        several processes see the batches that a single one with the larger batch size would see.
+        several processes see the batches that a single one with the larger batch size would see. With a batch sampler it
+        is a stretch of as many batches as processes.
 
         Args:
             even: Every process gets the same number of batches, none of them empty (for training): a last stretch of
@@ -141,30 +167,57 @@ class Loader:
             order: The samples in the order in which they are split; `order(place)` if left out.
         """
         processes, own = world_size(), rank()
-        stretches = torch.split(self.order(place) if order is None else order, self.batch_size * processes)
-        if self.drop_last and len(stretches[-1]) < self.batch_size * processes:
-            stretches = stretches[:-1]
-        if even and stretches and len(stretches[-1]) < processes:
-            stretches = stretches[:-1]
-        shares = stretches if processes == 1 else [stretch.tensor_split(processes)[own] for stretch in stretches]
-        kept = [(share, stretch.shape[0]) for share, stretch in zip(shares, stretches, strict=True) if share.shape[0]]
-        sizes = [size for _, size in kept]
+        if self.batch_sampler is None:
+            drawn = self.order(place)
+            cuts = cut_evenly(len(drawn), self.batch_size, processes, drop_last=self.drop_last)
+        else:
+            drawn, sizes = self._order.draw(place)
+            cuts = cut_batches(sizes or [], processes)
+        if even and cuts and cuts[-1][-1] - cuts[-1][0] < processes:
+            cuts.pop()
+        if even and self.batch_sampler is not None and len(cuts) != self.num_training_batches():
+            message = (
+                f"{type(self.batch_sampler).__name__} gives each process {len(cuts)} batches in epoch {place.epoch + 1}, but "
+                f"{self.num_training_batches()} in the first"
+            )
+            raise DataError(message)
+        kept = [cut for cut in cuts if cut[own] < cut[own + 1]]
+        order = drawn if order is None else order
         tokens = getattr(self.dataset, "num_tokens", None)  # (samples,)
-        counts = [int(tokens[stretch].sum()) for stretch in stretches[: len(kept)]] if tokens is not None else []
-        return BatchPlan([share for share, _ in kept], sizes, counts)
+        times = self._times(drawn)
+        return BatchPlan(
+            [order[cut[own] : cut[own + 1]] for cut in kept],
+            [cut[-1] - cut[0] for cut in kept],
+            [int(tokens[order[cut[0] : cut[-1]]].sum()) for cut in kept] if tokens is not None else [],
+            [times[cut[own] : cut[own + 1]] for cut in kept] if times is not None else [],
+        )
+
+    def times(self, place: Place) -> Tensor | None:
+        """How often each sample of `order(place)` came earlier in it (samples,); None if each comes once."""
+        return self._times(self.order(place))
+
+    def _times(self, order: Tensor) -> Tensor | None:
+        if self.repeats == 1 and self._order.is_permutation:
+            return None
+        times = occurrences(order)
+        return times if self.repeats > 1 or bool(times.any()) else None
 
     def batches(self, place: Place, *, start: int = 0, plan: BatchPlan | None = None) -> Iterator[dict[str, Any]]:
         """The batches of an epoch from number `start` on, as planned; by `plan(place)` if no plan is given."""
-        indices = (plan or self.plan(place)).indices[start:]
+        plan = plan or self.plan(place)
+        indices = plan.indices[start:]
         if not indices:
             return
-        together = torch.cat(list(indices))
-        chance = sample_seeds(place, together, occurrences(together) if self.repeats > 1 else None)
-        seeds = torch.split(chance, [len(index) for index in indices])
-        for batch, seed in zip(self._read(indices, seeds), seeds, strict=True):
+        times = torch.cat(list(plan.repeats[start:])) if plan.repeats else None
+        seeds = torch.split(sample_seeds(place, torch.cat(list(indices)), times), [len(index) for index in indices])
+        for batch, seed in zip(self._read(indices, seeds, place), seeds, strict=True):
             yield batch if self.mix is None else self.mix(batch, seed)
 
-    def _read(self, indices: Sequence[Tensor], seeds: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
+    def close(self) -> None:
+        """End the worker processes; reading starts new ones."""
+        self._reader = None
+
+    def _read(self, indices: Sequence[Tensor], seeds: Sequence[Tensor], place: Place) -> Iterator[dict[str, Any]]:
         """The batches of these samples, each sample with its seed."""
         if isinstance(self.dataset, TensorData):
             for index, seed in zip(indices, seeds, strict=True):
@@ -173,19 +226,29 @@ class Loader:
         seeded = [
             list(zip(index.tolist(), seed.tolist(), strict=True)) for index, seed in zip(indices, seeds, strict=True)
         ]
-        reader: DataLoader[Any] = DataLoader(
-            _SeededSamples(self.dataset, replace=self.bad_samples is not None),
-            batch_sampler=seeded,
-            num_workers=self.num_workers,
-            collate_fn=self.collate if self.bad_samples is None else _CollateReads(self.collate),
-            pin_memory=torch.cuda.is_available(),
-        )
-        for index, batch in zip(indices, reader, strict=True):
+        reading = self._sample_reader().read(seeded, mix(place.seed, place.stage, place.epoch))
+        for index, batch in zip(indices, reading, strict=True):
             if self.bad_samples is None:
                 yield self._named(batch) | {"index": index}
             else:
                 samples, reads = batch
                 yield self._named(samples) | {"index": self.bad_samples.note(reads, index)}
+
+    def _sample_reader(self) -> SampleReader:
+        """The reader of this data set; its workers stay until an attribute of this loader changes."""
+        asked = (self.dataset, self.collate, self.num_workers, self.workers, self.bad_samples)
+        if self._reader is None or any(one is not other for one, other in zip(asked, self._reader[0], strict=True)):
+            samples = SeededSamples(self.dataset, self._stand_ins() if self.bad_samples else None)
+            collate = CollateReads(self.collate) if self.bad_samples else self.collate
+            self._reader = asked, SampleReader(samples, collate, self.num_workers, self.workers)
+        return self._reader[1]
+
+    def _stand_ins(self) -> Sequence[int]:
+        """The samples that may replace one that cannot be read: those of a first epoch, where not all are drawn."""
+        if self._order.is_permutation:
+            return range(self.num_samples)
+        stand_ins: list[int] = self.order(Place()).unique().tolist()
+        return stand_ins
 
     def _named(self, batch: Any) -> dict[str, Any]:
         if isinstance(batch, Mapping):
@@ -197,62 +260,39 @@ class Loader:
         return dict(zip(self.fields, parts, strict=True))
 
 
-class _SeededSamples(Dataset[Any]):
-    """Seeds Python, NumPy and torch for each sample, wherever it is read: here or in a worker process."""
-
-    def __init__(self, dataset: Any, *, replace: bool = False) -> None:
-        self.dataset = dataset
-        self.replace = replace
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, place: tuple[int, int]) -> Any:
-        index, seed = place
-        if self.replace:
-            return read_or_replace(lambda tried: self._read(tried, seed), index, self.dataset)
-        try:
-            return self._read(index, seed)
-        except Exception as error:
-            error.add_note(f"while reading {describe(self.dataset, index)}")
-            raise
-
-    def _read(self, index: int, seed: int) -> Any:
-        random.seed(seed)
-        np.random.seed(seed & 0xFFFFFFFF)
-        torch.default_generator.manual_seed(seed)
-        return self.dataset[index]
-
-
-class _CollateReads:
-    """Collates the samples and keeps beside them which they are."""
-
-    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
-        self.collate = collate
-
-    def __call__(self, reads: list[Read]) -> tuple[Any, list[tuple[int, dict[int, str]]]]:
-        return self.collate([read.sample for read in reads]), [(read.index, read.bad) for read in reads]
-
-
-def as_loader(data: Any) -> Loader:
-    """A `Loader` as it is; an ordinary `DataLoader` rebuilt as one, with its data set, batch size and collate function.
+def _check_dataset(dataset: Any) -> None:
+    """Refuse a dataset that cannot be read by index.
 
     Raises:
-        DataError: It is neither, or the `DataLoader` has a batch sampler of its own.
+        DataError: It has no length or no samples.
     """
-    if isinstance(data, Loader):
-        return data
-    if not isinstance(data, DataLoader):
-        message = f"{type(data).__name__} is no loader: give a distill_core.data.Loader or a torch DataLoader"
+    kind = type(dataset).__name__
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+        message = f"{kind} has no length: a loader reads samples by index, so the data set needs one"
         raise DataError(message)
-    if data.batch_size is None:
-        message = "a DataLoader with its own batch sampler has no batch size: give a distill_core.data.Loader"
+    if len(dataset) == 0:
+        message = f"{kind} has no samples"
         raise DataError(message)
-    return Loader(
-        data.dataset,
-        data.batch_size,
-        shuffle=isinstance(data.sampler, RandomSampler),
-        num_workers=data.num_workers,
-        drop_last=data.drop_last,
-        collate=data.collate_fn,
-    )
+
+
+def _check_batches(batch_size: int | None, batch_sampler: Any, *, drop_last: bool, repeats: int) -> None:
+    """Refuse sizes that do not fit.
+
+    Raises:
+        DataError: They are missing, too small or excluded by a batch sampler.
+    """
+    if batch_sampler is not None:
+        given = {"batch_size": batch_size is not None, "drop_last": drop_last, "repeats": repeats != 1}
+        if excluded := [name for name, is_given in given.items() if is_given]:
+            message = f"batch_sampler decides the batches, so {' and '.join(excluded)} cannot be given with it"
+            raise DataError(message)
+        return
+    if batch_size is None:
+        message = "batch_size is missing\n  hint: give batch_size or batch_sampler"
+        raise DataError(message)
+    if batch_size < 1:
+        message = f"batch_size is at least 1, not {batch_size}"
+        raise DataError(message)
+    if repeats < 1 or batch_size % repeats:
+        message = f"batch_size={batch_size} is no multiple of repeats={repeats}"
+        raise DataError(message)

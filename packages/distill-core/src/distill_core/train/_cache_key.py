@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import random
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from ..cache import Key, describe, hash_tensors, source_of
-from ..data import BatchPlan, Loader, Place, TensorData
+from ..data import BatchPlan, Loader, Place, TensorData, preserved_chance
 from ..distributed import world_size
 from ..experiment import Experiment
 from ._replay import is_mixed
@@ -70,7 +66,7 @@ def data_parts(loader: Loader, seed: int) -> tuple[str, str]:
     if isinstance(data, TensorData):
         return hash_tensors(data.tensors.items()), describe([data.augment, data.views])
     spread = torch.linspace(0, len(data) - 1, min(_ITEMS, len(data))).round().long()
-    with _same_chance():
+    with preserved_chance():
         plan = BatchPlan([index.view(1) for index in spread], [1] * len(spread))
         reader = Loader(data, 1, collate=_first, fields=loader.fields)
         items: list[Any] = list(reader.batches(Place(seed, 0, 0), plan=plan))
@@ -80,13 +76,3 @@ def data_parts(loader: Loader, seed: int) -> tuple[str, str]:
 
 def _first(samples: list[Any]) -> Any:
     return samples[0]
-
-
-@contextlib.contextmanager
-def _same_chance() -> Iterator[None]:
-    """Leave the global generators as they are."""
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        yield
-    random.setstate(python)
-    np.random.set_state(numpy)

@@ -21,7 +21,7 @@ from ..errors import WiringError
 from ..hooks import tensors
 from ._cached_source import CachedSource
 from ._placement import place_models
-from ._replay import pieces_of_view
+from ._replay import num_rows, plan_of_rows
 from ._stage_run import prepare_stage
 
 if TYPE_CHECKING:
@@ -140,8 +140,7 @@ def _stages(trainer: Trainer, *, writing: bool = True) -> Iterator[list[CachedSo
             trainer.run = None
 
 
-def _batches(samples: Sequence[Tensor], view: int, trainer: Trainer) -> Iterator[dict[str, Any]]:
-    plan = BatchPlan(samples, [len(each) for each in samples])
+def _batches(plan: BatchPlan, view: int, trainer: Trainer) -> Iterator[dict[str, Any]]:
     place = trainer.caches.place(Place(trainer.experiment.seed, 0, view))
     for batch in trainer.run.loader.batches(place, plan=plan):  # type: ignore[union-attr]
         yield trainer.moved(batch)
@@ -150,12 +149,12 @@ def _batches(samples: Sequence[Tensor], view: int, trainer: Trainer) -> Iterator
 def _values(source: CachedSource, view: int, samples: int, trainer: Trainer) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the cache gives and what the model gives, for samples spread over the data."""
     loader: Loader = trainer.run.loader  # type: ignore[union-attr]
-    spread = torch.linspace(0, loader.num_samples - 1, min(samples, loader.num_samples)).round().long()
-    pieces = pieces_of_view(loader, Place(trainer.experiment.seed, 0, view), spread)
-    pieces = pieces[: -(-samples // loader.batch_size)]  # where batches are mixed these are whole ones
+    spread = torch.linspace(0, num_rows(loader) - 1, min(samples, num_rows(loader))).round().long()
+    plan, pieces = plan_of_rows(loader, Place(trainer.experiment.seed, 0, view), spread)
+    number = min(len(pieces), -(-samples // loader.batch_size))  # where batches are mixed these are whole ones
     read: dict[str, list[Any]] = {}
     live: dict[str, list[Any]] = {}
-    for (_, rows), batch in zip(pieces, _batches([samples for samples, _ in pieces], view, trainer), strict=True):
+    for rows, batch in zip(pieces[:number], _batches(plan.pick(range(number)), view, trainer), strict=True):
         for name, value in source.read(view, rows, batch).items():
             read.setdefault(name, []).append(value)
         for tap, value in zip(source.live.taps, source.live.run(batch, {}), strict=True):
@@ -182,7 +181,7 @@ def _costs(source: CachedSource, trainer: Trainer, batches: int) -> list[Cost]:
     """With the codec that was asked for, then with each for all taps; a few fields are kept of (rows, classes) only."""
     loader: Loader = trainer.run.loader  # type: ignore[union-attr]
     pieces = torch.split(torch.arange(loader.num_samples), loader.batch_size)[:batches]
-    given = list(_batches(pieces, 0, trainer))
+    given = list(_batches(BatchPlan(pieces, [len(piece) for piece in pieces]), 0, trainer))
     for _ in range(2):  # what the first calls learn is no cost of an epoch
         source.live.run(given[0], {})
     live = _seconds(lambda: [source.live.run(batch, {}) for batch in given])
@@ -191,7 +190,7 @@ def _costs(source: CachedSource, trainer: Trainer, batches: int) -> list[Cost]:
     if any(tensor.dim() != 2 for tensor in tensors(values[0])):
         others = {name: codecs for name, codecs in others.items() if not codec_named(name).gives}
     return [
-        _cost(source.name, name, loader.num_samples, trainer.caches.views or 1, live, pieces, values, codecs)
+        _cost(source.name, name, num_rows(loader), trainer.caches.views or 1, live, pieces, values, codecs)
         for name, codecs in {source.codec: source.stored, **others}.items()
     ]
 

@@ -22,7 +22,7 @@ from ._cache_key import key_of
 from ._cached_source import CachedSource, Moment
 from ._callback import Callback
 from ._lock import FolderLock
-from ._replay import pieces_of_view, plan_of_view
+from ._replay import num_rows, plan_of_rows, plan_of_view
 from ._source import ModelSource
 from ._tap_codecs import TapCodecs
 from ._whole_batch import WholeBatches
@@ -163,10 +163,9 @@ class Caches(Callback):
     def _fill(self, source: CachedSource, view: int, missing: torch.Tensor, trainer: Trainer) -> None:
         loader: Loader = trainer.run.loader  # type: ignore[union-attr]
         place, flushed = Place(trainer.experiment.seed, 0, view), time.monotonic()
-        pieces = pieces_of_view(loader, place, missing)
-        plan = BatchPlan([samples for samples, _ in pieces], [len(samples) for samples, _ in pieces])
+        plan, pieces = plan_of_rows(loader, place, missing)
         with torch.no_grad(), trainer.accelerator.autocast():
-            for (_, rows), batch in zip(pieces, loader.batches(place, plan=plan), strict=True):
+            for rows, batch in zip(pieces, loader.batches(place, plan=plan), strict=True):
                 source.store(view, rows, trainer.moved(batch))
                 if time.monotonic() - flushed > FLUSH_EVERY:
                     source.flush()
@@ -179,7 +178,7 @@ class Caches(Callback):
             raise WiringError(message)
         loader: Loader = trainer.run.loader  # type: ignore[union-attr]
         key = key_of(source, loader, trainer.experiment, views)
-        cache = Cache(Path(settings.folder).expanduser(), source.name, key, loader.num_samples, views)
+        cache = Cache(Path(settings.folder).expanduser(), source.name, key, num_rows(loader), views)
         whole = [view for view in range(views) if cache.is_whole(view)]
         source.open(cache, self._moment, writes=self._may_write(cache, trainer) and len(whole) < views)
         if trainer.is_main:

@@ -8,6 +8,7 @@ instead of one for each sample.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,13 +16,15 @@ from torch import Tensor
 from ..data import BatchPlan, Loader, Place, mix
 from ..distributed import rank, world_size
 
-Piece = tuple[Tensor, Tensor]
-"""The samples (batch,) of a batch, and the rows (batch,) of a cache in which their values are."""
-
 
 def is_mixed(loader: Loader) -> bool:
     """Whether a sample looks as it does because of the batch that it is in."""
     return loader.mix is not None or loader.repeats > 1
+
+
+def num_rows(loader: Loader) -> int:
+    """The number of rows of a cache: one for each place in a view, or one for each sample."""
+    return loader.samples_per_epoch if is_mixed(loader) else loader.num_samples
 
 
 def plan_of_view(loader: Loader, view: Place, place: Place) -> tuple[BatchPlan, Sequence[Tensor]]:
@@ -34,31 +37,39 @@ def plan_of_view(loader: Loader, view: Place, place: Place) -> tuple[BatchPlan, 
     """
     if not is_mixed(loader):
         plan = loader.plan(place, even=True)
-        return plan, plan.indices
+        # A row is of a sample and a view, so a sample that comes several times is the same each time.
+        return replace(plan, repeats=()), plan.indices
     plan, rows = loader.plan(view, even=True), _places(loader, view)
     count = len(rows)
     chance = torch.Generator().manual_seed(mix(place.seed, place.stage, place.epoch))
-    order = torch.randperm(count, generator=chance).tolist() if loader.shuffle else range(count)
-    tokens = [plan.global_tokens[number] for number in order] if plan.global_tokens else []
-    sizes = [plan.global_sizes[number] for number in order]
-    return BatchPlan([plan.indices[number] for number in order], sizes, tokens), [rows[number] for number in order]
+    order = torch.randperm(count, generator=chance).tolist() if _is_drawn(loader) else list(range(count))
+    return plan.pick(order), [rows[number] for number in order]
 
 
-def pieces_of_view(loader: Loader, view: Place, missing: Tensor) -> list[Piece]:
-    """This process's batches that have the rows `missing` (rows,) of a view."""
+def plan_of_rows(loader: Loader, view: Place, missing: Tensor) -> tuple[BatchPlan, Sequence[Tensor]]:
+    """This process's batches that have the rows `missing` (rows,) of a view, and the rows of each."""
     if not is_mixed(loader):
         own = missing.tensor_split(world_size())[rank()]
-        return [(piece, piece) for piece in torch.split(own, loader.batch_size) if len(piece)]
+        pieces = [piece for piece in torch.split(own, loader.batch_size) if len(piece)]
+        return BatchPlan(pieces, [len(piece) for piece in pieces]), pieces
     plan, rows = loader.plan(view, even=True), _places(loader, view)
-    wanted = torch.zeros(loader.num_samples, dtype=torch.bool)
+    wanted = torch.zeros(num_rows(loader), dtype=torch.bool)
     wanted[missing] = True
-    pieces = [piece for piece in zip(plan.indices, rows, strict=True) if wanted[piece[1]].any()]
+    chosen = [number for number, own in enumerate(rows) if wanted[own].any()]
     # What is in no batch is never read; it is there so that the view is whole.
     rest = missing[missing >= sum(plan.global_sizes)].tensor_split(world_size())[rank()]
-    order = loader.order(view)
-    return pieces + [(order[each], each) for each in torch.split(rest, loader.batch_size) if len(each)]
+    pieces = [each for each in torch.split(rest, loader.batch_size) if len(each)]
+    order, times = loader.order(view), loader.times(view)
+    repeats = [times[each] for each in pieces] if times is not None else ()
+    others = BatchPlan([order[each] for each in pieces], [len(each) for each in pieces], repeats=repeats)
+    return plan.pick(chosen) + others, [*(rows[number] for number in chosen), *pieces]
+
+
+def _is_drawn(loader: Loader) -> bool:
+    """Whether the loader itself draws the order; that of a sampler is kept."""
+    return loader.shuffle or loader.weights is not None
 
 
 def _places(loader: Loader, view: Place) -> Sequence[Tensor]:
     """For each batch of the view the places of its samples in the order of the view."""
-    return loader.plan(view, even=True, order=torch.arange(loader.num_samples)).indices
+    return loader.plan(view, even=True, order=torch.arange(loader.samples_per_epoch)).indices

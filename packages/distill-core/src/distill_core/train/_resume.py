@@ -129,7 +129,7 @@ def identity(trainer: Trainer) -> dict[str, Any]:
         "epochs": [stage.epochs for stage in trainer.stages],
         "losses": [sorted(stage.losses) for stage in trainer.stages],  # type: ignore[arg-type]
         "accumulate": [stage.accumulate for stage in trainer.stages],
-        "samples": [loader.num_samples for loader in loaders],
+        "samples": [loader.samples_per_epoch for loader in loaders],
         "batch_size": [loader.batch_size for loader in loaders],
     }
 

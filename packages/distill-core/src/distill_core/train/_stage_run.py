@@ -135,7 +135,8 @@ def prepare_stage(
     trained = {name.split(".")[0] for name in chosen} & set(able)
     if caches:
         caches.prepare(terms)
-    wrap = functools.partial(caches.wrap, size=loader.batch_size) if caches else None
+    size = loader.batch_size if loader.batch_sampler is None else None
+    wrap = functools.partial(caches.wrap, size=size) if caches else None
     distiller = Distiller(models, terms, trained, stage.feed, wrap)  # type: ignore[arg-type]
     distiller.to(device)
     if any(is_lazy(parameter) for parameter in distiller.parameters()):

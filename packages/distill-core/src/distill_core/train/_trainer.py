@@ -195,7 +195,7 @@ class Trainer:
         """What a stage trains on."""
         loader = as_loader(stage.data if stage.data is not None else self.experiment.data["train"])
         if loader.num_training_batches() == 0:
-            message = f"{loader.num_samples} samples are less than one batch\n  hint: a smaller batch_size, or drop_last: false"
+            message = f"{loader.samples_per_epoch} samples are less than one batch\n  hint: a smaller batch_size, or drop_last: false"
             raise TrainingError(message)
         return loader
 

@@ -112,7 +112,14 @@ class _Alone(Loader):
     """A loader of which one process reads everything, however many there are."""
 
     def __init__(self, loader: Loader) -> None:
-        super().__init__(loader.dataset, loader.batch_size, num_workers=loader.num_workers, collate=loader.collate)
+        super().__init__(
+            loader.dataset,
+            loader.batch_size,
+            num_workers=loader.num_workers,
+            workers=loader.workers,
+            collate=loader.collate,
+            fields=loader.fields,
+        )
 
     def plan(self, place: Place, *, even: bool = False, order: Tensor | None = None) -> BatchPlan:  # noqa: ARG002  a loader's signature
         stretches = torch.split(self.order(place) if order is None else order, self.batch_size)

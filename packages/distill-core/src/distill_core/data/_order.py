@@ -1,0 +1,93 @@
+"""Which samples an epoch reads, in which order: all, shuffled, weighted, or as a sampler says."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+from ._chance import Place, mix
+from ._sampler import check_sampler, check_weights, draw_batches, draw_order, draw_weighted, length_of
+
+
+class Order:
+    """The order of a dataset's samples in each epoch.
+
+    Args:
+        dataset: The samples.
+        shuffle, sampler, batch_sampler, weights: As of `Loader`; at most one of them is given.
+
+    Raises:
+        DataError: Several are given, or one does not fit the dataset.
+    """
+
+    def __init__(
+        self, dataset: Any, *, shuffle: bool, sampler: Any, batch_sampler: Any, weights: Sequence[float] | Tensor | None
+    ) -> None:
+        given = {"shuffle": shuffle, "sampler": sampler, "batch_sampler": batch_sampler, "weights": weights}
+        named = [name for name, value in given.items() if value is not None and value is not False]
+        if len(named) > 1:
+            message = f"{' and '.join(named)} exclude each other: each decides the order of the samples\n  hint: give one of them"
+            raise DataError(message)
+        for name in ("sampler", "batch_sampler"):
+            if given[name] is not None:
+                check_sampler(given[name], name)
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.sampler = sampler
+        self.batch_sampler = batch_sampler
+        self.weights = None if weights is None else check_weights(weights, len(dataset))
+        self._is_repeatable = False
+
+    @property
+    def is_permutation(self) -> bool:
+        """Whether each sample comes once."""
+        return self.sampler is None and self.batch_sampler is None and self.weights is None
+
+    @functools.cached_property
+    def first_sizes(self) -> list[int]:
+        """The sizes of a batch sampler's batches in a first epoch."""
+        return self.draw(Place())[1] or []
+
+    def __len__(self) -> int:
+        """The number of samples that an epoch draws."""
+        if self.batch_sampler is not None:
+            return sum(self.first_sizes)
+        return len(self.dataset) if self.sampler is None else length_of(self.sampler, "sampler")
+
+    def draw(self, place: Place) -> tuple[Tensor, list[int] | None]:
+        """Return the indices of an epoch (samples,) int64, and the sizes of its batches where a batch sampler decides.
+
+        Raises:
+            DataError: A sampler yields what is not an index, or something else each time it is asked.
+        """
+        if self.is_permutation or self.weights is not None:
+            return self._own(place), None
+        drawn = self._sampled(place)
+        if not self._is_repeatable:
+            again = self._sampled(place)
+            if not torch.equal(drawn[0], again[0]) or drawn[1] != again[1]:
+                kind = type(self.sampler if self.batch_sampler is None else self.batch_sampler).__name__
+                message = (
+                    f"{kind} yields other samples when it is asked for the same epoch again, so a run could not be resumed\n"
+                    "  hint: draw from the global generators of torch, NumPy or Python, or from one that is an attribute"
+                )
+                raise DataError(message)
+            self._is_repeatable = True
+        return drawn
+
+    def _own(self, place: Place) -> Tensor:
+        count = len(self.dataset)
+        generator = torch.Generator().manual_seed(mix(place.seed, place.stage, place.epoch))
+        if self.weights is not None:
+            return draw_weighted(self.weights, count, generator)
+        return torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
+
+    def _sampled(self, place: Place) -> tuple[Tensor, list[int] | None]:
+        if self.batch_sampler is None:
+            return draw_order(self.sampler, place, self.dataset), None
+        return draw_batches(self.batch_sampler, place, self.dataset)

@@ -1,0 +1,189 @@
+"""Samples read by index, in this process or in worker processes that survive from epoch to epoch."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ..errors import DataError
+from ._bad_samples import Read, describe, read_or_replace
+from ._chance import preserved_chance
+
+SeededBatch = list[tuple[int, int]]
+"""Index and seed of each sample."""
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """The options of torch's `DataLoader` for its worker processes; none of them changes what is read.
+
+    Attributes:
+        worker_init_fn: Called with the worker's number when a worker starts.
+        pin_memory: Copy batches to page-locked memory where there is a GPU. A `TensorData` has no workers and is not
+            pinned.
+        persistent_workers: Keep the workers from epoch to epoch. They keep their copy of the dataset: what this process
+            changes in it later does not reach them.
+        prefetch_factor: Batches that each worker reads ahead; torch's default if omitted.
+        timeout: Seconds to wait for a batch; 0 waits for ever.
+        multiprocessing_context: How workers start: `fork`, `spawn`, `forkserver` or a context.
+    """
+
+    worker_init_fn: Callable[[int], None] | None = None
+    pin_memory: bool = True
+    persistent_workers: bool = True
+    prefetch_factor: int | None = None
+    timeout: float = 0
+    multiprocessing_context: Any = None
+
+    def check(self, num_workers: int) -> None:
+        """Check that options of workers are given only where there are workers.
+
+        Raises:
+            DataError: There are none, or a negative number of them.
+        """
+        if num_workers < 0:
+            message = f"num_workers must be at least 0, got {num_workers}"
+            raise DataError(message)
+        for name in ("prefetch_factor", "timeout", "multiprocessing_context"):
+            if num_workers == 0 and getattr(self, name):
+                message = f"{name}={getattr(self, name)!r} needs worker processes, but num_workers is 0\n  hint: give num_workers"
+                raise DataError(message)
+
+
+class SampleReader:
+    """Reads planned batches of samples, each sample with its seed.
+
+    Args:
+        samples: Reads a sample from its index and seed.
+        collate: From a list of samples to a batch.
+        num_workers: Processes that read ahead; 0 reads in this one.
+        options: How they work.
+    """
+
+    def __init__(
+        self, samples: SeededSamples, collate: Callable[[list[Any]], Any], num_workers: int, options: WorkerOptions
+    ) -> None:
+        self._samples, self._collate = samples, collate
+        self._num_workers, self._options = num_workers, options
+        self._kept: tuple[_Planned, DataLoader[Any]] | None = None
+        self._busy = False
+
+    def read(self, batches: list[SeededBatch], seed: int) -> Iterator[Any]:
+        """Read batches in order.
+
+        Args:
+            batches: Index and seed of each sample.
+            seed: For generators of workers that are not seeded for each sample.
+        """
+        if self._num_workers == 0:
+            return self._read_here(batches)
+        if self._busy or not self._options.persistent_workers:
+            return iter(self._loader(_Planned(batches), seed, persistent=False))
+        return self._read_kept(batches, seed)
+
+    def close(self) -> None:
+        """End the worker processes; reading starts new ones."""
+        self._kept = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_kept": None, "_busy": False}
+
+    def _read_here(self, batches: list[SeededBatch]) -> Iterator[Any]:
+        reading = iter(self._loader(_Planned(batches), 0, persistent=False))
+        for _ in batches:
+            with preserved_chance():
+                batch = next(reading)
+            yield batch
+
+    def _read_kept(self, batches: list[SeededBatch], seed: int) -> Iterator[Any]:
+        """Give the workers that are there a new plan; torch drops what an abandoned iteration still had under way."""
+        self._busy = True
+        try:
+            if self._kept is None:
+                planned = _Planned(batches)
+                self._kept = planned, self._loader(planned, seed, persistent=True)
+            self._kept[0].batches = batches
+            yield from self._kept[1]
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self.close()  # a worker may be dead
+            raise
+        finally:
+            self._busy = False
+
+    def _loader(self, planned: _Planned, seed: int, *, persistent: bool) -> DataLoader[Any]:
+        options = {field.name: getattr(self._options, field.name) for field in fields(self._options)}
+        options |= {
+            "persistent_workers": persistent,
+            "pin_memory": self._options.pin_memory and torch.cuda.is_available(),
+        }
+        return DataLoader(
+            self._samples,
+            batch_sampler=planned,
+            num_workers=self._num_workers,
+            collate_fn=self._collate,
+            generator=torch.Generator().manual_seed(seed),  # otherwise a loader draws from the global one
+            **options,
+        )
+
+
+class _Planned:
+    """A batch sampler whose batches can be exchanged."""
+
+    def __init__(self, batches: list[SeededBatch]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[SeededBatch]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class SeededSamples(Dataset[Any]):
+    """Seeds Python, NumPy and torch for each sample, wherever it is read: here or in a worker process.
+
+    Args:
+        dataset: The samples.
+        stand_ins: The indices that may replace a sample that cannot be read; None raises instead.
+    """
+
+    def __init__(self, dataset: Any, stand_ins: Any = None) -> None:
+        self.dataset = dataset
+        self.stand_ins = stand_ins
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, place: tuple[int, int]) -> Any:
+        index, seed = place
+        if self.stand_ins is not None:
+            return read_or_replace(lambda tried: self._read(tried, seed), index, self.dataset, self.stand_ins)
+        try:
+            return self._read(index, seed)
+        except Exception as error:
+            error.add_note(f"while reading {describe(self.dataset, index)}")
+            raise
+
+    def _read(self, index: int, seed: int) -> Any:
+        random.seed(seed)
+        np.random.seed(seed & 0xFFFFFFFF)
+        torch.default_generator.manual_seed(seed)
+        return self.dataset[index]
+
+
+class CollateReads:
+    """Collates the samples and keeps beside them which they are."""
+
+    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
+        self.collate = collate
+
+    def __call__(self, reads: list[Read]) -> tuple[Any, list[tuple[int, dict[int, str]]]]:
+        return self.collate([read.sample for read in reads]), [(read.index, read.bad) for read in reads]

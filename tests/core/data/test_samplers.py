@@ -1,0 +1,324 @@
+"""A loader reads what torch's DataLoader would read with the same sampler."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    DistributedSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
+
+from distill_core.data import Loader, Place, TensorData, as_loader
+from distill_core.errors import DataError
+
+sys.path.append(str(Path(__file__).parent))
+
+from samplers import BATCH_SAMPLERS, COUNT, DATA, REPEATED, SAMPLERS, SUBSET, Noisy, Own
+
+PLACES = [Place(s, t, e) for s in (0, 1) for t in (0, 1) for e in (0, 1)]
+
+
+def torch_loader(name, workers=0):
+    if name in SAMPLERS:
+        return DataLoader(DATA, 4, sampler=SAMPLERS[name](), num_workers=workers)
+    return DataLoader(DATA, batch_sampler=BATCH_SAMPLERS[name](), num_workers=workers)
+
+
+def read(loader, place=None, **options):
+    return [batch["index"].tolist() for batch in loader.batches(place or Place(), **options)]
+
+
+def same(one, other):
+    assert len(one) == len(other)
+    for first, second in zip(one, other, strict=True):
+        assert torch.equal(first["input"], second["input"])
+        assert torch.equal(first["index"], second["index"])
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """Pretend to be one of several processes."""
+
+    def pretend(number, count):
+        monkeypatch.setattr("distill_core.data._loader.rank", lambda: number)
+        monkeypatch.setattr("distill_core.data._loader.world_size", lambda: count)
+
+    return pretend
+
+
+@pytest.mark.parametrize("name", [*SAMPLERS, *BATCH_SAMPLERS])
+def test_an_epoch_is_one_that_torch_could_have_given(name):
+    theirs = [batch[0][:, 0].long().tolist() for batch in torch_loader(name)]
+    loader = as_loader(torch_loader(name))
+    for place in PLACES:
+        ours = read(loader, place)
+        assert [len(batch) for batch in ours] == [len(batch) for batch in theirs]
+        assert {index for batch in ours for index in batch} <= allowed(name)
+        if name not in REPEATED and name not in {"weighted", "random, replaced", "random, fewer", "weighted, once"}:
+            count = Counter(index for batch in theirs for index in batch)
+            if not name.endswith("full ones") and "around" not in name:
+                got = Counter(index for batch in ours for index in batch)
+                assert sorted(got.values()) == sorted(count.values())
+        assert len(loader) == loader.num_training_batches() == len(ours) == len(theirs)
+        assert loader.samples_per_epoch >= sum(map(len, ours)) > 0
+        assert loader.batch_size == max(map(len, theirs)) or name in SAMPLERS or name.startswith("plain")
+
+
+def allowed(name):
+    subsets = {"subset", "subset, seeded", "plain", "plain, full ones"}
+    few = {
+        "the first few": range(9),
+        "random, of the first few": range(9),
+        "weighted": [0, 1, 21, 22],
+        "list": [0, 2, 4],
+    }
+    few |= {"range": range(3, 12), "array": [1, 5], "tensor": [1, 5], "lists": range(6)}
+    return set(SUBSET if name in subsets else few.get(name, range(COUNT)))
+
+
+@pytest.mark.parametrize("name", [*SAMPLERS, *BATCH_SAMPLERS])
+def test_an_epoch_is_the_same_however_it_is_come_to(name):
+    loader = as_loader(torch_loader(name))
+    there = {place: list(loader.batches(place)) for place in PLACES}
+    torch.manual_seed(99)
+    random.seed(99)
+    again = as_loader(torch_loader(name))
+    for place in reversed(PLACES):
+        same(list(again.batches(place, start=1)), there[place][1:])
+    orders = {str([batch["index"].tolist() for batch in batches]) for batches in there.values()}
+    fixed = {"sequential", "the first few", "list", "range", "array", "tensor", "lists"}
+    assert len(orders) == (1 if name in fixed else 2 if name in {"distributed, one process", "own, epoch"} else 8)
+
+
+@pytest.mark.parametrize("name", ["random, several times", "own, python", "plain", "own"])
+def test_workers_change_nothing(name):
+    here = list(as_loader(torch_loader(name)).batches(Place(1, 2, 3)))
+    for workers in (1, 2):
+        same(list(as_loader(torch_loader(name, workers)).batches(Place(1, 2, 3))), here)
+
+
+@pytest.mark.parametrize("name", [*SAMPLERS, *BATCH_SAMPLERS])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_processes_share_what_one_reads(name, count, processes):
+    alone = as_loader(torch_loader(name))
+    whole = [index for batch in read(alone, PLACES[3]) for index in batch]
+    parts, sizes, trained = [], set(), set()
+    for number in range(count):
+        processes(number, count)
+        loader = as_loader(torch_loader(name))
+        parts += [index for batch in read(loader, PLACES[3]) for index in batch]
+        plan = loader.plan(PLACES[3], even=True)
+        assert len(plan.indices) == loader.num_training_batches() <= len(loader)
+        assert all(len(index) for index in plan.indices)
+        sizes.add(tuple(plan.global_sizes))
+        trained.add(len(plan.indices))
+    assert len(sizes) == len(trained) == 1
+    if name == "plain, full ones":  # several processes together leave out more
+        assert Counter(parts) <= Counter(SUBSET)
+    else:
+        assert Counter(parts) == Counter(whole)
+        assert len(whole) - sum(sizes.pop()) < count
+
+
+@pytest.mark.parametrize("name", sorted(REPEATED))
+def test_a_sample_that_comes_several_times_is_augmented_anew(name, processes):
+    batches = list(as_loader(torch_loader(name)).batches(Place(1)))
+    rows = torch.cat([batch["input"] for batch in batches])
+    assert len(rows.unique(dim=0)) == len(rows) > len(rows[:, 0].unique())
+    shared = []
+    for number in range(2):
+        processes(number, 2)
+        shared += [batch["input"] for batch in as_loader(torch_loader(name)).batches(Place(1))]
+    assert torch.equal(torch.cat(shared).sort(0).values, rows.sort(0).values)
+
+
+def test_samples_that_come_once_look_as_they_do_without_a_sampler():
+    plain = torch.cat([batch["input"] for batch in Loader(DATA, 4).batches(Place(1))])
+    drawn = torch.cat([batch["input"] for batch in Loader(DATA, 4, sampler=[7, 3, 9]).batches(Place(1))])
+    assert torch.equal(drawn, plain[[7, 3, 9]])
+
+
+@pytest.mark.parametrize("name", [*SAMPLERS, *BATCH_SAMPLERS])
+def test_nothing_outside_is_touched(name):
+    given = torch_loader(name)
+    before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    order = as_loader(given).plan(Place(4)).indices
+    assert random.getstate() == before[0]
+    assert (np.random.get_state()[1] == before[1]).all()
+    assert torch.equal(torch.get_rng_state(), before[2])
+    generator = getattr(given.sampler, "generator", None)
+    state = None if generator is None else generator.get_state()
+    list(as_loader(given))
+    assert generator is None or torch.equal(generator.get_state(), state)
+    assert torch.equal(torch.cat(list(order)), torch.cat(list(as_loader(given).plan(Place(4)).indices)))
+
+
+def test_weights_are_frequencies():
+    weights = [0.0, 1.0, 2.0, 5.0] + [0.0] * (COUNT - 4)
+    loader = Loader(TensorData({"input": torch.zeros(COUNT)}), 8, weights=weights)
+    drawn = torch.cat([loader.order(Place(3, 0, epoch)) for epoch in range(800)])
+    assert len(drawn) == 800 * COUNT
+    found = torch.bincount(drawn, minlength=COUNT) / len(drawn)
+    assert torch.allclose(found, torch.tensor(weights) / 8, atol=0.015)
+    assert found[0] == 0
+    assert torch.equal(loader.order(Place(3, 0, 5)), loader.order(Place(3, 0, 5)))
+    assert len({tuple(loader.order(place).tolist()) for place in PLACES}) == 8
+
+
+def test_held_out_samples_never_stand_in_for_bad_ones():
+    class Damaged(Dataset):
+        def __len__(self):
+            return 100
+
+        def __getitem__(self, index):
+            if index in (1, 2):
+                raise ValueError("damaged")
+            return torch.tensor(index), 0
+
+    subset = [1, 2, 3, 4, 5]
+    for options in (
+        {"sampler": SubsetRandomSampler(subset)},
+        {"weights": [float(index in subset) for index in range(100)]},
+    ):
+        loader = Loader(Damaged(), 2, max_bad_samples=2, **options)
+        seen = {
+            int(value) for epoch in range(5) for batch in loader.batches(Place(0, 0, epoch)) for value in batch["input"]
+        }
+        assert seen <= {3, 4, 5}
+
+
+class Lying:
+    def __init__(self, length, *yielded):
+        self.length, self.yielded = length, yielded
+
+    def __len__(self):
+        return self.length
+
+    def __iter__(self):
+        return iter(self.yielded)
+
+
+class Endless:
+    def __iter__(self):
+        return iter(())
+
+
+class Entropy(Lying):
+    def __iter__(self):
+        return iter(list(os.urandom(64)))
+
+
+BIG = TensorDataset(torch.zeros(256))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"sampler": Endless()}, "sampler: Endless has no length, so the number of steps is not known before training"),
+        ({"sampler": 5}, "sampler: int is not iterable; a sampler yields indices, a batch sampler lists of indices"),
+        ({"sampler": []}, "sampler: list has length 0, so an epoch would have no samples"),
+        ({"sampler": Lying(3, 0, 1)}, "sampler: Lying has length 3, but yields 2 in epoch 1"),
+        ({"sampler": Lying(1, 0, 1, 2)}, "sampler: Lying has length 1, but yields more than 1 in epoch 1"),
+        ({"sampler": Lying(1, 256)}, "sampler: Lying yields index 256; the indices of TensorDataset are 0 to 255"),
+        ({"sampler": Lying(1, -1)}, "sampler: Lying yields index -1; the indices of TensorDataset are 0 to 255"),
+        ({"sampler": [0.0]}, "sampler: list must yield integers, the indices of samples, got 0.0"),
+        ({"sampler": ["a"]}, "sampler: list must yield integers, the indices of samples, got 'a'"),
+        ({"sampler": [True]}, "sampler: list must yield integers, the indices of samples, got True"),
+        ({"sampler": [0, None]}, "sampler: list must yield integers, the indices of samples, got None"),
+        ({"sampler": [[0, 1]]}, "sampler: list must yield integers, the indices of samples, got [0, 1]"),
+        ({"sampler": [[0, 1], [2]]}, "sampler: list must yield integers, the indices of samples, got [0, 1]"),
+        (
+            {"sampler": Entropy(64)},
+            "Entropy yields other samples when it is asked for the same epoch again, so a run could not be resumed",
+        ),
+        (
+            {"sampler": DistributedSampler(BIG, num_replicas=2, rank=0)},
+            "sampler: DistributedSampler splits the samples over 2 processes, which a Loader does itself",
+        ),
+        (
+            {"sampler": [0], "shuffle": True},
+            "shuffle and sampler exclude each other: each decides the order of the samples",
+        ),
+        (
+            {"sampler": [0], "weights": [1.0] * 256},
+            "sampler and weights exclude each other: each decides the order of the samples",
+        ),
+        ({"weights": [1.0]}, "weights must have shape (256,), one for each sample, got (1,)"),
+        ({"weights": [-1.0] * 256}, "weights must be finite and ≥ 0, got -1.0 for sample 0"),
+        ({"weights": [1.0] * 255 + [float("nan")]}, "weights must be finite and ≥ 0, got nan for sample 255"),
+        ({"weights": [0.0] * 256}, "weights are all 0, so no sample can be drawn"),
+        ({"batch_sampler": [[0]]}, "batch_sampler decides the batches, so batch_size cannot be given with it"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(options, sentence):
+    with pytest.raises(DataError) as error:
+        Loader(BIG, 4, **options).plan(Place())
+    assert str(error.value).partition("\n")[0] == sentence
+
+
+@pytest.mark.parametrize(
+    ("batches", "sentence"),
+    [
+        ([[0], []], "batch_sampler: list must yield batches of at least one index, but batch 1 is empty"),
+        ([0, 1], "batch_sampler: list must yield lists of indices, got 0 as batch 0"),
+        ([[0], ["a"]], "batch_sampler: list must yield integers, the indices of samples, got 'a'"),
+        ([[0], [300]], "batch_sampler: list yields index 300; the indices of TensorDataset are 0 to 255"),
+        (Lying(3, [0]), "batch_sampler: Lying has length 3, but yields 1 in epoch 1"),
+        (
+            Lying(2, *BatchSampler(DistributedSampler(BIG, num_replicas=2, rank=0), 64, drop_last=False)),
+            None,
+        ),
+        (
+            BatchSampler(DistributedSampler(BIG, num_replicas=2, rank=0), 64, drop_last=False),
+            "batch_sampler: DistributedSampler splits the samples over 2 processes, which a Loader does itself",
+        ),
+    ],
+)
+def test_batches_that_cannot_be_honoured_are_refused(batches, sentence):
+    if sentence is None:
+        assert len(Loader(BIG, batch_sampler=batches).plan(Place()).indices) == 2
+        return
+    with pytest.raises(DataError) as error:
+        Loader(BIG, batch_sampler=batches).plan(Place())
+    assert str(error.value).partition("\n")[0] == sentence
+
+
+def test_a_sampler_that_cannot_be_copied_is_refused():
+    class Locked(Own):
+        def __init__(self):
+            super().__init__("python")
+            self.source = (each for each in ())
+
+    with pytest.raises(DataError, match="sampler: Locked cannot be copied"):
+        Loader(DATA, 4, sampler=Locked()).plan(Place())
+
+
+def test_a_data_set_is_never_copied_with_its_sampler():
+    class Large(Noisy):
+        def __deepcopy__(self, memo):
+            raise AssertionError
+
+    sampler = Own("python")
+    sampler.source, sampler.other = Large(), Large()
+    assert len(Loader(sampler.source, 4, sampler=sampler).plan(Place()).indices) == 6
+
+
+def test_what_changes_a_sampler_between_epochs_counts():
+    sampler = WeightedRandomSampler([1.0] + [0.0] * (COUNT - 1), 5)
+    loader = Loader(DATA, 5, sampler=sampler)
+    assert read(loader) == [[0] * 5]
+    sampler.weights = sampler.weights.flip(0)
+    assert read(loader) == [[COUNT - 1] * 5]
