@@ -61,7 +61,17 @@ FOREIGN = {
         "typer",
         "yaml",
     },
-    "distill_nlp": {"datasets", "evaluate", "numpy", "pyarrow", "safetensors", "tokenizers", "torch", "transformers"},
+    "distill_nlp": {
+        "datasets",
+        "evaluate",
+        "huggingface_hub",
+        "numpy",
+        "pyarrow",
+        "safetensors",
+        "tokenizers",
+        "torch",
+        "transformers",
+    },
     "distill_vision": {"numpy", "PIL", "pycocotools", "sklearn", "torch", "torchvision"},
     "distill_zoo": {"numpy", "safetensors", "torch", "yaml"},
 }

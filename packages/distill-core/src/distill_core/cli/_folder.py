@@ -7,14 +7,13 @@ import importlib.metadata
 import json
 import platform
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ._exit import refuse
+from ._git import git_state
 
 SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, METRICS, RESULTS = (
     "config.source.yaml",
@@ -100,7 +99,7 @@ def environment(device: str) -> dict[str, Any]:
         "torch": {"version": torch.__version__, "cuda": torch.version.cuda, "threads": torch.get_num_threads()},
         "device": device,
         "device_name": torch.cuda.get_device_name() if device.startswith("cuda") else platform.processor(),
-        "git": _git(),
+        "git": git_state(),
     }
 
 
@@ -109,19 +108,3 @@ def _version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return ""
-
-
-def _git() -> dict[str, Any] | None:
-    """The commit of the current folder and whether files differ from it; none outside a repository."""
-    command = shutil.which("git")
-    if command is None:
-        return None
-
-    def answer(*words: str) -> str:
-        done = subprocess.run([command, *words], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 — fixed words
-        return done.stdout.strip()
-
-    try:
-        return {"commit": answer("rev-parse", "HEAD"), "dirty": bool(answer("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None

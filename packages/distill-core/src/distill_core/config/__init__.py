@@ -5,7 +5,7 @@
     experiment = Builder(document).decode(document.root, Experiment)
 
 A document is a graph of YAML nodes. Reading builds nothing, checking imports nothing that the file names, and building
-makes each object once. `_tags.py` tells what the tags mean, `_policy.py` what a file may name.
+makes each object once. `_tags.py` tells what the tags mean, `_policy_table.py` what a file may name.
 """
 
 from ._build import Builder as Builder
@@ -15,4 +15,5 @@ from ._document import Document as Document
 from ._document import read as read
 from ._document import read_call as read_call
 from ._json_schema import json_schema as json_schema
+from ._model_folder import check_model_folder as check_model_folder
 from ._nodes import TrustProblem as TrustProblem

@@ -11,7 +11,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import DistillError, Problem
 from ._check import refuse
 from ._document import Document
-from ._guard import NotFoundError, UntrustedError, judge, judge_arguments, judge_name, judge_path
+from ._guard import NotFoundError, UntrustedError, judge, judge_call, judge_name, judge_path
 from ._hints import hint_of, records
 from ._imports import attribute, find
 from ._nodes import TrustProblem, is_untagged, pairs, scalar_value, string, walk
@@ -175,7 +175,7 @@ class Builder:
         annotation = signature.annotation if signature else lambda _: None
         args = [self._argument(node, annotation(number)) for number, node in enumerate(tagged.args)]
         kwargs = {name: self._argument(node, annotation(name)) for name, (_, node) in tagged.kwargs.items()}
-        judge_arguments(args, kwargs)
+        judge_call(thing, args, kwargs)
         return args, kwargs
 
     def _argument(self, node: Node, annotation: Any) -> Any:

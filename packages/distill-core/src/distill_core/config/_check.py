@@ -14,7 +14,7 @@ from ._document import Document
 from ._guard import NotFoundError, UntrustedError, judge_name, judge_path
 from ._hints import hint_of
 from ._nodes import TrustProblem, is_untagged, join, pairs, scalar_value, string, walk
-from ._policy import OURS, argument_refusal, is_allowed, is_method_allowed, untrustable
+from ._policy import OURS, UNKNOWN, argument_refusal, is_allowed, is_method_allowed, untrustable
 from ._schema import Decoder
 from ._signatures import Signature, of_definition
 from ._spellings import parse
@@ -116,11 +116,8 @@ class _Checker:
 
     def node(self, node: Node, key: str) -> None:
         """Check one node by itself."""
-        if isinstance(node, MappingNode):
-            for name, (name_node, value) in pairs(node).items():
-                if reason := argument_refusal(name, _plain(value)):
-                    message = f"'{name}: {_shown(value)}' is refused: {reason}"
-                    self.add(name_node, message, join(key, name), kind=TrustProblem)
+        for name, (name_node, value) in pairs(node).items():
+            self._value(name, value, name_node, join(key, name))
         if is_untagged(node):
             return
         try:
@@ -136,6 +133,11 @@ class _Checker:
             if attribute is not None:
                 self._attribute(tagged, attribute, key)
 
+    def _value(self, name: str, value: Node, at: Node, key: str, callee: str = "") -> None:
+        """Refuse an argument that the policy does not allow."""
+        if reason := argument_refusal(name, _plain(value), callee):
+            self.add(at, f"'{name}: {_shown(value)}' is refused: {reason}", key, kind=TrustProblem)
+
     def _path_in_broken(self, node: Node, key: str) -> None:
         """A call that is written wrongly may still name what is not trusted."""
         tag, _, path = node.tag.removeprefix("!").partition(":")
@@ -146,6 +148,8 @@ class _Checker:
                 self.add(node, str(error), key, error.hint, TrustProblem)
 
     def _attribute(self, tagged: Tagged, name: str, key: str) -> None:
+        if tagged.tag == "setattr":
+            self._value(name, tagged.operands[1], tagged.at, key)
         if name.startswith("_"):
             self.add(tagged.at, f"'{name}' is an underscore name", key, kind=TrustProblem)
         elif tagged.tag == "setattr" and self._is_definition(tagged.operands[0]):
@@ -175,6 +179,7 @@ class _Checker:
         if tagged.tag == "import_get" or found is None:
             return
         signature = of_definition(found)
+        self._argument_values(tagged, signature, found.real, key)
         if signature is None:
             return
         for node, message, hint in signature.misfits(
@@ -182,6 +187,15 @@ class _Checker:
         ):
             self.add(node, message, key, hint)
         self._arguments(tagged, signature, path, key)
+
+    def _argument_values(self, tagged: Tagged, signature: Signature | None, callee: str, key: str) -> None:
+        """What only the callable tells: arguments by position, and those that are its own in the policy's table."""
+        positional = [item.name for item in signature.parameters if item.positional] if signature else []
+        for name, value in zip(positional, tagged.args, strict=False):
+            self._value(name, value, value, key, callee)
+        for name, (at, value) in tagged.kwargs.items():
+            if not argument_refusal(name, _plain(value)):  # `node` has looked at the mapping
+                self._value(name, value, at, join(key, name), callee)
 
     def _locate(self, path: str) -> _sources.Definition | None:
         return locate(path, self.trust, registering=bool(self.imported))
@@ -205,8 +219,14 @@ def _joined(node: Node) -> str | None:
 
 
 def _plain(node: Node) -> object:
-    """The value of a scalar; for anything else the node itself."""
-    return scalar_value(node) if isinstance(node, ScalarNode) and is_untagged(node) else node
+    """The value of plain data, with `UNKNOWN` for what is to be built."""
+    if not is_untagged(node):
+        return UNKNOWN
+    if isinstance(node, MappingNode):
+        return {name: _plain(value) for name, (_, value) in pairs(node).items()}
+    if isinstance(node, SequenceNode):
+        return [_plain(item) for item in node.value]
+    return scalar_value(node) if isinstance(node, ScalarNode) else UNKNOWN
 
 
 def _shown(node: Node) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import enum
 import functools
+import inspect
+import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..errors import nearest
+from ._model_folder import code_of
 from ._policy import (
     AREAS,
     EXACT,
@@ -22,6 +26,8 @@ from ._policy import (
 )
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, range, slice)
+_READ_MODELS = ("transformers", "peft", "timm", "torchmetrics")
+_TIMM_FOLDER = "local-dir:"
 _BUILTIN_KINDS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
@@ -149,15 +155,50 @@ def install_hint(name: str) -> str:
     return f"pip install {name.replace('_', '-')}" if name in OURS else ""
 
 
-def judge_arguments(values: Iterable[Any], named: Mapping[str, Any]) -> None:
-    """Refuse arguments such as `trust_remote_code=True`, also inside lists and mappings."""
+def judge_call(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuse arguments such as `trust_remote_code=True`, by name or position, also inside lists and mappings.
+
+    A folder that a library of models is to read must not bring code.
+    """
+    if thing is functools.partial and args:
+        thing, args = args[0], args[1:]
+    if isinstance(thing, functools.partial):
+        thing, args, kwargs = thing.func, (*thing.args, *args), {**thing.keywords, **kwargs}
+    callee = real_name(thing if hasattr(thing, "__qualname__") else type(thing))
+    judge_values((*args, *kwargs.values()), {**_by_position(thing, args), **kwargs}, callee)
+    if callee.partition(".")[0] in _READ_MODELS:
+        _ask_nothing()
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, (str, Path)) and (found := code_of(str(value).removeprefix(_TIMM_FOLDER))):
+                raise UntrustedError(*found)
+
+
+def judge_values(values: Iterable[Any], named: Mapping[str, Any], callee: str = "") -> None:
+    """Refuse what the table of arguments does not allow, at any depth."""
     for name, value in named.items():
-        if reason := argument_refusal(name, value):
+        if reason := argument_refusal(name, value, callee):
             shown = str(value).lower() if isinstance(value, bool) else value
             message = f"'{name}: {shown}' is refused: {reason}"
             raise UntrustedError(message)
-    for value in (*values, *named.values()):
+    for value in values:
         if isinstance(value, dict):
-            judge_arguments((), {str(key): item for key, item in value.items()})
+            judge_values(value.values(), {str(key): item for key, item in value.items()})
         elif isinstance(value, (list, tuple)):
-            judge_arguments(value, {})
+            judge_values(value, {})
+
+
+def _by_position(thing: Any, args: Sequence[Any]) -> dict[str, Any]:
+    """The names of arguments that are given by position, as far as the signature has them."""
+    try:
+        parameters = inspect.signature(thing).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [item.name for item in parameters if item.kind in by_position]
+    return dict(zip(names, args, strict=False))
+
+
+def _ask_nothing() -> None:
+    """Transformers raises instead of asking on the terminal whether to run the code of a repository."""
+    if module := sys.modules.get("transformers.dynamic_module_utils"):
+        module.TIME_OUT_REMOTE_CODE = 0  # type: ignore[attr-defined]

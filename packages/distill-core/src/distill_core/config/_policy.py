@@ -1,4 +1,4 @@
-"""What a config may name: a list of what is allowed, and of what never is.
+"""What a config may name, decided by the table in `_policy_table.py`.
 
 Names are judged by where the object is really defined: `torch.os.system` is `posix.system`. It is a guard against
 surprises in a file from somebody else, not a sandbox.
@@ -8,94 +8,23 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+
+from . import _policy_table as table
+from ._policy_values import UNKNOWN as UNKNOWN
+from ._policy_values import is_value_allowed
 
 OURS = ("distill_core", "distill_vision", "distill_nlp", "distill_zoo")
 ROOTS = (*OURS, "torch", "torchvision", "transformers", "datasets", "accelerate", "torchmetrics", "timm", "peft")
 """The packages that may be imported because a config names them."""
 
-_TORCH = (
-    "tensor as_tensor zeros ones full arange linspace logspace eye rand randn randint randperm Generator device Size "
-    "bool uint8 int8 int16 int32 int64 half float double long float16 float32 float64 bfloat16 complex64 strided "
-    "channels_last contiguous_format inf pi nan e relu sigmoid tanh softmax abs exp log sqrt"
-).split()
-_NUMPY = (
-    "array asarray arange linspace zeros ones full float16 float32 float64 int8 int16 int32 int64 uint8 bool_ pi inf nan"
-).split()
-_BUILTINS = "list dict tuple set frozenset range int float complex str bool slice".split()
-
-EXACT = frozenset(
-    [f"torch.{name}" for name in _TORCH]
-    + [f"numpy.{name}" for name in _NUMPY]
-    + [f"builtins.{name}" for name in _BUILTINS]
-    + ["torch._C.Generator", "collections.OrderedDict", "functools.partial"]
-)
+EXACT = frozenset(rule.name for rule in table.ALLOWED if rule.allowed == table.ITSELF)
 """Single names that are allowed."""
 
-AREAS = (
-    *OURS,
-    *("torch.nn", "torch._C._nn", "torch.optim", "torch.distributions"),
-    *(f"torch.utils.data.{name}" for name in ("dataset", "dataloader", "sampler", "distributed", "_utils.collate")),
-    *(f"torchvision.{name}" for name in ("models", "transforms", "datasets", "ops", "tv_tensors")),
-    *(f"transformers.{name}" for name in ("models", "configuration_utils", "data.data_collator", "optimization")),
-    *(f"transformers.{name}" for name in ("tokenization_", "feature_extraction_", "image_processing_", "activations")),
-    *("transformers.modeling_utils.PreTrainedModel", "transformers.generation.configuration_utils"),
-    *("transformers.processing_utils.ProcessorMixin", "datasets.load.load_dataset", "datasets.load.load_from_disk"),
-    *(
-        f"datasets.{name}"
-        for name in ("arrow_dataset", "dataset_dict", "combine", "features", "splits", "iterable_dataset")
-    ),
-    *(
-        f"peft.{name}"
-        for name in ("tuners", "peft_model", "mapping", "mapping_func", "auto", "config", "utils.peft_types")
-    ),
-    *("accelerate.utils.dataclasses", "torchmetrics", "math"),
-    *(f"timm.{name}" for name in ("models", "layers", "loss", "optim", "scheduler", "data")),
-)
+AREAS = tuple(rule.name for rule in table.ALLOWED if rule.allowed == table.ALL)
 """Modules and classes of which all is allowed, but for what `REFUSED` says."""
 
-REFUSED: Mapping[str, str] = {
-    "torch.load": "it unpickles a file, which can run any code; weights are read with distill_core.weights",
-    "torch.save": "it writes a pickle",
-    "torch.serialization": "it reads and writes pickles",
-    "torch.jit": "it loads and compiles code",
-    "torch.hub": "it downloads code and runs it",
-    "torch.package": "it loads code from archives",
-    "torch.utils.cpp_extension": "it compiles and loads native code",
-    "torch.utils.collect_env": "it starts other programs",
-    "torch.utils.benchmark": "it runs code from strings",
-    "torch.utils.model_zoo": "it downloads pickles",
-    "torch.utils.data.datapipes": "it maps arbitrary functions over files",
-    "torch.utils.data.graph": "it pickles",
-    "torch.fx": "it writes and runs code",
-    "torch.ops": "it loads native libraries",
-    "torch.classes": "it loads native libraries",
-    "torch.library": "it loads native libraries",
-    "torch.multiprocessing": "it starts processes",
-    "torch.distributed": "it starts processes and listens on ports",
-    "torch.from_file": "it maps files",
-    "torch.compile": "the trainer compiles",
-    "torch.onnx": "it writes files",
-    "torch.export": "it writes files",
-    "torchvision.io": "it writes files",
-    "torchvision.datasets.utils": "it downloads and unpacks files",
-    "torchvision.datasets.lsun": "it reads a pickle",
-    "torchvision.models._api.Weights": "it downloads a pickle from any address",
-    "torchvision.models.feature_extraction": "it writes and runs code",
-    "transformers.dynamic_module_utils": "it downloads code and runs it",
-    "transformers.pipelines": "it downloads code and runs it",
-    "timm.models._hub": "it downloads pickles",
-    "timm.models._helpers": "it reads pickles",
-    "distill_core.config": "the config decides nothing about itself",
-    "distill_core.cli": "a run starts no other run",
-    "distill_core.report": "it writes files",
-    "distill_core.registry": "a config registers nothing",
-    "distill_core.weights.save_weights": "it writes files",
-    "distill_zoo._add": "it writes files",
-    "distill_zoo._store.remove": "it deletes files",
-    "distill_zoo._pretrained.save_pretrained": "it writes files",
-    "distill_zoo._pretrained.push_to_hub": "it uploads files",
-}
+REFUSED: Mapping[str, str] = {rule.name: rule.why for rule in table.REFUSED}
 """What no `--trust` opens, and why."""
 
 _METHODS = re.compile(
@@ -113,25 +42,23 @@ _DATA_METHODS = frozenset(
     "title capitalize union intersection difference bit_length is_integer fromkeys".split()
 )
 
-_CODE, _PICKLE = "it runs code from the network", "it unpickles a file, which can run any code"
-_ARGUMENTS: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "trust_remote_code": (lambda value: value is False, _CODE),
-    "use_kernels": (lambda value: value is False, _CODE),
-    "attn_implementation": (lambda value: "/" not in str(value), _CODE),
-    "weights_only": (lambda value: value is True, _PICKLE),
-    "allow_pickle": (lambda value: value is False, _PICKLE),
-    "checkpoint_path": (lambda value: str(value).endswith(".safetensors"), _PICKLE),
-}
-"""Argument → which values it may have beside null, and why no others."""
+_ARGUMENTS = {rule.name: rule for rule in table.ARGUMENTS}
 _REGISTERING = re.compile(r".*\.register_\w+")
 _CONVERSION = re.compile(r"transformers\.models\.\w+\.convert_\w+(\..*)?")
 
 
-def argument_refusal(name: str, value: object) -> str | None:
-    """Why an argument may not have a value, wherever it is passed, if so."""
-    if name not in _ARGUMENTS or value is None or _ARGUMENTS[name][0](value):
+def argument_refusal(name: str, value: object, callee: str = "") -> str | None:
+    """Why an argument may not have a value, if so.
+
+    Args:
+        name: The argument, or the key of a mapping that may become one.
+        value: Its value, `UNKNOWN` if only building gives it.
+        callee: The real name of the callable that takes it, if that is known.
+    """
+    rule = _ARGUMENTS.get(name) or _ARGUMENTS.get(f"{callee}.{name}")
+    if rule is None or value is None or is_value_allowed(rule.allowed, value):
         return None
-    return _ARGUMENTS[name][1]
+    return f"{rule.why}; allowed is {rule.allowed}"
 
 
 def _under(name: str, prefixes: Iterable[str]) -> str | None:

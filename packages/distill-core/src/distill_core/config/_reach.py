@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from yaml import Node, ScalarNode
 
-from ._guard import UntrustedError, judge
+from ._guard import UntrustedError, judge, judge_values
 from ._imports import attribute
 from ._nodes import NULL, resolve, scalar_value
 from ._policy import is_allowed
@@ -51,6 +51,7 @@ def set_attribute(builder: Builds, tagged: Tagged) -> Any:
         message = "'!setattr' changes objects, not classes, functions or modules"
         raise UntrustedError(message)
     attribute(owner, name, builder.trust, None)
+    judge_values([value], {name: value})
     builder.noted(f"setting '{name}'", tagged.node, setattr, owner, name, value)
     return owner
 

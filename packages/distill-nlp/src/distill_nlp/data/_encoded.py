@@ -11,6 +11,7 @@ from torch import Tensor
 
 from distill_core.errors import DataError
 
+from .._hub import check_settings
 from ._collate import PadCollate
 from ._token_cache import Tokens, kept, key_of
 
@@ -42,13 +43,15 @@ def load_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
 
     Raises:
         DataError: There is none of that name.
+        TrustError: A file of its folder loads code.
     """
     if not isinstance(tokenizer, str):
         return tokenizer
+    check_settings(tokenizer)
     from transformers import AutoTokenizer
 
     try:
-        found: Tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+        found: Tokenizer = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     except (OSError, ValueError) as error:
         message = f"there is no tokenizer '{tokenizer}' here and the hub did not give one\n  hint: give a folder that holds one"
         raise DataError(message) from error

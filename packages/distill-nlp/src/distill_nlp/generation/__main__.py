@@ -1,4 +1,4 @@
-"""Write what a model answers to prompts: `python -m distill_nlp.generation MODEL PROMPTS OUTPUT`."""
+"""Write what a model answers to prompts: `python -P -m distill_nlp.generation MODEL PROMPTS OUTPUT`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._write import write_completions
 
 def main() -> int:
     """The command; 0 if the file is written."""
-    parser = argparse.ArgumentParser(prog="python -m distill_nlp.generation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -P -m distill_nlp.generation", description=__doc__)
     parser.add_argument("model", help="a folder that save_pretrained wrote, or a name on the hub; with its tokenizer")
     parser.add_argument("prompts", help="a table: .jsonl, .json, .csv, .tsv or .parquet")
     parser.add_argument("output", help="the JSONL file to write; a call that was interrupted goes on")

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from distill_core.config import check_model_folder
 from distill_core.errors import DistillError
 
 Task = Literal["SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS", "CAUSAL_LM", "FEATURE_EXTRACTION"]
@@ -64,6 +65,7 @@ def with_adapter(model: nn.Module, folder: str | Path) -> nn.Module:
 
     Raises:
         DistillError: PEFT is not installed, or the folder does not hold adapters as safetensors.
+        TrustError: A file of the folder loads code.
     """
     peft = _peft()
     path = Path(folder).expanduser()
@@ -71,6 +73,7 @@ def with_adapter(model: nn.Module, folder: str | Path) -> nn.Module:
     if missing:
         message = f"{path} holds no adapter: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not there"
         raise DistillError(message)
+    check_model_folder(path)
     adapted: nn.Module = peft.PeftModel.from_pretrained(model, str(path), is_trainable=False)
     return adapted
 

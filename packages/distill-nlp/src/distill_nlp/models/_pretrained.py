@@ -11,6 +11,7 @@ from torch import nn
 
 from distill_core.errors import DistillError, did_you_mean
 
+from .._hub import check_settings
 from ..data import Tokenizer, find_tokenizer
 from ._complete import load_complete
 from ._outputs import output_options
@@ -32,7 +33,7 @@ def from_pretrained(
     dtype: str = "float32",
     revision: str | None = None,
 ) -> nn.Module:
-    """Load a model of transformers; no code of the folder is ever run, and only safetensors are read.
+    """Load a model of transformers; only safetensors are read, and settings that load code are refused.
 
     Every tensor of the model comes from the folder, or the model is refused: a teacher with a random head teaches noise.
     A model that is to learn another task says `new_head: true`; the log then lists what is new. Names may carry those of
@@ -57,6 +58,7 @@ def from_pretrained(
     Raises:
         DistillError: There is no such class or model, it has no safetensors, weights are missing or do not fit,
             attentions cannot be given, or it reads other tokens.
+        TrustError: A file of the folder loads code, as `auto_map` or as an attention implementation from the hub.
     """
     import transformers
 
@@ -64,6 +66,7 @@ def from_pretrained(
     if auto_class not in known:
         message = f"transformers has no '{auto_class}'\n  hint: {did_you_mean(auto_class, known)}"
         raise DistillError(message)
+    check_settings(name_or_path, revision)
     if tokenizer is not None:
         _same_tokens(name_or_path, find_tokenizer(tokenizer))
     options = output_options(

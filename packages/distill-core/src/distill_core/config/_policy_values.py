@@ -1,0 +1,68 @@
+"""Whether the value of an argument is one that the policy's table allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+
+from . import _policy_table as table
+
+UNKNOWN = object()
+"""The value of an argument that only building gives."""
+
+
+def is_value_allowed(allowed: str, value: object) -> bool:
+    """Whether a value is what the table calls `allowed`.
+
+    A value that is not known before building passes where many are allowed, and is judged again when it is built.
+    """
+    return _IS[allowed](value)
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, (str, list, tuple, Mapping)) and not value
+
+
+def _each(value: object) -> list[object]:
+    """The texts in a text, a list or a mapping, at any depth."""
+    if isinstance(value, Mapping):
+        return [item for inner in value.values() for item in _each(inner)]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [item for inner in value for item in _each(inner)]
+    return [value]
+
+
+def _among(names: tuple[str, ...]) -> Callable[[object], bool]:
+    """Each text is one of these names, or null for a part of a model."""
+    return lambda value: all(item is UNKNOWN or item is None or item in names for item in _each(value))
+
+
+def _is_no_pickle(value: object) -> bool:
+    """No file is a pickle or a script, compressed or not; `a::b` is a file inside another."""
+    paths = [str(item).lower() for item in _each(value) if isinstance(item, (str, PurePath))]
+    suffixes = {suffix for path in paths for inner in path.split("::") for suffix in PurePath(inner).suffixes}
+    return suffixes.isdisjoint(table.PICKLES)
+
+
+def _is_no_script(value: object) -> bool:
+    return value != "pandas" and _is_no_pickle(value)
+
+
+def _is_quantizer(value: object) -> bool:
+    """A mapping that names a method; an object of a trusted package was judged by its class."""
+    method = value.get("quant_method") if isinstance(value, Mapping) else None
+    return str(getattr(method, "value", method)) not in table.HUB_QUANTIZERS
+
+
+_IS: Mapping[str, Callable[[object], bool]] = {
+    table.NULL: _is_empty,
+    table.FALSE: lambda value: value is False,
+    table.TRUE: lambda value: value is True,
+    table.SAFETENSORS: lambda value: value is UNKNOWN or str(value).endswith(".safetensors"),
+    table.ATTENTION: _among(table.ATTENTIONS),
+    table.EXPERTS: _among(table.EXPERT_KERNELS),
+    table.QUANTIZER: _is_quantizer,
+    table.MEGATRON: lambda value: value == "megatron.core",
+    table.NO_PICKLE: _is_no_pickle,
+    table.NO_SCRIPT: _is_no_script,
+}
