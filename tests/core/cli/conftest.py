@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def distill(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Run `distill` with these words in this process."""
     from distill_core.cli import main
+
+    for name in ("PYTHONSAFEPATH", "USE_HUB_KERNELS"):  # `main` sets them for its own process
+        monkeypatch.setenv(name, os.environ.get(name, ""))
 
     def run(*words: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["distill", *map(str, words)])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+TORCHRUN = [sys.executable, "-P", "-m", "distill_core.cli._ranks", "--standalone"]
 
 
 def test_a_launch_on_gpus_is_torchrun_with_the_same_file(toy, distill):
@@ -27,7 +27,7 @@ def test_a_launch_on_gpus_is_torchrun_with_the_same_file(toy, distill):
 def test_processes_on_the_cpu_see_no_gpu_and_get_one_folder_together(toy, distill):
     ended = distill("launch", toy, "--processes", 2, "--dry-run")
     words = shlex.split(ended.out)
-    assert words[:6] == ["CUDA_VISIBLE_DEVICES=", *TORCHRUN, "--nproc-per-node=2"]
+    assert words[:7] == ["CUDA_VISIBLE_DEVICES=", *TORCHRUN, "--nproc-per-node=2"]
     assert words[-2] == "--output"
     assert words[-1].startswith("runs/small/toy/")
 
@@ -61,7 +61,7 @@ SCRIPT = """\
 
 # Two minutes before the time is over every process is told to save and stop; the job then queues itself again.
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-srun python -m torch.distributed.run --nnodes=2 --nproc-per-node=8 \\
+srun python -P -m distill_core.cli._ranks --nnodes=2 --nproc-per-node=8 \\
     --rdzv-id="$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}" --rdzv-backend=c10d --rdzv-endpoint="$first:29500" \\
     -m distill_core run small/toy.yaml 'about=two words' --output out --resume --trust toy
 code=$?

@@ -1,6 +1,11 @@
-"""`python -m distill_core` is `distill`: what launchers of several processes start."""
+"""Run `distill` as `python -m distill_core`, without the current folder on the import path."""
 
-from .cli import main
+import sys
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # `-m` puts the current folder there, where any file may be called torch.py
+
+    from .cli import main
+
     main()

@@ -30,6 +30,10 @@ class TrainingError(DistillError):
     """The run cannot start, go on or be resumed."""
 
 
+class PeerError(TrainingError):
+    """Another process of the run has ended, and this one cannot go on without it."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where in a file something stands; `line` and `column` count from 1."""

@@ -5,6 +5,7 @@ Importing this imports next to nothing: `distill --help` and `distill check FILE
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # a child process (a worker, a compiler) imports nothing from the current folder
+    os.environ.setdefault("USE_HUB_KERNELS", "0")  # transformers loads no code from the hub
     arguments = sys.argv[1:]
     if len(arguments) > 1 and arguments[0] == "check" and not any(word.startswith("-") for word in arguments):
         # typer converts arguments with pydantic, whose import alone takes longer than a whole static check.

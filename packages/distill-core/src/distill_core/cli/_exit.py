@@ -8,7 +8,8 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from ..errors import ConfigError, DistillError, Problem
+from ..errors import ConfigError, DistillError, PeerError, Problem
+from ._ranks import leave_reason
 
 DONE = 0
 FAILED = 1
@@ -29,25 +30,24 @@ def guarded(action: Callable[[], object], *, debug: bool = False) -> int:
         action()
         sys.stdout.flush()
     except DistillError as error:
-        if debug:
-            traceback.print_exc()
-        else:
-            _tell(str(error), error)
+        leave_reason(_with_notes(str(error), error), is_secondhand=isinstance(error, PeerError))
+        print(traceback.format_exc() if debug else _with_notes(str(error), error), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
-        _tell(str(interrupt) or "interrupted", interrupt)
+        print(_with_notes(str(interrupt) or "interrupted", interrupt), file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader has gone: `distill show FILE | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except Exception:  # noqa: BLE001 — the outermost frame: whatever it is, it becomes an exit code
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 — the outermost frame: whatever it is, it becomes an exit code
+        leave_reason(_with_notes(f"{type(error).__name__}: {error}", error))
+        print(traceback.format_exc(), file=sys.stderr)
         return FAILED
     return DONE
 
 
-def _tell(message: str, error: BaseException) -> None:
-    print("\n".join([message, *getattr(error, "__notes__", ())]), file=sys.stderr)
+def _with_notes(message: str, error: BaseException) -> str:
+    return "\n".join([message, *getattr(error, "__notes__", ())])
 
 
 def refuse(message: str, hint: str = "") -> NoReturn:

@@ -12,6 +12,7 @@ from ._exit import refuse
 from ._folder import LOG, choose_folder
 
 _WARNING = 120  # seconds between Slurm's SIGTERM and the end of the time: enough for a step and a checkpoint
+_LAUNCHER = ("-P", "-m", "distill_core.cli._ranks")  # -P: not from the current folder
 
 
 def run_words(
@@ -30,9 +31,9 @@ def launch_command(num_processes: int, words: Sequence[str]) -> list[str]:
     """The command that starts so many processes on this machine.
 
     >>> launch_command(4, ["run", "kd.yaml", "--output", "out"])[1:]
-    ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=4', '-m', 'distill_core', 'run', 'kd.yaml', '--output', 'out']
+    ['-P', '-m', 'distill_core.cli._ranks', '--standalone', '--nproc-per-node=4', '-m', 'distill_core', 'run', 'kd.yaml', '--output', 'out']
     """
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
+    torchrun = [sys.executable, *_LAUNCHER, "--standalone", f"--nproc-per-node={num_processes}"]
     return [*torchrun, "-m", "distill_core", *words]
 
 
@@ -117,7 +118,7 @@ def slurm_script(
 
 # Two minutes before the time is over every process is told to save and stop; the job then queues itself again.
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-srun python -m torch.distributed.run --nnodes={nodes} --nproc-per-node={gpus} \\
+srun python {shlex.join(_LAUNCHER)} --nnodes={nodes} --nproc-per-node={gpus} \\
     --rdzv-id="$SLURM_JOB_ID-${{SLURM_RESTART_COUNT:-0}}" --rdzv-backend=c10d --rdzv-endpoint="$first:29500" \\
     -m distill_core {words}
 code=$?

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ..distributed import is_distributed
-from ..errors import TrainingError
+from ..errors import PeerError, TrainingError
 from ._failure import lost_another, tell_others, why_another_ended
 from ._lock import FolderLock
 
@@ -37,7 +37,8 @@ def explained() -> Iterator[None]:
     """Say what to do where torch only says what happened.
 
     Raises:
-        TrainingError: The device's memory is used up, or another process has ended.
+        TrainingError: The device's memory is used up.
+        PeerError: Another process has ended.
     """
     try:
         yield
@@ -51,7 +52,7 @@ def explained() -> Iterator[None]:
     except Exception as error:
         if is_distributed() and lost_another(error):
             message = why_another_ended(error)
-            raise TrainingError(message) from error
+            raise PeerError(message) from error
         tell_others("\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]))
         raise
 
