@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from ._optional import optional
 
 if TYPE_CHECKING:
     from torch import nn
+
+NUMBER_OF_CLASSES = ("num_classes", "num_labels")
+"""Arguments of builders that say how many classes there are."""
 
 
 def build(card: Card, overrides: Mapping[str, Any], builder: Callable[..., Any] | None = None) -> nn.Module:
@@ -37,6 +41,24 @@ def build(card: Card, overrides: Mapping[str, Any], builder: Callable[..., Any] 
     kwargs = {key: _argument(card.name, value) for key, value in card.kwargs.items() if key not in overrides}
     model: nn.Module = function(**{**kwargs, **overrides})
     return model
+
+
+def head_names(card: Card, overrides: Mapping[str, Any], builder: Callable[..., Any] | None = None) -> set[str]:
+    """Return the names of the tensors whose shape depends on the number of classes, where an override changes it."""
+    others = {key: value for key, value in overrides.items() if key not in NUMBER_OF_CLASSES}
+    if len(others) == len(overrides):
+        return set()
+    before, after = _shapes(card, others, builder), _shapes(card, overrides, builder)
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def _shapes(card: Card, overrides: Mapping[str, Any], builder: Callable[..., Any] | None) -> dict[str, Any]:
+    torch = optional("torch", f"{card.name} is read with torch")
+    model: nn.Module | None = None
+    with contextlib.suppress(Exception), torch.device("meta"):  # constructors that look at numbers need memory
+        model = build(card, overrides, builder)
+    state = (model or build(card, overrides, builder)).state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def _argument(name: str, value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from ._errors import ZooError
@@ -11,15 +12,26 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MOST_SHOWN = 12
+logger = logging.getLogger("distill")
 
 
-def fill(name: str, model: nn.Module, weights: Mapping[str, Tensor], ignored: Sequence[str] = ()) -> None:
-    """Copy the weights into the model.
+def fill(
+    name: str,
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    ignored: Collection[str] = (),
+    head: Collection[str] = (),
+) -> list[str]:
+    """Copy the weights into the model; return and log the names of the tensors that stay new.
 
     How often a batch norm was used may be missing: files from before torch 0.4.1 do not say it.
 
     Args:
+        name: What to call the model in a message.
+        model: The model.
+        weights: Tensors by name.
         ignored: Names in the file that may be left over.
+        head: Names of tensors that stay as they are in the model if those of the file do not fit.
 
     Raises:
         ZooError: A tensor is missing, left over or of another shape; those that are wrong are listed.
@@ -32,15 +44,20 @@ def fill(name: str, model: nn.Module, weights: Mapping[str, Tensor], ignored: Se
         for key in own.keys() & weights.keys()
         if own[key].shape != weights[key].shape
     }
-    wrong = [f"{key} is missing in the file" for key in missing]
-    wrong += [f"{key} is not in the model" for key in surplus]
+    new = sorted((set(missing) | other.keys()) & set(head))
+    other = {key: shapes for key, shapes in other.items() if key not in new}
+    wrong = [f"{key} is missing in the file" for key in missing if key not in new]
+    wrong += [f"{key} is not in the model" for key in surplus if key not in head]
     wrong += [f"{key} is {inside} in the file and {wanted} in the model" for key, (inside, wanted) in other.items()]
     if wrong:
         more = [f"… and {len(wrong) - MOST_SHOWN} more"] if len(wrong) > MOST_SHOWN else []
         shown = "\n  ".join([*sorted(wrong)[:MOST_SHOWN], *more, f"hint: {_cause(own, weights, other)}"])
         message = f"the weights of {name} do not fit {type(model).__name__}:\n  {shown}"
         raise ZooError(message)
-    model.load_state_dict({key: weights.get(key, value) for key, value in own.items()})
+    if new:
+        logger.warning("weights of %s: new, not from the file: %s", name, ", ".join(new))
+    model.load_state_dict({key: value if key in new else weights.get(key, value) for key, value in own.items()})
+    return new
 
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._build import build
+from ._build import build, head_names
+from ._card import Card
 from ._cards import card as find_card
 from ._checkpoint import read_state_dict
 from ._download import download
@@ -34,7 +36,8 @@ def load(name: str, **overrides: Any) -> nn.Module:
 
     Args:
         name: As `list_models` gives it.
-        **overrides: Arguments of the function that builds the model, in place of the card's.
+        **overrides: Arguments of the function that builds the model, in place of the card's. With another
+            `num_classes` the tensors whose shape depends on it are new, which is logged, and the rest is loaded.
 
     Raises:
         ZooError: No such model, its builder's package is not installed, an argument is not the builder's, or the weights
@@ -44,8 +47,16 @@ def load(name: str, **overrides: Any) -> nn.Module:
     torch = optional("torch", f"{card.name} is read with torch")
     model = build(card, overrides)
     if torch.get_default_device().type != "meta":
-        fill(card.name, model, load_state_dict(card.name), card.ignored)
+        head = head_names(card, overrides)
+        new = fill(card.name, model, load_state_dict(card.name), card.ignored, head)
+        name_classes(model, card, new)
     return model.eval()
+
+
+def name_classes(model: nn.Module, card: Card, new: Sequence[str]) -> None:
+    """Keep the names of the classes with a model whose head is the card's: `model.class_names`."""
+    if card.labels and not new:
+        model.class_names = card.labels  # type: ignore[assignment]
 
 
 def transforms(name: str) -> Preprocess:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._build import build
+from ._build import build, head_names
 from ._card import Card
 from ._cards import card as find_card
 from ._cards import registry
@@ -18,7 +18,7 @@ from ._checkpoint import read_state_dict
 from ._errors import ZooError
 from ._fit import fill
 from ._hub import push_folder, snapshot
-from ._load import load_state_dict
+from ._load import load_state_dict, name_classes
 from ._optional import optional
 from ._read import decode
 from ._readme import describe
@@ -66,7 +66,7 @@ def from_pretrained(
         source: The folder, or a repository of the Hugging Face Hub, `owner/name`.
         revision: A commit, tag or branch of the repository.
         builder: The function that builds the model.
-        **overrides: Arguments of that function, in place of the folder's.
+        **overrides: Arguments of that function, in place of the folder's; another `num_classes` as for `load`.
 
     Raises:
         ZooError: It is no such folder, its builder is not known, or the weights do not fit.
@@ -80,7 +80,9 @@ def from_pretrained(
     torch = optional("torch", f"{card.name} is read with torch")
     model = build(card, overrides, builder)
     if torch.get_default_device().type != "meta":
-        fill(card.name, model, read_state_dict(card.name, folder / WEIGHTS), card.ignored)
+        weights = read_state_dict(card.name, folder / WEIGHTS)
+        new = fill(card.name, model, weights, card.ignored, head_names(card, overrides, builder))
+        name_classes(model, card, new)
     return model.eval()
 
 
