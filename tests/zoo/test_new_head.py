@@ -36,7 +36,9 @@ def test_its_own_number_of_classes_is_nothing_new(caplog):
     assert not caplog.messages
 
 
-@pytest.mark.parametrize("overrides", [{"width": 16}, {"width": 16, "num_classes": 5}, {"in_channels": 3, "num_classes": 5}])
+@pytest.mark.parametrize(
+    "overrides", [{"width": 16}, {"width": 16, "num_classes": 5}, {"in_channels": 3, "num_classes": 5}]
+)
 def test_another_body_is_refused_with_another_head_or_without(overrides):
     with pytest.raises(ZooError, match=r"do not fit ConvNet:\n(?!.*fc\.bias)") as caught:
         distill_zoo.load(EMBEDDED[0], **overrides)
@@ -45,7 +47,10 @@ def test_another_body_is_refused_with_another_head_or_without(overrides):
 
 def test_a_saved_folder_gets_a_new_head_too(tmp_path):
     folder = distill_zoo.save_pretrained(EMBEDDED[0], tmp_path)
-    own, other = distill_zoo.load(EMBEDDED[0]).state_dict(), distill_zoo.from_pretrained(folder, num_classes=3).state_dict()
+    own, other = (
+        distill_zoo.load(EMBEDDED[0]).state_dict(),
+        distill_zoo.from_pretrained(folder, num_classes=3).state_dict(),
+    )
     assert other["fc.weight"].shape[0] == 3
     assert all(torch.equal(own[key], other[key]) for key in own if not key.startswith("fc."))
 
