@@ -80,7 +80,10 @@ def test_a_tokenizer_without_padding_is_refused(table, tokenizer):
     bare = type(tokenizer)(tokenizer_object=tokenizer.backend_tokenizer)
     with pytest.raises(DataError) as caught:
         text_classification(table(FILE), tokenizer=bare, batch_size=2)
-    assert str(caught.value) == f"{type(bare).__name__} has no padding token\n  hint: set its pad_token"
+    assert (
+        str(caught.value)
+        == f"{type(bare).__name__} has neither a padding token nor an end token\n  hint: set its pad_token"
+    )
 
 
 def test_a_tokenizer_is_found_by_its_folder(table, tokenizer, tmp_path):

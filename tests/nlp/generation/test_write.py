@@ -54,7 +54,7 @@ def test_answers_do_not_depend_on_the_batch_where_nothing_is_drawn(teacher, bpe,
 
 
 def test_any_prompt_is_read_again_as_it_was(teacher, bpe, tmp_path):
-    prompts = [f"one{mark}two" for mark in "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\r\n\0\ufeff\xa0\t\""]
+    prompts = [f"one{mark}two" for mark in '\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\r\n\0\ufeff\xa0\t"']
     path = write_completions(teacher, prompts, tmp_path / "a.jsonl", tokenizer=bpe, sampling=Sampling(max_new_tokens=3))
     assert read_table(path)["prompt"] == prompts
     again = write_completions(teacher, path, tmp_path / "b.jsonl", tokenizer=bpe, sampling=Sampling(max_new_tokens=3))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distill_core.errors import DataError
 
-from ._encoded import Tokenizer, load_tokenizer
+from ._encoded import Tokenizer, find_tokenizer, load_tokenizer
 from ._token_cache import Tokens, kept, key_of
 
 
@@ -35,7 +35,7 @@ def tokens_of(texts: Sequence[str], tokenizer: Tokenizer, cache: str | Path | No
 
 
 def causal_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
-    """A tokenizer with an end token, which also fills up batches if there is no padding token, as in GPT-2.
+    """Return what `find_tokenizer` returns, if it has an end token.
 
     Args:
         tokenizer: The tokenizer itself, or its name or folder.
@@ -44,10 +44,8 @@ def causal_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
         DataError: There is none of that name, or it has no end token.
     """
     found = load_tokenizer(tokenizer)
-    end = end_token(found)
-    if found.pad_token_id is None:
-        found.pad_token_id = end
-    return found
+    end_token(found)
+    return find_tokenizer(found)
 
 
 def end_token(tokenizer: Tokenizer) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, final
+from typing import Any, Literal, Protocol, cast, final
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from distill_core.errors import DataError
 from .._hub import check_settings
 from ._collate import PadCollate
 from ._token_cache import Tokens, kept, key_of
+
+_IS_TOKENIZER = re.compile(r"tokenizer|vocab|merges|spiece|sentencepiece|tekken|\.model$|\.tiktoken$|\.codes$")
+"""What the names of a tokenizer's files have in common."""
 
 
 class Tokenizer(Protocol):
@@ -26,16 +30,23 @@ class Tokenizer(Protocol):
 
 
 def find_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
-    """The tokenizer itself, or the one in a local folder or of a name that transformers knows.
+    """Return the tokenizer itself, or the one in a local folder or of a name that transformers knows.
+
+    A tokenizer without a padding token (GPT-2, Llama) pads with its end token, from then on wherever it is used. That is
+    safe for models that read `attention_mask`, and targets are ignored by position, so the end token of a text still
+    counts.
 
     Raises:
-        DataError: There is none of that name, or it has no padding token.
+        DataError: There is none of that name, or it has neither a padding token nor an end token.
     """
-    found = load_tokenizer(tokenizer)
+    found: Any = load_tokenizer(tokenizer)
     if found.pad_token_id is None:
-        message = f"{type(found).__name__} has no padding token\n  hint: set its pad_token"
-        raise DataError(message)
-    return found
+        end = getattr(found, "eos_token_id", None)
+        if end is None:
+            message = f"{type(found).__name__} has neither a padding token nor an end token\n  hint: set its pad_token"
+            raise DataError(message)
+        found.pad_token_id = end
+    return cast(Tokenizer, found)
 
 
 def load_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
@@ -50,6 +61,11 @@ def load_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
     check_settings(tokenizer)
     from transformers import AutoTokenizer
 
+    folder = Path(tokenizer).expanduser()
+    if folder.is_dir() and not any(_IS_TOKENIZER.search(file.name) for file in folder.iterdir()):
+        # transformers would make one without words of config.json alone
+        message = f"{folder} has no tokenizer\n  hint: give a folder that a tokenizer's save_pretrained wrote"
+        raise DataError(message)
     try:
         found: Tokenizer = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     except (OSError, ValueError) as error:

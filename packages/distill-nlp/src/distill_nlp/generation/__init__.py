@@ -1,5 +1,6 @@
 """Text that models write: the student's own for on-policy distillation, the teacher's as a data set, answers for metrics."""
 
+from ._ends import end_tokens as end_tokens
 from ._generations import Generations as Generations
 from ._on_policy import OnPolicy as OnPolicy
 from ._on_policy import joined as joined

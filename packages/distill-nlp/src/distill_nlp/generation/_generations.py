@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Tokenizer
-from ._on_policy import ends, prompt_lengths
+from ._ends import end_tokens
+from ._on_policy import prompt_lengths
 from ._sample import Sampling, generate
 
 
@@ -28,7 +29,8 @@ class Generations(nn.Module):
 
     Args:
         model: A causal language model of transformers; it is no submodule.
-        tokenizer: A tokenizer of transformers, or its name or folder, for its end token.
+        tokenizer: A tokenizer of transformers, or its name or folder, for its end token. The end tokens of the model's
+            `generation_config` end an answer too, and are given as the tokenizer's.
         max_new_tokens: How many are written at most.
         temperature: What the logits are divided by; at 0 the most probable token is taken.
     """
@@ -38,7 +40,7 @@ class Generations(nn.Module):
     ) -> None:
         super().__init__()
         self._held = (model,)
-        self.end, _ = ends(tokenizer)
+        self.ends = end_tokens(model, tokenizer)
         self.sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -51,4 +53,6 @@ class Generations(nn.Module):
         """
         if input_ids.is_meta:
             return input_ids.new_zeros(len(input_ids), self.sampling.max_new_tokens)
-        return generate(self._held[0], input_ids, prompt_lengths(mask), self.sampling, end=self.end)[0]
+        written, _ = generate(self._held[0], input_ids, prompt_lengths(mask), self.sampling, end=self.ends)
+        is_end = torch.isin(written, torch.tensor(self.ends, device=written.device))
+        return torch.where(is_end, self.ends[0], written)

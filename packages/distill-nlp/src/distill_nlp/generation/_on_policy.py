@@ -7,7 +7,7 @@ https://arxiv.org/abs/2306.13649
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 import torch
 import torch.distributed as dist
@@ -17,7 +17,8 @@ from distill_core.data import mix
 from distill_core.distributed import is_distributed
 from distill_core.layers import within
 
-from ..data import Tokenizer, causal_tokenizer
+from ..data import Tokenizer
+from ._ends import end_tokens, padding_token
 from ._sample import Sampling, generate
 
 IGNORED = -100
@@ -46,7 +47,8 @@ class OnPolicy(nn.Module):
 
     Args:
         student: A causal language model of transformers. It is held, not owned: it is no submodule.
-        tokenizer: A tokenizer of transformers, or its name or folder, for its end token and what fills up a batch.
+        tokenizer: A tokenizer of transformers, or its name or folder, for its end token and its padding token. The end
+            tokens of the student's `generation_config` end a text too.
         fraction: λ, from 0, the data alone, to 1.
         prompt_tokens: So many tokens of each sample are the prompt, for running text; all up to the first target that
             counts if left out, for prompts with completions.
@@ -70,7 +72,7 @@ class OnPolicy(nn.Module):
     ) -> None:
         super().__init__()
         self._held = (student,)  # in a tuple, so that its tensors are not found here a second time
-        self.end, self.padding = ends(tokenizer)
+        self.ends, self.padding = end_tokens(student, tokenizer), padding_token(tokenizer)
         self.fraction = within("fraction", fraction, 0, 1)
         self.prompt_tokens = prompt_tokens
         self.sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p)
@@ -96,16 +98,8 @@ class OnPolicy(nn.Module):
             return batch
         generator = torch.Generator(input_ids.device).manual_seed(mix(seed, 2))
         lengths = prompt_lengths(mask, self.prompt_tokens)
-        written, counts = generate(self._held[0], input_ids, lengths, self.sampling, end=self.end, generator=generator)
+        written, counts = generate(self._held[0], input_ids, lengths, self.sampling, end=self.ends, generator=generator)
         return joined(input_ids, lengths, written, counts, self.padding)
-
-
-def ends(tokenizer: str | Tokenizer) -> tuple[int, int]:
-    """The token that ends a text and the one that fills up a batch; on the meta device no tokenizer is looked for."""
-    if isinstance(tokenizer, str) and torch.get_default_device().type == "meta":
-        return 0, 0
-    found: Any = causal_tokenizer(tokenizer)
-    return int(found.eos_token_id), int(found.pad_token_id)
 
 
 def prompt_lengths(mask: Tensor, tokens: int | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,7 @@ def generate(
     lengths: Tensor,
     sampling: Sampling,
     *,
-    end: int | None = None,
+    end: int | Sequence[int] | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Let a model of transformers go on writing.
@@ -79,12 +80,13 @@ def generate(
         prompts: (batch, positions), each on the left of its row; what stands behind does not matter.
         lengths: (batch,), how many tokens each prompt has, one at least.
         sampling: How the next token is chosen.
-        end: The token after which a sample has ended.
+        end: The token after which a sample has ended, or several, each of which ends it; `end_tokens` returns those of a
+            model.
         generator: Where chance comes from, on the device of the model; torch's own if left out.
 
     Returns:
-        (batch, new tokens), what was written, and (batch,) how many tokens of it count: up to the end token, which
-        is among them, or all.
+        (batch, new tokens), what was written, then the first of the end tokens; and (batch,) how many tokens of it
+        count: up to the end token, which is among them, or all.
 
     Raises:
         DistillError: Prompt and completion together are longer than the model's positions.
@@ -97,10 +99,11 @@ def generate(
     place = torch.arange(width, device=prompts.device) - (width - lengths[:, None])
     given = prompts.gather(1, place.clamp(min=0))  # each on the right, so that all go on at one place
     mask = (place >= 0).long()
+    ends = torch.tensor([end] if isinstance(end, int) else list(end or ()), dtype=torch.long, device=prompts.device)
     training = model.training
     model.eval()
     try:
-        written, ended = _write(model, given, mask, sampling, end, generator)
+        written, ended = _write(model, given, mask, sampling, ends, generator)
     finally:
         model.train(training)
     return written, ended
@@ -111,13 +114,13 @@ def _write(
     tokens: Tensor,
     mask: Tensor,
     sampling: Sampling,
-    end: int | None,
+    ends: Tensor,
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:
     past: dict[str, Any] = {}
     places = "position_ids" in inspect.signature(model.forward).parameters
     # Sharded over processes, a model runs as often on each.
-    looks = end is not None and not any(isinstance(parameter, DTensor) for parameter in model.parameters())
+    looks = len(ends) > 0 and not any(isinstance(parameter, DTensor) for parameter in model.parameters())
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     is_open = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
     lengths = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
@@ -127,12 +130,12 @@ def _write(
         output = model(input_ids=tokens, attention_mask=mask, use_cache=True, **past, **options)
         past = _cache_of(output)
         chosen = sampling(output.logits[:, -1], generator)
-        if end is not None:
-            chosen = torch.where(is_open, chosen, end)
+        if len(ends):
+            chosen = torch.where(is_open, chosen, ends[0])
         lengths += is_open
         written.append(chosen)
-        if end is not None:
-            is_open = is_open & (chosen != end)
+        if len(ends):
+            is_open = is_open & ~torch.isin(chosen, ends)
         if looks and count % _LOOK_EVERY == _LOOK_EVERY - 1 and not bool(is_open.any()):
             break
         tokens, positions = chosen[:, None], positions[:, -1:] + 1

@@ -20,6 +20,7 @@ from distill_core.errors import DataError
 
 from ..data import Tokenizer, causal_tokenizer, read_table
 from ..data._documents import checked_texts
+from ._ends import end_tokens
 from ._sample import Sampling, generate
 
 
@@ -46,7 +47,8 @@ def write_completions(
         model: A causal language model of transformers, on the device where it is to run.
         prompts: The texts, or a table with a column of them.
         output: The file to write; it must not exist.
-        tokenizer: A tokenizer of transformers, or its name or folder.
+        tokenizer: A tokenizer of transformers, or its name or folder. Its end token ends a completion, and so do those of
+            the model's `generation_config`.
         sampling: How the next token is chosen; the most probable one if left out.
         samples: Completions of each prompt.
         column: The column of a table.
@@ -68,14 +70,15 @@ def write_completions(
     chosen = sampling or Sampling(temperature=0.0)
     found: Any = causal_tokenizer(tokenizer)
     batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
-    head = {"key": _key(texts, chosen, batch_size, max_prompt, seed), "model": type(model).__name__}
+    ends = end_tokens(model, found)
+    head = {"key": _key(texts, chosen, batch_size, max_prompt, seed, *ends), "model": type(model).__name__}
     unfinished = path.with_name(f"{path.name}.part")
     done = _lines_done(unfinished, head, batch_size)
     with unfinished.open("a", encoding="utf-8", newline="\n") as file:
         if done < 0:
             print(json.dumps(head), file=file)
         for number in range(max(done, 0), len(batches)):
-            answers = _answers(model, batches[number], found, chosen, max_prompt, mix(seed, number))
+            answers = _answers(model, batches[number], found, chosen, max_prompt, mix(seed, number), ends)
             for prompt, answer in zip(batches[number], answers, strict=True):
                 print(json.dumps({"prompt": prompt, "completion": answer}, ensure_ascii=False), file=file)
             file.flush()
@@ -90,7 +93,13 @@ def _texts(prompts: str | Path | Sequence[str], column: str) -> list[str]:
 
 
 def _answers(
-    model: nn.Module, texts: list[str], tokenizer: Any, sampling: Sampling, max_prompt: int, seed: int
+    model: nn.Module,
+    texts: list[str],
+    tokenizer: Any,
+    sampling: Sampling,
+    max_prompt: int,
+    seed: int,
+    ends: tuple[int, ...],
 ) -> Iterator[str]:
     """What the model writes after each text."""
     device = next(model.parameters()).device
@@ -100,11 +109,10 @@ def _answers(
     prompts = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=int(tokenizer.pad_token_id or 0))
     lengths = torch.tensor([len(row) for row in rows], device=device)
     generator = torch.Generator(device).manual_seed(seed)
-    written, counts = generate(
-        model, prompts.to(device), lengths, sampling, end=tokenizer.eos_token_id, generator=generator
-    )
+    written, counts = generate(model, prompts.to(device), lengths, sampling, end=ends, generator=generator)
     for tokens, count in zip(written.tolist(), counts.tolist(), strict=True):
-        yield tokenizer.decode(tokens[:count], skip_special_tokens=True)
+        answer = tokens[: count - (tokens[count - 1] in ends)]  # an end token need not be a special one
+        yield tokenizer.decode(answer, skip_special_tokens=True)
 
 
 def _key(texts: list[str], sampling: Sampling, *settings: int) -> str:

@@ -15,6 +15,7 @@ from .._hub import check_settings
 from ..data import Tokenizer, find_tokenizer
 from ._complete import load_complete
 from ._outputs import output_options
+from ._padding import complete_padding, tokenizer_of
 from ._student import student_from
 
 
@@ -48,7 +49,9 @@ def from_pretrained(
             still be complete.
         layers: Only these of its layers, from 0, as `student_from` takes them; all if left out.
         width: A smaller width, if only some layers are taken.
-        tokenizer: The one whose tokens the model will be fed: a model with another one of its own is refused.
+        tokenizer: The one whose tokens the model will be fed: a model with another one of its own is refused. A sequence
+            classifier takes its padding token. Without it, a sequence classifier that has no padding token (GPT-2,
+            Llama) takes that of the tokenizer in its folder or, without one there, its end token.
         hidden_states: Give the hidden states of all layers too.
         attentions: Give the attentions of all layers too, which takes `attn_implementation` `eager`.
         attn_implementation: `eager`, `sdpa` …; transformers chooses if left out.
@@ -67,13 +70,16 @@ def from_pretrained(
         message = f"transformers has no '{auto_class}'\n  hint: {did_you_mean(auto_class, known)}"
         raise DistillError(message)
     check_settings(name_or_path, revision)
-    if tokenizer is not None:
-        _same_tokens(name_or_path, find_tokenizer(tokenizer))
+    reads = None if tokenizer is None else find_tokenizer(tokenizer)
+    if reads is not None:
+        _same_tokens(name_or_path, reads)
     options = output_options(
         hidden_states=hidden_states, attentions=attentions, attn_implementation=attn_implementation
     )
     labels = {} if num_labels is None else {"num_labels": num_labels}
     model = _load(getattr(transformers, auto_class), name_or_path, options, labels, dtype, revision, new_head=new_head)
+    if auto_class == "AutoModelForSequenceClassification":
+        complete_padding(model, str(name_or_path), reads)
     if layers is None and width is None:
         return model
     count = model.config.num_hidden_layers  # type: ignore[union-attr]
@@ -115,8 +121,8 @@ def _load(
 
 
 def _same_tokens(name_or_path: str | Path, tokenizer: Any) -> None:
-    """Refuse a model that numbers words in another way than the tokenizer does."""
-    own: Any = find_tokenizer(str(name_or_path))
+    """Refuse a model that numbers words in another way than the tokenizer does; a folder need not have a tokenizer."""
+    own: Any = tokenizer_of(str(name_or_path)) or tokenizer
     theirs, given = own.get_vocab(), tokenizer.get_vocab()
     if theirs != given:
         message = (

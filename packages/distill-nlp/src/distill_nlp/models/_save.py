@@ -9,6 +9,7 @@ from distill_core.errors import DistillError, did_you_mean
 from distill_core.train import Callback, Trainer
 
 from ..data import find_tokenizer
+from ._padding import set_padding
 
 
 @final
@@ -16,7 +17,7 @@ class SavePretrained(Callback):
     """Write a model at the end of a run, as the run has chosen it, so that `from_pretrained` reads it anywhere.
 
     The folder has `config.json` and `model.safetensors`, for adapters of PEFT `adapter_config.json` and
-    `adapter_model.safetensors`, and with a tokenizer its files.
+    `adapter_model.safetensors`, and with a tokenizer its files. The model is saved with the tokenizer's padding token.
 
     Args:
         tokenizer: Its tokenizer, or the tokenizer's name or folder; only the model is written if left out.
@@ -32,7 +33,8 @@ class SavePretrained(Callback):
         """Refuse a run that has nothing to write or nowhere to write it.
 
         Raises:
-            DistillError: There is no such model, it is none of transformers, or there is no folder.
+            DistillError: There is no such model, it is none of transformers, the tokenizer does not fit it, or there is
+                no folder.
         """
         if self.model not in trainer.models:
             message = (
@@ -43,6 +45,8 @@ class SavePretrained(Callback):
             kind = type(trainer.models[self.model]).__name__
             message = f"SavePretrained: '{self.model}' is a {kind}, which has no save_pretrained\n  hint: only models of transformers and PEFT have"
             raise DistillError(message)
+        if self.tokenizer is not None:
+            set_padding(trainer.models[self.model], self.tokenizer)
         if self.folder is None and trainer.output is None:
             message = (
                 "SavePretrained: there is no folder for the model\n  hint: give `folder`, or run with an output folder"

@@ -1,0 +1,48 @@
+"""The tokens that end what a model writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..data import Tokenizer, causal_tokenizer
+
+
+def end_tokens(model: nn.Module, tokenizer: str | Tokenizer) -> tuple[int, ...]:
+    """Return the tokens that end a text: the tokenizer's end token first, then those of the model's `generation_config`.
+
+    Chat models have several, Llama 3 `<|end_of_text|>` and `<|eot_id|>`. An end token that a model has only by default of
+    its class, because its configuration names none, is not one of them. On the meta device no tokenizer is loaded.
+
+    Args:
+        model: A causal language model of transformers.
+        tokenizer: A tokenizer of transformers, or its name or folder.
+
+    Raises:
+        DataError: The tokenizer has no end token.
+    """
+    own = 0 if _is_meta(tokenizer) else int(causal_tokenizer(tokenizer).eos_token_id)  # type: ignore[attr-defined]
+    generation: Any = getattr(model, "generation_config", None)
+    named = getattr(generation, "eos_token_id", None)
+    if named is None or _is_default(model, generation, named):
+        return (own,)
+    return tuple(dict.fromkeys([own, *(named if isinstance(named, list) else [named])]))
+
+
+def padding_token(tokenizer: str | Tokenizer) -> int:
+    """Return the token that pads a batch; on the meta device no tokenizer is loaded."""
+    return 0 if _is_meta(tokenizer) else int(causal_tokenizer(tokenizer).pad_token_id or 0)
+
+
+def _is_meta(tokenizer: str | Tokenizer) -> bool:
+    return isinstance(tokenizer, str) and torch.get_default_device().type == "meta"
+
+
+def _is_default(model: nn.Module, generation: Any, named: Any) -> bool:
+    """Return whether the end token is that of the class of the configuration, a token of another tokenizer."""
+    config = getattr(model, "config", None)
+    if config is None or not getattr(generation, "_from_model_config", False):
+        return False
+    return bool(named == getattr(type(config)(), "eos_token_id", None))

@@ -1,0 +1,79 @@
+"""The padding token of a model: transformers' sequence classifiers find the last token of a text by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from distill_core.errors import DataError, DistillError
+
+from ..data import Tokenizer, find_tokenizer
+
+
+def set_padding(model: nn.Module, tokenizer: Tokenizer) -> None:
+    """Set the padding token of a model's configuration to that of its tokenizer.
+
+    Args:
+        model: A model of transformers; it is changed.
+        tokenizer: The tokenizer whose batches the model reads.
+
+    Raises:
+        DistillError: The tokenizer has more tokens than the model, or the model counts its positions from another
+            padding token (RoBERTa).
+    """
+    config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
+    count, padding = len(tokenizer), tokenizer.pad_token_id  # type: ignore[arg-type]
+    if count > config.vocab_size:
+        message = f"the tokenizer has {count} tokens, but {type(model).__name__} has {config.vocab_size}\n  hint: give the model's own tokenizer"
+        raise DistillError(message)
+    counted_from = padding_of_positions(model)
+    if counted_from is not None and counted_from != padding:
+        message = f"the tokenizer pads with token {padding}, but {type(model).__name__} counts its positions from padding token {counted_from}\n  hint: give the model's own tokenizer"
+        raise DistillError(message)
+    config.pad_token_id = padding
+    if (generation := getattr(model, "generation_config", None)) is not None:
+        generation.pad_token_id = padding
+
+
+def complete_padding(model: nn.Module, name_or_path: str, tokenizer: Tokenizer | None) -> None:
+    """Give a sequence classifier a padding token: the given tokenizer's, its own, its folder's tokenizer's or its end token.
+
+    Args:
+        model: A model of transformers; it is changed.
+        name_or_path: The folder or the name that it is from.
+        tokenizer: The tokenizer whose batches the model reads, if it is known.
+
+    Raises:
+        DistillError: It has none of them, or the tokenizer does not fit the model.
+    """
+    if tokenizer is not None:
+        set_padding(model, tokenizer)
+        return
+    config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
+    if config.pad_token_id is not None:
+        return
+    if (own := tokenizer_of(name_or_path)) is not None:
+        set_padding(model, own)
+        return
+    end = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+    if end is None or not 0 <= end < config.vocab_size:
+        message = f"{type(model).__name__} of '{name_or_path}' has no padding token, and its folder has no tokenizer\n  hint: give `tokenizer`, the one that the data are read with"
+        raise DistillError(message)
+    config.pad_token_id = end
+
+
+def tokenizer_of(name_or_path: str) -> Tokenizer | None:
+    """Return the tokenizer in a model's folder, None if it has none."""
+    try:
+        return find_tokenizer(name_or_path)
+    except DataError:
+        return None
+
+
+def padding_of_positions(model: nn.Module) -> int | None:
+    """Return the padding token that positions are counted from, as RoBERTa counts them; None if from 0."""
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] == "position_embeddings" and isinstance(module, nn.Embedding):
+            return module.padding_idx
+    return None
