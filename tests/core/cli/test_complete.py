@@ -6,11 +6,23 @@ import pytest
 
 CHANGES = {
     "no epochs": ("epochs: 3\n    ", "", "16:5: stages.0 has no 'epochs', and there is no stage before it"),
-    "no optimizer": ("    optimizer: !import_partial:torch.optim.SGD {lr: 0.1}\n", "", "16:5: stages.0 has no 'optimizer'"),
+    "no optimizer": (
+        "    optimizer: !import_partial:torch.optim.SGD {lr: 0.1}\n",
+        "",
+        "16:5: stages.0 has no 'optimizer'",
+    ),
     "no losses": ("    losses:\n", "    scheduler: null\n    _losses:\n", "16:5: stages.0 has no 'losses'"),
     "empty losses": ("    losses:\n", "    losses: {}\n    _losses:\n", "18:13: a stage has no losses"),
-    "empty train": ("    losses:\n", "    train: []\n    losses:\n", "18:12: stages.0.train is empty, so nothing would learn"),
-    "no data": ("  train: !import_call:toy.points", "  _train: !import_call:toy.points", "16:5: there is nothing to train on"),
+    "empty train": (
+        "    losses:\n",
+        "    train: []\n    losses:\n",
+        "18:12: stages.0.train is empty, so nothing would learn",
+    ),
+    "no data": (
+        "  train: !import_call:toy.points",
+        "  _train: !import_call:toy.points",
+        "16:5: there is nothing to train on",
+    ),
     "empty losses later": ("\ncallbacks:", "  - {losses: {}}\n\ncallbacks:", "21:14: a stage has no losses"),
     "empty train later": ("\ncallbacks:", "  - {train: []}\n\ncallbacks:", "21:13: stages.1.train is empty"),
 }

@@ -52,7 +52,9 @@ def both(tmp_path, monkeypatch):
     folder = tmp_path / "of_both"
     folder.mkdir()
     (folder / "__init__.py").write_text("from .net import *\nfrom .plain import *\n")
-    (folder / "net.py").write_text("__all__ = ['Net', 'net']\nclass Net:\n    pass\ndef net(width=1):\n    return width\n")
+    (folder / "net.py").write_text(
+        "__all__ = ['Net', 'net']\nclass Net:\n    pass\ndef net(width=1):\n    return width\n"
+    )
     (folder / "plain.py").write_text("def other():\n    return 2\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "of_both"
@@ -61,7 +63,9 @@ def both(tmp_path, monkeypatch):
 
 
 def test_the_end_of_a_path_is_the_function_and_the_middle_the_module(document, problems, both):
-    text = "models: {}\ndata: {}\nstages: []\nx: !import_call:of_both.net {width: 3}\ny: !import_call:of_both.net.Net {}\n"
+    text = (
+        "models: {}\ndata: {}\nstages: []\nx: !import_call:of_both.net {width: 3}\ny: !import_call:of_both.net.Net {}\n"
+    )
     assert [problem.message for problem in problems(text, trust=(both,)) if "key" not in problem.message] == []
     made = document(text)
     built = Builder(made, (both,)).build(made.root)

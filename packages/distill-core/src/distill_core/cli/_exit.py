@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from ..errors import ConfigError, DistillError, PeerError, Problem
+from ._advice import without_advice
 from ._ranks import leave_reason
 
 DONE = 0
@@ -30,24 +31,26 @@ def guarded(action: Callable[[], object], *, debug: bool = False) -> int:
         action()
         sys.stdout.flush()
     except DistillError as error:
-        leave_reason(_with_notes(str(error), error), is_secondhand=isinstance(error, PeerError))
-        print(traceback.format_exc() if debug else _with_notes(str(error), error), file=sys.stderr)
+        reason = with_notes(str(error), error)
+        leave_reason(reason, is_secondhand=isinstance(error, PeerError))
+        print(without_advice(traceback.format_exc()) if debug else reason, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
-        print(_with_notes(str(interrupt) or "interrupted", interrupt), file=sys.stderr)
+        print(with_notes(str(interrupt) or "interrupted", interrupt), file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader has gone: `distill show FILE | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:  # noqa: BLE001 — the outermost frame: whatever it is, it becomes an exit code
-        leave_reason(_with_notes(f"{type(error).__name__}: {error}", error))
-        print(traceback.format_exc(), file=sys.stderr)
+        leave_reason(with_notes(f"{type(error).__name__}: {error}", error))
+        print(without_advice(traceback.format_exc()), file=sys.stderr)
         return FAILED
     return DONE
 
 
-def _with_notes(message: str, error: BaseException) -> str:
-    return "\n".join([message, *getattr(error, "__notes__", ())])
+def with_notes(message: str, error: BaseException) -> str:
+    """A message as the user sees it: with the error's notes, without a library's advice to run code."""
+    return without_advice("\n".join([message, *getattr(error, "__notes__", ())]))
 
 
 def refuse(message: str, hint: str = "") -> NoReturn:

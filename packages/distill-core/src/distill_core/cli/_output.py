@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from rich.console import Console
 
+from ._advice import without_advice
 from ._progress import PlainLog
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Output(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """A message of Distill's logger, as a line."""
-        self.line(f"{record.levelname.lower()}: {record.getMessage()}")
+        self.line(f"{record.levelname.lower()}: {without_advice(record.getMessage())}")
 
     def log(self, line: str) -> None:
         """A line for the log file only."""

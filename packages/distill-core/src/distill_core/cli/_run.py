@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DistillError
+from ._advice import without_advice
+from ._exit import with_notes
 from ._folder import LOG, choose_folder, has_checkpoint, prepare_folder, write_environment
 from ._load import build_experiment, load_document
 
@@ -98,10 +100,10 @@ def _told(out: Output, folder: Path, command: Sequence[str]) -> Iterator[None]:
             interrupt.add_note(f"go on with: {shlex.join([*command, '--output', str(folder), '--resume'])}")
         raise
     except DistillError as error:
-        out.log("\n".join([str(error), *getattr(error, "__notes__", ())]))
+        out.log(with_notes(str(error), error))
         raise
     except Exception:
-        out.log(traceback.format_exc())
+        out.log(without_advice(traceback.format_exc()))
         raise
 
 

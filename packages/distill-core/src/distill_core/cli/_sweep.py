@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DistillError, did_you_mean
-from ._exit import refuse
+from ._exit import refuse, with_notes
 from ._folder import RESOLVED, RESULTS
 from ._grid import Sweep, read_sweep
 from ._load import load_document
@@ -91,7 +91,7 @@ def _make(sweep: Sweep, points: dict[Path, dict[str, str]], place: Path, number:
     try:
         run_experiment(sweep.experiment, changes, output=place, resume=True, trust=trust, quiet=True)
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs are made
-        print(f"{place.name} failed: {error}", file=sys.stderr, flush=True)
+        print(f"{place.name} failed: {with_notes(str(error), error)}", file=sys.stderr, flush=True)
         return False
     return True
 
