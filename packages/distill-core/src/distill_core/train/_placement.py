@@ -31,13 +31,13 @@ def place_models(
         stages: Its stages, nothing left out.
         device: Where to.
     """
-    taps = [tap for wiring in _wirings(experiment, stages) for tap in wiring.taps]
+    taps = [tap for wiring in wirings(experiment, stages) for tap in wiring.taps]
     modes: list[Any] = [stage.modes or {} for stage in stages]
     whole = {name for each in modes for name in each} | set(experiment.ema)
     for name, model in models.items():
         needed = [tap for tap in taps if tap.source == name]
         stays = (
-            name not in whole and experiment.parallel != "fsdp" and not any(_may_learn(name, each) for each in stages)
+            name not in whole and experiment.parallel != "fsdp" and not any(may_learn(name, each) for each in stages)
         )
         part = _needed(model, needed) if stays else model
         part.to(device)
@@ -45,7 +45,8 @@ def place_models(
             part.to(memory_format=torch.channels_last)
 
 
-def _wirings(experiment: Experiment, stages: Sequence[Stage]) -> Iterable[Wiring]:
+def wirings(experiment: Experiment, stages: Sequence[Stage]) -> Iterable[Wiring]:
+    """Every wiring of a run: of losses, feeds and metrics."""
     evaluations: list[Any] = [each.evaluation for each in experiment.callbacks if isinstance(each, Evaluate)]
     evaluations += [experiment.test] if isinstance(experiment.test, Evaluation) else []
     for stage in stages:
@@ -56,7 +57,8 @@ def _wirings(experiment: Experiment, stages: Sequence[Stage]) -> Iterable[Wiring
         yield from (Wiring(entry.inputs, f"metrics.{name}") for name, entry in evaluation.metrics.items())
 
 
-def _may_learn(name: str, stage: Stage) -> bool:
+def may_learn(name: str, stage: Stage) -> bool:
+    """Whether a stage trains a part of the model."""
     patterns: Any = stage.train
     if not patterns:
         return not name.startswith("teacher")

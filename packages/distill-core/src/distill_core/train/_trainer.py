@@ -25,6 +25,7 @@ from ._checkpoint import Checkpoint
 from ._connect import connect
 from ._evaluate import channels_last, evaluate, to_device
 from ._faults import Faults, RollBack
+from ._label_order import check_label_order
 from ._log import MetricsLog
 from ._means import Means
 from ._parameters import tell_without_gradient
@@ -122,6 +123,7 @@ class Trainer:
         start = time.monotonic()
         if self.experiment.deterministic:
             make_deterministic()
+        check_label_order(self.models, self.experiment, self.stages)
         place_models(self.models, self.experiment, self.stages, self.device)
         if self.experiment.parallel == "fsdp":
             shard_models(self.models, sharded_names(self.experiment, self.models), self.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -93,7 +93,7 @@ def image_folder(
         files = _part(files, split, holdout, split_seed)
     usual = imagenet_train(size) if training else imagenet_eval(size, round(size / 0.875))
     return Loader(
-        Photographs(files, {"input": transform or usual, **(views or {})}),
+        Photographs(files, {"input": transform or usual, **(views or {})}, classes),
         batch_size,
         shuffle=training if shuffle is None else shuffle,
         num_workers=num_workers,
@@ -118,10 +118,14 @@ class Photographs(Dataset[dict[str, Any]]):
     Args:
         files: Paths of images, each with its class.
         transforms: Field → transform.
+        classes: The names of the classes in order.
     """
 
-    def __init__(self, files: list[tuple[str, int]], transforms: Mapping[str, Transform]) -> None:
+    def __init__(
+        self, files: list[tuple[str, int]], transforms: Mapping[str, Transform], classes: Sequence[str] = ()
+    ) -> None:
         self.files = files
+        self.classes = tuple(classes)
         self.transforms = dict(transforms)
 
     def __len__(self) -> int:

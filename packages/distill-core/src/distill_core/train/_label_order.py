@@ -1,0 +1,94 @@
+"""The order of the classes in models and data, where both name them.
+
+A model names its classes in `config.id2label` (transformers) or `class_names` (the zoo), a dataset in `labels` or `classes`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from ..errors import WiringError
+from ..experiment import Experiment, Stage
+from ._evaluate import Evaluate
+from ._placement import may_learn, wirings
+
+logger = logging.getLogger("distill")
+_MOST_SHOWN = 5
+Names = tuple[str, ...]
+
+
+def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage]) -> None:
+    """Compare the names of the classes of each model with those of all data.
+
+    Names are compared without case, hyphens and underscores. Different names are logged: nobody can say which of them
+    mean the same.
+
+    Args:
+        models: Models by name.
+        experiment: What is run.
+        stages: Its stages, with nothing omitted.
+
+    Raises:
+        WiringError: A frozen model whose output is read has the classes of the data in another order.
+    """
+    data = [(where, names) for where, loader in _loaders(experiment, stages) if (names := names_of_data(loader))]
+    read = {tap.source for wiring in wirings(experiment, stages) for tap in wiring.taps if not tap.path}
+    for name, model in models.items():
+        own = names_of_model(model)
+        for where, theirs in data if own else ():
+            if [*map(_plain, own)] == [*map(_plain, theirs)]:
+                continue
+            is_order = sorted(map(_plain, own)) == sorted(map(_plain, theirs))
+            what = "in another order" if is_order else "other ones"
+            shown = f"{_shown(own)} in the model, {_shown(theirs)} in the data"
+            message = f"the classes of '{name}' are {what} than those of {where}: {shown}"
+            if is_order and name in read and not any(may_learn(name, stage) for stage in stages):
+                message += "\n  hint: give the data `labels` in the model's order"
+                raise WiringError(message)
+            logger.warning(message)
+            break
+
+
+def names_of_model(model: Any) -> Names:
+    """Return the names of a model's classes in order, or none; `LABEL_0` is not a name."""
+    if names := getattr(model, "class_names", None):
+        return tuple(map(str, names))
+    labels = getattr(getattr(model, "config", None), "id2label", None)
+    if not isinstance(labels, Mapping) or not all(str(index).isdigit() for index in labels):
+        return ()
+    names = tuple(str(labels[index]) for index in sorted(labels, key=int))
+    return () if all(name == f"LABEL_{index}" for index, name in enumerate(names)) else names
+
+
+def names_of_data(loader: Any) -> Names:
+    """Return the names of the classes of a loader's dataset in order, or none."""
+    dataset = getattr(loader, "dataset", None)
+    while dataset is not None:
+        for names in (getattr(dataset, "labels", None), getattr(dataset, "classes", None)):
+            if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
+                return tuple(names)
+        dataset = getattr(dataset, "dataset", None)  # of a Subset
+    return ()
+
+
+def _loaders(experiment: Experiment, stages: Sequence[Stage]) -> Iterable[tuple[str, Any]]:
+    yield from ((f"data.{name}", loader) for name, loader in experiment.data.items())
+    yield from ((f"stages.{number}.data", stage.data) for number, stage in enumerate(stages) if stage.data is not None)
+    for callback in experiment.callbacks:
+        if isinstance(callback, Evaluate):
+            yield callback.split, callback.evaluation.loader
+    if experiment.test is not None:
+        yield "test", experiment.test.loader
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", " ").replace("_", " ").strip()
+
+
+def _shown(names: Names) -> str:
+    first = ", ".join(f"{index} '{name}'" for index, name in enumerate(names[:_MOST_SHOWN]))
+    return first + (f" … ({len(names)} in all)" if len(names) > _MOST_SHOWN else "")
