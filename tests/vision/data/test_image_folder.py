@@ -81,7 +81,7 @@ def test_an_empty_class_is_named(folder):
     (folder / "train" / "dog" / "notes.txt").touch()
     assert refusal(lambda: made(folder, "train")) == (
         f"the class {folder / 'train' / 'dog'} has no images"
-        "\n  hint: put some there (.jpg, .jpeg, .png, …), or remove it"
+        "\n  hint: put some there (.jpg, .jpeg, .png, …), or remove it; files that are not images: .txt: 1"
     )
 
 
@@ -125,3 +125,82 @@ def test_a_missing_folder_is_named(folder):
     assert refusal(lambda: made(folder / "nowhere", "train")).startswith(
         f"there are no images: {folder / 'nowhere' / 'train'} is missing\n  hint: put a folder of images for each class"
     )
+
+
+CLUTTER = [
+    ".ipynb_checkpoints/0-checkpoint.png", ".git/0.png", "__MACOSX/cat/._0.png", "@eaDir/0.png", ".DS_Store", "Thumbs.db",
+    "desktop.ini", "cat/._0.png", "cat/.0.png", "cat/Thumbs.db", "cat/.ipynb_checkpoints/0.png", "cat/__MACOSX/._0.png",
+    "cat/.DS_Store",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("clutter", CLUTTER)
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_what_is_hidden_is_neither_a_class_nor_an_image(folder, part, clutter, caplog):
+    before = {split: made(folder, split, test="test").dataset.files for split in ("train", "val", "test")}
+    path = folder / part / clutter
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "train" / "cat" / "0.png", path)
+    assert {split: made(folder, split, test="test").dataset.files for split in ("train", "val", "test")} == before
+    assert caplog.text == ""
+
+
+def test_every_suffix_in_any_case_and_every_depth_is_read(folder):
+    from distill_vision.data._image_file import SUFFIXES
+
+    for number, suffix in enumerate((*SUFFIXES, *map(str.upper, SUFFIXES), ".Jpg")):
+        path = folder / "train" / "cat" / "below" / "and below" / f"{number}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "train" / "cat" / "0.png", path)
+    loader = made(folder, "train")
+    assert loader.num_samples == 24 + 2 * len(SUFFIXES) + 1
+    assert sum(len(batch["target"]) for batch in loader) == loader.num_samples
+    paths = [path for path, _ in loader.dataset.files]
+    assert paths == sorted(paths)
+
+
+def test_other_files_are_skipped_and_logged(folder, caplog):
+    for name in ("cat/notes.txt", "dog/a.txt", "dog/b.heic", "dog/README", "split.csv", "0.png"):
+        (folder / "train" / name).touch()
+    assert made(folder, "train").num_samples == 24
+    assert f"{folder / 'train'}: skipped 6 files that are not images in a class (.txt: 2, " in caplog.text
+    assert all(part in caplog.text for part in (".heic: 1", "no suffix: 1", ".csv: 1", ".png: 1"))
+
+
+def test_all_empty_classes_are_named(folder):
+    for name in ("ant", "bee"):
+        (folder / "train" / name).mkdir()
+    said = refusal(lambda: made(folder, "train"))
+    assert said.startswith(
+        f"2 classes have no images: {folder / 'train' / 'ant'}, {folder / 'train' / 'bee'}\n  hint: put some there"
+    )
+
+
+@pytest.mark.parametrize("target", ["train/cat", "train", "", "train/cat/deep"])
+def test_a_link_to_a_folder_around_it_is_refused(folder, target):
+    (folder / "train" / "cat" / "deep").mkdir()
+    link = folder / "train" / "cat" / "deep" / "link"
+    link.symlink_to(folder / target, target_is_directory=True)
+    assert refusal(lambda: made(folder, "train")) == (
+        f"{link} is a link to {(folder / target).resolve()}, a folder that contains it\n  hint: remove the link"
+    )
+
+
+def test_links_in_a_circle_are_refused(folder):
+    (folder / "a").mkdir()
+    (folder / "b").mkdir()
+    (folder / "a" / "b").symlink_to(folder / "b", target_is_directory=True)
+    (folder / "b" / "a").symlink_to(folder / "a", target_is_directory=True)
+    (folder / "train" / "cat" / "a").symlink_to(folder / "a", target_is_directory=True)
+    assert "a folder that contains it" in refusal(lambda: made(folder, "train"))
+
+
+def test_links_that_lead_elsewhere_are_followed(folder):
+    store = folder / "store"
+    (folder / "train" / "cat").rename(store)
+    (folder / "train" / "cat").symlink_to(store, target_is_directory=True)
+    (folder / "train" / "dog" / "9.png").symlink_to(store / "0.png")
+    (folder / "train" / "dog" / "8.png").symlink_to(folder / "nowhere")
+    loader = made(folder, "train")
+    assert loader.num_samples == 26
+    assert refusal(lambda: list(loader)).endswith("8.png is missing")

@@ -76,3 +76,47 @@ def test_a_mask_of_another_size_or_with_colours_is_named(voc):
     with pytest.raises(DataError) as error:
         next(iter(voc_segmentation("test", batch_size=1, root=voc)))
     assert str(error.value) == f"the mask {mask} has colours instead of numbers of classes"
+
+
+def names_of(voc: Path, text: str | bytes) -> Path:
+    file = voc / "VOCdevkit" / "VOC2012" / "ImageSets" / "Segmentation" / "val.txt"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return file
+
+
+def test_a_list_has_one_name_a_line(voc):
+    folder = voc / "VOCdevkit" / "VOC2012"
+    for sub, suffix in (("JPEGImages", ".jpg"), ("SegmentationClass", ".png")):
+        (folder / sub / f"val0{suffix}").rename(folder / sub / f"a name\u00a0with spaces{suffix}")
+    names_of(voc, "\ufeffa name\u00a0with spaces\r\n\r\nval1 \r\n")
+    loader = voc_segmentation("test", batch_size=2, root=voc, size=20)
+    assert [path.stem for path in loader.dataset.photographs] == ["a name\u00a0with spaces", "val1"]
+    assert next(iter(loader))["input"].shape == (2, 3, 20, 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("val0\nval1\nval0\n", "lists 'val0' twice\n  hint: list each image once"),
+        ("../val0\n", ": the path '../val0' leaves the folder of the images"),
+        ("/etc/val0\n", ": the path '/etc/val0' leaves the folder of the images"),
+        ("a/../../val0\n", ": the path 'a/../../val0' leaves the folder of the images"),
+        (b"val\xff\n", " is damaged: 'utf-8' codec can't decode byte 0xff"),
+    ],
+)
+def test_a_list_that_is_wrong_is_named(voc, text, message):
+    file = names_of(voc, text)
+    with pytest.raises(DataError) as error:
+        voc_segmentation("test", batch_size=1, root=voc)
+    assert str(error.value).startswith(f"{file}{'' if message[0] in ' :' else ' '}{message}")
+
+
+def test_a_photograph_and_its_mask_are_turned_alike(voc):
+    folder = voc / "VOCdevkit" / "VOC2012"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, height, width in (("val0", 40, 20), ("val1", 20, 40)):  # the mask upright, and as the photograph is stored
+        Image.new("RGB", (40, 20)).save(folder / "JPEGImages" / f"{name}.jpg", exif=exif)
+        Image.fromarray(np.ones((height, width), np.uint8)).save(folder / "SegmentationClass" / f"{name}.png")
+    loader = voc_segmentation("test", batch_size=1, root=voc, size=20)
+    assert [tuple(batch["input"].shape[2:]) for batch in loader] == [(40, 20), (20, 40)]

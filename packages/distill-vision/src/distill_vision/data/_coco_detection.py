@@ -6,8 +6,10 @@ Tsung-Yi Lin, Michael Maire, Serge Belongie, James Hays, Pietro Perona, Deva Ram
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -19,12 +21,15 @@ from distill_core.errors import DataError
 
 from .._pycocotools import mask_tools
 from ..transforms import detection_eval, detection_train
-from ._coco_files import CocoImage, coco_images
+from ._box_transform import transform_boxes
+from ._coco_categories import Categories
+from ._coco_files import coco_images
 from ._coco_pixels import object_pixels
-from ._photograph import read_photograph
+from ._coco_rows import CocoImage, CocoObject
+from ._image_file import read_image
+from ._scenes import PairTransform
 
-PairTransform = Callable[..., tuple[Any, Any]]
-"""From (image, target) to (image, target), such as those of torchvision's v2."""
+logger = logging.getLogger("distill")
 
 
 def _example(batch_size: int, masks: bool) -> dict[str, Any]:
@@ -64,9 +69,14 @@ def coco_detection(
     """COCO with boxes; a batch has lists, for images of several sizes.
 
     `input` holds images (3, height, width) from 0 to 1; `target` holds of each image `boxes` (n, 4) as corners in
-    pixels, `labels` (n,) — COCO's category numbers, up to 90 —, `area` (n,), `iscrowd` (n,) and `image_id`; with `masks`
-    also `masks` (n, height, width), 0 and 1. Boxes without an area are left out. For training so are crowds, and images in
-    which nothing is left.
+    pixels, `labels` (n,), `area` (n,), `iscrowd` (n,) and `image_id`; with `masks` also `masks` (n, height, width), 0 and 1.
+
+    Labels are the ids of the categories where all are from 1 to 90, as COCO's. Otherwise they are 1, 2, … in the order of
+    the ids, so that none is 0, a detector's background; `loader.dataset.category_ids` leads from labels to ids. Boxes
+    without an area inside the image are omitted and counted in the log. For training so are crowds and images without any
+    box, and boxes are cut off at the edges of the image. The file's `area` is that of the outline, a missing one is that of
+    the box, and a missing `iscrowd` is 0. An image that its EXIF orientation turns is upright, unless only its stored size is
+    the annotated one.
 
     Args:
         split: `train`, `val` (held out of COCO's `train2017`) or `test` (its `val2017`, the one that papers report).
@@ -88,11 +98,11 @@ def coco_detection(
         DataError: Files are missing or damaged, an annotation does not fit, there is no such split or category, or
             the split is empty.
     """
-    images, called = coco_images(split, root, name, year, holdout, split_seed, categories)
+    images, known, _ = coco_images(split, root, name, year, holdout, split_seed, categories)
     training = split == "train"
     usual = detection_train() if training else detection_eval()
     return Loader(
-        CocoBoxes(images, transform or usual, training=training, masks=masks, names=called),
+        CocoBoxes(images, transform or usual, known, training=training, masks=masks),
         batch_size,
         shuffle=training if shuffle is None else shuffle,
         num_workers=num_workers,
@@ -111,73 +121,96 @@ class CocoBoxes(Dataset[dict[str, Any]]):
     """Reads a photograph and its boxes.
 
     Args:
-        images: What there is.
-        transform: Applied to both.
-        training: Leave out crowds, and images without boxes.
+        images: The images, their objects among them.
+        transform: Applied to both; see `transform_boxes`.
+        known: The categories of the file.
+        training: Omit crowds and images without boxes, and cut boxes off at the edges of the image.
         masks: Draw the masks.
-        names: What the categories are called, for pictures.
+
+    Attributes:
+        names: Label → name of its category, for pictures.
+        category_ids: Label → id of its category, for `distill_vision.metrics.coco_detections`.
 
     Raises:
-        DataError: There are to be masks, and pycocotools is not installed.
+        DataError: An object has no box; or there are to be masks, and an object has none or pycocotools is not installed.
     """
 
     def __init__(
         self,
         images: list[CocoImage],
         transform: PairTransform,
+        known: Categories,
         *,
         training: bool,
         masks: bool = False,
-        names: Mapping[int, str] | None = None,
     ) -> None:
         if masks:
             mask_tools()
-        self.masks, self.names = masks, dict(names or {})
-        self.training = training
-        self.images = [image for image in images if self._objects(image)] if training else images
+        self.masks, self.labels, self.training = masks, known.labels, training
+        self.category_ids = {known.labels[number]: number for number in known.names}
+        self.names = {known.labels[number]: name for number, name in known.names.items()}
+        kept = [replace(image, objects=self._kept(image)) for image in images]
+        omitted = sum(not _is_seen(found, image) for image in images for found in image.objects)
+        if omitted:
+            logger.warning("%d boxes without an area inside their image are omitted", omitted)
+        self.images = [image for image in kept if image.objects or not training]
         self.transform = transform
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def _objects(self, image: CocoImage) -> list[dict[str, Any]]:
-        return [
-            annotation
-            for annotation in image.annotations
-            if min(annotation["bbox"][2:]) > 0 and not (self.training and annotation.get("iscrowd"))
+    def _kept(self, image: CocoImage) -> list[CocoObject]:
+        """The objects of an image that count."""
+        kept = [
+            found
+            for found in image.objects
+            if found.box is None or (_is_seen(found, image) and not (self.training and found.crowd))
         ]
-
-    def _drawn(self, image: CocoImage) -> Tensor:
-        """(n, height, width) uint8."""
-        pixels = [object_pixels(annotation, image) for annotation in self._objects(image)]
-        return torch.stack([torch.zeros(image.height, image.width, dtype=torch.bool), *pixels])[1:].byte()
+        for found in kept:
+            if found.box is None or (self.masks and found.segmentation is None):
+                lacking = "bbox" if found.box is None else "segmentation"
+                message = f"annotation {found.number} of image {image.number} ({image.path}) has no {lacking}"
+                raise DataError(message)
+        return kept
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         from torchvision import tv_tensors
         from torchvision.transforms.v2.functional import pil_to_tensor
 
         image = self.images[index]
-        pixels = pil_to_tensor(read_photograph(image.path))
-        target = _target(image.number, self._objects(image))
+        size = (image.height, image.width)
+        pixels = pil_to_tensor(read_image(image.path, size))
         height, width = pixels.shape[1:]
-        if (height, width) != (image.height, image.width):
+        if (height, width) != size:
             message = f"{image.path} has {height}×{width} pixels and is annotated with {image.height}×{image.width}"
             raise DataError(message)
-        target["boxes"] = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
+        target = self._target(image)
+        target["boxes"] = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=size)
         if self.masks:
-            target["masks"] = tv_tensors.Mask(self._drawn(image))
-        photograph, changed = self.transform(tv_tensors.Image(pixels), target)
-        plain = {name: value.as_subclass(Tensor) for name, value in changed.items()}
-        return {"input": photograph.as_subclass(Tensor), "target": plain}
+            drawn = [object_pixels(found, image) for found in image.objects]
+            target["masks"] = tv_tensors.Mask(torch.stack([torch.zeros(size, dtype=torch.bool), *drawn])[1:].byte())
+        changed, plain = transform_boxes(self.transform, tv_tensors.Image(pixels), target)
+        return {"input": changed, "target": plain}
+
+    def _target(self, image: CocoImage) -> dict[str, Tensor]:
+        corners = torch.tensor([_corners(found) for found in image.objects], dtype=torch.float32).reshape(-1, 4)
+        if self.training:
+            corners = corners.clamp(torch.zeros(4), torch.tensor([image.width, image.height] * 2, dtype=torch.float32))
+        return {
+            "boxes": corners,
+            "labels": torch.tensor([self.labels[found.category] for found in image.objects], dtype=torch.long),
+            "area": torch.tensor([found.area for found in image.objects], dtype=torch.float64),
+            "iscrowd": torch.tensor([found.crowd for found in image.objects], dtype=torch.long),
+            "image_id": torch.tensor(image.number),
+        }
 
 
-def _target(number: int, objects: list[dict[str, Any]]) -> dict[str, Tensor]:
-    corners = [[x, y, x + width, y + height] for x, y, width, height in (row["bbox"] for row in objects)]
-    areas = [row.get("area", row["bbox"][2] * row["bbox"][3]) for row in objects]
-    return {
-        "boxes": torch.tensor(corners, dtype=torch.float32).reshape(-1, 4),
-        "labels": torch.tensor([row["category_id"] for row in objects], dtype=torch.long),
-        "area": torch.tensor(areas, dtype=torch.float64),
-        "iscrowd": torch.tensor([row.get("iscrowd", 0) for row in objects], dtype=torch.long),
-        "image_id": torch.tensor(number),
-    }
+def _corners(found: CocoObject) -> tuple[float, float, float, float]:
+    left, top, width, height = found.box or (0.0, 0.0, 0.0, 0.0)
+    return left, top, left + width, top + height
+
+
+def _is_seen(found: CocoObject, image: CocoImage) -> bool:
+    """Return whether the box has an area inside the image."""
+    left, top, right, bottom = _corners(found)
+    return min(right, image.width) > max(left, 0) and min(bottom, image.height) > max(top, 0)

@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from distill_core.errors import DataError, did_you_mean
+from distill_core.errors import DataError
 
+from ._coco_categories import Categories, categories
+from ._coco_rows import CocoImage, image_row, object_row, read_rows
 from ._resident import check_split
 from ._root import data_root
 from ._split import hold_out
-
-
-@dataclass(frozen=True)
-class CocoImage:
-    """One image and what is annotated in it.
-
-    Attributes:
-        number: COCO's number of the image.
-        path: Its file.
-        height: In pixels, as annotated.
-        width: In pixels.
-        annotations: COCO's records of its objects.
-    """
-
-    number: int
-    path: Path
-    height: int
-    width: int
-    annotations: list[dict[str, Any]] = field(default_factory=list)
 
 
 def coco_images(
@@ -45,37 +28,32 @@ def coco_images(
     holdout: int,
     split_seed: int,
     names: Sequence[str] | None = None,
-) -> tuple[list[CocoImage], dict[int, str]]:
-    """The images of a split with their annotations, in the order of their numbers; and what categories are called.
+) -> tuple[list[CocoImage], Categories, Path]:
+    """Return the images of a split with their annotations, in the order of their ids; the categories; and the file.
 
     `train` and `val` are parts of COCO's `train<year>`; `test` is its `val<year>`, which papers report. Of the annotations
     only those of the categories `names` are kept, if given; images without any stay.
 
     Raises:
-        DataError: Files are missing or damaged, an annotation does not fit, a category is not in the file, or the split
-            would have no images.
+        DataError: Files are missing or damaged, an annotation does not fit, or the split would have no images.
     """
     check_split(split)
     folder = data_root(name) if root is None else Path(root).expanduser()
     part = f"{'val' if split == 'test' else 'train'}{year}"
-    file = folder / "annotations" / f"instances_{part}.json"
+    file, train = (folder / "annotations" / f"instances_{of}.json" for of in (part, f"train{year}"))
     tables = _tables(file)
-    images = {row["id"]: _image(row, folder / part, file) for row in tables["images"]}
-    categories = {row["id"] for row in tables["categories"]}
-    wanted = categories if names is None else _numbers(names, tables["categories"], file)
-    for annotation in tables["annotations"]:
-        _check(annotation, images, categories, file)
-        if annotation["category_id"] in wanted:
-            images[annotation["image_id"]].annotations.append(annotation)
-    ordered = sorted(images.values(), key=lambda image: image.number)
+    rows = read_rows(tables["images"], partial(image_row, folder=folder / part, file=file), "image", file)
+    found = categories(tables["categories"], file, train)
+    _annotate({image.number: image for image in rows}, tables["annotations"], found, found.ids(names, file), file)
+    ordered = sorted(rows, key=lambda image: image.number)
     _check_files(ordered, folder / part)
     if split != "test" and (holdout or split == "val"):
         chosen = hold_out(torch.zeros(len(ordered), dtype=torch.long), split, holdout, split_seed)
         ordered = [ordered[number] for number in chosen.tolist()]
-    return ordered, {row["id"]: str(row.get("name", row["id"])) for row in tables["categories"]}
+    return ordered, found, file
 
 
-def _tables(file: Path) -> dict[str, list[Any]]:
+def _tables(file: Path) -> dict[str, Any]:
     if not file.is_file():
         message = (
             f"COCO is not in {file.parent.parent}: {file} is missing"
@@ -84,8 +62,8 @@ def _tables(file: Path) -> dict[str, list[Any]]:
         )
         raise DataError(message)
     try:
-        tables = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        tables = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         message = f"{file} is damaged: {error}"
         raise DataError(message) from error
     for name in ("images", "annotations", "categories"):
@@ -95,46 +73,34 @@ def _tables(file: Path) -> dict[str, list[Any]]:
     if not tables["images"]:
         message = f"{file} names no images"
         raise DataError(message)
-    found: dict[str, list[Any]] = tables
+    found: dict[str, Any] = tables
     return found
 
 
-def _numbers(names: Sequence[str], categories: list[dict[str, Any]], file: Path) -> set[int]:
-    """The numbers of the categories with these names."""
-    known = {row["name"]: row["id"] for row in categories}
-    for name in names:
-        if name not in known:
-            message = f"{file} has no category '{name}'\n  hint: {did_you_mean(name, known)}"
+def _annotate(images: dict[int, CocoImage], rows: Any, known: Categories, wanted: set[int], file: Path) -> None:
+    """Give each image its objects of the wanted categories."""
+    for image, found in read_rows(rows, object_row, "annotation", file):
+        if image not in images:
+            message = f"{file}: annotation {found.number} is of image {image}, which the file does not name"
             raise DataError(message)
-    return {known[name] for name in names}
-
-
-def _image(row: dict[str, Any], folder: Path, file: Path) -> CocoImage:
-    try:
-        return CocoImage(int(row["id"]), folder / row["file_name"], int(row["height"]), int(row["width"]))
-    except KeyError as error:
-        message = f"{file}: an image has no {error}: {row}"
-        raise DataError(message) from error
-
-
-def _check(annotation: dict[str, Any], images: dict[int, CocoImage], categories: Collection[int], file: Path) -> None:
-    """Refuse an annotation that could not be used."""
-    where = f"{file}: annotation {annotation.get('id')}"
-    if annotation.get("image_id") not in images:
-        message = f"{where} is of image {annotation.get('image_id')}, which the file does not name"
-        raise DataError(message)
-    if annotation.get("category_id") not in categories:
-        message = f"{where} is of category {annotation.get('category_id')}, which the file does not name"
-        raise DataError(message)
-    box = annotation.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or min(box[2:]) < 0:
-        message = f"{where} has the box {box}, not [left, top, width, height]"
-        raise DataError(message)
+        if found.category not in known.names:
+            message = f"{file}: annotation {found.number} is of category {found.category}, which the file does not name"
+            raise DataError(message)
+        if found.category in wanted:
+            images[image].objects.append(found)
 
 
 def _check_files(images: list[CocoImage], folder: Path) -> None:
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    missing = [image for image in images if image.path.name not in there]
+    """Check that all images are there, with one listing of each folder instead of a look for each file."""
+    listed: dict[Path, set[str]] = {}
+    missing = []
+    for image in images:
+        parent = image.path.parent
+        if parent not in listed:
+            listed[parent] = {*os.listdir(parent)} if os.path.isdir(parent) else set()  # noqa: PTH112, PTH208
+        if image.path.name not in listed[parent]:
+            missing.append(image.path)
     if missing:
-        message = f"{len(missing)} of {len(images)} images are missing in {folder}, {missing[0].path.name} for example"
+        example = missing[0].relative_to(folder)
+        message = f"{len(missing)} of {len(images)} images are missing in {folder}, {example} for example"
         raise DataError(message)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,17 +12,18 @@ from torch import Tensor
 from distill_core.errors import DataError
 
 from .._pycocotools import mask_tools
-from ._coco_files import CocoImage
+from ._coco_rows import CocoImage, CocoObject
 
 
-def object_pixels(annotation: Mapping[str, Any], image: CocoImage) -> Tensor:
-    """(height, width) bool of polygons or of COCO's run lengths, as numbers or as text.
+def object_pixels(annotated: CocoObject, image: CocoImage) -> Tensor:
+    """Return (height, width) bool of polygons or of COCO's run lengths, as numbers or as text.
 
     Raises:
         DataError: The annotation has no segmentation, or none that can be drawn.
     """
-    tools, segmentation = mask_tools(), annotation.get("segmentation")
+    tools, segmentation = mask_tools(), annotated.segmentation
     try:
+        _check(segmentation, image)
         compressed = isinstance(segmentation, dict) and not isinstance(segmentation["counts"], list)
         encoded = segmentation if compressed else tools.frPyObjects(segmentation, image.height, image.width)
         merged = tools.merge(encoded) if isinstance(encoded, list) else encoded
@@ -31,5 +32,35 @@ def object_pixels(annotation: Mapping[str, Any], image: CocoImage) -> Tensor:
             warnings.simplefilter("ignore", DeprecationWarning)
             return torch.from_numpy(tools.decode(merged)).bool()
     except Exception as error:  # what C code raises for shapes that are none
-        message = f"image {image.number} has a segmentation that cannot be drawn: {error}"
+        which = "" if annotated.number is None else f"annotation {annotated.number}: "
+        message = f"image {image.number} has a segmentation that cannot be drawn: {which}{error}"
         raise DataError(message) from error
+
+
+def _check(segmentation: Any, image: CocoImage) -> None:
+    """Refuse what pycocotools takes for something else, such as a polygon of four numbers for a box.
+
+    Raises:
+        ValueError: The segmentation is neither polygons nor run lengths of the image's size.
+    """
+    if isinstance(segmentation, dict):
+        size, counts = segmentation.get("size"), segmentation.get("counts")
+        if size != [image.height, image.width]:
+            message = f"its size is {size}, that of the image {[image.height, image.width]}"
+            raise ValueError(message)
+        if isinstance(counts, list) and (min(counts, default=0) < 0 or sum(counts) != image.height * image.width):
+            message = f"its run lengths add up to {sum(counts)}, not to {image.height * image.width} pixels"
+            raise ValueError(message)
+        return
+    if not isinstance(segmentation, list) or not segmentation:
+        message = "it is neither a list of polygons nor run lengths"
+        raise ValueError(message)
+    for polygon in segmentation:
+        if (
+            not isinstance(polygon, list)
+            or len(polygon) < 6
+            or len(polygon) % 2
+            or not all(map(math.isfinite, polygon))
+        ):
+            message = f"{str(polygon)[:80]} is not a polygon [x, y, x, y, x, y, …]"
+            raise ValueError(message)

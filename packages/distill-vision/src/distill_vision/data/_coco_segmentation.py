@@ -6,8 +6,10 @@ classes. Tsung-Yi Lin et al. "Microsoft COCO: Common Objects in Context." ECCV 2
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import final
 
 import torch
@@ -17,15 +19,21 @@ from distill_core.data import Loader, with_example
 from distill_core.errors import DataError, did_you_mean
 
 from .._pycocotools import mask_tools
-from ._coco_files import CocoImage, coco_images
+from ._coco_categories import Categories
+from ._coco_files import coco_images
 from ._coco_pixels import object_pixels
+from ._coco_rows import CocoImage
 from ._scenes import IGNORED, PairTransform, Scenes, example_of_scenes, scenes_loader
 
-# COCO's number of each class of VOC, in VOC's order: aeroplane has label 1, tvmonitor 20.
+logger = logging.getLogger("distill")
+
+# COCO's id and name of each class of VOC, in VOC's order: aeroplane has label 1, tvmonitor 20.
 VOC_CLASSES = {
-    "aeroplane": 5, "bicycle": 2, "bird": 16, "boat": 9, "bottle": 44, "bus": 6, "car": 3, "cat": 17, "chair": 62,
-    "cow": 21, "diningtable": 67, "dog": 18, "horse": 19, "motorbike": 4, "person": 1, "pottedplant": 64, "sheep": 20,
-    "sofa": 63, "train": 7, "tvmonitor": 72,
+    "aeroplane": (5, "airplane"), "bicycle": (2, "bicycle"), "bird": (16, "bird"), "boat": (9, "boat"),
+    "bottle": (44, "bottle"), "bus": (6, "bus"), "car": (3, "car"), "cat": (17, "cat"), "chair": (62, "chair"),
+    "cow": (21, "cow"), "diningtable": (67, "dining table"), "dog": (18, "dog"), "horse": (19, "horse"),
+    "motorbike": (4, "motorcycle"), "person": (1, "person"), "pottedplant": (64, "potted plant"), "sheep": (20, "sheep"),
+    "sofa": (63, "couch"), "train": (7, "train"), "tvmonitor": (72, "tv"),
 }  # fmt: skip
 _LEAST_PIXELS = 1000  # of things of these classes, in an image to train on, as in torchvision's recipe
 
@@ -50,8 +58,9 @@ def coco_segmentation(
 ) -> Loader:
     """COCO with masks; a batch has `input` (batch, 3, height, width), `target` (batch, height, width) and `index`.
 
-    Labels are 0 for the background and 1 to 20 for VOC's classes; 255, to be ignored, where things overlap, in crowds and
-    outside of images. To train on there are only images with at least 1000 pixels of these classes.
+    Labels are 0 for the background and 1 to 20 for VOC's classes, found by COCO's names of them; 255, to be ignored, where
+    things overlap, in crowds and outside of images. To train on there are only images with at least 1000 pixels of these
+    classes.
 
     Args:
         split: `train`, `val` (held out of COCO's `train2017`) or `test` (its `val2017`, the one that papers report).
@@ -74,8 +83,10 @@ def coco_segmentation(
         DataError: Files are missing or damaged, an annotation does not fit, pycocotools is not installed, there is no
             such split or class, or the split is empty.
     """
-    labels = _labels(VOC_CLASSES if classes is None else classes)
-    images, _ = coco_images(split, root, name, year, holdout, split_seed)
+    images, known, file = coco_images(split, root, name, year, holdout, split_seed)
+    labels = _labels(classes, known, file)
+    for image in images:
+        _require_drawable(image, labels)
     if split == "train":
         images = [image for image in images if _labelled_pixels(image, labels) >= _LEAST_PIXELS]
     draw = VocMasks(images, labels)
@@ -93,17 +104,43 @@ def coco_segmentation(
     )
 
 
-def _labels(names: Iterable[str]) -> dict[int, int]:
-    """The label of each of COCO's categories that has one."""
-    for name in names:
+def _labels(classes: Sequence[str] | None, known: Categories, file: Path) -> dict[int, int]:
+    """Return the label of each category that has one: by its name, as other files have other ids, or without one by its id.
+
+    Raises:
+        DataError: There is no such class, or the file has none of them.
+    """
+    for name in classes or ():
         if name not in VOC_CLASSES:
             message = f"'{name}' is no class of VOC\n  hint: {did_you_mean(name, VOC_CLASSES)}"
             raise DataError(message)
-    return {VOC_CLASSES[name]: label for label, name in enumerate(names, start=1)}
+    wanted = list(classes or VOC_CLASSES)
+    labels = {}
+    for label, name in enumerate(wanted, start=1):
+        coco_id, coco_name = VOC_CLASSES[name]
+        nameless = known.names.get(coco_id) == str(coco_id)
+        found = [
+            number for number, called in known.names.items() if called == coco_name or (nameless and number == coco_id)
+        ]
+        labels.update(dict.fromkeys(found, label))
+        if classes and not found:
+            logger.warning("%s has no category '%s': nothing is labelled as %s", file, coco_name, name)
+    if not labels:
+        message = f"{file} has no category for {', '.join(wanted)}\n  hint: name its categories as COCO does"
+        raise DataError(message)
+    return labels
+
+
+def _require_drawable(image: CocoImage, labels: Collection[int]) -> None:
+    for found in image.objects:
+        if found.category in labels and (found.segmentation is None or found.area is None):
+            lacking = "segmentation" if found.segmentation is None else "area and no bbox"
+            message = f"annotation {found.number} of image {image.number} ({image.path}) has no {lacking}"
+            raise DataError(message)
 
 
 def _labelled_pixels(image: CocoImage, labels: Collection[int]) -> float:
-    return float(sum(row.get("area", 0.0) for row in image.annotations if row["category_id"] in labels))
+    return sum(found.area or 0.0 for found in image.objects if found.category in labels)
 
 
 @final
@@ -127,12 +164,12 @@ class VocMasks:
         """(height, width) uint8."""
         image = self.images[index]
         mask = torch.zeros(image.height, image.width, dtype=torch.uint8)
-        taken = torch.zeros(image.height, image.width, dtype=torch.uint8)
-        for row in image.annotations:
-            if row["category_id"] not in self.labels:
+        taken = torch.zeros(image.height, image.width, dtype=torch.int32)
+        for found in image.objects:
+            if found.category not in self.labels:
                 continue
-            pixels = object_pixels(row, image)
-            mask[pixels] = IGNORED if row.get("iscrowd") else self.labels[row["category_id"]]
+            pixels = object_pixels(found, image)
+            mask[pixels] = IGNORED if found.crowd else self.labels[found.category]
             taken += pixels
         mask[taken > 1] = IGNORED
         return mask

@@ -16,8 +16,8 @@ from distill_core.data import Loader, with_example
 from ..transforms import Mix, imagenet_eval, imagenet_train
 from ._class_folders import class_files, class_names
 from ._example import example_of_images
+from ._image_file import read_image
 from ._mixed import mix_batches
-from ._photograph import read_photograph
 from ._resident import Augmentation, check_split
 from ._split import hold_out
 
@@ -63,6 +63,9 @@ def image_folder(
     repeats: int = 1,
 ) -> Loader:
     """Images `train/<class>/<image>`, `val/…`; a batch has `input` (batch, 3, size, size), `target` and `index` (batch,).
+
+    A class has all images in its folder and in those below. Hidden files and folders are not part of the data, and other
+    files are skipped and logged. The README's table says how an image of each kind is read.
 
     Args:
         split: `train`, `test`, or `val`: held out of `train/`, or the folder `val` if that is not the test's.
@@ -134,7 +137,7 @@ class Photographs(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         path, target = self.files[index]
         seed = torch.initial_seed() >> 1  # the loader has seeded this sample; what fits into int64 is enough
-        photograph = read_photograph(path)
+        photograph = read_image(path)
         made = {name: transform(photograph) for name, transform in self.transforms.items()}
         return {**made, "target": target, "seed": seed}
 

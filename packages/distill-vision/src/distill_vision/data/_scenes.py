@@ -15,7 +15,7 @@ from distill_core.data import Loader
 from distill_core.errors import DataError
 
 from ..transforms import segmentation_eval, segmentation_train
-from ._photograph import read_photograph
+from ._image_file import read_image
 
 PairTransform = Callable[..., tuple[Any, Any]]
 DataFunction = TypeVar("DataFunction", bound=Callable[..., Any])
@@ -28,7 +28,7 @@ class Scenes(Dataset[dict[str, Tensor]]):
 
     Args:
         photographs: The files of the photographs.
-        mask: From the number of a photograph to its mask (height, width) uint8.
+        mask: From the number of a photograph to its mask (height, width) of integers.
         transform: From (image, mask) to (image, mask).
     """
 
@@ -45,7 +45,8 @@ class Scenes(Dataset[dict[str, Tensor]]):
         from torchvision.transforms.v2.functional import pil_to_tensor
 
         path = self.photographs[index]
-        pixels, mask = pil_to_tensor(read_photograph(path)), self.mask(index)
+        mask = self.mask(index)
+        pixels = pil_to_tensor(read_image(path, (mask.shape[0], mask.shape[1])))
         if mask.shape != pixels.shape[1:]:
             message = f"{path} has {tuple(pixels.shape[1:])} pixels and its mask {tuple(mask.shape)}"
             raise DataError(message)

@@ -7,18 +7,20 @@ Visual Object Classes Challenge: A Retrospective." IJCV 2015. https://doi.org/10
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
-from ._photograph import read_mask
+from ._image_file import read_mask
 from ._resident import check_split
-from ._root import data_root
+from ._root import data_root, require_inside
 from ._scenes import PairTransform, Scenes, example_of_scenes, scenes_loader
 from ._split import hold_out
 
@@ -72,7 +74,7 @@ def voc_segmentation(
         names = [names[number] for number in chosen.tolist()]
     photographs, masks = _files(folder, names)
     return scenes_loader(
-        lambda usual: Scenes(photographs, lambda index: _mask(masks[index]), usual),
+        lambda usual: Scenes(photographs, MaskFiles(masks), usual),
         split=split,
         batch_size=batch_size,
         crop=crop,
@@ -96,6 +98,7 @@ def _files(folder: Path, names: list[str]) -> tuple[list[Path], list[Path]]:
 
 
 def _names(file: Path, top: Path) -> list[str]:
+    """Return the names of a list, one a line; a name may hold spaces."""
     if not file.is_file():
         message = (
             f"PASCAL VOC is not in {top}: {file} is missing"
@@ -103,12 +106,31 @@ def _names(file: Path, top: Path) -> list[str]:
             " DISTILL_DATA"
         )
         raise DataError(message)
-    return file.read_text(encoding="utf-8").split()
-
-
-def _mask(path: Path) -> Tensor:
-    stored = np.array(read_mask(path))
-    if stored.ndim != 2 or stored.dtype != np.uint8:
-        message = f"the mask {path} has colours instead of numbers of classes"
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except ValueError as error:
+        message = f"{file} is damaged: {error}"
+        raise DataError(message) from error
+    names = [line.strip() for line in lines if line.strip()]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        message = f"{file} lists '{twice[0]}' twice\n  hint: list each image once"
         raise DataError(message)
-    return torch.from_numpy(stored)
+    for name in names:
+        require_inside(name, str(file))
+    return names
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """Reads the mask of an image from its file.
+
+    Attributes:
+        paths: The files, in the order of the images.
+    """
+
+    paths: Sequence[Path]
+
+    def __call__(self, index: int) -> Tensor:
+        """Return the class of each pixel, (height, width)."""
+        return read_mask(self.paths[index])

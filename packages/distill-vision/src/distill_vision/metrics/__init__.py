@@ -4,6 +4,7 @@ from ._accuracy import Accuracy as Accuracy
 from ._agreement import Agreement as Agreement
 from ._calibration_error import CalibrationError as CalibrationError
 from ._coco import CocoAP as CocoAP
+from ._coco_detections import coco_detections as coco_detections
 from ._confusion import ConfusionMatrix as ConfusionMatrix
 from ._segmentation import SegmentationScores as SegmentationScores
 from ._teacher_divergence import TeacherDivergence as TeacherDivergence

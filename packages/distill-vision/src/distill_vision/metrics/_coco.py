@@ -20,7 +20,8 @@ from .._pycocotools import mask_tools
 from ._coco_evaluator import NAMES, Evaluator, IouType, summary
 from ._coco_masks import RunLengths, gather_run_lengths, run_lengths
 
-_NONE = torch.zeros(0, 9, dtype=torch.float64)  # image, class, four corners, area, score, whether it is a crowd
+_NO_IDS = torch.zeros(0, 3, dtype=torch.int64)  # image, class, whether it is a crowd
+_NO_NUMBERS = torch.zeros(0, 6, dtype=torch.float64)  # four corners, area, score
 
 
 @final
@@ -80,7 +81,9 @@ class CocoAP:
                 areas, runs = self._areas(objects)
                 kept.runs += runs
                 # COCO annotates areas of outlines, also where boxes are compared.
-                kept.rows.append(_rows(image, objects, areas if objects is found else true.get("area", areas)))
+                ids, numbers = _rows(image, objects, areas if objects is found else true.get("area", areas))
+                kept.ids.append(ids)
+                kept.numbers.append(numbers)
 
     def _areas(self, objects: Mapping[str, Any]) -> tuple[Tensor, list[RunLengths]]:
         """How many pixels each object has, and its mask where masks are compared."""
@@ -117,30 +120,33 @@ class CocoAP:
 
 @dataclass
 class _Objects:
-    """Objects of the images so far: rows of numbers and, where masks are compared, as many run lengths."""
+    """Objects of the images so far: rows of ids and of numbers and, where masks are compared, as many run lengths."""
 
-    rows: list[Tensor] = field(default_factory=list)
+    ids: list[Tensor] = field(default_factory=list)
+    numbers: list[Tensor] = field(default_factory=list)
     runs: list[RunLengths] = field(default_factory=list)
 
     def of_all_processes(self, device: torch.device) -> _Objects:
-        rows = gather_batch(torch.cat([_NONE, *self.rows]).to(device)).cpu()
-        return _Objects([rows], gather_run_lengths(self.runs, device))
+        ids = gather_batch(torch.cat([_NO_IDS, *self.ids]).to(device)).cpu()
+        numbers = gather_batch(torch.cat([_NO_NUMBERS, *self.numbers]).to(device)).cpu()
+        return _Objects([ids], [numbers], gather_run_lengths(self.runs, device))
 
     def annotations(self) -> list[dict[str, Any]]:
         """COCO's records."""
+        rows = zip(
+            torch.cat([_NO_IDS, *self.ids]).tolist(), torch.cat([_NO_NUMBERS, *self.numbers]).tolist(), strict=True
+        )
         records = [
             {
                 "id": number,  # from 1: the evaluator takes 0 for 'matched with nothing'
-                "image_id": int(image),
-                "category_id": int(label),
+                "image_id": image,
+                "category_id": label,
                 "bbox": [left, top, right - left, bottom - top],
                 "area": area,
                 "score": score,
-                "iscrowd": int(crowd),
+                "iscrowd": crowd,
             }
-            for number, (image, label, left, top, right, bottom, area, score, crowd) in enumerate(
-                torch.cat([_NONE, *self.rows]).tolist(), start=1
-            )
+            for number, ((image, label, crowd), (left, top, right, bottom, area, score)) in enumerate(rows, start=1)
         ]
         for record, run in zip(records, self.runs, strict=False):  # without masks there are none
             record["segmentation"] = run
@@ -151,16 +157,14 @@ def _double(values: Any) -> Tensor:
     return torch.as_tensor(values).detach().double().cpu()
 
 
-def _rows(image: int, objects: Mapping[str, Any], areas: Tensor) -> Tensor:
-    """(n, 9) float64, which holds float32 and every number of an image exactly."""
+def _rows(image: int, objects: Mapping[str, Any], areas: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (n, 3) int64 ids and (n, 6) float64 numbers, which hold float32 exactly."""
     corners = _double(objects["boxes"]).reshape(-1, 4)
-    nothing = torch.zeros(len(corners), dtype=torch.float64)
-    ends = (areas, objects.get("scores", nothing), objects.get("iscrowd", nothing))
-    image_and_label, rest = (
-        torch.stack([_double(column).reshape(-1) for column in columns], dim=1)
-        for columns in ((nothing + image, objects["labels"]), ends)
-    )
-    return torch.cat([image_and_label, corners, rest], dim=1)
+    zeros = torch.zeros(len(corners))
+    ids = (zeros.long() + image, objects["labels"], objects.get("iscrowd", zeros))
+    columns = [torch.as_tensor(column).detach().cpu().long().reshape(-1) for column in ids]
+    numbers = [_double(column).reshape(-1, 1) for column in (areas, objects.get("scores", zeros))]
+    return torch.stack(columns, dim=1), torch.cat([corners, *numbers], dim=1)
 
 
 def _known(name: str, value: str, choices: Sequence[str]) -> Any:

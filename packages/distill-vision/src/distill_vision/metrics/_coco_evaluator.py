@@ -38,6 +38,7 @@ def summary(
         DataError: It is not installed.
     """
     make_coco, make_evaluation = _classes(evaluator)
+    images, found, true = _renumbered(images, found, true)
     sizes = {record["image_id"]: record["segmentation"]["size"] for record in found + true if "segmentation" in record}
     tables = {
         "info": {},
@@ -58,6 +59,19 @@ def summary(
             evaluation.accumulate()
         evaluation.summarize()
     return [float(value) if value < 0 else 100.0 * float(value) for value in evaluation.stats[:12]]
+
+
+def _renumbered(
+    images: Sequence[int], found: list[dict[str, Any]], true: list[dict[str, Any]]
+) -> tuple[list[int], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return images and classes numbered from 1 in the same order: an evaluator may keep 32 bits of a number, or skip 0."""
+    image = {number: n for n, number in enumerate(sorted(set(images)), start=1)}
+    label = {number: n for n, number in enumerate(sorted({row["category_id"] for row in found + true}), start=1)}
+    rows = [
+        [{**row, "image_id": image[row["image_id"]], "category_id": label[row["category_id"]]} for row in records]
+        for records in (found, true)
+    ]
+    return [image[number] for number in images], rows[0], rows[1]
 
 
 def _classes(evaluator: Evaluator | None) -> tuple[Any, Any]:

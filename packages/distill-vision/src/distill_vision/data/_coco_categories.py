@@ -1,0 +1,99 @@
+"""COCO's categories and the labels that stand for them in targets."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill_core.errors import DataError, did_you_mean
+
+from ._coco_rows import integer, read_rows
+
+_LARGEST_OF_COCO = 90
+_TABLE = re.compile(rb'"categories"\s*:\s*(?=\[)')
+
+
+@dataclass(frozen=True)
+class Categories:
+    """The categories of a file.
+
+    Attributes:
+        names: Id → name; the id itself where a category has no name.
+        labels: Id → label in targets, from 1: 0 is the background of a detector. The id itself where all ids are from 1 to
+            90, as in COCO, whose detectors have 91 classes; otherwise 1, 2, … in the order of the ids.
+    """
+
+    names: dict[int, str]
+    labels: dict[int, int]
+
+    def ids(self, names: Sequence[str] | None, file: Path) -> set[int]:
+        """Return the ids of the categories with these names, or of all.
+
+        Raises:
+            DataError: There is no such category.
+        """
+        known = set(self.names.values())
+        for name in names or ():
+            if name not in known:
+                message = f"{file} has no category '{name}'\n  hint: {did_you_mean(name, sorted(known))}"
+                raise DataError(message)
+        return {number for number, name in self.names.items() if names is None or name in names}
+
+
+def categories(rows: Any, file: Path, train: Path) -> Categories:
+    """Return the categories of a file, with the labels that they have in training.
+
+    Args:
+        rows: The file's table of categories.
+        file: The file.
+        train: The file of the training images: if it exists, it numbers the labels.
+
+    Raises:
+        DataError: A row is odd, there are two of an id, or `train` has not the same category.
+    """
+    names = _names(rows, file)
+    known = names if file == train or not train.is_file() else _names(_table(train), train)
+    for number, name in names.items():
+        if known.get(number) != name:
+            other = f"calls it '{known[number]}'" if number in known else "does not have it"
+            message = (
+                f"{file} has the category {number} '{name}', and {train} {other}"
+                "\n  hint: list the same categories in both"
+            )
+            raise DataError(message)
+    ordered = sorted(known)
+    as_they_are = ordered[0] >= 1 and ordered[-1] <= _LARGEST_OF_COCO
+    return Categories(names, {number: number if as_they_are else n for n, number in enumerate(ordered, start=1)})
+
+
+def _names(rows: Any, file: Path) -> dict[int, str]:
+    """Return id → name."""
+
+    def read(row: dict[str, Any]) -> tuple[int, tuple[int, str]]:
+        number, name = integer(row, "id"), row.get("name")
+        return number, (number, str(number if name is None else name))
+
+    names = dict(read_rows(rows, read, "category", file))
+    if not names:
+        message = f"{file} names no categories"
+        raise DataError(message)
+    return names
+
+
+def _table(file: Path) -> Any:
+    """Return the table of categories alone: to read all of COCO's training file takes many seconds."""
+    if file.stat().st_size:
+        with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            for match in _TABLE.finditer(text):
+                for end in (match.end() + (1 << 20), len(text)):
+                    try:
+                        return json.JSONDecoder().raw_decode(text[match.end() : end].decode("utf-8", "ignore"))[0]
+                    except ValueError:
+                        continue
+    message = f"{file} has no 'categories': these are no instance annotations of COCO"
+    raise DataError(message)

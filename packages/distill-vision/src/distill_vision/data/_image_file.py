@@ -1,0 +1,163 @@
+"""Image files as RGB images, and masks as the class of each pixel: the one way that datasets open pictures.
+
+| an image file may be | how it is read |
+|---|---|
+| grey, palette, RGB, CMYK, YCbCr or LAB, 1 to 8 bits | converted to RGB; colour profiles are not applied |
+| grey of 12 or 16 bits | scaled from the full range of its depth to 0..255 |
+| RGB of 16 bits | the high byte |
+| 32-bit integers | 0..255 as they are, up to 65535 as 16 bits; other values raise `DataError` |
+| floating point | 0..1 or 0..255; other values, NaN and infinity raise `DataError` |
+| transparent: alpha, or a transparent colour of the palette, grey or RGB | laid over white |
+| turned or mirrored by its EXIF or XMP orientation, 1 to 8 | turned upright |
+| an animation or several pages | the first frame |
+| 1×1 pixel up to twice `PIL.Image.MAX_IMAGE_PIXELS`, about 179 million | read; a larger one raises `DataError` |
+| missing, empty, truncated, no image | raises `DataError` |
+
+The content decides about the format, not the suffix.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from torch import Tensor
+
+from distill_core.errors import DataError
+
+from ._to_rgb import to_rgb
+
+FORMATS = {
+    "AVIF": (".avif", ".avifs"),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "JPEG2000": (".jp2", ".j2k", ".jpx", ".j2c", ".jpf"),
+    "PNG": (".png", ".apng"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+"""Pillow's name of each format that is read, and its suffixes. Others (EPS, PSD, …) may run programs or are rare."""
+
+SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+_MASK_FORMATS = ("PNG", "TIFF")
+_SPREAD = {"L;2": 85, "L;4": 17}  # what Pillow multiplies grey of 2 and 4 bits with
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_image(path: str | Path, size: tuple[int, int] | None = None) -> Image.Image:
+    """Return the image in RGB, upright.
+
+    Args:
+        path: The file.
+        size: Height and width that annotations of the image name. An image that has this size only as stored, not
+            upright, was annotated as stored and stays so.
+
+    Raises:
+        DataError: The file is missing or damaged, or its values have an unknown range.
+    """
+    image, _ = _load(Path(path), tuple(FORMATS), "image")
+    try:
+        rgb = to_rgb(image)
+    except ValueError as error:
+        message = f"the image {path} cannot be converted to RGB: {error}"
+        raise DataError(message) from error
+    upright = _turned(rgb, image)
+    stored_size = size is not None and upright.size != size[::-1] and rgb.size == size[::-1]
+    return rgb if stored_size else upright
+
+
+def read_mask(path: str | Path) -> Tensor:
+    """Return the class of each pixel exactly as stored: palette indices or grey values of up to 16 bits.
+
+    Returns:
+        (height, width), uint8 up to 8 bits and int32 above.
+
+    Raises:
+        DataError: The file is missing or damaged, in a format that changes values, or holds colours.
+    """
+    image, raw_mode = _load(Path(path), _MASK_FORMATS, "mask")
+    if image.mode not in {"1", "L", "P", "I"} and not image.mode.startswith("I;16"):
+        message = f"the mask {path} has colours instead of numbers of classes"
+        raise DataError(message)
+    if raw_mode.endswith(("I", "IR")):  # white is zero: Pillow turns the values around
+        message = f"the mask {path} stores white as 0\n  hint: save it as PNG with the classes as grey values"
+        raise DataError(message)
+    values = torch.from_numpy(np.array(_turned(image, image)).astype(np.int32))
+    if values.min() < 0:
+        message = f"the mask {path} has the class {int(values.min())}; classes are numbered from 0"
+        raise DataError(message)
+    values //= _SPREAD.get(raw_mode, 1)
+    return values.byte() if image.mode in {"1", "L", "P"} else values
+
+
+def _load(path: Path, formats: Sequence[str], kind: str) -> tuple[ImageFile.ImageFile, str]:
+    """Return the first frame with its pixels read, and Pillow's name for how they are stored."""
+    if not path.is_file():
+        message = f"the {kind} {path} is missing"
+        raise DataError(message)
+    if not path.stat().st_size:
+        message = f"the {kind} {path} is empty: it has 0 bytes"
+        raise DataError(message)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow, about metadata and sizes that are accepted here
+            # Not by its path: Pillow would map the file into memory, and scramble a TIFF with orientation 5 to 8.
+            with path.open("rb") as file, Image.open(file, formats=formats) as image:
+                raw_mode = _raw_mode(image)
+                image.load()
+                _match_transparency(image, raw_mode)
+                return image, raw_mode
+    except Image.DecompressionBombError as error:
+        message = (
+            f"the {kind} {path} has more pixels than are accepted: {error}"
+            "\n  hint: scale it down, or set PIL.Image.MAX_IMAGE_PIXELS if you trust it"
+        )
+        raise DataError(message) from error
+    except UnidentifiedImageError as error:
+        message = f"the {kind} {path} is damaged: cannot identify image file\n  hint: accepted are {', '.join(formats)}"
+        raise DataError(message) from error
+    except Exception as error:  # whatever damaged bytes do to a decoder
+        unreadable = isinstance(error, OSError) and error.errno is not None
+        message = f"the {kind} {path} {'cannot be read' if unreadable else 'is damaged'}: {error}"
+        raise DataError(message) from error
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    """Return how the pixels lie in the file, such as `L;4`."""
+    arguments = image.tile[0][3] if image.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _match_transparency(image: ImageFile.ImageFile, raw_mode: str) -> None:
+    """Scale the transparent colour of a PNG, which has the depth of the file, as Pillow scaled the pixels."""
+    colour = image.info.get("transparency")
+    if raw_mode in _SPREAD and isinstance(colour, int):
+        image.info["transparency"] = colour * _SPREAD[raw_mode]
+    if raw_mode.startswith("RGB;16") and isinstance(colour, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
+def _turned(image: Image.Image, stored: Image.Image) -> Image.Image:
+    """Return the image turned upright, by the orientation of the stored one; Pillow has turned a TIFF already."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            method = _UPRIGHT.get(stored.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001  damaged metadata says nothing about the orientation
+        return image
+    return image if method is None else image.transpose(method)
