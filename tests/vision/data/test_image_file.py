@@ -26,7 +26,9 @@ def chunk(name: bytes, data: bytes) -> bytes:
 def png(bits: int, kind: int, row: bytes, width: int, *extra: bytes) -> bytes:
     """One row of pixels, written without Pillow."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0))
-    return b"".join([b"\x89PNG\r\n\x1a\n", header, *extra, chunk(b"IDAT", zlib.compress(b"\0" + row)), chunk(b"IEND", b"")])
+    return b"".join(
+        [b"\x89PNG\r\n\x1a\n", header, *extra, chunk(b"IDAT", zlib.compress(b"\0" + row)), chunk(b"IEND", b"")]
+    )
 
 
 def tiff(values: np.ndarray, kind: int, *, white_is_zero: bool = False, bits: int | None = None) -> bytes:
@@ -144,7 +146,9 @@ def test_a_file_of_two_photographs_gives_the_first(tmp_path):
 def test_lab_is_converted_back_to_the_colour_that_it_was(colour, tmp_path):
     (tmp_path / "lab.tif").write_bytes(saved(in_lab(colour), "TIFF"))
     expected = np.asarray(flat("RGB", colour)).astype(int)
-    assert np.abs(np.asarray(read_image(tmp_path / "lab.tif")) - expected).max() <= 16  # steps of 8 bits in LAB, large where it is dark
+    assert (
+        np.abs(np.asarray(read_image(tmp_path / "lab.tif")) - expected).max() <= 16
+    )  # steps of 8 bits in LAB, large where it is dark
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torchvision's decoder, for which there is no other yet
@@ -207,7 +211,10 @@ def test_damaged_metadata_changes_nothing(tmp_path):
 REFUSED = {
     "negative integers": (tiff(array([-3, 9], np.int32), 2), "its integers range from -3 to 9"),
     "large integers": (tiff(array([0, 65536], np.int32), 2), "its integers range from 0 to 65536"),
-    "large floats": (tiff(array([0, 812.5], np.float32), 3), "its floats range from 0 to 812.5; accepted are 0 to 1 or 0"),
+    "large floats": (
+        tiff(array([0, 812.5], np.float32), 3),
+        "its floats range from 0 to 812.5; accepted are 0 to 1 or 0",
+    ),
     "negative floats": (tiff(array([-1, 1], np.float32), 3), "its floats range from -1 to 1"),
     "not a number": (tiff(array([0, np.nan], np.float32), 3), "its floats range from nan to nan"),
     "infinity": (tiff(array([0, np.inf], np.float32), 3), "its floats range from 0 to inf"),

@@ -115,7 +115,10 @@ def test_a_photograph_and_its_mask_are_turned_alike(voc):
     folder = voc / "VOCdevkit" / "VOC2012"
     exif = Image.Exif()
     exif[0x0112] = 6
-    for name, height, width in (("val0", 40, 20), ("val1", 20, 40)):  # the mask upright, and as the photograph is stored
+    for name, height, width in (
+        ("val0", 40, 20),
+        ("val1", 20, 40),
+    ):  # the mask upright, and as the photograph is stored
         Image.new("RGB", (40, 20)).save(folder / "JPEGImages" / f"{name}.jpg", exif=exif)
         Image.fromarray(np.ones((height, width), np.uint8)).save(folder / "SegmentationClass" / f"{name}.png")
     loader = voc_segmentation("test", batch_size=1, root=voc, size=20)

@@ -85,11 +85,7 @@ def coco_segmentation(
     """
     images, known, file = coco_images(split, root, name, year, holdout, split_seed)
     labels = _labels(classes, known, file)
-    for image in images:
-        _require_drawable(image, labels)
-    if split == "train":
-        images = [image for image in images if _labelled_pixels(image, labels) >= _LEAST_PIXELS]
-    draw = VocMasks(images, labels)
+    draw = VocMasks(_with_pixels(images, labels, _LEAST_PIXELS if split == "train" else 0), labels)
     photographs = [image.path for image in draw.images]
     return scenes_loader(
         lambda usual: Scenes(photographs, draw, usual),
@@ -131,16 +127,23 @@ def _labels(classes: Sequence[str] | None, known: Categories, file: Path) -> dic
     return labels
 
 
-def _require_drawable(image: CocoImage, labels: Collection[int]) -> None:
-    for found in image.objects:
-        if found.category in labels and (found.segmentation is None or found.area is None):
-            lacking = "segmentation" if found.segmentation is None else "area and no bbox"
-            message = f"annotation {found.number} of image {image.number} ({image.path}) has no {lacking}"
-            raise DataError(message)
+def _with_pixels(images: list[CocoImage], labels: Collection[int], least: int) -> list[CocoImage]:
+    """Return the images with at least as many labelled pixels.
 
-
-def _labelled_pixels(image: CocoImage, labels: Collection[int]) -> float:
-    return sum(found.area or 0.0 for found in image.objects if found.category in labels)
+    Raises:
+        DataError: An object with a label has no outline, or neither area nor box.
+    """
+    kept = []
+    for image in images:
+        labelled = [found for found in image.objects if found.category in labels]
+        for found in labelled:
+            if found.segmentation is None or found.area is None:
+                lacking = "segmentation" if found.segmentation is None else "area and no bbox"
+                message = f"annotation {found.number} of image {image.number} ({image.path}) has no {lacking}"
+                raise DataError(message)
+        if sum(found.area or 0.0 for found in labelled) >= least:
+            kept.append(image)
+    return kept
 
 
 @final

@@ -1,19 +1,7 @@
 """Image files as RGB images, and masks as the class of each pixel: the one way that datasets open pictures.
 
-| an image file may be | how it is read |
-|---|---|
-| grey, palette, RGB, CMYK, YCbCr or LAB, 1 to 8 bits | converted to RGB; colour profiles are not applied |
-| grey of 12 or 16 bits | scaled from the full range of its depth to 0..255 |
-| RGB of 16 bits | the high byte |
-| 32-bit integers | 0..255 as they are, up to 65535 as 16 bits; other values raise `DataError` |
-| floating point | 0..1 or 0..255; other values, NaN and infinity raise `DataError` |
-| transparent: alpha, or a transparent colour of the palette, grey or RGB | laid over white |
-| turned or mirrored by its EXIF or XMP orientation, 1 to 8 | turned upright |
-| an animation or several pages | the first frame |
-| 1×1 pixel up to twice `PIL.Image.MAX_IMAGE_PIXELS`, about 179 million | read; a larger one raises `DataError` |
-| missing, empty, truncated, no image | raises `DataError` |
-
-The content decides about the format, not the suffix.
+The table in the README of distill-vision, "What an image file may be", says how each kind is read. The content
+decides about the format, not the suffix.
 """
 
 from __future__ import annotations

@@ -64,12 +64,9 @@ def image_folder(
 ) -> Loader:
     """Images `train/<class>/<image>`, `val/…`; a batch has `input` (batch, 3, size, size), `target` and `index` (batch,).
 
-    A class has all images in its folder and in those below. Hidden files and folders are not part of the data, and other
-    files are skipped and logged. The README's table says how an image of each kind is read.
-
     Args:
         split: `train`, `test`, or `val`: held out of `train/`, or the folder `val` if that is not the test's.
-        root: The folder that holds `train` and `val`.
+        root: The folder that holds `train` and `val`. Hidden files are ignored, others that are not images are logged.
         batch_size: Samples per batch and process.
         test: The folder of the test split.
         size: Height and width of the images.
