@@ -26,8 +26,17 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_configure() -> None:
-    """A busy machine is no failure, and every run tries the same examples."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="no subprocess, and one shape of each law")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let every run try the same examples, and none fail because the machine is busy."""
+    if os.environ.get("DISTILL_LIST_WARNINGS"):  # releases other than the locked ones: list what they warn of
+        config.addinivalue_line("filterwarnings", "default")
+        config.addinivalue_line("filterwarnings", "error:::distill_")
+        for category in ("DeprecationWarning", "FutureWarning", "PendingDeprecationWarning"):
+            config.addinivalue_line("filterwarnings", f"default::{category}")
     try:
         import hypothesis
     except ModuleNotFoundError:

