@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "constraints.txt"
+HOOKS = ROOT / ".pre-commit-config.yaml"
 PACKAGES = sorted((ROOT / "packages").iterdir())
 HEADER = """\
 # Every environment of hatch.toml installs these versions. Written by `hatch run lock:update`; do not edit.
@@ -59,6 +60,13 @@ def changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
     return [f"{name}: {before.get(name, '(new)')} -> {after.get(name, '(removed)')}" for name in names]
 
 
+def pin_hooks(pinned: dict[str, str]) -> None:
+    """Write the lock's versions into the hooks of pre-commit, which makes environments of its own."""
+    text = HOOKS.read_text(encoding="utf-8")
+    text = re.sub(r'"([a-z-]+)==[^"]*"', lambda found: f'"{found[1]}=={pinned[found[1]]}"', text)
+    HOOKS.write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("packages", nargs="*", help="upgrade only these; everything if omitted")
@@ -72,4 +80,5 @@ if __name__ == "__main__":
         LOCK.write_text(old, encoding="utf-8")
         raise SystemExit(error.returncode) from None
     LOCK.write_text(new, encoding="utf-8")
+    pin_hooks(versions(new))
     print("\n".join(changes(versions(old), versions(new))) or "nothing changed")
