@@ -7,7 +7,9 @@ import tomllib
 
 import pytest
 
-TOML = {"hatch": "hatch.toml"} | {name: f"packages/distill-{name}/pyproject.toml" for name in ("core", "nlp", "vision", "zoo")}
+TOML = {"hatch": "hatch.toml"} | {
+    name: f"packages/distill-{name}/pyproject.toml" for name in ("core", "nlp", "vision", "zoo")
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,9 @@ def required(table: dict) -> list[str]:
     """Return all requirements of a package's table or of hatch's environments."""
     if "envs" in table:
         environments = table["envs"].values()
-        return [one for env in environments for key in ("dependencies", "extra-dependencies") for one in env.get(key, [])]
+        return [
+            one for env in environments for key in ("dependencies", "extra-dependencies") for one in env.get(key, [])
+        ]
     project = table["project"]
     extras = project.get("optional-dependencies", {}).values()
     return [*project["dependencies"], *(one for extra in extras for one in extra), *table["build-system"]["requires"]]
@@ -56,7 +60,9 @@ def test_hatch_itself_is_locked(lock):
 
 def test_every_environment_follows_the_lock_but_the_two_for_other_releases(hatch):
     assert hatch["envs"]["bare"]["env-vars"]["UV_CONSTRAINT"] == "{root}/constraints.txt"
-    own = {name for name, env in hatch["envs"].items() if "UV_CONSTRAINT" not in env.get("env-vars", {"UV_CONSTRAINT": ""})}
+    own = {
+        name for name, env in hatch["envs"].items() if "UV_CONSTRAINT" not in env.get("env-vars", {"UV_CONSTRAINT": ""})
+    }
     assert own == {"newest", "oldest", "lock"}
     assert not [name for name, env in hatch["envs"].items() if env.get("detached")]  # it would inherit no variables
 
