@@ -26,6 +26,9 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 # Releases other than the locked ones may deprecate what we call: list their warnings instead of failing.
 LISTS_WARNINGS = bool(os.environ.get("DISTILL_LIST_WARNINGS"))
+# Tests of whole runs, which train.
+SLOW_FOLDERS = {"benchmarks", "train", "cli", "generation"}
+PROCESSES = {"subprocess", "multiprocessing"}
 WARNINGS = "default" if LISTS_WARNINGS else "error"
 
 
@@ -48,8 +51,30 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("distill")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test marked `gpu` says why it is skipped where there is none."""
+def starts_process(item: pytest.Function) -> bool:
+    """Return whether a test's file or fixtures start other processes."""
+    return "python" in item.fixturenames or not PROCESSES.isdisjoint(vars(item.module))
+
+
+def law_of(item: pytest.Function) -> tuple[object, str]:
+    """Return a test function and the class that its case is about, the first word of its id; shapes and options follow."""
+    case = item.callspec.id if hasattr(item, "callspec") else ""
+    return item.function, case.split("-")[0]
+
+
+def only_fast(items: list[pytest.Function]) -> list[pytest.Function]:
+    """Return the tests of `--fast`: no training, no process, no real data, and each law once for each class."""
+    small = [item for item in items if "data_root" not in item.fixturenames and not starts_process(item)]
+    quick = [item for item in small if SLOW_FOLDERS.isdisjoint(item.path.parts)]
+    return list({law_of(item): item for item in reversed(quick)}.values())[::-1]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    """Keep the fast tests if asked; skip a test marked `gpu` with its reason where there is no GPU."""
+    if config.getoption("fast"):
+        kept = only_fast(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
     if torch.cuda.is_available():
         return
     for item in items:
