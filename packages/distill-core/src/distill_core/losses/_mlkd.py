@@ -108,4 +108,6 @@ class MLKDLoss(nn.Module):
 
 
 def _share_below_median(values: Tensor) -> Tensor:
-    return (values <= values.quantile(0.5)).to(values.dtype).mean()
+    ordered = values.sort().values  # `quantile` does not compile with dynamic shapes in torch 2.11
+    median = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    return (values <= median).to(values.dtype).mean()
