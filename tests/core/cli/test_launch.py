@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from distill_core.cli._ranks import ERROR_FILE, ending_of, leave_reason
 
 TORCHRUN = [sys.executable, "-P", "-m", "distill_core.cli._ranks", "--standalone"]
 
@@ -105,3 +108,77 @@ def test_a_job_needs_its_folder_and_a_gpu(toy, distill):
     assert distill("slurm", toy).code == 2
     ended = distill("slurm", toy, "--gpus", 0, "--output", "out")
     assert ended == (2, "", "a job has at least one node and one GPU, not 1 and 0\n")
+
+
+FAILING = """
+import os
+from distill_core.errors import DataError
+from distill_core.train import Callback
+
+class Failing(Callback):
+    def on_step_end(self, trainer) -> None:
+        if os.environ["RANK"] == "1" and trainer.step == 2:
+            raise DataError("sample 7 is broken\\n  hint: mend it")
+"""
+
+
+def test_the_reason_of_a_failed_process_is_printed_last(toy):
+    Path("failing.py").write_text(FAILING)
+    toy.write_text(toy.read_text().replace("callbacks:\n", "callbacks:\n  - !import_call:failing.Failing {}\n"))
+    paths = [".", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    words = ["launch", toy, "--processes", 2, "--output", "out", "--trust", "toy", "--trust", "failing"]
+    done = subprocess.run(
+        [sys.executable, "-m", "distill_core", *map(str, words)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == ["process 1 has failed: sample 7 is broken", "  hint: mend it"]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def failure(tmp_path, monkeypatch):
+    """A process as torchrun sees it after its end."""
+    errors = pytest.importorskip("torch.distributed.elastic.multiprocessing.errors")
+
+    def make(rank, exit_code, reason="", *, is_secondhand=False):
+        file = tmp_path / f"{rank}.json"
+        if reason:
+            monkeypatch.setenv(ERROR_FILE, str(file))
+            leave_reason(reason, is_secondhand=is_secondhand)
+            data = json.loads(file.read_text())
+            data["message"]["extraInfo"]["timestamp"] = str(rank)  # the lower rank was first
+            file.write_text(json.dumps(data))
+        return errors.ProcessFailure(rank, 1000 + rank, exit_code, str(file))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("endings", "rank", "exit_code", "reason"),
+    [
+        ([(1, "another process has ended", True), (2, "a bad file")], 1, 2, "a bad file"),
+        ([(1, "another process has ended", True), (-9,)], 1, 1, "killed by SIGKILL\n  hint: go on with --resume"),
+        ([(-15,), (1, "a bad file"), (1, "another bad file")], 1, 1, "a bad file"),
+        ([(-15,), (7,)], 1, 7, "exit code 7, and it left no reason"),
+        ([(-15,), (1, "another process has ended", True)], 1, 1, "another process has ended"),
+    ],
+)
+def test_the_first_cause_is_the_reason(failure, endings, rank, exit_code, reason):
+    failures = [
+        failure(number, code, *text[:1], is_secondhand=len(text) > 1) for number, (code, *text) in enumerate(endings)
+    ]
+    first = min(ending_of(number, each) for number, each in enumerate(failures))
+    assert (first.rank, first.exit_code, first.reason) == (rank, exit_code, reason)
+
+
+def test_a_process_that_torchrun_did_not_start_leaves_no_reason(tmp_path, monkeypatch):
+    monkeypatch.delenv(ERROR_FILE, raising=False)
+    leave_reason("nothing")
+    monkeypatch.setenv(ERROR_FILE, str(tmp_path / "absent/error.json"))
+    leave_reason("nothing")
+    assert list(tmp_path.iterdir()) == []
