@@ -17,6 +17,7 @@ from ..taps import BATCH
 from ..train import Evaluate
 from ..train._average import Averages
 from ..train._caches import Caches
+from ..train._readers import check_readers
 from ..train._stage_run import resolved_stages
 from ..wiring import Wiring, check_signature, read_batch
 from ._places import Places
@@ -74,6 +75,10 @@ def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], li
         caches = Caches(experiment)
     except DistillError as error:
         return [], [places.problem(str(error).partition(":")[0].partition(" ")[0], error)]
+    try:
+        check_readers(experiment.models, experiment, stages)
+    except DistillError as error:
+        problems.append(places.problem("data", error))
     for number, stage in enumerate(stages):
         loader = stage.data if stage.data is not None else experiment.data["train"]
         try:

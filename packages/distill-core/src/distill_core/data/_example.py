@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 DataFunction = TypeVar("DataFunction", bound=Callable[..., Any])
 
 
-def with_example(example: Callable[..., dict[str, Any]]) -> Callable[[DataFunction], DataFunction]:
-    """Give a function that returns a loader the attribute `example_batch`.
+def with_example(
+    example: Callable[..., dict[str, Any]], check: Callable[..., None] | None = None
+) -> Callable[[DataFunction], DataFunction]:
+    """Give a function that returns a loader the attribute `example_batch` and, with `check`, the attribute `check_model`.
 
     That is a function with the same parameters; it returns a batch such as the loader's, on the meta device, and touches
     no data.
 
     Args:
         example: Makes the batch. It gets those arguments of the data function that it names, defaults filled in.
+        check: Raises `DataError` if a model cannot read the batches. It gets the model's `name`, the `model`, `inputs`,
+            which are its parameters → fields of a batch, and those arguments of the data function that it names.
 
     >>> import torch
     >>> def example(batch_size, size):
@@ -26,18 +30,27 @@ def with_example(example: Callable[..., dict[str, Any]]) -> Callable[[DataFuncti
     >>> pictures.example_batch("pictures", batch_size=64)["input"].shape
     torch.Size([64, 3, 32, 32])
     """
-    wanted = inspect.signature(example).parameters
 
     def attach(function: DataFunction) -> DataFunction:
         signature = inspect.signature(function)
 
         def example_batch(*arguments: Any, **keywords: Any) -> dict[str, Any]:
             """A batch of meta tensors, of as many samples as the loader's batches."""
-            bound = signature.bind(*arguments, **keywords)
-            bound.apply_defaults()
-            return example(**{name: value for name, value in bound.arguments.items() if name in wanted})
+            return example(**_named_by(example, signature.bind(*arguments, **keywords)))
 
-        vars(function)["example_batch"] = example_batch
+        def check_model(arguments: Sequence[Any], keywords: Mapping[str, Any], *reader: Any) -> None:
+            """Raise `DataError` if a model cannot read what the function returns for these arguments."""
+            if check is not None:
+                check(*reader, **_named_by(check, signature.bind(*arguments, **keywords)))
+
+        vars(function).update(example_batch=example_batch, check_model=check_model)
         return function
 
     return attach
+
+
+def _named_by(function: Callable[..., Any], bound: inspect.BoundArguments) -> dict[str, Any]:
+    """Return those arguments, defaults filled in, that the function names too."""
+    bound.apply_defaults()
+    wanted = inspect.signature(function).parameters
+    return {name: value for name, value in bound.arguments.items() if name in wanted}

@@ -30,6 +30,7 @@ from ._log import MetricsLog
 from ._means import Means
 from ._parameters import tell_without_gradient
 from ._placement import place_models
+from ._readers import check_readers
 from ._results import finish
 from ._resume import gather_state, restore_run, restore_stage
 from ._session import explained, held, make_deterministic
@@ -124,6 +125,7 @@ class Trainer:
         if self.experiment.deterministic:
             make_deterministic()
         check_label_order(self.models, self.experiment, self.stages)
+        check_readers(self.models, self.experiment, self.stages)
         place_models(self.models, self.experiment, self.stages, self.device)
         if self.experiment.parallel == "fsdp":
             shard_models(self.models, sharded_names(self.experiment, self.models), self.device)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_core.errors import DataError
 
@@ -53,6 +53,11 @@ class TextsApart:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
+        """Raise `DataError` if a model cannot read these texts."""
+        self.first.check_model(name, model, inputs)
+        self.second.check_model(name, model, inputs)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One pair, not padded."""

@@ -11,11 +11,13 @@ from typing import Any, final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from distill_core.data import TensorData
 from distill_core.errors import DataError
+
+from ._readable import check_readable, longest
 
 IGNORED = -100
 """The target of a position that does not count."""
@@ -71,6 +73,10 @@ class PackedTokens(TensorData):
         super().__init__(cut)
         self.num_tokens = (self.tensors["target"] != IGNORED).sum(1)
 
+    def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
+        """Raise `DataError` if a model cannot read these texts."""
+        check_readable(name, model, inputs, longest(self.tensors), {}, "right")
+
     def batch(self, indices: Tensor, seeds: Tensor) -> dict[str, Tensor]:
         """`input_ids`, `target` and perhaps `position_ids` (batch, block) int64, and `mask` (batch, block) bool."""
         fields = {name: tensor.long() for name, tensor in super().batch(indices, seeds).items()}
@@ -99,6 +105,12 @@ class TokenSequences:
         self.collate = CausalCollate(padding, pad_to)
         self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
         self.num_tokens = torch.stack([(row != IGNORED).sum() for row in self.fields["target"]])
+
+    def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
+        """Raise `DataError` if a model cannot read these texts."""
+        least = self.collate.pad_to or 0
+        lengths = {field: max(length, least) for field, length in longest(self.fields).items()}
+        check_readable(name, model, inputs, lengths, self.collate.padding, "right")
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -15,7 +15,7 @@ from ._causal import IGNORED, TokenSequences
 from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Split, split_indices
 from ._encoded import Tokenizer
-from ._language_modelling import example_of_tokens, loader_of_tokens
+from ._language_modelling import check_of_tokens, example_of_tokens, loader_of_tokens
 from ._read_table import read_table
 
 
@@ -24,7 +24,7 @@ def _example(batch_size: int, max_length: int, teacher_tokenizer: Any) -> dict[s
     return batch if teacher_tokenizer is None else batch | example_of_tokens(batch_size, max_length, "teacher_")
 
 
-@with_example(_example)
+@with_example(_example, check_of_tokens)
 def completions(
     file: str | Path,
     split: Split = "all",

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_core.errors import DataError
 
 from .._hub import check_settings
 from ._collate import PadCollate
+from ._readable import check_readable, longest
 from ._token_cache import Tokens, kept, key_of
 
 _IS_TOKENIZER = re.compile(r"tokenizer|vocab|merges|spiece|sentencepiece|tekken|\.model$|\.tiktoken$|\.codes$")
@@ -111,10 +112,10 @@ class EncodedTexts:
         self.fields, self.lengths = _fields(texts, tokenizer, max_length, cache)
         self.num_tokens = self.lengths
         padding = padding_of(tokenizer, self.fields)
-        side = _side(tokenizer)
+        side = side_of(tokenizer)
         for name, other in (others or {}).items():
-            if _side(other) != side:
-                message = f"the tokenizer '{name}' fills up at the {_side(other)}, the first one at the {side}\n  hint: give both the same padding_side"
+            if side_of(other) != side:
+                message = f"the tokenizer '{name}' fills up at the {side_of(other)}, the first one at the {side}\n  hint: give both the same padding_side"
                 raise DataError(message)
             fields, _ = _fields(texts, other, max_length, cache)
             self.fields |= {f"{name}_{field}": rows for field, rows in fields.items()}
@@ -123,6 +124,10 @@ class EncodedTexts:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
+        """Raise `DataError` if a model cannot read these texts."""
+        check_readable(name, model, inputs, longest(self.fields), self.collate.padding, self.collate.side)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One sample, not padded."""
@@ -144,7 +149,8 @@ def _fields(
     return {name: torch.split(flat.long(), lengths.tolist()) for name, flat in tokens.items()}, lengths
 
 
-def _side(tokenizer: Tokenizer) -> Literal["left", "right"]:
+def side_of(tokenizer: Tokenizer) -> Literal["left", "right"]:
+    """Return the side that a tokenizer pads at."""
     side: Literal["left", "right"] = getattr(tokenizer, "padding_side", "right")
     return side
 

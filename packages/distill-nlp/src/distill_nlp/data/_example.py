@@ -1,13 +1,14 @@
-"""Batches that have everything but content, for checking an experiment without its data."""
+"""Example batches without content, and checks of models, for checking an experiment without its data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ._encoded import Tokenizer, find_tokenizer
+from ._encoded import Tokenizer, find_tokenizer, side_of
+from ._readable import check_readable
 
 
 def example_of_texts(
@@ -35,3 +36,19 @@ def example_tokens(tokenizer: str | Tokenizer, rows: int, length: int = 8) -> di
     """The fields that a tokenizer gives, (rows, length), on the meta device."""
     names = getattr(find_tokenizer(tokenizer), "model_input_names", ["input_ids", "attention_mask"])
     return {name: torch.zeros(rows, length, dtype=torch.long, device="meta") for name in names}
+
+
+def check_of_texts(
+    name: str,
+    model: nn.Module,
+    inputs: Mapping[str, str],
+    *,
+    max_length: int,
+    tokenizer: str | Tokenizer,
+    tokenizers: Mapping[str, str | Tokenizer] | None = None,
+) -> None:
+    """Check that a model can read texts that are cut to `max_length`; takes what `text_classification` takes."""
+    found = {"input_ids": find_tokenizer(tokenizer)}
+    found |= {f"{prefix}_input_ids": find_tokenizer(other) for prefix, other in (tokenizers or {}).items()}
+    padding = {field: int(each.pad_token_id or 0) for field, each in found.items()}
+    check_readable(name, model, inputs, dict.fromkeys(found, max_length), padding, side_of(found["input_ids"]))

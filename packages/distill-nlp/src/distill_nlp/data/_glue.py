@@ -20,7 +20,7 @@ from distill_core.errors import DataError
 from ._apart import encoded
 from ._corrupted import corrupted
 from ._encoded import Tokenizer
-from ._example import example_of_texts
+from ._example import check_of_texts, example_of_texts
 from ._glue_files import hub_table, local_table
 from ._glue_tasks import GlueTask, glue_task
 from ._grouped import loader_of_texts
@@ -54,7 +54,7 @@ def _example(
     return batch
 
 
-@with_example(_example)
+@with_example(_example, check_of_texts)
 def glue(
     task: str,
     split: str,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_core.data import Loader, with_example
 
@@ -15,6 +15,7 @@ from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Documents, Split, read_documents, split_documents
 from ._encoded import Tokenizer
 from ._grouped import LengthGroupedLoader
+from ._readable import check_readable
 
 
 def _example(*, batch_size: int, block: int, positions: bool) -> dict[str, Tensor]:
@@ -22,7 +23,11 @@ def _example(*, batch_size: int, block: int, positions: bool) -> dict[str, Tenso
     return batch | {"position_ids": batch["target"]} if positions else batch
 
 
-@with_example(_example)
+def _check(name: str, model: nn.Module, inputs: Mapping[str, str], block: int) -> None:
+    check_of_tokens(name, model, inputs, block)
+
+
+@with_example(_example, _check)
 def language_modelling(
     documents: Documents,
     split: Split = "train",
@@ -112,3 +117,9 @@ def example_of_tokens(batch_size: int, positions: int, prefix: str = "") -> dict
         f"{prefix}mask": torch.zeros(shape, dtype=torch.bool, device="meta"),
         "index": torch.zeros(batch_size, dtype=torch.long, device="meta"),
     }
+
+
+def check_of_tokens(name: str, model: nn.Module, inputs: Mapping[str, str], max_length: int) -> None:
+    """Check that a causal model can read samples of `max_length` tokens."""
+    lengths = dict.fromkeys(("input_ids", "teacher_input_ids"), max_length)
+    check_readable(name, model, inputs, lengths, {}, "right")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
@@ -24,7 +24,7 @@ from distill_core.errors import DataError
 from ._collate import PadCollate
 from ._documents import Documents, read_documents
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
-from ._example import example_tokens
+from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
 
 IGNORED = -100
@@ -40,7 +40,7 @@ def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
     return fields | more
 
 
-@with_example(_example)
+@with_example(_example, check_of_texts)
 def masked_language_modelling(
     documents: Documents,
     *,
@@ -119,6 +119,10 @@ class MaskedTexts:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
+        """Raise `DataError` if a model cannot read these texts."""
+        self.texts.check_model(name, model, inputs)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One text, masked by the chance of the moment, which the loader seeds."""

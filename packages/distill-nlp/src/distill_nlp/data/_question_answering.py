@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ._collate import PadCollate
 from ._encoded import Tokenizer, find_tokenizer, padding_of
-from ._example import example_tokens
+from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
+from ._readable import check_readable, longest
 from ._squad import Question, read_questions
 
 
@@ -27,7 +28,7 @@ def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
     return fields | numbers | {"offsets": torch.zeros(batch_size, 8, 2, dtype=torch.long, device="meta")}
 
 
-@with_example(_example)
+@with_example(_example, check_of_texts)
 def question_answering(
     file: str | Path,
     *,
@@ -110,6 +111,10 @@ class QuestionWindows:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
+        """Raise `DataError` if a model cannot read these texts."""
+        check_readable(name, model, inputs, longest(self.fields), self.collate.padding, self.collate.side)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One window, not padded."""

@@ -10,14 +10,14 @@ from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
-from ._example import example_of_texts
+from ._example import check_of_texts, example_of_texts
 from ._grouped import loader_of_texts
 from ._labels import class_names, class_numbers, labels_in, ones_and_zeros, scores, several_of
 from ._read_table import read_table
 from ._table import Table
 
 
-@with_example(example_of_texts)
+@with_example(example_of_texts, check_of_texts)
 def text_classification(
     file: str | Path,
     *,

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Literal, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ._collate import PadCollate
 from ._encoded import Tokenizer, find_tokenizer, padding_of
-from ._example import example_tokens
+from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
 from ._labels import class_names, class_numbers, labels_in
+from ._readable import check_readable, longest
 from ._tagged_files import TaggedWords, tagged_words
 
 IGNORED = -100
@@ -29,7 +30,7 @@ def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
     return fields | {"target": torch.zeros(batch_size, 8, dtype=torch.long, device="meta"), "index": index}
 
 
-@with_example(_example)
+@with_example(_example, check_of_texts)
 def token_classification(
     file: str | Path,
     *,
@@ -143,6 +144,10 @@ class TaggedTexts:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
+        """Raise `DataError` if a model cannot read these texts."""
+        check_readable(name, model, inputs, longest(self.fields), self.collate.padding, self.collate.side)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One text, not padded."""

@@ -14,6 +14,8 @@ from torch.distributed.tensor import DTensor
 from distill_core.errors import DistillError
 from distill_core.layers import positive, within
 
+from .._positions import num_positions
+
 _LOOK_EVERY = 16
 """Tokens between two looks whether all samples have ended: each makes the host wait for the device."""
 
@@ -92,7 +94,7 @@ def generate(
         DistillError: Prompt and completion together are longer than the model's positions.
     """
     width = int(lengths.max())  # the host waits here, and then every `_LOOK_EVERY` tokens
-    most = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    most = num_positions(model)
     if most is not None and width + sampling.max_new_tokens - 1 > most:
         message = f"{type(model).__name__} has {most} positions, and a prompt of {width} tokens with {sampling.max_new_tokens} new ones does not fit\n  hint: a smaller max_new_tokens or prompt"
         raise DistillError(message)

@@ -8,6 +8,7 @@ from torch import nn
 
 from distill_core.errors import DataError, DistillError
 
+from .._positions import position_table
 from ..data import Tokenizer, find_tokenizer
 
 
@@ -27,7 +28,8 @@ def set_padding(model: nn.Module, tokenizer: Tokenizer) -> None:
     if count > config.vocab_size:
         message = f"the tokenizer has {count} tokens, but {type(model).__name__} has {config.vocab_size}\n  hint: give the model's own tokenizer"
         raise DistillError(message)
-    counted_from = padding_of_positions(model)
+    table = position_table(model)
+    counted_from = None if table is None else table.padding_idx
     if counted_from is not None and counted_from != padding:
         message = f"the tokenizer pads with token {padding}, but {type(model).__name__} counts its positions from padding token {counted_from}\n  hint: give the model's own tokenizer"
         raise DistillError(message)
@@ -69,11 +71,3 @@ def tokenizer_of(name_or_path: str) -> Tokenizer | None:
         return find_tokenizer(name_or_path)
     except DataError:
         return None
-
-
-def padding_of_positions(model: nn.Module) -> int | None:
-    """Return the padding token that positions are counted from, as RoBERTa counts them; None if from 0."""
-    for name, module in model.named_modules():
-        if name.rpartition(".")[2] == "position_embeddings" and isinstance(module, nn.Embedding):
-            return module.padding_idx
-    return None

@@ -63,12 +63,7 @@ def from_pretrained(
             attentions cannot be given, or it reads other tokens.
         TrustError: A file of the folder loads code, as `auto_map` or as an attention implementation from the hub.
     """
-    import transformers
-
-    known = [name for name in dir(transformers) if name.startswith("AutoModel")]
-    if auto_class not in known:
-        message = f"transformers has no '{auto_class}'\n  hint: {did_you_mean(auto_class, known)}"
-        raise DistillError(message)
+    factory = _factory(auto_class)
     check_settings(name_or_path, revision)
     reads = None if tokenizer is None else find_tokenizer(tokenizer)
     if reads is not None:
@@ -77,13 +72,24 @@ def from_pretrained(
         hidden_states=hidden_states, attentions=attentions, attn_implementation=attn_implementation
     )
     labels = {} if num_labels is None else {"num_labels": num_labels}
-    model = _load(getattr(transformers, auto_class), name_or_path, options, labels, dtype, revision, new_head=new_head)
+    model = _load(factory, name_or_path, options, labels, dtype, revision, new_head=new_head)
     if auto_class == "AutoModelForSequenceClassification":
         complete_padding(model, str(name_or_path), reads)
     if layers is None and width is None:
         return model
     count = model.config.num_hidden_layers  # type: ignore[union-attr]
     return student_from(model, range(count) if layers is None else layers, width=width)  # type: ignore[arg-type]
+
+
+def _factory(auto_class: str) -> Any:
+    """Return the class of transformers that makes models of one kind."""
+    import transformers
+
+    known = [name for name in dir(transformers) if name.startswith("AutoModel")]
+    if auto_class not in known:
+        message = f"transformers has no '{auto_class}'\n  hint: {did_you_mean(auto_class, known)}"
+        raise DistillError(message)
+    return getattr(transformers, auto_class)
 
 
 def _load(

@@ -1,0 +1,78 @@
+"""Check before training that the models can read the data.
+
+A data set may have a method `check_model(name, model, inputs)`, where `inputs` maps a model's parameters to the fields of a
+batch that they are fed with. It raises `DataError` if the model cannot read the batches, texts that are longer than the
+model's positions for example. A data function has the same as an attribute, see `with_example`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from ..experiment import Experiment, Inputs, Stage
+from ..taps import BATCH
+from ..wiring import Wiring
+from ._evaluate import Evaluate
+
+
+def check_readers(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage]) -> None:
+    """Check each model against the data of every stage and measurement in which it reads them.
+
+    Args:
+        models: All models by name.
+        experiment: What is run.
+        stages: Its stages, with omitted fields filled in.
+
+    Raises:
+        DataError: A model cannot read a data set.
+    """
+    for stage in stages:
+        data = stage.data if stage.data is not None else experiment.data.get("train")
+        terms: Any = stage.losses
+        _check(models, data, [term.inputs for term in terms.values()], stage.feed)
+        for callback in experiment.callbacks:
+            if isinstance(callback, Evaluate):
+                measured = callback.evaluation
+                _check(models, measured.loader, [entry.inputs for entry in measured.metrics.values()], stage.feed)
+    if experiment.test is not None:
+        wanted = [entry.inputs for entry in experiment.test.metrics.values()]
+        _check(models, experiment.test.loader, wanted, stages[-1].feed)
+
+
+def _check(models: Mapping[str, nn.Module], data: Any, wanted: Iterable[Inputs], feed: Any) -> None:
+    check = _check_of(data)
+    if check is not None:
+        for name, inputs in _fed_fields(wanted, feed or {}).items():
+            if name in models:
+                check(name, models[name], inputs)
+
+
+def _check_of(data: Any) -> Callable[..., None] | None:
+    """Return the check of a loader's data set, or of a data function that is not called yet."""
+    if not isinstance(data, functools.partial):
+        check: Callable[..., None] | None = getattr(getattr(data, "dataset", None), "check_model", None)
+        return check
+    of_function = getattr(data.func, "check_model", None)
+    return None if of_function is None else functools.partial(of_function, data.args, data.keywords)
+
+
+def _fed_fields(wanted: Iterable[Inputs], feed: Mapping[str, Inputs]) -> dict[str, dict[str, str]]:
+    """Return for each model that runs which parameter is fed with which field of the batch."""
+    wirings = {name: Wiring(inputs, f"feed.{name}") for name, inputs in feed.items()}
+    running = {tap.source for inputs in wanted for tap in Wiring(inputs, "inputs").taps}
+    for name in reversed(wirings):  # a model is fed by models that run before it
+        if name in running:
+            running |= {tap.source for tap in wirings[name].taps}
+    return {
+        name: {
+            parameter: ".".join(map(str, tap.fields))
+            for parameter, tap in wiring.inputs.items()
+            if not isinstance(tap, tuple) and tap.source == BATCH
+        }
+        for name, wiring in wirings.items()
+        if name in running
+    }

@@ -1,0 +1,90 @@
+"""Whether a model can read tokenised texts: their length, the side they are padded at, the padding token."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from distill_core.errors import DataError
+
+from .._positions import num_positions, position_table
+
+
+def check_readable(
+    name: str,
+    model: nn.Module,
+    inputs: Mapping[str, str],
+    lengths: Mapping[str, int],
+    padding: Mapping[str, int],
+    side: str,
+) -> None:
+    """Check that a model can read batches of texts.
+
+    Args:
+        name: The model's name.
+        model: The model; those that are not of transformers are not checked.
+        inputs: Parameter → field of the batch.
+        lengths: Field → the number of tokens of the longest text.
+        padding: Field → the padding token.
+        side: The side that texts are padded at.
+
+    Raises:
+        DataError: A text has more tokens than the model has positions, or the model reads padding as text.
+    """
+    field = inputs.get("input_ids", "")
+    if field not in lengths or not hasattr(model, "config"):
+        return
+    fault = (
+        _length_fault(model, lengths[field])
+        or _side_fault(model, side, inputs)
+        or _padding_fault(model, padding.get(field))
+    )
+    if fault:
+        message = f"{name} ({type(model).__name__}) cannot read batch.{field}: {fault}"
+        raise DataError(message)
+
+
+def _length_fault(model: nn.Module, longest: int) -> str:
+    most = num_positions(model)
+    if most is None or longest <= most:
+        return ""
+    return f"texts have up to {longest} tokens, but the model has {most} positions\n  hint: set the `max_length` (or `block`) of the data to at most {most}"
+
+
+def _side_fault(model: nn.Module, side: str, inputs: Mapping[str, str]) -> str:
+    table = position_table(model)
+    if side != "left" or table is None or table.padding_idx is not None or "position_ids" in inputs:
+        return ""
+    return "the tokenizer pads on the left, but the model counts positions from the left end of a row\n  hint: set the tokenizer's padding_side to right"
+
+
+def _padding_fault(model: nn.Module, padding: int | None) -> str:
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
+    table = position_table(model)
+    if table is not None and table.padding_idx is not None and padding not in (None, table.padding_idx):
+        return f"texts are padded with token {padding}, but the model counts positions from padding token {table.padding_idx}\n  hint: read the data with the model's own tokenizer"
+    if padding is None or padding == config.pad_token_id or not _finds_ends_by_padding(model):
+        return ""
+    return f"texts are padded with token {padding}, but the model's pad_token_id is {config.pad_token_id}\n  hint: give from_pretrained the `tokenizer` that the data are read with"
+
+
+def _finds_ends_by_padding(model: nn.Module) -> bool:
+    """Return whether a sequence classifier takes the last token before the padding, as decoders do."""
+    if not type(model).__name__.endswith("ForSequenceClassification"):
+        return False
+    try:
+        return "pad_token_id" in inspect.getsource(type(model).forward)
+    except (OSError, TypeError):
+        return False
+
+
+def longest(fields: Mapping[str, Sequence[Tensor] | Tensor]) -> dict[str, int]:
+    """Return the number of tokens of the longest sample of each field."""
+    return {
+        name: rows.shape[1] if isinstance(rows, Tensor) else max((len(row) for row in rows), default=0)
+        for name, rows in fields.items()
+    }
