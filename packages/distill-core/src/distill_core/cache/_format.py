@@ -123,6 +123,13 @@ def _tree(value: Any, name: str, rows: int, leaves: list[Leaf]) -> Any:
             raise DataError(message)
         leaves.append(Leaf(name, value.dtype, _order(value)))
         return len(leaves) - 1
+    fields = getattr(value, "_fields", None) or getattr(value, "__dataclass_fields__", None)
+    if fields and not isinstance(value, Mapping):
+        message = (
+            f"'{name or 'the output'}' cannot be cached: it is a {type(value).__name__}, and a cache gives back tensors, lists "
+            f"and dicts\n  hint: tap its fields, {' and '.join(map(repr, fields))}"
+        )
+        raise DataError(message)
     if isinstance(value, list | tuple):
         return [_tree(part, f"{name}/{number}", rows, leaves) for number, part in enumerate(value)]
     if isinstance(value, Mapping):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..config import Builder, Document
 from ..errors import ConfigError, DistillError, Problem
@@ -19,6 +18,7 @@ from ..train._average import Averages
 from ..train._caches import Caches
 from ..train._readers import check_readers
 from ..train._stage_run import resolved_stages
+from ..tree import to_device
 from ..wiring import Wiring, check_signature, read_batch
 from ._places import Places
 from ._plan import Line, Plan, StagePlan, describe_inputs
@@ -110,17 +110,8 @@ def example_batch(loader: Any) -> dict[str, Any]:
 
     with torch.device("cpu"):
         first = next(as_loader(loader).batches(Place()))
-    return {name: _on_meta(value) for name, value in first.items()}
-
-
-def _on_meta(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.to("meta")
-    if isinstance(value, Mapping):
-        return {key: _on_meta(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_on_meta(part) for part in value)
-    return value
+    on_meta: dict[str, Any] = to_device(first, "meta")
+    return on_meta
 
 
 def _measures(experiment: Experiment, places: Places) -> tuple[list[Line], list[Problem]]:

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from ..errors import WiringError
-from ..hooks import Capture, rebuild
+from ..hooks import Capture
 from ..taps import Tap
 from ..train._source import ModelSource
+from ..tree import to_device
 
 
 def as_far_as_it_goes(source: ModelSource, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> dict[Tap, Any]:
@@ -31,5 +32,5 @@ def as_far_as_it_goes(source: ModelSource, batch: Mapping[str, Any], values: Map
             source(batch, values)
         for tap in source.taps:
             with contextlib.suppress(WiringError):
-                reached[tap] = rebuild(captured[tap.address], lambda tensor: tensor.to("meta"))
+                reached[tap] = to_device(captured[tap.address], "meta")
     return reached

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..tree import children
+
 Line = tuple[str, ...]
 
 
@@ -84,14 +86,14 @@ def describe_value(value: Any) -> tuple[str, str]:
     """
     if isinstance(value, Tensor):
         return str(tuple(value.shape)), str(value.dtype).removeprefix("torch.")
-    if isinstance(value, Mapping):
-        described = {key: describe_value(part) for key, part in value.items()}
-        return "{" + ", ".join(f"{key}: {shape}" for key, (shape, _) in described.items()) + "}", type(value).__name__
-    if isinstance(value, list | tuple):
-        parts = [describe_value(part) for part in value]
-        kinds = "/".join(dict.fromkeys(kind for _, kind in parts))
-        return "[" + ", ".join(shape for shape, _ in parts) + "]", f"{type(value).__name__} of {kinds}"
-    return "", type(value).__name__
+    parts = children(value)
+    if parts is None:
+        return "", type(value).__name__
+    described = {key: describe_value(part) for key, part in parts.items()}
+    if isinstance(value, Sequence) and not hasattr(value, "_fields"):
+        kinds = "/".join(dict.fromkeys(kind for _, kind in described.values()))
+        return "[" + ", ".join(shape for shape, _ in described.values()) + "]", f"{type(value).__name__} of {kinds}"
+    return "{" + ", ".join(f"{key}: {shape}" for key, (shape, _) in described.items()) + "}", type(value).__name__
 
 
 def describe_call(call: Any) -> str:

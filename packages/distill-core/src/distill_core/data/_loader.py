@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.utils.data import default_collate as default_collate
 
 from ..distributed import rank, world_size
 from ..errors import DataError
+from ..tree import children
 from ._bad_samples import BadSamples
 from ._chance import Place, mix, occurrences, sample_seeds
 from ._order import Order
@@ -22,6 +24,8 @@ from ._tensors import TensorData
 
 class Loader:
     """Reads a map-style data set in batches, each a `dict` of fields with the samples' `index` always among them.
+
+    A field may be any nesting of mappings, lists, tuples, named tuples and dataclasses (see `distill_core.tree`).
 
     Args:
         dataset: `len(dataset)` samples; `dataset[i]` is a tuple (named by `fields`) or a mapping. A `TensorData` is read
@@ -39,7 +43,8 @@ class Loader:
         workers: How they work.
         drop_last: Leave out a last batch that is not full.
         collate: From a list of samples to a batch (a tuple or a mapping); torch's default if left out.
-        fields: Names for the parts of a tuple.
+        fields: Names for the parts of a tuple. Mappings and dataclasses have their own, and so has a named tuple with all of
+            these among them.
         max_bad_samples: So many samples that cannot be read are replaced, each by another one that depends on its index
             alone; the batch's `index` says which. Above that, and with 0 at once, the run ends.
         mix: Applied to each whole batch and the seeds of its samples (batch,); gives the batch that is trained on.
@@ -251,8 +256,9 @@ class Loader:
         return stand_ins
 
     def _named(self, batch: Any) -> dict[str, Any]:
-        if isinstance(batch, Mapping):
-            return dict(batch)
+        names = getattr(batch, "_fields", ())
+        if isinstance(batch, Mapping) or is_dataclass(batch) or set(self.fields) <= set(names):
+            return children(batch) or {}
         parts = batch if isinstance(batch, list | tuple) else [batch]
         if len(parts) != len(self.fields):
             message = f"a batch of {type(self.dataset).__name__} has {len(parts)} parts, but `fields` names {list(self.fields)}"

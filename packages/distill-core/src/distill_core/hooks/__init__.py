@@ -6,5 +6,3 @@ from ._chain import head as head
 from ._modules import module_names as module_names
 from ._modules import resolve as resolve
 from ._modules import unwrap as unwrap
-from ._structure import rebuild as rebuild
-from ._structure import tensors as tensors

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import Problem, WiringError, did_you_mean
 from ..taps import Tap, take
-from ._structure import rebuild, tensors
+from ..tree import map_tensors, tensors
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class Record:
 
     def keep_copy(self, value: Any) -> None:
         """Keep a copy of a call's value."""
-        self._add(Kept(_NOTHING, rebuild(self._part(value), torch.clone), (), ()))
+        self._add(Kept(_NOTHING, map_tensors(self._part(value), torch.clone), (), ()))
 
     def keep(self, value: Any, mode: bool, is_last: bool) -> None:
         """Keep a call's value, with a copy if it may be overwritten.
@@ -101,13 +101,13 @@ class Record:
             watched: Sequence[Tensor] = (value,)
         else:
             watched = tensors(value)
-            value = rebuild(value, lambda tensor: tensor)
+            value = map_tensors(value, lambda tensor: tensor)
         if is_last:
             self._add(Kept(value, _NOTHING, (), ()))
         elif self.needs_copy or any(tensor.is_inference() for tensor in watched):  # these have no version counter
-            self._add(Kept(_NOTHING, rebuild(value, torch.clone), (), ()))
+            self._add(Kept(_NOTHING, map_tensors(value, torch.clone), (), ()))
         else:
-            copy = _NOTHING if mode in self._safe_modes else rebuild(value, torch.clone)
+            copy = _NOTHING if mode in self._safe_modes else map_tensors(value, torch.clone)
             self._add(Kept(value, copy, watched, _versions(watched)))
 
     def is_simple(self, mode: bool) -> bool:

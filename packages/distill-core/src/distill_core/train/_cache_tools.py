@@ -18,7 +18,7 @@ from torch import Tensor
 from ..cache import NAMES, Codec, Format, Shard, codec_named
 from ..data import BatchPlan, Loader, Place
 from ..errors import WiringError
-from ..hooks import tensors
+from ..tree import tensors
 from ._cached_source import CachedSource
 from ._placement import place_models
 from ._replay import num_rows, plan_of_rows

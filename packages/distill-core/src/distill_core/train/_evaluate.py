@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..data import BatchPlan, Loader, Place, as_loader
 from ..errors import TrainingError
 from ..experiment import Evaluation, Inputs, Metric
+from ..tree import to_device
 from ..wiring import Wiring, check_signature
 from ._callback import Callback
 from ._distiller import batch_values
@@ -111,27 +112,6 @@ class Evaluate(Callback):
         measured = trainer.evaluate(self.evaluation)
         trainer.measured[self.split] = measured
         trainer.log({"split": self.split, "metrics": measured})
-
-
-def to_device(value: Any, device: torch.device | str) -> Any:
-    """Every tensor in a batch, however nested, on the device."""
-    if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
-    if isinstance(value, Mapping):
-        return {key: to_device(part, device) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(to_device(part, device) for part in value)
-    return value
-
-
-def channels_last(batch: dict[str, Any]) -> dict[str, Any]:
-    """A batch whose maps have their channels last in memory."""
-    return {
-        name: value.contiguous(memory_format=torch.channels_last)
-        if isinstance(value, Tensor) and value.dim() == 4
-        else value
-        for name, value in batch.items()
-    }
 
 
 def _to(metric: Any, device: torch.device | str) -> None:

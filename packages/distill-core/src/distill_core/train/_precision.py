@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..hooks import rebuild, tensors
+from ..tree import map_tensors, tensors
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,7 +33,7 @@ def in_precision(
     is_mixed, dtype = torch.is_autocast_enabled(device), _TYPES[precision]
     with torch.autocast(device, dtype if precision != "fp32" else None, enabled=precision != "fp32"):
         values = list(run(*arguments, **keywords).values())
-    return values if is_mixed else [rebuild(value, _as_float32) for value in values]
+    return values if is_mixed else [map_tensors(value, _as_float32) for value in values]
 
 
 def _as_float32(tensor: Tensor) -> Tensor:

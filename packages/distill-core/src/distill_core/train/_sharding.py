@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from ..distributed import world_size
 from ..errors import WiringError, did_you_mean
 from ..experiment import Experiment
+from ..tree import map_tensors
 
 SUFFIX = "_ema"  # of an average's name
 
@@ -100,13 +101,9 @@ def local(tensor: Tensor) -> Tensor:
 
 def whole(state: Any) -> Any:
     """A nest of state with every sharded tensor put together; all processes ask for it together."""
-    if isinstance(state, DTensor):
-        return state.full_tensor().detach().cpu()
-    if isinstance(state, Mapping):
-        return {key: whole(value) for key, value in state.items()}
-    if isinstance(state, list | tuple):
-        return type(state)(whole(value) for value in state)
-    return state
+    return map_tensors(
+        state, lambda tensor: tensor.full_tensor().detach().cpu() if isinstance(tensor, DTensor) else tensor
+    )
 
 
 def load_whole(module: nn.Module, weights: Mapping[str, Tensor]) -> None:

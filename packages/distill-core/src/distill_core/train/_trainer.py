@@ -18,12 +18,13 @@ from ..data import BatchPlan, Loader, Place, as_loader, batch_seeds, mix
 from ..distributed import rank, world_size
 from ..errors import TrainingError
 from ..experiment import Evaluation, Experiment, Stage
+from ..tree import channels_last, to_device
 from ._average import Averages
 from ._caches import Caches
 from ._callback import Callback
 from ._checkpoint import Checkpoint
 from ._connect import connect
-from ._evaluate import channels_last, evaluate, to_device
+from ._evaluate import evaluate
 from ._faults import Faults, RollBack
 from ._label_order import check_label_order
 from ._log import MetricsLog

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..hooks import rebuild, tensors
+from ..tree import children, map_tensors, tensors
 
 Run = Callable[[tuple[Any, ...], Mapping[str, Any]], list[Any]]
 
@@ -35,6 +35,8 @@ class WholeBatches:
         """The values that `run` gives for a batch of `rows` samples."""
         if rows >= self.size or rows == 0 or self._suits is False or torch.compiler.is_compiling():
             return run(arguments, keywords)
+        if any(_has_one_each(value, rows) for value in (*arguments, *keywords.values())):
+            return run(arguments, keywords)
         plain = run(arguments, keywords) if self._suits is None else []
         order: dict[torch.device, Tensor] = {}
 
@@ -45,12 +47,19 @@ class WholeBatches:
                 order[tensor.device] = torch.arange(self.size, device=tensor.device) % rows
             return tensor.index_select(0, order[tensor.device])
 
-        whole = run(rebuild(arguments, fill), rebuild(dict(keywords), fill))
+        whole = run(map_tensors(arguments, fill), map_tensors(dict(keywords), fill))
         if self._suits is None:
             self._suits = all(_have(value, rows) for value in plain) and all(_have(value, self.size) for value in whole)
             if not self._suits:
                 return plain
-        return [rebuild(value, lambda tensor: tensor[:rows]) for value in whole]
+        return [map_tensors(value, lambda tensor: tensor[:rows]) for value in whole]
+
+
+def _has_one_each(value: Any, rows: int) -> bool:
+    """Whether there is a list of one item per sample, such as images of different sizes, or strings."""
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields") and len(value) == rows:
+        return True
+    return any(_has_one_each(part, rows) for part in (children(value) or {}).values())
 
 
 def _have(value: Any, rows: int) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_core.hooks import resolve, tensors
+from distill_core.hooks import resolve
+from distill_core.tree import tensors
 
 from ._bottleneck import find_bottleneck
 from ._quantize import quantize
