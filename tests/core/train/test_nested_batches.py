@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import namedtuple
 from dataclasses import dataclass
 from functools import partial
@@ -80,7 +81,7 @@ COLLATES = {"dataclass": as_record, "with None": with_none}
 
 
 def loader(nesting, **options):
-    options = {"batch_size": SIZE} if not options else options
+    options = options or {"batch_size": SIZE}
     return DataLoader(Nested(nesting), collate_fn=COLLATES.get(nesting), **options)
 
 
@@ -177,7 +178,7 @@ def test_a_cached_teacher_may_return_and_take_any_nesting(output, nesting, tmp_p
 def test_a_record_that_would_come_back_as_something_else_is_not_cached(output, tmp_path):
     run = experiment(loader("tuple"), "teacher", OUTPUTS[output][0], of_left, cache=cached(tmp_path, views=1))
     with pytest.raises(
-        DataError, match="cannot be cached: it is a (Pair|Record).*\n  hint: tap its fields, 'left' and 'right'"
+        DataError, match=r"cannot be cached: it is a (Pair|Record).*\n  hint: tap its fields, 'left' and 'right'"
     ):
         Trainer(run).fit()
 
@@ -255,10 +256,8 @@ def test_a_run_with_a_sampler_resumes_where_the_undisturbed_one_is(name, tmp_pat
         made = experiment(loader("named tuple", **SAMPLERS[name]), callbacks=[Checkpoint(every_steps=1)])
         seen = Indices()
         trainer = Trainer(made, output=tmp_path / folder, callbacks=[seen, *callbacks])
-        try:
+        with contextlib.suppress(StopError):
             trainer.fit(resume=resume)
-        except StopError:
-            pass
         return seen.seen, made.models["student"].layer.weight.detach()
 
     seen, whole = run("whole")
