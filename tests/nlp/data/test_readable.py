@@ -192,10 +192,29 @@ stages:
 
 
 @pytest.mark.parametrize("length", [32, 33])
-def test_check_deep_compares_max_length_with_the_positions(pieces, tmp_path, length):
+def test_check_deep_notes_that_texts_may_be_too_long(pieces, tmp_path, length):
     pieces.save_pretrained(tmp_path / "tokenizer")
     file = tmp_path / "a.yaml"
     file.write_text(FILE.replace("TOKENIZER", str(tmp_path / "tokenizer")).replace("LENGTH", str(length)))
     ended = CliRunner().invoke(app, ["check", str(file), "--deep"])
-    fault = "texts have up to 33 tokens, but the model has 32 positions"
-    assert (fault in ended.stderr, ended.exit_code != 0) == (length == 33, length == 33), ended.output
+    note = (
+        "  note    student (BertForSequenceClassification) cannot read batch.input_ids if the texts are that long: "
+        "texts have up to 33 tokens, but the model has 32 positions\n"
+    )
+    assert ended.exit_code == 0, ended.output
+    assert (note in ended.stdout) == (length == 33), ended.output
+
+
+def test_check_deep_refuses_what_every_text_shows(pieces, tmp_path):
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[SEP]", "padding_side": "left"}
+    left = transformers.PreTrainedTokenizerFast(tokenizer_object=pieces.backend_tokenizer, **names)
+    left.save_pretrained(tmp_path / "tokenizer")
+    file = tmp_path / "a.yaml"
+    file.write_text(FILE.replace("TOKENIZER", str(tmp_path / "tokenizer")).replace("LENGTH", "32"))
+    ended = CliRunner().invoke(app, ["check", str(file), "--deep"])
+    assert ended.exit_code != 0
+    assert "the tokenizer pads on the left, but the model counts positions from the left end" in ended.stderr
+    text = file.read_text().replace("text_classification {file: nowhere.tsv", "language_modelling {documents: nowhere")
+    file.write_text(text.replace("max_length: 32}\nstages", "block: 33}\nstages"))
+    ended = CliRunner().invoke(app, ["check", str(file), "--deep"])
+    assert "texts have up to 33 tokens, but the model has 32 positions" in ended.stderr

@@ -6,7 +6,9 @@ import pytest
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from typer.testing import CliRunner
 
+from distill_core.cli._app import app
 from distill_core.data import Loader, TensorData
 from distill_core.errors import DataError, DistillError
 from distill_core.experiment import Experiment, Stage, Term
@@ -25,13 +27,16 @@ DECODERS = {
 }
 
 
+def bare_tokenizer(side):
+    core = byte_level(TEXTS * 2, vocab_size=290).backend_tokenizer
+    names = {"eos_token": "<|endoftext|>", "model_input_names": ["input_ids", "attention_mask"]}
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=core, padding_side=side, **names)
+
+
 @pytest.fixture
 def bare():
     """A tokenizer with an end token and without a padding token."""
-    core = byte_level(TEXTS * 2, vocab_size=290).backend_tokenizer
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="<|endoftext|>", model_input_names=["input_ids", "attention_mask"]
-    )
+    return bare_tokenizer("right")
 
 
 @pytest.fixture(params=DECODERS)
@@ -48,11 +53,11 @@ def saved(kind, folder, factory=AutoModelForSequenceClassification):
 
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_a_text_has_the_same_logits_alone_and_padded(kind, bare, table, tmp_path, given, side):
+def test_a_text_has_the_same_logits_alone_and_padded(kind, table, tmp_path, given, side):
     if kind == "gpt2" and side == "left":
         pytest.skip("its learned positions begin at the padding")
     folder = saved(kind, tmp_path / "model")
-    bare.padding_side = side
+    bare = bare_tokenizer(side)
     if not given:
         bare.save_pretrained(folder)
     tokenizer = bare if given else str(folder)
@@ -60,7 +65,7 @@ def test_a_text_has_the_same_logits_alone_and_padded(kind, bare, table, tmp_path
     (batch,) = text_classification(file, tokenizer=tokenizer, batch_size=4)
     model = from_pretrained(CLASSES, folder, tokenizer=bare if given else None).eval()
     fields = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    assert (batch["attention_mask"] == 0).any()
+    assert (batch["attention_mask"][:, 0 if side == "left" else -1] == 0).any()
     together = model(**fields).logits
     for row, text in enumerate(TEXTS):
         alone = model(input_ids=torch.tensor([bare(text).input_ids])).logits[0]
@@ -110,6 +115,47 @@ def test_a_tokenizer_without_an_end_is_refused(bare):
     bare.eos_token = None
     with pytest.raises(DataError, match=r"has neither a padding token nor an end token\n  hint: set its pad_token$"):
         find_tokenizer(bare)
+
+
+EXPERIMENT = """
+_model: &model FOLDER
+models:
+  student: !import_call:distill_nlp.models.from_pretrained
+    {auto_class: AutoModelForSequenceClassification, name_or_path: *model}
+data:
+  train: &data !import_call:distill_nlp.data.text_classification {file: FILE, tokenizer: *model, batch_size: 4}
+stages:
+  - epochs: 1
+    optimizer: !import_partial:torch.optim.SGD {lr: 0.0}
+    feed: {student: {input_ids: batch.input_ids, attention_mask: batch.attention_mask}}
+    losses:
+      ce: {loss: !import_call:torch.nn.CrossEntropyLoss {}, inputs: {input: student:out.logits, target: batch.target}}
+callbacks:
+  - !import_call:distill_nlp.models.SavePretrained {tokenizer: *model}
+"""
+
+
+def test_a_file_needs_to_say_nothing_about_padding(kind, bare, table, tmp_path):
+    folder = saved(kind, tmp_path / "model")
+    bare.save_pretrained(folder)
+    file = table("sentence\tlabel\n" + "".join(f"{text}\t{row % 2}\n" for row, text in enumerate(TEXTS)))
+    experiment = tmp_path / "a.yaml"
+    experiment.write_text(EXPERIMENT.replace("FOLDER", str(folder)).replace("FILE", str(file)))
+    for command in (["check", str(experiment), "--deep"], ["run", str(experiment), "--output", str(tmp_path / "run")]):
+        ended = CliRunner().invoke(app, command)
+        assert ended.exit_code == 0, ended.output
+    student = tmp_path / "run" / "student"
+    fields = AutoTokenizer.from_pretrained(student)(TEXTS, padding=True, return_tensors="pt")
+    before = from_pretrained(CLASSES, folder).eval()(**fields).logits
+    torch.testing.assert_close(
+        AutoModelForSequenceClassification.from_pretrained(student).eval()(**fields).logits, before
+    )
+
+
+def test_an_empty_text_has_no_last_token(bare, table):
+    file = table("sentence\tlabel\nthe film\t0\n\t1\n")
+    with pytest.raises(DataError, match=r"^text 2 of 2 has no tokens: \[''\]\n  hint: remove empty texts$"):
+        text_classification(file, tokenizer=bare, batch_size=2)
 
 
 def refused(action):

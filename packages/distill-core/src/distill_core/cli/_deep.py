@@ -76,9 +76,9 @@ def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], li
     except DistillError as error:
         return [], [places.problem(str(error).partition(":")[0].partition(" ")[0], error)]
     try:
-        check_readers(experiment.models, experiment, stages)
+        notes = check_readers(experiment.models, experiment, stages)
     except DistillError as error:
-        problems.append(places.problem("data", error))
+        notes, problems = [], [places.problem("data", error)]
     for number, stage in enumerate(stages):
         loader = stage.data if stage.data is not None else experiment.data["train"]
         try:
@@ -90,6 +90,8 @@ def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], li
         plan, found = check_stage(experiment.models, stage, number, len(stages), batch, places, averages, caches)
         problems += found
         plans += [plan] if plan else []
+    if plans:
+        plans[0] = replace(plans[0], notes=[*plans[0].notes, *notes])
     return plans, problems
 
 

@@ -10,7 +10,7 @@ DataFunction = TypeVar("DataFunction", bound=Callable[..., Any])
 
 
 def with_example(
-    example: Callable[..., dict[str, Any]], check: Callable[..., None] | None = None
+    example: Callable[..., dict[str, Any]], check: Callable[..., str] | None = None
 ) -> Callable[[DataFunction], DataFunction]:
     """Give a function that returns a loader the attribute `example_batch` and, with `check`, the attribute `check_model`.
 
@@ -19,8 +19,9 @@ def with_example(
 
     Args:
         example: Makes the batch. It gets those arguments of the data function that it names, defaults filled in.
-        check: Raises `DataError` if a model cannot read the batches. It gets the model's `name`, the `model`, `inputs`,
-            which are its parameters → fields of a batch, and those arguments of the data function that it names.
+        check: Raises `DataError` if a model cannot read the batches, and returns what it cannot know without the data, or
+            nothing. It gets the model's `name`, the `model`, `inputs`, which are its parameters → fields of a batch, and
+            those arguments of the data function that it names.
 
     >>> import torch
     >>> def example(batch_size, size):
@@ -38,10 +39,9 @@ def with_example(
             """A batch of meta tensors, of as many samples as the loader's batches."""
             return example(**_named_by(example, signature.bind(*arguments, **keywords)))
 
-        def check_model(arguments: Sequence[Any], keywords: Mapping[str, Any], *reader: Any) -> None:
+        def check_model(arguments: Sequence[Any], keywords: Mapping[str, Any], *reader: Any) -> str:
             """Raise `DataError` if a model cannot read what the function returns for these arguments."""
-            if check is not None:
-                check(*reader, **_named_by(check, signature.bind(*arguments, **keywords)))
+            return "" if check is None else check(*reader, **_named_by(check, signature.bind(*arguments, **keywords)))
 
         vars(function).update(example_batch=example_batch, check_model=check_model)
         return function

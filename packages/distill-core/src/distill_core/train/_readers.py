@@ -19,7 +19,7 @@ from ..wiring import Wiring
 from ._evaluate import Evaluate
 
 
-def check_readers(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage]) -> None:
+def check_readers(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage]) -> list[str]:
     """Check each model against the data of every stage and measurement in which it reads them.
 
     Args:
@@ -27,37 +27,48 @@ def check_readers(models: Mapping[str, nn.Module], experiment: Experiment, stage
         experiment: What is run.
         stages: Its stages, with omitted fields filled in.
 
+    Returns:
+        What cannot be known without the data, where they are functions that are not called yet.
+
     Raises:
         DataError: A model cannot read a data set.
     """
+    notes: list[str] = []
     for stage in stages:
         data = stage.data if stage.data is not None else experiment.data.get("train")
         terms: Any = stage.losses
-        _check(models, data, [term.inputs for term in terms.values()], stage.feed)
+        notes += _check(models, data, [term.inputs for term in terms.values()], stage.feed)
         for callback in experiment.callbacks:
             if isinstance(callback, Evaluate):
                 measured = callback.evaluation
-                _check(models, measured.loader, [entry.inputs for entry in measured.metrics.values()], stage.feed)
+                notes += _check(
+                    models, measured.loader, [entry.inputs for entry in measured.metrics.values()], stage.feed
+                )
     if experiment.test is not None:
         wanted = [entry.inputs for entry in experiment.test.metrics.values()]
-        _check(models, experiment.test.loader, wanted, stages[-1].feed)
+        notes += _check(models, experiment.test.loader, wanted, stages[-1].feed)
+    return list(dict.fromkeys(notes))
 
 
-def _check(models: Mapping[str, nn.Module], data: Any, wanted: Iterable[Inputs], feed: Any) -> None:
+def _check(models: Mapping[str, nn.Module], data: Any, wanted: Iterable[Inputs], feed: Any) -> list[str]:
     check = _check_of(data)
-    if check is not None:
-        for name, inputs in _fed_fields(wanted, feed or {}).items():
-            if name in models:
-                check(name, models[name], inputs)
+    if check is None:
+        return []
+    fed = _fed_fields(wanted, feed or {}).items()
+    notes = [check(name, models[name], inputs) for name, inputs in fed if name in models]
+    return [note for note in notes if note]
 
 
-def _check_of(data: Any) -> Callable[..., None] | None:
+def _check_of(data: Any) -> Callable[..., str | None] | None:
     """Return the check of a loader's data set, or of a data function that is not called yet."""
-    if not isinstance(data, functools.partial):
-        check: Callable[..., None] | None = getattr(getattr(data, "dataset", None), "check_model", None)
-        return check
-    of_function = getattr(data.func, "check_model", None)
-    return None if of_function is None else functools.partial(of_function, data.args, data.keywords)
+    if isinstance(data, functools.partial):
+        of_function = getattr(data.func, "check_model", None)
+        return None if of_function is None else functools.partial(of_function, data.args, data.keywords)
+    dataset = getattr(data, "dataset", None)
+    while dataset is not None and not hasattr(dataset, "check_model"):
+        dataset = getattr(dataset, "dataset", None)  # of a Subset
+    check: Callable[..., str | None] | None = getattr(dataset, "check_model", None)
+    return check
 
 
 def _fed_fields(wanted: Iterable[Inputs], feed: Mapping[str, Inputs]) -> dict[str, dict[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_core.data import Loader, with_example
 
@@ -15,8 +15,9 @@ from ._causal import IGNORED, TokenSequences
 from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Split, split_indices
 from ._encoded import Tokenizer
-from ._language_modelling import check_of_tokens, example_of_tokens, loader_of_tokens
+from ._language_modelling import example_of_tokens, loader_of_tokens
 from ._read_table import read_table
+from ._readable import check_readable
 
 
 def _example(batch_size: int, max_length: int, teacher_tokenizer: Any) -> dict[str, Tensor]:
@@ -24,7 +25,12 @@ def _example(batch_size: int, max_length: int, teacher_tokenizer: Any) -> dict[s
     return batch if teacher_tokenizer is None else batch | example_of_tokens(batch_size, max_length, "teacher_")
 
 
-@with_example(_example, check_of_tokens)
+def _check(name: str, model: nn.Module, inputs: Mapping[str, str], max_length: int, pad_to: int | None) -> str:
+    lengths = dict.fromkeys(("input_ids", "teacher_input_ids"), max(max_length, pad_to or 0))
+    return check_readable(name, model, inputs, lengths, {}, "right", at_most=pad_to is None or pad_to < max_length)
+
+
+@with_example(_example, _check)
 def completions(
     file: str | Path,
     split: Split = "all",

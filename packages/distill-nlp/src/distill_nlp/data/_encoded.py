@@ -93,7 +93,7 @@ class EncodedTexts:
         lengths, num_tokens: (samples,) int64, how many tokens each has, and so counts in a mean over tokens.
 
     Raises:
-        DataError: Tokenizers fill up batches at different sides.
+        DataError: Tokenizers fill up batches at different sides, or a text has no tokens.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class EncodedTexts:
         self.labels = tuple(labels) if labels is not None else None
         self.targets = list(targets) if targets is not None else None
         self.fields, self.lengths = _fields(texts, tokenizer, max_length, cache)
+        _check_not_empty(texts, self.lengths)
         self.num_tokens = self.lengths
         padding = padding_of(tokenizer, self.fields)
         side = side_of(tokenizer)
@@ -117,7 +118,8 @@ class EncodedTexts:
             if side_of(other) != side:
                 message = f"the tokenizer '{name}' fills up at the {side_of(other)}, the first one at the {side}\n  hint: give both the same padding_side"
                 raise DataError(message)
-            fields, _ = _fields(texts, other, max_length, cache)
+            fields, lengths = _fields(texts, other, max_length, cache)
+            _check_not_empty(texts, lengths)
             self.fields |= {f"{name}_{field}": rows for field, rows in fields.items()}
             padding |= {f"{name}_{field}": number for field, number in padding_of(other, fields).items()}
         self.collate = PadCollate(padding, side=side)
@@ -133,6 +135,15 @@ class EncodedTexts:
         """One sample, not padded."""
         sample: dict[str, Any] = {name: rows[index] for name, rows in self.fields.items()}
         return sample if self.targets is None else sample | {"target": self.targets[index]}
+
+
+def _check_not_empty(texts: Sequence[list[str]], lengths: Tensor) -> None:
+    """Refuse texts without a token, which a tokenizer that adds no special tokens makes of empty texts."""
+    empty = (lengths == 0).nonzero().flatten().tolist()
+    if empty:
+        shown = [column[empty[0]] for column in texts]
+        message = f"text {empty[0] + 1} of {len(lengths)} has no tokens: {shown}\n  hint: remove empty texts"
+        raise DataError(message)
 
 
 def _fields(

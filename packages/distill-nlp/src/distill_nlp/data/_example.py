@@ -46,9 +46,10 @@ def check_of_texts(
     max_length: int,
     tokenizer: str | Tokenizer,
     tokenizers: Mapping[str, str | Tokenizer] | None = None,
-) -> None:
-    """Check that a model can read texts that are cut to `max_length`; takes what `text_classification` takes."""
+) -> str:
+    """Check that a model can read texts that are cut to `max_length`, as `check_readable` does without the data."""
     found = {"input_ids": find_tokenizer(tokenizer)}
     found |= {f"{prefix}_input_ids": find_tokenizer(other) for prefix, other in (tokenizers or {}).items()}
     padding = {field: int(each.pad_token_id or 0) for field, each in found.items()}
-    check_readable(name, model, inputs, dict.fromkeys(found, max_length), padding, side_of(found["input_ids"]))
+    lengths, side = dict.fromkeys(found, max_length), side_of(found["input_ids"])
+    return check_readable(name, model, inputs, lengths, padding, side, at_most=True)

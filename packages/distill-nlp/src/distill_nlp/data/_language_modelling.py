@@ -23,8 +23,8 @@ def _example(*, batch_size: int, block: int, positions: bool) -> dict[str, Tenso
     return batch | {"position_ids": batch["target"]} if positions else batch
 
 
-def _check(name: str, model: nn.Module, inputs: Mapping[str, str], block: int) -> None:
-    check_of_tokens(name, model, inputs, block)
+def _check(name: str, model: nn.Module, inputs: Mapping[str, str], block: int, *, packed: bool) -> str:
+    return check_readable(name, model, inputs, {"input_ids": block}, {}, "right", at_most=not packed)
 
 
 @with_example(_example, _check)
@@ -117,9 +117,3 @@ def example_of_tokens(batch_size: int, positions: int, prefix: str = "") -> dict
         f"{prefix}mask": torch.zeros(shape, dtype=torch.bool, device="meta"),
         "index": torch.zeros(batch_size, dtype=torch.long, device="meta"),
     }
-
-
-def check_of_tokens(name: str, model: nn.Module, inputs: Mapping[str, str], max_length: int) -> None:
-    """Check that a causal model can read samples of `max_length` tokens."""
-    lengths = dict.fromkeys(("input_ids", "teacher_input_ids"), max_length)
-    check_readable(name, model, inputs, lengths, {}, "right")

@@ -20,7 +20,9 @@ def check_readable(
     lengths: Mapping[str, int],
     padding: Mapping[str, int],
     side: str,
-) -> None:
+    *,
+    at_most: bool = False,
+) -> str:
     """Check that a model can read batches of texts.
 
     Args:
@@ -30,21 +32,24 @@ def check_readable(
         lengths: Field → the number of tokens of the longest text.
         padding: Field → the padding token.
         side: The side that texts are padded at.
+        at_most: `lengths` are limits, and texts may be shorter: return the fault of a text of that length.
+
+    Returns:
+        A fault that depends on the texts, or nothing.
 
     Raises:
         DataError: A text has more tokens than the model has positions, or the model reads padding as text.
     """
     field = inputs.get("input_ids", "")
     if field not in lengths or not hasattr(model, "config"):
-        return
-    fault = (
-        _length_fault(model, lengths[field])
-        or _side_fault(model, side, inputs)
-        or _padding_fault(model, padding.get(field))
-    )
-    if fault:
-        message = f"{name} ({type(model).__name__}) cannot read batch.{field}: {fault}"
+        return ""
+    what = f"{name} ({type(model).__name__}) cannot read batch.{field}"
+    possible = _length_fault(model, lengths[field])
+    fault = _side_fault(model, side, inputs) or _padding_fault(model, padding.get(field))
+    if fault or (possible and not at_most):
+        message = f"{what}: {fault or possible}"
         raise DataError(message)
+    return f"{what} if the texts are that long: {possible.partition(chr(10))[0]}" if possible else ""
 
 
 def _length_fault(model: nn.Module, longest: int) -> str:
