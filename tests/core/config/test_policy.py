@@ -183,7 +183,7 @@ def test_setting_an_attribute_is_an_argument_too(document, problems):
         Builder(made).build(made.root)
 
 
-def test_a_library_does_not_read_a_folder_that_brings_code(document, tmp_path):
+def test_a_library_does_not_read_a_folder_that_brings_code(document, problems, tmp_path):
     """`transformers.AutoModel.from_pretrained` named by a config, without our own function around it."""
     pytest.importorskip("transformers")
     folder = tmp_path / "model"
@@ -192,7 +192,11 @@ def test_a_library_does_not_read_a_folder_that_brings_code(document, tmp_path):
     config = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config", "AutoModel": "mine.Model"}}
     (folder / "config.json").write_text(json.dumps(config))
     for arguments in ("[model]", "{pretrained_model_name_or_path: model}"):
-        made = document(f"x: !import_call_method:transformers.AutoModel.from_pretrained {arguments}\n")
+        text = f"!import_call_method:transformers.AutoModel.from_pretrained {arguments}"
+        found = problems(f"{HEAD}_x: {text}\n")
+        assert [type(problem) for problem in found] == [TrustProblem]
+        assert found[0].message.startswith("model/config.json: 'auto_map: ")
+        made = document(f"x: {text}\n")
         with pytest.raises(TrustError) as raised:
             Builder(made).build(made.root)
         assert "model/config.json: 'auto_map: " in str(raised.value)

@@ -109,3 +109,20 @@ def test_transformers_does_not_ask_whether_to_run_code(monkeypatch, tmp_path):
     Builder(document).build(document.root)
     with pytest.raises(ValueError, match="requires you to execute custom code"):
         resolve_trust_remote_code(None, "owner/model", has_local_code=False, has_remote_code=True)
+
+
+@pytest.mark.parametrize("value", [f"!import_call:distill_nlp.models.from_pretrained [{CLASSES}, model]", "model"])
+def test_check_names_the_line_of_a_folder_that_brings_code(folder, monkeypatch, value):
+    """A static check reads the settings, too: of a model, and of the tokenizer of a dataset."""
+    from distill_core.config import TrustProblem, check, read
+    from distill_core.experiment import Experiment
+
+    monkeypatch.chdir(folder.parent)
+    if value == "model":
+        value = "!import_call:distill_nlp.data.text_classification {tokenizer: model}"
+    (folder.parent / "run.yaml").write_text(f"models: {{}}\ndata: {{}}\nstages: []\n_x: {value}\n")
+    document = read(folder.parent / "run.yaml")
+    assert not [each for each in check(document, Experiment) if isinstance(each, TrustProblem)]
+    add(folder / "config.json", SETTINGS[0])
+    found = [each for each in check(document, Experiment) if isinstance(each, TrustProblem)]
+    assert [(each.place.line, each.message.partition(": ")[0]) for each in found] == [(4, "model/config.json")]

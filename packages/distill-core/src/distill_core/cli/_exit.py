@@ -33,7 +33,7 @@ def guarded(action: Callable[[], object], *, debug: bool = False) -> int:
     except DistillError as error:
         reason = with_notes(str(error), error)
         leave_reason(reason, is_secondhand=isinstance(error, PeerError))
-        print(without_advice(traceback.format_exc()) if debug else reason, file=sys.stderr)
+        print(without_advice(traceback.format_exc()).rstrip() if debug else reason, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
         print(with_notes(str(interrupt) or "interrupted", interrupt), file=sys.stderr)
@@ -43,7 +43,7 @@ def guarded(action: Callable[[], object], *, debug: bool = False) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001 — the outermost frame: whatever it is, it becomes an exit code
         leave_reason(with_notes(f"{type(error).__name__}: {error}", error))
-        print(without_advice(traceback.format_exc()), file=sys.stderr)
+        print(without_advice(traceback.format_exc()).rstrip(), file=sys.stderr)
         return FAILED
     return DONE
 

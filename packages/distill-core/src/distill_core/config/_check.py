@@ -11,7 +11,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import ConfigError, Problem, TrustError
 from . import _sources
 from ._document import Document
-from ._guard import NotFoundError, UntrustedError, judge_name, judge_path
+from ._guard import NotFoundError, UntrustedError, folder_code, judge_name, judge_path
 from ._hints import hint_of
 from ._nodes import TrustProblem, is_untagged, join, pairs, scalar_value, string, walk
 from ._policy import OURS, UNKNOWN, argument_refusal, is_allowed, is_method_allowed, untrustable
@@ -196,6 +196,9 @@ class _Checker:
         for name, (at, value) in tagged.kwargs.items():
             if not argument_refusal(name, _plain(value)):  # `node` has looked at the mapping
                 self._value(name, value, at, join(key, name), callee)
+        for value in (*tagged.args, *(value for _, value in tagged.kwargs.values())):
+            if found := folder_code(callee, string(value)):
+                self.add(value, found.message, key, found.hint, TrustProblem)
 
     def _locate(self, path: str) -> _sources.Definition | None:
         return locate(path, self.trust, registering=bool(self.imported))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import nearest
-from ._model_folder import code_of
+from ._model_folder import FolderCode, code_of
 from ._policy import (
     AREAS,
     EXACT,
@@ -26,7 +26,7 @@ from ._policy import (
 )
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, range, slice)
-_READ_MODELS = ("transformers", "peft", "timm", "torchmetrics")
+_READ_MODELS = ("distill_nlp", "transformers", "peft", "timm", "torchmetrics")
 _TIMM_FOLDER = "local-dir:"
 _BUILTIN_KINDS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 
@@ -166,11 +166,17 @@ def judge_call(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> No
         thing, args, kwargs = thing.func, (*thing.args, *args), {**thing.keywords, **kwargs}
     callee = real_name(thing if hasattr(thing, "__qualname__") else type(thing))
     judge_values((*args, *kwargs.values()), {**_by_position(thing, args), **kwargs}, callee)
-    if callee.partition(".")[0] in _READ_MODELS:
-        _ask_nothing()
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, (str, Path)) and (found := code_of(str(value).removeprefix(_TIMM_FOLDER))):
-                raise UntrustedError(*found)
+    _ask_nothing()
+    for value in (*args, *kwargs.values()):
+        if found := folder_code(callee, value):
+            raise UntrustedError(*found)
+
+
+def folder_code(callee: str, value: object) -> FolderCode | None:
+    """What a folder must not bring, if `value` is a folder and `callee` belongs to a library that reads models."""
+    if callee.partition(".")[0] not in _READ_MODELS or not isinstance(value, (str, Path)):
+        return None
+    return code_of(str(value).removeprefix(_TIMM_FOLDER))
 
 
 def judge_values(values: Iterable[Any], named: Mapping[str, Any], callee: str = "") -> None:

@@ -60,8 +60,7 @@ def from_pretrained(
 
     Raises:
         DistillError: There is no such class or model, it has no safetensors, weights are missing or do not fit,
-            attentions cannot be given, or it reads other tokens.
-        TrustError: A file of the folder loads code, as `auto_map` or as an attention implementation from the hub.
+            attentions cannot be given, it reads other tokens, or its settings load code (`TrustError`).
     """
     factory = _factory(auto_class)
     check_settings(name_or_path, revision)
