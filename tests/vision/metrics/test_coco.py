@@ -228,3 +228,70 @@ def test_two_processes_with_uneven_shards_equal_one(tmp_path):
     divergence.update(maps[:, :, 0, 0], maps[:, :, 1, 1])
     single = [coco.compute(), scores.compute(), pytest.approx(divergence.compute(), rel=1e-12)]
     assert json.loads(done.stdout.splitlines()[-1]) == [single, single]
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+def test_ids_of_any_size_are_kept_apart(evaluator):
+    # Float64 holds 2**60 and 2**60 + 1 as the same number, 32 bits 7 and 7 + 2**32.
+    found = {"boxes": box(0, 0, 50, 50), "labels": torch.tensor([1]), "scores": torch.tensor([0.5])}
+    true = {"boxes": box(0, 0, 50, 50), "labels": torch.tensor([1])}
+    for one, other in ((2**60, 2**60 + 1), (7, 7 + 2**32), (-1, 0)):
+        metric = CocoAP(evaluator=evaluator)
+        metric.update([found], [{"image_id": one, **true}])
+        metric.update([found], [{"image_id": other, **true}])
+        assert metric.compute()["AP"] == pytest.approx(100.0)
+        apart = CocoAP(evaluator=evaluator)
+        apart.update([found], [{"image_id": 1, **true, "labels": torch.tensor([other])}])
+        assert apart.compute()["AP"] == (0.0 if other != 1 else 100.0)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("ids", [(1, 2, 3, 4), (0, 7, 91, 5_000_000)])
+def test_detections_are_written_with_the_ids_of_the_file(ids, masks, tmp_path):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    from distill_vision.metrics import coco_detections
+
+    preds, targets = scenes()  # noqa: F821
+    if not masks:
+        preds = [{name: value for name, value in pred.items() if name != "masks"} for pred in preds]
+    iou_type = "segm" if masks else "bbox"
+    category_ids = dict(enumerate(ids, start=1))
+    unknown = {"boxes": box(1, 2, 30, 40), "labels": torch.tensor([9]), "scores": torch.tensor([0.9])}
+    assert coco_detections([unknown], targets[:1], category_ids) == []
+
+    # The file that pycocotools reads has the ids themselves.
+    from pycocotools import mask
+
+    truth = []
+    for target in targets:
+        rows = zip(
+            target["labels"].tolist(), target["boxes"].double().tolist(), target["area"].double().tolist(), strict=True
+        )
+        for n, (label, (left, top, right, bottom), area) in enumerate(rows):
+            run = mask.encode(np.asfortranarray(target["masks"][n].numpy()))
+            run["counts"] = run["counts"].decode("ascii")
+            row = {
+                "image_id": int(target["image_id"]),
+                "category_id": ids[label - 1],
+                "area": area,
+                "segmentation": run,
+            }
+            truth.append(row | {"bbox": [left, top, right - left, bottom - top], "iscrowd": int(target["iscrowd"][n])})
+    file = tmp_path / "truth.json"
+    images = [{"id": int(t["image_id"]), "height": 200, "width": 260} for t in targets]
+    annotations = [{**row, "id": number} for number, row in enumerate(truth, start=1)]
+    file.write_text(
+        json.dumps({"info": {}, "images": images, "annotations": annotations, "categories": [{"id": n} for n in ids]})
+    )
+    coco = COCO(file)
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps(coco_detections(preds, targets, category_ids)))
+    evaluation = COCOeval(coco, coco.loadRes(str(results)), iou_type)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    metric = CocoAP(iou_type)
+    metric.update(preds, targets)
+    assert list(metric.compute().values()) == [100 * v if v >= 0 else v for v in evaluation.stats.tolist()]
