@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "hooks": {"taps", "tree", "errors"},
     "wiring": {"hooks", "taps", "errors"},
     "surgery": {"hooks", "layers", "errors"},
-    "layers": set(),
+    "layers": {"errors"},
     "registry": {"errors"},
     "cache": {"distributed", "errors"},
     "losses": {"layers", "registry", "distributed", "errors"},

@@ -1,10 +1,21 @@
-"""Divergences of distributions in the log domain, and the classes other than the target."""
+"""Divergences of distributions in the log domain, and the classes other than the target.
+
+Where both sides are 0, logarithms −∞, nothing is added and no gradient is NaN: see `_ruled_out`.
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ._features import at_least_float32
+from ._ruled_out import can_look, filled, nothing_left, refuse_infinite, refuse_infinite_target, ruled_out
+
+LEAST = -1e30
+"""A logarithm of a probability of 0 that can be calculated with."""
 
 
 def kl_divergence(log_p: Tensor, log_q: Tensor, dim: int = -1) -> Tensor:
@@ -20,7 +31,84 @@ def kl_divergence(log_p: Tensor, log_q: Tensor, dim: int = -1) -> Tensor:
     tensor(0.1438)
     """
     p = log_p.exp()
-    return (p * (log_p - log_q).masked_fill(p == 0, 0)).sum(dim)
+    plain = _if_finite((p * (log_p - log_q)).sum(dim)) if can_look(p) else None
+    return (p * (log_p - log_q).masked_fill_(p == 0, 0)).sum(dim) if plain is None else plain
+
+
+def softmax_divergence(
+    student: Tensor, teacher: Tensor, temperature: float = 1.0, dim: int = -1, *, reverse: bool = False
+) -> Tensor:
+    """KL( softmax(teacher/τ) ‖ softmax(student/τ) ) over `dim`.
+
+    Args:
+        student: Logits, calculated with in float32 at least.
+        teacher: Logits of the same shape.
+        temperature: τ > 0.
+        dim: The dimension of the classes.
+        reverse: KL( softmax(student/τ) ‖ softmax(teacher/τ) ) instead.
+
+    Raises:
+        DataError: It is infinite: see `refuse_infinite`.
+
+    >>> softmax_divergence(torch.tensor([0.0, 0.0, -torch.inf]), torch.tensor([0.0, 2.0, -torch.inf]))
+    tensor(0.3278)
+    """
+    logits = (at_least_float32(teacher), at_least_float32(student))
+    if temperature != 1:
+        logits = (logits[0] / temperature, logits[1] / temperature)
+    log_p, log_q = F.log_softmax(logits[0], dim), F.log_softmax(logits[1], dim)
+    if reverse:
+        log_p, log_q = log_q, log_p
+    plain = _if_finite((log_p.exp() * (log_p - log_q)).sum(dim)) if can_look(log_p) else None
+    if plain is not None:
+        return plain
+    return refuse_infinite(kl_divergence(log_p, log_q, dim), student, teacher, dim, reverse=reverse)
+
+
+def _if_finite(values: Tensor) -> Tensor | None:
+    """The values, unless one is not finite: then classes are to be hidden."""
+    return values if math.isfinite(values.detach().sum().item()) else None
+
+
+def cross_entropy(p: Tensor, log_q: Tensor, dim: int = -1) -> Tensor:
+    """−Σ p · log q over `dim`; what p rules out adds nothing.
+
+    Args:
+        p: Probabilities, or other weights.
+        log_q: Logarithms of probabilities; −∞ is one of 0.
+        dim: The dimension of the classes.
+
+    >>> cross_entropy(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.0]).log())
+    tensor(0.6931)
+    """
+    plain = _if_finite(-(p * log_q).sum(dim)) if can_look(p) else None
+    return -(p * log_q.masked_fill(p == 0, 0)).sum(dim) if plain is None else plain
+
+
+def log_mixture(log_p: Tensor, log_q: Tensor, share: float) -> Tensor:
+    """log( λ · p + (1 − λ) · q ), with a gradient of 0 where both are 0.
+
+    Args:
+        log_p: Logarithms of probabilities; −∞ is one of 0.
+        log_q: The same.
+        share: λ, above 0 and below 1.
+
+    Returns:
+        Finite numbers: about −1e30 where both are 0.
+
+    >>> log_mixture(torch.tensor([1.0, 0.0, 0.0]).log(), torch.tensor([0.0, 1.0, 0.0]).log(), 0.25)[:2].exp()
+    tensor([0.2500, 0.7500])
+    """
+    return torch.logaddexp(finite(log_p) + math.log(share), finite(log_q) + math.log1p(-share))
+
+
+def finite(logs: Tensor) -> Tensor:
+    """The same with a finite number for −∞, which is 0 in a softmax too and whose gradient is 0.
+
+    >>> finite(torch.tensor([1.0, -torch.inf])).softmax(0)
+    tensor([1., 0.])
+    """
+    return logs if ruled_out(logs) is None else logs.clamp(min=LEAST)
 
 
 def other_classes(logits: Tensor, target: Tensor) -> Tensor:
@@ -54,5 +142,47 @@ def target_or_not(logits: Tensor, target: Tensor) -> Tensor:
     >>> target_or_not(torch.tensor([[0.0, 0.0, 0.0, 0.0]]), torch.tensor([2])).exp()
     tensor([[0.2500, 0.7500]])
     """
-    sides = [logits.gather(1, target[:, None]).squeeze(1), other_classes(logits, target).logsumexp(1)]
-    return F.log_softmax(torch.stack(sides, dim=1), dim=1)
+    others = other_classes(logits, target)
+    alone = nothing_left(others)
+    rest = filled(filled(others, alone, 0).logsumexp(1, keepdim=True), alone, -torch.inf)
+    return F.log_softmax(torch.cat([logits.gather(1, target[:, None]), rest], dim=1), dim=1)
+
+
+def other_log_probabilities(student: Tensor, teacher: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The logarithms of the probabilities of the classes other than the target, among themselves, of both.
+
+    Where the teacher rules out all others, there is nothing to compare: its probabilities are 0.
+
+    Args:
+        student: Logits (batch, classes).
+        teacher: Logits of the same shape.
+        target: (batch,), class numbers.
+
+    Returns:
+        Two tensors (batch, classes − 1), the student's and the teacher's.
+    """
+    ours, theirs = other_classes(student, target), other_classes(teacher, target)
+    alone = nothing_left(theirs)
+    ours, theirs = (F.log_softmax(filled(logits, alone, 0), dim=1) for logits in (ours, theirs))
+    return ours, filled(theirs, alone, -torch.inf)
+
+
+def smooth_cross_entropy(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
+    """The cross-entropy with smoothed labels of each sample; classes of −∞ get no label.
+
+    Args:
+        logits: (batch, classes).
+        target: (batch,), class numbers.
+        smoothing: How much of the label is shared by all classes, from 0 to 1.
+
+    >>> smooth_cross_entropy(torch.tensor([[0.0, 0.0, -torch.inf]]), torch.tensor([0]), 0.1)
+    tensor([0.6931])
+    """
+    hidden = ruled_out(logits)
+    if hidden is None:
+        return F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
+    log_q = F.log_softmax(logits, dim=1)
+    uniform = (~hidden).to(log_q.dtype) / (~hidden).sum(1, keepdim=True)
+    labels = F.nll_loss(log_q, target, reduction="none")
+    values = (1 - smoothing) * labels + smoothing * cross_entropy(uniform, log_q)
+    return refuse_infinite_target(values, logits, target)

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import per_token, positive, require_same_shape, within
+from ..layers import excluded, filled, finite, per_token, positive, refuse_infinite, require_same_shape, within
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -49,19 +49,25 @@ def alpha_beta_divergence(student: Tensor, teacher: Tensor, alpha: float = 0.2, 
     log_q, log_p = F.log_softmax(student, dim=-1), F.log_softmax(teacher, dim=-1)
     if alpha < beta:
         alpha, beta, log_p, log_q = beta, alpha, log_q, log_p
-    both, ratio = alpha + beta, log_q - log_p
+    both = alpha + beta
     if alpha < SMALL:
-        return (torch.exp(both * log_p) * ratio.square() * (0.5 + ratio * (both + beta) / 6)).sum(-1)
-    return ((_powers(log_p, ratio, both, both) - _powers(log_p, ratio, both, beta)) / alpha).sum(-1)
+        ratio = filled(log_q - log_p, excluded(log_q, log_p), 0)
+        power = torch.exp(both * finite(log_p))
+        values = (power * ratio.square() * (0.5 + ratio * (both + beta) / 6)).sum(-1)
+    else:
+        values = ((_powers(log_p, log_q, both, both) - _powers(log_p, log_q, both, beta)) / alpha).sum(-1)
+    return refuse_infinite(refuse_infinite(values, student, teacher), student, teacher, reverse=True)
 
 
-def _powers(log_p: Tensor, ratio: Tensor, both: float, c: float) -> Tensor:
+def _powers(log_p: Tensor, log_q: Tensor, both: float, c: float) -> Tensor:
     """p^(α+β) · φ(c), with exponents that are added before they grow."""
+    power = torch.exp(both * log_p)
     if c == 0:
-        return torch.exp(both * log_p) * ratio
-    exponent = c * ratio
-    near = torch.exp(both * log_p) * torch.expm1(exponent.clamp(-1, 1))
-    far = torch.exp(both * log_p + exponent) - torch.exp(both * log_p)
+        return power * (log_q - log_p).masked_fill_(power == 0, 0)
+    log_p, log_q = finite(log_p), finite(log_q)
+    exponent = c * (log_q - log_p)
+    near = power * torch.expm1(exponent.clamp(-1, 1))
+    far = torch.exp(c * log_q + (both - c) * log_p) - power
     return torch.where(exponent.abs() < 1, near, far) / c
 
 

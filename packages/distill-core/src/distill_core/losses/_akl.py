@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import kl_divergence, one_of, per_token, positive, require_same_shape, within
+from ..layers import kl_divergence, one_of, per_token, positive, refuse_infinite, require_same_shape, within
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -63,7 +63,8 @@ def adaptive_kl(student: Tensor, teacher: Tensor, mass: float = 0.5, mode: Mode 
     """
     share = head_share(student, teacher, mass, mode)
     log_q, log_p = F.log_softmax(student, dim=-1), F.log_softmax(teacher, dim=-1)
-    return share * kl_divergence(log_p, log_q) + (1 - share) * kl_divergence(log_q, log_p)
+    values = share * kl_divergence(log_p, log_q) + (1 - share) * kl_divergence(log_q, log_p)
+    return refuse_infinite(refuse_infinite(values, student, teacher), student, teacher, reverse=True)
 
 
 @final

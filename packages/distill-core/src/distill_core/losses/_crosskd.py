@@ -31,10 +31,13 @@ from torch import Tensor, nn
 from ..layers import (
     Constant,
     at_least_float32,
+    excluded,
+    filled,
     kl_divergence,
     one_of,
     pairs,
     positive,
+    refuse_infinite,
     require_same_shape,
     within,
 )
@@ -57,9 +60,11 @@ def quality_focal(student: Tensor, teacher: Tensor, beta: float = 1.0) -> Tensor
         (batch, height, width).
     """
     require_same_shape(student, teacher)
-    student, probability = at_least_float32(student), at_least_float32(teacher.detach()).sigmoid()
-    entropy = F.binary_cross_entropy_with_logits(student, probability, reduction="none")
-    return (entropy * (student.sigmoid() - probability).abs().pow(beta)).sum(1)
+    hidden = excluded(student, teacher)
+    logits, probability = filled(at_least_float32(student), hidden, 0), at_least_float32(teacher.detach()).sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(logits, probability, reduction="none")
+    values = entropy * (logits.sigmoid() - probability).abs().pow(beta)
+    return refuse_infinite(filled(values, hidden, 0).sum(1), student, teacher, dim=1)
 
 
 def side_divergence(student: Tensor, teacher: Tensor, temperature: float = 10.0) -> Tensor:
@@ -74,11 +79,12 @@ def side_divergence(student: Tensor, teacher: Tensor, temperature: float = 10.0)
         (batch, height, width).
     """
     require_same_shape(student, teacher)
-    log_student, log_teacher = (
-        F.log_softmax(at_least_float32(logits).view(len(logits), 4, -1, *logits.shape[2:]) / temperature, dim=2)
-        for logits in (student, teacher.detach())
+    ours, theirs = (
+        at_least_float32(logits).view(len(logits), 4, -1, *logits.shape[2:]) for logits in (student, teacher.detach())
     )
-    return kl_divergence(log_teacher, log_student, dim=2).mean(1) * temperature**2
+    log_student, log_teacher = (F.log_softmax(logits / temperature, dim=2) for logits in (ours, theirs))
+    values = refuse_infinite(kl_divergence(log_teacher, log_student, dim=2), ours, theirs, dim=2, what="bin")
+    return values.mean(1) * temperature**2
 
 
 def box_distance(student: Tensor, teacher: Tensor) -> Tensor:

@@ -22,7 +22,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import GradientReversal, Progress, at_least_float32, kl_divergence, positive, require_same_shape
+from ..layers import (
+    GradientReversal,
+    Progress,
+    at_least_float32,
+    filled,
+    kl_divergence,
+    positive,
+    refuse_infinite,
+    require_same_shape,
+    ruled_out,
+)
 from ..registry import register
 
 
@@ -60,6 +70,13 @@ class CTKDLoss(nn.Module):
         """The scalar loss of logits (batch, classes)."""
         require_same_shape(student, teacher)
         temperature = self.temperature()
-        log_student = F.log_softmax(at_least_float32(student) / temperature, dim=1)
-        log_teacher = F.log_softmax(at_least_float32(teacher.detach()) / temperature, dim=1)
-        return temperature**2 * kl_divergence(log_teacher, log_student).mean()
+        log_student, log_teacher = (_softened(logits, temperature) for logits in (student, teacher.detach()))
+        values = refuse_infinite(kl_divergence(log_teacher, log_student), student, teacher, dim=1)
+        return temperature**2 * values.mean()
+
+
+def _softened(logits: Tensor, temperature: Tensor) -> Tensor:
+    """Logarithms of probabilities; what is −∞ has no part in the gradient to the temperature."""
+    hidden = ruled_out(logits)
+    scaled = filled(at_least_float32(logits), hidden, 0) / temperature
+    return F.log_softmax(filled(scaled, hidden, -torch.inf), dim=1)

@@ -20,7 +20,16 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Regressor, at_least_float32, kl_divergence, positive, require_same_shape
+from ..layers import (
+    Regressor,
+    at_least_float32,
+    excluded,
+    filled,
+    kl_divergence,
+    positive,
+    refuse_infinite,
+    require_same_shape,
+)
 from ..registry import register
 
 
@@ -33,12 +42,15 @@ def channel_divergence(student: Tensor, teacher: Tensor, temperature: float = 4.
         temperature: τ > 0.
 
     Returns:
-        (batch, channels).
+        (batch, channels), 0 where a channel is −∞ throughout in both.
     """
     require_same_shape(student, teacher)
-    log_student = F.log_softmax(at_least_float32(student).flatten(2) / temperature, dim=2)
-    log_teacher = F.log_softmax(at_least_float32(teacher.detach()).flatten(2) / temperature, dim=2)
-    return kl_divergence(log_teacher, log_student, dim=2) * temperature**2
+    ours, theirs = at_least_float32(student).flatten(2), at_least_float32(teacher.detach()).flatten(2)
+    hidden = _hidden_channels(ours, theirs)
+    ours, theirs = (filled(feature, hidden, 0) for feature in (ours, theirs))
+    log_student, log_teacher = (F.log_softmax(feature / temperature, dim=2) for feature in (ours, theirs))
+    values = kl_divergence(log_teacher, log_student, dim=2)
+    return refuse_infinite(values, ours, theirs, dim=2, what="position") * temperature**2
 
 
 @final
@@ -76,4 +88,12 @@ class CWDLoss(nn.Module):
         """The scalar loss of two maps (batch, channels, height, width) of the same height and width."""
         if self.regressor is not None:
             student = self.regressor(student, like=teacher)
-        return channel_divergence(student, teacher, self.temperature).mean()
+        values = channel_divergence(student, teacher, self.temperature)
+        hidden = _hidden_channels(student.flatten(2), teacher.flatten(2))
+        return values.mean() if hidden is None else values.sum() / (~hidden).sum().clamp(min=1)
+
+
+def _hidden_channels(student: Tensor, teacher: Tensor) -> Tensor | None:
+    """Which channels are −∞ at all positions in both, (batch, channels, 1)."""
+    hidden = excluded(student, teacher)
+    return None if hidden is None else hidden.all(2, keepdim=True)

@@ -24,11 +24,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import at_least_float32, positive, require_same_shape, within
+from ..layers import at_least_float32, excluded, positive, refuse_infinite, require_same_shape, within
 from ..registry import register
 
 
-def pearson(first: Tensor, second: Tensor, dim: int, eps: float = 1e-7) -> Tensor:
+def pearson(first: Tensor, second: Tensor, dim: int, eps: float = 1e-7, *, hidden: Tensor | None = None) -> Tensor:
     """Pearson's correlation along a dimension, which is gone from the result.
 
     Args:
@@ -36,8 +36,9 @@ def pearson(first: Tensor, second: Tensor, dim: int, eps: float = 1e-7) -> Tenso
         second: The same shape.
         dim: What is correlated.
         eps: A spread (L2 norm after centring) up to this is rounding: the correlation is 0, without a gradient.
+        hidden: Entries that do not count, of the same shape; both values are 0 there.
     """
-    return (_direction(first, dim, eps) * _direction(second, dim, eps)).sum(dim)
+    return (_direction(first, dim, eps, hidden) * _direction(second, dim, eps, hidden)).sum(dim)
 
 
 def correlation_losses(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -49,8 +50,14 @@ def correlation_losses(student: Tensor, teacher: Tensor, temperature: float = 1.
         temperature: τ > 0.
     """
     require_same_shape(student, teacher)
-    p, q = (_probabilities(x, temperature) for x in (student, teacher.detach()))
-    inter, intra = (1 - pearson(p, q, dim).mean() for dim in (1, 0))
+    ours, theirs = (at_least_float32(x).movedim(1, -1).flatten(0, -2) for x in (student, teacher.detach()))
+    hidden = excluded(ours, theirs)
+    p, q = (F.softmax(rows / temperature, dim=1) for rows in (ours, theirs))
+    refuse_infinite(p[:, 0] + q[:, 0], ours, theirs)
+    inter = 1 - pearson(p, q, 1, hidden=hidden).mean()
+    # A class that is hidden throughout has a correlation of 0 and is not one of the classes.
+    num_classes = p.shape[1] if hidden is None else (~hidden).any(0).sum()
+    intra = 1 - pearson(p, q, 0, hidden=hidden).sum() / num_classes
     return temperature**2 * inter, temperature**2 * intra
 
 
@@ -84,13 +91,11 @@ class DISTLoss(nn.Module):
         return self.beta * inter + self.gamma * intra
 
 
-def _probabilities(logits: Tensor, temperature: float) -> Tensor:
-    """(samples, classes)."""
-    rows = at_least_float32(logits).movedim(1, -1).flatten(0, -2)
-    return F.softmax(rows / temperature, dim=1)
-
-
-def _direction(values: Tensor, dim: int, eps: float) -> Tensor:
-    centred = values - values.mean(dim, keepdim=True)
+def _direction(values: Tensor, dim: int, eps: float, hidden: Tensor | None) -> Tensor:
+    if hidden is None:
+        centred = values - values.mean(dim, keepdim=True)
+    else:
+        count = (~hidden).sum(dim, keepdim=True).clamp(min=1)
+        centred = (values - values.sum(dim, keepdim=True) / count).masked_fill(hidden, 0)
     length = torch.linalg.vector_norm(centred, dim=dim, keepdim=True)
     return torch.where(length > eps, centred / length.clamp(min=eps), 0)

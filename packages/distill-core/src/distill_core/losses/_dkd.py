@@ -19,10 +19,18 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, kl_divergence, other_classes, positive, require_same_shape, target_or_not, within
+from ..layers import (
+    at_least_float32,
+    kl_divergence,
+    other_log_probabilities,
+    positive,
+    refuse_infinite,
+    require_same_shape,
+    target_or_not,
+    within,
+)
 from ..registry import register
 
 
@@ -43,8 +51,11 @@ def decoupled_divergences(
     require_same_shape(student, teacher)
     student, teacher = at_least_float32(student) / temperature, at_least_float32(teacher.detach()) / temperature
     of_target = kl_divergence(target_or_not(teacher, target), target_or_not(student, target))
-    theirs, ours = (F.log_softmax(other_classes(logits, target), dim=1) for logits in (teacher, student))
-    return of_target, kl_divergence(theirs, ours)
+    ours, theirs = other_log_probabilities(student, teacher, target)
+    of_others = kl_divergence(theirs, ours)
+    for values in (of_target, of_others):
+        refuse_infinite(values, student, teacher, dim=1)
+    return of_target, of_others
 
 
 @final

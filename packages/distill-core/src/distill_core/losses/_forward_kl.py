@@ -17,11 +17,10 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import sum_over_processes, world_size
-from ..layers import kl_divergence, per_token, positive, require_same_shape
+from ..layers import per_token, positive, require_same_shape, softmax_divergence
 from ..registry import register
 
 
@@ -36,8 +35,7 @@ def forward_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Te
     Returns:
         (…).
     """
-    log_student, log_teacher = (F.log_softmax(logits / temperature, dim=-1) for logits in (student, teacher))
-    return temperature**2 * kl_divergence(log_teacher, log_student)
+    return temperature**2 * softmax_divergence(student, teacher, temperature)
 
 
 def token_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -17,14 +17,22 @@ Link: https://arxiv.org/abs/2306.13649
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar, Literal, final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import kl_divergence, one_of, per_token, positive, require_same_shape, within
+from ..layers import (
+    kl_divergence,
+    log_mixture,
+    one_of,
+    per_token,
+    positive,
+    refuse_infinite,
+    require_same_shape,
+    softmax_divergence,
+    within,
+)
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -43,13 +51,12 @@ def generalised_jsd(student: Tensor, teacher: Tensor, beta: float = 0.5, mode: M
     Returns:
         (…).
     """
+    if beta in (0, 1):
+        return softmax_divergence(student, teacher, reverse=beta == 1)
     log_q, log_p = F.log_softmax(student, dim=-1), F.log_softmax(teacher, dim=-1)
-    if beta == 0:
-        return kl_divergence(log_p, log_q)
-    if beta == 1:
-        return kl_divergence(log_q, log_p)
-    log_m = torch.logaddexp(log_p + math.log(beta), log_q + math.log1p(-beta))
+    log_m = log_mixture(log_p, log_q, beta)
     divergence = beta * kl_divergence(log_p, log_m) + (1 - beta) * kl_divergence(log_q, log_m)
+    divergence = refuse_infinite(divergence, student, teacher)
     return divergence if mode == "paper" else divergence / (beta * (1 - beta))
 
 

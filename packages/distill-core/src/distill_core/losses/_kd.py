@@ -16,10 +16,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, final
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, one_of, positive, require_same_shape
+from ..layers import one_of, positive, require_same_shape, softmax_divergence
 from ..registry import register
 
 Reduction = Literal["batchmean", "mean"]
@@ -36,15 +35,8 @@ def kd_divergence(student: Tensor, teacher: Tensor, temperature: float = 4.0) ->
     Returns:
         (batch, …), in float32 for half-precision logits.
     """
-    student, teacher = softened(student, teacher, temperature)
-    return F.kl_div(student, teacher, reduction="none", log_target=True).sum(1) * temperature**2
-
-
-def softened(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Logarithms of softmax(student/τ) and softmax(teacher/τ), (batch, classes, …) both."""
     require_same_shape(student, teacher)
-    logits = at_least_float32(student), at_least_float32(teacher.detach())
-    return (logits[0] / temperature).log_softmax(1), (logits[1] / temperature).log_softmax(1)
+    return softmax_divergence(student, teacher.detach(), temperature, dim=1) * temperature**2
 
 
 @final
@@ -72,7 +64,5 @@ class KDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes, …)."""
-        if self.reduction == "mean":
-            return kd_divergence(student, teacher, self.temperature).mean()
-        student, teacher = softened(student, teacher, self.temperature)
-        return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * self.temperature**2
+        values = kd_divergence(student, teacher, self.temperature)
+        return values.mean() if self.reduction == "mean" else values.sum() / len(student)

@@ -19,10 +19,9 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, positive, within
+from ..layers import at_least_float32, positive, smooth_cross_entropy, within
 from ..registry import register
 from ._kd import kd_divergence
 
@@ -53,6 +52,6 @@ class KDLSLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes) and class numbers (batch,)."""
-        labels = F.cross_entropy(at_least_float32(student), target, label_smoothing=self.smoothing)
+        labels = smooth_cross_entropy(at_least_float32(student), target, self.smoothing).mean()
         teaching = kd_divergence(student, teacher, self.temperature).mean()
         return (1 - self.alpha) * labels + self.alpha * teaching

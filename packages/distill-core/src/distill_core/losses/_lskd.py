@@ -21,23 +21,35 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, positive
+from ..layers import at_least_float32, filled, positive, ruled_out
 from ..registry import register
 
 
 def standardise_logits(logits: Tensor, eps: float = 1e-7) -> Tensor:
     """Logits with mean 0 and standard deviation 1, in float32 at least.
 
-    Logits that are equal up to rounding become 0, without a gradient, which would be as large as 1/ε.
+    Logits that are equal up to rounding become 0, without a gradient, which would be as large as 1/ε. Classes of −∞ stay
+    −∞ and have no part in mean and deviation.
 
     Args:
         logits: (batch, classes, …), two classes or more.
         eps: ε > 0, added to the standard deviation.
     """
-    logits = at_least_float32(logits)
-    deviation = logits.std(1, keepdim=True)
+    hidden = ruled_out(logits)
+    logits = filled(at_least_float32(logits), hidden, 0)
+    centred, deviation = _centred(logits, hidden)
     differ = deviation > torch.finfo(logits.dtype).eps * logits.detach().abs().amax(1, keepdim=True)
-    return torch.where(differ, (logits - logits.mean(1, keepdim=True)) / (deviation + eps), 0)
+    return filled(torch.where(differ, centred / (deviation + eps), 0), hidden, -torch.inf)
+
+
+def _centred(logits: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The logits minus their mean, and their standard deviation; hidden ones are 0."""
+    if hidden is None:
+        return logits - logits.mean(1, keepdim=True), logits.std(1, keepdim=True)
+    count = (~hidden).sum(1, keepdim=True).clamp(min=1)
+    centred = (logits - logits.sum(1, keepdim=True) / count).masked_fill(hidden, 0)
+    length = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    return centred, length / (count - 1).clamp(min=1).sqrt()
 
 
 @final

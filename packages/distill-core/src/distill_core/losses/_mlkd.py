@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import at_least_float32, one_of, pairs, positive, require_same_shape, without_autocast
+from ..layers import at_least_float32, excluded, filled, one_of, pairs, positive, require_same_shape, without_autocast
 from ..registry import register
 from ._kd import kd_divergence
 
@@ -45,7 +45,28 @@ def gram_differences(student: Tensor, teacher: Tensor, temperature: float) -> tu
     p, q = (torch.softmax(at_least_float32(logits) / temperature, dim=1) for logits in (teacher.detach(), student))
     with without_autocast(q):
         of_samples, of_classes = p @ p.mT - q @ q.mT, p.mT @ p - q.mT @ q
-    return of_samples.square().sum() / len(q), of_classes.square().sum() / q.shape[1]
+    hidden = hidden_classes(student, teacher)
+    num_classes = q.shape[1] if hidden is None else (~hidden).sum()
+    return of_samples.square().sum() / len(q), of_classes.square().sum() / num_classes
+
+
+def hidden_classes(student: Tensor, teacher: Tensor) -> Tensor | None:
+    """Which classes are −∞ in both in all samples, (classes,); None where it is known that there is none."""
+    hidden = excluded(student, teacher)
+    return None if hidden is None else hidden.all(0)
+
+
+def share_below_median(values: Tensor, hidden: Tensor | None = None) -> Tensor:
+    """The share of the values, without hidden ones, that are at most their median."""
+    ordered = (
+        filled(values, hidden, torch.inf).sort().values
+    )  # `quantile` does not compile with dynamic shapes in torch 2.11
+    if hidden is None:
+        median = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+        return (values <= median).to(values.dtype).mean()
+    count = (~hidden).sum()
+    median = ordered.gather(0, torch.stack([(count - 1) // 2, count // 2]).clamp(min=0)).mean()
+    return ((values <= median) & ~hidden).sum() / count.to(values.dtype)
 
 
 @final
@@ -97,7 +118,8 @@ class MLKDLoss(nn.Module):
 
     def _as_in_the_code(self, weak: tuple[Tensor, Tensor], strong: tuple[Tensor, Tensor]) -> Tensor:
         probabilities = torch.softmax(at_least_float32(weak[1]), dim=1)
-        samples, classes = _share_below_median(probabilities.amax(1)), _share_below_median(probabilities.sum(0))
+        samples = share_below_median(probabilities.amax(1))
+        classes = share_below_median(probabilities.sum(0), hidden_classes(*weak))
         extremes = {min(self.temperatures), max(self.temperatures)}
         terms = []
         for temperature in self.temperatures:
@@ -105,9 +127,3 @@ class MLKDLoss(nn.Module):
             terms.append(samples * (kd_divergence(*weak, temperature).mean() + of_samples) + classes * of_classes)
             terms.append(kd_divergence(*(weak if temperature in extremes else strong), temperature).mean())
         return torch.stack(terms).sum()
-
-
-def _share_below_median(values: Tensor) -> Tensor:
-    ordered = values.sort().values  # `quantile` does not compile with dynamic shapes in torch 2.11
-    median = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-    return (values <= median).to(values.dtype).mean()

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, kl_divergence, positive, require_same_shape, within
+from ..layers import at_least_float32, kl_divergence, positive, refuse_infinite, require_same_shape, within
 from ..registry import register
 
 
@@ -91,4 +91,7 @@ class MultiTeacherKDLoss(nn.Module):
             routed = torch.stack(list(teacher), dim=1)[torch.arange(len(index), device=index.device), index]
             log_teacher = F.log_softmax(at_least_float32(routed.detach()) / self.temperature, dim=1)
         log_student = F.log_softmax(at_least_float32(student) / self.temperature, dim=1)
-        return self.temperature**2 * kl_divergence(log_teacher, log_student).mean()
+        values = kl_divergence(log_teacher, log_student)
+        for one in teacher:
+            refuse_infinite(values, student, one, dim=1)
+        return self.temperature**2 * values.mean()

@@ -17,10 +17,18 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, other_classes, positive, require_same_shape, target_or_not, within
+from ..layers import (
+    at_least_float32,
+    cross_entropy,
+    other_log_probabilities,
+    positive,
+    refuse_infinite,
+    require_same_shape,
+    target_or_not,
+    within,
+)
 from ..registry import register
 
 
@@ -36,7 +44,8 @@ def soft_target(student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         (batch,).
     """
     student, teacher = at_least_float32(student), at_least_float32(teacher.detach())
-    return -target_or_not(teacher, target)[:, 0].exp() * target_or_not(student, target)[:, 0]
+    values = cross_entropy(target_or_not(teacher, target)[:, :1].exp(), target_or_not(student, target)[:, :1])
+    return refuse_infinite(values, student, teacher, dim=1)
 
 
 def other_cross_entropy(student: Tensor, teacher: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
@@ -52,8 +61,8 @@ def other_cross_entropy(student: Tensor, teacher: Tensor, target: Tensor, temper
         (batch,).
     """
     student, teacher = at_least_float32(student) / temperature, at_least_float32(teacher.detach()) / temperature
-    probabilities = F.softmax(other_classes(teacher, target), dim=1)
-    return -(probabilities * F.log_softmax(other_classes(student, target), dim=1)).sum(1)
+    ours, theirs = other_log_probabilities(student, teacher, target)
+    return refuse_infinite(cross_entropy(theirs.exp(), ours), student, teacher, dim=1)
 
 
 @final

@@ -24,7 +24,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import StageHead, at_least_float32, batch_of, one_of, require_same_shape, within
+from ..layers import (
+    StageHead,
+    at_least_float32,
+    batch_of,
+    cross_entropy,
+    one_of,
+    refuse_infinite,
+    require_same_shape,
+    within,
+)
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -51,7 +60,7 @@ def target_enhanced(
     label = F.one_hot(target, p.shape[1]).to(p.dtype)
     powers = (p + label) ** gamma
     wanted = powers - label if mode == "code" else torch.where(label > 0, powers, p)
-    return -(wanted * log_q).sum(1)
+    return refuse_infinite(cross_entropy(wanted, log_q), student, teacher, dim=1)
 
 
 @final

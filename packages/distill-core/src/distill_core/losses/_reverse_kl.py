@@ -19,9 +19,9 @@ from typing import ClassVar, final
 
 from torch import Tensor, nn
 
-from ..layers import per_token, positive, require_same_shape
+from ..layers import per_token, positive, require_same_shape, softmax_divergence
 from ..registry import register
-from ._forward_kl import forward_kl, token_mean
+from ._forward_kl import token_mean
 
 
 def reverse_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -35,7 +35,7 @@ def reverse_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Te
     Returns:
         (…).
     """
-    return forward_kl(teacher, student, temperature)
+    return temperature**2 * softmax_divergence(student, teacher, temperature, reverse=True)
 
 
 @final

@@ -23,7 +23,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, kl_divergence, positive, require_same_shape, target_or_not, within
+from ..layers import (
+    at_least_float32,
+    kl_divergence,
+    positive,
+    refuse_infinite,
+    refuse_infinite_target,
+    require_same_shape,
+    target_or_not,
+    within,
+)
 from ..registry import register
 
 
@@ -40,7 +49,8 @@ def confidence_divergence(student: Tensor, teacher: Tensor, target: Tensor, temp
         (batch,).
     """
     student, teacher = at_least_float32(student) / temperature, at_least_float32(teacher.detach()) / temperature
-    return kl_divergence(target_or_not(teacher, teacher.argmax(1)), target_or_not(student, target))
+    values = kl_divergence(target_or_not(teacher, teacher.argmax(1)), target_or_not(student, target))
+    return refuse_infinite(refuse_infinite_target(values, student, target), student, teacher, dim=1)
 
 
 def lower_divergence(student: Tensor, teacher: Tensor, target: Tensor, temperature: float = 4.0) -> Tensor:
@@ -57,11 +67,12 @@ def lower_divergence(student: Tensor, teacher: Tensor, target: Tensor, temperatu
     """
     student, teacher = at_least_float32(student) / temperature, at_least_float32(teacher.detach()) / temperature
     lower = teacher < teacher.gather(1, target[:, None])
-    some = lower.any(1, keepdim=True)
+    some = (lower & (teacher > -torch.inf)).any(1, keepdim=True)
     # A sample without lower classes keeps all of them, or its softmax would be of nothing; its term is left out.
     hidden = some & ~lower
     theirs, ours = (F.log_softmax(x.masked_fill(hidden, -torch.inf), dim=1) for x in (teacher, student))
-    return torch.where(some.squeeze(1), kl_divergence(theirs, ours), 0)
+    values = torch.where(some.squeeze(1), kl_divergence(theirs, ours), 0)
+    return refuse_infinite(values, student, teacher, dim=1)
 
 
 @final

@@ -20,7 +20,7 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import per_token, positive
+from ..layers import cross_entropy, per_token, positive, refuse_infinite
 from ..registry import register
 from ._forward_kl import token_mean
 from ._topk_kl import of_tokens
@@ -37,7 +37,8 @@ def sampled_cross_entropy(student: Tensor, teacher: Tensor, index: Tensor) -> Te
     Returns:
         (…).
     """
-    return -(teacher * F.log_softmax(student, dim=-1).gather(-1, index)).sum(-1)
+    log_q = F.log_softmax(student, dim=-1).gather(-1, index)
+    return refuse_infinite(cross_entropy(teacher, log_q), log_q, teacher.log(), numbers=index)
 
 
 @final

@@ -30,9 +30,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import at_least_float32, one_of, positive, require_same_shape, unit_length, without_autocast
+from ..layers import (
+    at_least_float32,
+    excluded,
+    filled,
+    one_of,
+    positive,
+    refuse_infinite,
+    require_same_shape,
+    unit_length,
+    without_autocast,
+)
 from ..registry import register
 from ._kd import kd_divergence
+from ._mlkd import hidden_classes, share_below_median
 
 Mode = Literal["paper", "code"]
 
@@ -48,11 +59,12 @@ def direction_distance(student: Tensor, teacher: Tensor, tikhonov: float = 0.1, 
     """
     require_same_shape(student, teacher)
     student, teacher = at_least_float32(student), at_least_float32(teacher.detach())
-    ours, theirs = (unit_length(logits, dim=1) for logits in (student, teacher))
+    hidden, hidden_class = excluded(student, teacher), hidden_classes(student, teacher)
+    ours, theirs = (unit_length(filled(logits, hidden, 0), dim=1) for logits in (student, teacher))
     with without_autocast(ours):
         difference = ours @ ours.T - theirs @ theirs.T
         if mode == "code":
-            difference = difference / student.shape[1]
+            difference = difference / (student.shape[1] if hidden_class is None else (~hidden_class).sum())
         centred = difference - difference.mean(0)
         covariance = centred.T @ centred / max(len(difference) - 1, 1)
         identity = torch.eye(len(difference), dtype=ours.dtype, device=ours.device)
@@ -60,11 +72,11 @@ def direction_distance(student: Tensor, teacher: Tensor, tikhonov: float = 0.1, 
         root = torch.linalg.cholesky_ex(covariance + tikhonov * identity).L
         whitened = torch.linalg.solve_triangular(root, difference.T, upper=False)
     distance: Tensor = torch.linalg.vector_norm(whitened, dim=0).mean()
+    for reverse in (False, True):
+        refuse_infinite(distance, student, teacher, dim=1, reverse=reverse)
     if mode == "paper":
         return distance
-    confidence = F.softmax(teacher, dim=1).sum(0)
-    share = (confidence <= confidence.quantile(0.5)).to(distance.dtype).mean()
-    return share * distance
+    return share_below_median(F.softmax(teacher, dim=1).sum(0), hidden_class) * distance
 
 
 @final
@@ -95,7 +107,7 @@ class SKDInstanceLoss(nn.Module):
         if self.mode == "paper":
             return divergence.mean() / self.temperature**2
         confidence = gather_batch(F.softmax(at_least_float32(teacher.detach()), dim=1).amax(1))
-        return divergence.mean() * (confidence <= confidence.quantile(0.5)).to(divergence.dtype).mean()
+        return divergence.mean() * share_below_median(confidence)
 
 
 @final

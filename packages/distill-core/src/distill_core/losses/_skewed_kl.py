@@ -16,14 +16,12 @@ Link: https://arxiv.org/abs/2402.03898
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar, final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import kl_divergence, per_token, positive, require_same_shape, within
+from ..layers import kl_divergence, log_mixture, per_token, positive, refuse_infinite, require_same_shape, within
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -39,10 +37,7 @@ def skewed_kl(student: Tensor, teacher: Tensor, skew: float = 0.1) -> Tensor:
     Returns:
         (…).
     """
-    log_p, log_q = F.log_softmax(teacher, dim=-1), F.log_softmax(student, dim=-1)
-    if skew in (0, 1):
-        return kl_divergence(log_p, log_q) * (1 - skew)
-    return kl_divergence(log_p, torch.logaddexp(log_p + math.log(skew), log_q + math.log1p(-skew)))
+    return refuse_infinite(_skewed(teacher, student, skew), student, teacher)
 
 
 def skewed_reverse_kl(student: Tensor, teacher: Tensor, skew: float = 0.1) -> Tensor:
@@ -56,7 +51,16 @@ def skewed_reverse_kl(student: Tensor, teacher: Tensor, skew: float = 0.1) -> Te
     Returns:
         (…).
     """
-    return skewed_kl(teacher, student, skew)
+    return refuse_infinite(_skewed(student, teacher, skew), student, teacher, reverse=True)
+
+
+def _skewed(first: Tensor, second: Tensor, skew: float) -> Tensor:
+    log_p, log_q = F.log_softmax(first, dim=-1), F.log_softmax(second, dim=-1)
+    if skew == 0:
+        return kl_divergence(log_p, log_q)
+    if skew == 1:  # 0, with a gradient of 0 to both
+        return kl_divergence(log_p, log_p) + kl_divergence(log_q, log_q)
+    return kl_divergence(log_p, log_mixture(log_p, log_q, skew))
 
 
 @final

@@ -33,7 +33,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import ProjectionHead, at_least_float32, positive, unit_length, within, without_autocast
+from ..layers import (
+    ProjectionHead,
+    at_least_float32,
+    positive,
+    refuse_infinite_target,
+    unit_length,
+    within,
+    without_autocast,
+)
 from ..registry import register
 from ._kd import kd_divergence
 
@@ -158,7 +166,7 @@ class SSKDLoss(nn.Module):
         sizes = [part.shape[2] for part in parts]
         ours, theirs, features, others = whole.split(sizes, dim=2)  # type: ignore[no-untyped-call]
         target = gather_batch(target)
-        labels = F.cross_entropy(ours[:, 0], target)
+        labels = refuse_infinite_target(F.cross_entropy(ours[:, 0], target), ours[:, 0], target)
         teaching = kd_divergence(ours[:, 0], theirs[:, 0], self.kd_temperature).mean()
         similarities = self._of_similarities(rotation_similarities(features), rotation_similarities(others))
         rotated = self._of_rotated(ours[:, 1:].flatten(0, 1), theirs[:, 1:].flatten(0, 1), target)

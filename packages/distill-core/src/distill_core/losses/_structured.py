@@ -26,11 +26,11 @@ from torch import Tensor, nn
 
 from ..layers import (
     at_least_float32,
-    kl_divergence,
     one_of,
     pool_to_smaller,
     positive,
     require_same_shape,
+    softmax_divergence,
     within,
     without_autocast,
 )
@@ -51,9 +51,7 @@ def pixel_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0)
         (batch, height, width).
     """
     require_same_shape(student, teacher)
-    log_student = F.log_softmax(at_least_float32(student) / temperature, dim=1)
-    log_teacher = F.log_softmax(at_least_float32(teacher.detach()) / temperature, dim=1)
-    return kl_divergence(log_teacher, log_student, dim=1) * temperature**2
+    return softmax_divergence(student, teacher.detach(), temperature, dim=1) * temperature**2
 
 
 def pair_distance(student: Tensor, teacher: Tensor, scale: float = 0.5, pooling: Pooling = "max") -> Tensor:

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import sum_over_processes, world_size
-from ..layers import Progress, kl_divergence, per_token, positive, require_same_shape, within
+from ..layers import Progress, finite, kl_divergence, per_token, positive, refuse_infinite, require_same_shape, within
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -45,8 +45,10 @@ def interpolated_kl(student: Tensor, teacher: Tensor, t: Tensor | float) -> Tens
     Returns:
         (…).
     """
-    between = torch.lerp(student.detach(), teacher, torch.as_tensor(t, dtype=student.dtype, device=student.device))
-    return kl_divergence(F.log_softmax(between, dim=-1), F.log_softmax(student, dim=-1))
+    share = torch.as_tensor(t, dtype=student.dtype, device=student.device)
+    between = torch.lerp(finite(student.detach()), finite(teacher), share)
+    values = kl_divergence(F.log_softmax(between, dim=-1), F.log_softmax(student, dim=-1))
+    return refuse_infinite(values, student, teacher)
 
 
 @final

@@ -26,13 +26,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, one_of, positive, within
+from ..layers import (
+    at_least_float32,
+    filled,
+    kl_divergence,
+    one_of,
+    positive,
+    refuse_infinite_target,
+    ruled_out,
+    within,
+)
 from ..registry import register
 
 Mode = Literal["paper", "code"]
 
 
-def virtual_teacher(target: Tensor, classes: int, correct: float = 0.99, dtype: torch.dtype = torch.float32) -> Tensor:
+def virtual_teacher(
+    target: Tensor,
+    classes: int,
+    correct: float = 0.99,
+    dtype: torch.dtype = torch.float32,
+    allowed: Tensor | None = None,
+) -> Tensor:
     """The probabilities u, (batch, classes).
 
     Args:
@@ -40,9 +55,13 @@ def virtual_teacher(target: Tensor, classes: int, correct: float = 0.99, dtype: 
         classes: K, at least 2.
         correct: a, the probability of the target.
         dtype: Of the result.
+        allowed: (batch, classes), which classes there are; the others have the probability 0. All by default.
     """
-    rest = (1 - correct) / (classes - 1)
-    return F.one_hot(target, classes).to(dtype) * (correct - rest) + rest
+    if allowed is None:
+        rest = (1 - correct) / (classes - 1)
+        return F.one_hot(target, classes).to(dtype) * (correct - rest) + rest
+    rest = (1 - correct) / (allowed.sum(1, keepdim=True) - 1).clamp(min=1).to(dtype)
+    return (F.one_hot(target, classes).to(dtype) * (correct - rest) + rest) * allowed
 
 
 def virtual_divergence(
@@ -58,11 +77,18 @@ def virtual_divergence(
         mode: `paper` or `code`, see the formulas above.
     """
     student = at_least_float32(student)
-    knowledge = virtual_teacher(target, student.shape[1], correct, student.dtype)
+    # The virtual teacher has the student's classes, and the target whatever the student says.
+    hidden = ruled_out(student)
+    hidden = None if hidden is None else hidden.scatter(1, target[:, None], False)
+    allowed = None if hidden is None else ~hidden
+    knowledge = virtual_teacher(target, student.shape[1], correct, student.dtype, allowed)
     if mode == "paper":
         knowledge, student = knowledge.log(), student / temperature
-    divergence = F.kl_div(F.log_softmax(student, dim=1), F.softmax(knowledge / temperature, dim=1), reduction="none")
-    return divergence.mean() if mode == "code" else divergence.sum() / len(student)
+    log_teacher = F.log_softmax(filled(knowledge / temperature, hidden, -torch.inf), dim=1)
+    values = refuse_infinite_target(kl_divergence(log_teacher, F.log_softmax(student, dim=1)), student, target)
+    if mode == "code":
+        values = values / (student.shape[1] if allowed is None else allowed.sum(1))
+    return values.mean()
 
 
 @final

@@ -20,7 +20,7 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import per_token, positive
+from ..layers import per_token, positive, refuse_infinite_target
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -37,7 +37,8 @@ def next_token_ce(student: Tensor, target: Tensor) -> Tensor:
     Returns:
         (tokens,).
     """
-    return F.cross_entropy(student, target, ignore_index=IGNORED, reduction="none")
+    values = F.cross_entropy(student, target, ignore_index=IGNORED, reduction="none")
+    return refuse_infinite_target(values, student, target)
 
 
 @final

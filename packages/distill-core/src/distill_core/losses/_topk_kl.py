@@ -22,9 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import kl_divergence, per_token, positive
+from ..layers import LEAST, kl_divergence, per_token, positive, refuse_infinite
 from ..registry import register
 from ._forward_kl import token_mean
+
+ROUNDING = 1e-2
+"""How much of a distribution may be missing from the stored entries because they are rounded."""
 
 
 def top_k_kl(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
@@ -41,11 +44,17 @@ def top_k_kl(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
     log_q = F.log_softmax(student, dim=-1)
     chosen = log_q.gather(-1, index)
     if index.shape[-1] == student.shape[-1]:
-        return kl_divergence(teacher, chosen)
+        return refuse_infinite(kl_divergence(teacher, chosen), chosen, teacher, numbers=index)
     # Not −∞: where the student itself rules out all others, the gradient would not be a number.
     rest = log_q.scatter(-1, index, torch.finfo(log_q.dtype).min).logsumexp(-1, keepdim=True)
-    log_rest = (-torch.expm1(teacher.logsumexp(-1, keepdim=True))).clamp(min=0).log()
-    return kl_divergence(torch.cat([teacher, log_rest], dim=-1), torch.cat([chosen, rest], dim=-1))
+    remaining = (-torch.expm1(teacher.logsumexp(-1, keepdim=True))).clamp(min=0)
+    # A student that rules out all others has an empty bucket: what remains of the teacher's is rounding, or an error.
+    empty = rest.detach() < LEAST
+    log_rest = remaining.masked_fill(empty & (remaining < ROUNDING), 0).log()
+    rest = rest.masked_fill(empty, -torch.inf)
+    values = kl_divergence(torch.cat([teacher, log_rest], dim=-1), torch.cat([chosen, rest], dim=-1))
+    values = refuse_infinite(values, chosen, teacher, numbers=index)
+    return refuse_infinite(values, rest, log_rest, what="class outside the stored ones")
 
 
 def of_tokens(

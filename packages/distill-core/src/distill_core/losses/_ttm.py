@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, kl_divergence, require_same_shape, within
+from ..layers import at_least_float32, kl_divergence, refuse_infinite, require_same_shape, within
 from ..registry import register
 
 
@@ -37,8 +38,9 @@ def transformed_divergence(student: Tensor, teacher: Tensor, gamma: float) -> Te
         (batch,).
     """
     require_same_shape(student, teacher)
-    log_teacher = F.log_softmax(gamma * at_least_float32(teacher.detach()), dim=1)
-    return kl_divergence(log_teacher, F.log_softmax(at_least_float32(student), dim=1))
+    log_teacher = F.log_softmax(_scaled(at_least_float32(teacher.detach()), gamma), dim=1)
+    values = kl_divergence(log_teacher, F.log_softmax(at_least_float32(student), dim=1))
+    return refuse_infinite(values, student, teacher, dim=1)
 
 
 def power_sum(teacher: Tensor, gamma: float) -> Tensor:
@@ -51,7 +53,12 @@ def power_sum(teacher: Tensor, gamma: float) -> Tensor:
     Returns:
         (batch,).
     """
-    return (gamma * F.log_softmax(at_least_float32(teacher.detach()), dim=1)).logsumexp(1).exp()
+    return _scaled(F.log_softmax(at_least_float32(teacher.detach()), dim=1), gamma).logsumexp(1).exp()
+
+
+def _scaled(logits: Tensor, gamma: float) -> Tensor:
+    """γ · logits; −∞ stays −∞ for γ = 0 as well."""
+    return gamma * logits if gamma > 0 else torch.where(logits.isneginf(), logits, 0)
 
 
 @final

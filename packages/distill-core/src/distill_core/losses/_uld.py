@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import per_token, positive
+from ..layers import per_token, positive, refuse_infinite
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -43,7 +43,7 @@ def sorted_distance(student: Tensor, teacher: Tensor) -> Tensor:
         F.pad(F.softmax(logits, dim=-1).sort(dim=-1, descending=True).values, (0, longest - logits.shape[-1]))
         for logits in (student, teacher)
     )
-    return (theirs - ours).abs().sum(-1)
+    return refuse_infinite((theirs - ours).abs().sum(-1), student, teacher)
 
 
 @final

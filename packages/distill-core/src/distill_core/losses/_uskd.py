@@ -26,7 +26,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import sum_over_processes
-from ..layers import at_least_float32, one_of, other_classes, target_or_not, within
+from ..layers import (
+    at_least_float32,
+    cross_entropy,
+    filled,
+    nothing_left,
+    one_of,
+    other_classes,
+    refuse_infinite_target,
+    ruled_out,
+    smooth_cross_entropy,
+    target_or_not,
+    within,
+)
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -43,18 +55,21 @@ def soft_others(student: Tensor, weak: Tensor, target: Tensor, mode: Mode = "pap
         mode: `paper` or `code`, see above.
 
     Returns:
-        (batch, classes − 1), which sum to 1.
+        (batch, classes − 1), which sum to 1; 0 for classes that the student rules out with −∞.
     """
-    weak, strong = torch.softmax(weak.detach(), dim=1), F.log_softmax(student.detach(), dim=1)
+    hidden = ruled_out(student)
+    weak = torch.softmax(filled(weak.detach(), hidden, -torch.inf), dim=1)
+    strong = F.log_softmax(student.detach(), dim=1)
     strong = strong.exp() if mode == "paper" else strong
     of_weak, of_strong = (x / (1 - x.gather(1, target[:, None]) + EPSILON) for x in (weak, strong))
-    scores = of_weak + of_strong
+    scores = filled(of_weak + of_strong, hidden, -torch.inf)
     if mode == "paper":
         scores = other_classes(scores, target)
     zipf = 1 / (1 + scores.argsort(1, descending=True).argsort(1).to(scores.dtype))
     if mode == "code":
         zipf = other_classes(zipf, target)
-    return zipf / zipf.sum(1, keepdim=True)
+    zipf = filled(zipf, None if hidden is None else other_classes(hidden, target), 0)
+    return zipf / zipf.sum(1, keepdim=True).clamp(min=torch.finfo(zipf.dtype).tiny)
 
 
 @final
@@ -111,7 +126,9 @@ class USKDLoss(nn.Module):
         squared = log_target.detach().exp().square()
         total = sum_over_processes(torch.stack([squared.sum(), squared.new_tensor(len(squared))]))
         of_target = -(squared + 1 - total[0] / total[1]) * log_target
-        others = F.log_softmax(other_classes(logits, target), dim=1)
-        of_others = -(soft_others(logits, weak, target, self.mode) * others).sum(1)
-        of_weak = F.cross_entropy(weak, target, label_smoothing=0.1)
-        return (self.alpha * of_target + self.beta * of_others).mean() + self.mu * of_weak
+        others = other_classes(logits, target)
+        others = F.log_softmax(filled(others, nothing_left(others), 0), dim=1)
+        of_others = cross_entropy(soft_others(logits, weak, target, self.mode), others)
+        values = refuse_infinite_target(self.alpha * of_target + self.beta * of_others, logits, target)
+        weak = filled(weak, ruled_out(logits), -torch.inf)
+        return values.mean() + self.mu * smooth_cross_entropy(weak, target, 0.1).mean()

@@ -24,7 +24,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, positive, require_same_shape, within, without_autocast
+from ..layers import (
+    at_least_float32,
+    filled,
+    nothing_left,
+    positive,
+    refuse_infinite,
+    require_same_shape,
+    within,
+    without_autocast,
+)
 from ..registry import register
 from ._nkd import soft_target
 
@@ -121,12 +130,16 @@ class WKDLLoss(nn.Module):
         """The scalar loss of logits (batch, classes) and class numbers (batch,)."""
         require_same_shape(student, teacher)
         ours, theirs = self._others(student, target), self._others(teacher.detach(), target)
+        alone = nothing_left(theirs)  # the teacher allows the target only: nothing is to be moved
+        ours, theirs = (F.log_softmax(filled(logits, alone, 0), dim=1) for logits in (ours, theirs))
         distance = transport_cost(ours, theirs, self.cost.to(ours.dtype), self.epsilon, self.steps)
+        distance = filled(distance, None if alone is None else alone.squeeze(1), 0)
+        distance = refuse_infinite(distance, student, teacher, dim=1)
         return (soft_target(student, teacher, target) + self.gamma * distance).mean()
 
     def _others(self, logits: Tensor, target: Tensor) -> Tensor:
         hidden = F.one_hot(target, logits.shape[1]).bool()
-        return F.log_softmax((at_least_float32(logits) / self.temperature).masked_fill(hidden, -torch.inf), dim=1)
+        return (at_least_float32(logits) / self.temperature).masked_fill(hidden, -torch.inf)
 
 
 class _Saved(Protocol):

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, positive, require_same_shape
+from ..layers import at_least_float32, positive, refuse_infinite_target, require_same_shape
 from ..registry import register
 from ._kd import kd_divergence
 
@@ -67,4 +67,5 @@ class WSLDLoss(nn.Module):
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes) and class numbers (batch,)."""
         require_same_shape(student, teacher)
-        return (soft_label_weights(student, teacher, target) * kd_divergence(student, teacher, self.temperature)).mean()
+        values = soft_label_weights(student, teacher, target) * kd_divergence(student, teacher, self.temperature)
+        return refuse_infinite_target(values, student, target).mean()

@@ -1,0 +1,187 @@
+"""Classes that logits rule out with −∞: masked classes, padded vocabularies.
+
+The rule of every loss that uses a softmax:
+
+- A class that is −∞ in student and teacher is excluded. Value and gradient are those of the loss without it.
+- A class that is −∞ on one side, where the divergence is infinite, raises. Forward divergences need what the teacher
+  allows, reverse ones what the student allows. A loss that is finite there (JSD, skewed, Wasserstein) stays finite.
+
+On the CPU it costs little to look at numbers: logits without −∞ take the shortest way, and an infinite value raises in
+each call. Elsewhere a look makes the device wait for the host. There the masks are always applied, and an infinite value
+raises inside `checks_on_every_device` only, which is how a run makes its first step. In later steps the value is infinite
+and whoever trains finds it as such.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+
+SHOWN = 5
+"""How many classes a message names."""
+
+_every_device: ContextVar[bool] = ContextVar("every_device", default=False)
+
+
+@contextmanager
+def checks_on_every_device() -> Iterator[None]:
+    """A context in which classes ruled out by one side raise on accelerators as well, which synchronises."""
+    token = _every_device.set(True)
+    try:
+        yield
+    finally:
+        _every_device.reset(token)
+
+
+def can_look(tensor: Tensor) -> bool:
+    """Whether Python may look at the numbers of a tensor at little cost: on the CPU, and not while compiling."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def ruled_out(logits: Tensor) -> Tensor | None:
+    """Which entries are −∞; None where it is known that none is.
+
+    >>> ruled_out(torch.tensor([0.0, -torch.inf]))
+    tensor([False,  True])
+    """
+    if can_look(logits) and logits.numel() and logits.detach().amin() > -torch.inf:
+        return None
+    return logits.isneginf()
+
+
+def excluded(student: Tensor, teacher: Tensor) -> Tensor | None:
+    """Which classes both sides rule out; None where it is known that there is none.
+
+    >>> excluded(torch.tensor([0.0, -torch.inf, -torch.inf]), torch.tensor([0.0, 1.0, -torch.inf]))
+    tensor([False, False,  True])
+    """
+    ours = ruled_out(student)
+    theirs = None if ours is None else ruled_out(teacher)
+    return None if ours is None or theirs is None else ours & theirs
+
+
+def nothing_left(logits: Tensor) -> Tensor | None:
+    """Rows in which every class is −∞, (batch, 1): their softmax is not a number. None where it is known that none is.
+
+    >>> nothing_left(torch.tensor([[0.0, -torch.inf], [-torch.inf, -torch.inf]]))
+    tensor([[False],
+            [ True]])
+    """
+    hidden = ruled_out(logits)
+    return None if hidden is None else hidden.all(1, keepdim=True)
+
+
+def filled(tensor: Tensor, mask: Tensor | None, value: float) -> Tensor:
+    """`tensor` with `value` where the mask is; itself without a mask.
+
+    >>> filled(torch.tensor([1.0, 2.0]), torch.tensor([False, True]), 0)
+    tensor([1., 0.])
+    """
+    return tensor if mask is None else tensor.masked_fill(mask, value)
+
+
+def refuse_infinite(
+    values: Tensor,
+    student: Tensor,
+    teacher: Tensor,
+    dim: int = -1,
+    *,
+    reverse: bool = False,
+    numbers: Tensor | None = None,
+    what: str = "class",
+) -> Tensor:
+    """Return `values`, or raise if they are not finite because one side rules out a class that the other allows.
+
+    Args:
+        values: Divergences of any shape.
+        student: Logits or logarithms of probabilities.
+        teacher: The same; of another number of classes where they are not compared one by one.
+        dim: The dimension of the classes.
+        reverse: Whether it is the teacher's −∞ that makes the divergence infinite.
+        numbers: The class of each entry, where the entries are a selection; of the shape of `student`.
+        what: The word for a class.
+
+    Raises:
+        DataError: A class is −∞ on one side, or all classes of a sample are.
+    """
+    if _is_fine(values) or not _comparable(student, teacher):
+        return values
+    _refuse_empty(student, "student", dim, what)
+    _refuse_empty(teacher, "teacher", dim, what)
+    if student.shape != teacher.shape:
+        return values
+    zero, allowing = ("teacher", "student") if reverse else ("student", "teacher")
+    ours, theirs = (teacher, student) if reverse else (student, teacher)
+    lacking = (ours.isneginf() & ~theirs.isneginf()).movedim(dim, -1)
+    if lacking.any():
+        found = lacking.nonzero()[:, -1] if numbers is None else numbers.movedim(dim, -1)[lacking]
+        message = (
+            f"{_listed(found, what)} −∞ in `{zero}` but not in `{allowing}`: the loss is infinite\n"
+            f"  hint: mask the same {_plural(what)} in both, or in `{allowing}` alone, before the loss"
+        )
+        raise DataError(message)
+    return values
+
+
+def refuse_infinite_target(values: Tensor, student: Tensor, target: Tensor, dim: int = 1) -> Tensor:
+    """Return `values`, or raise if they are not finite because `student` rules out a target class.
+
+    Args:
+        values: Cross-entropies of any shape.
+        student: Logits.
+        target: Class numbers, of the shape of `student` without `dim`; negative ones do not count.
+        dim: The dimension of the classes.
+
+    Raises:
+        DataError: The target class is −∞ in `student`, or all classes of a sample are.
+    """
+    if _is_fine(values) or not _comparable(student):
+        return values
+    counted = target >= 0
+    logits = student.movedim(dim, -1)[counted]
+    _refuse_empty(logits, "student", -1, "class")
+    ruled_out = logits.gather(-1, target[counted][:, None]).squeeze(-1).isneginf()
+    if ruled_out.any():
+        message = (
+            f"{_listed(target[counted][ruled_out], 'class')} −∞ in `student` and the target of a sample: "
+            "the loss is infinite\n  hint: allow the class, or leave out the samples of that class"
+        )
+        raise DataError(message)
+    return values
+
+
+def _is_fine(values: Tensor) -> bool:
+    """Whether the values are finite, or must not be looked at."""
+    looks = can_look(values) or (_every_device.get() and not values.is_meta and not torch.compiler.is_compiling())
+    return not looks or math.isfinite(values.detach().sum().item())
+
+
+def _comparable(*logits: Tensor) -> bool:
+    """Whether there is neither NaN nor +∞, which have other causes."""
+    return not any(bool((tensor.isnan() | tensor.isposinf()).any()) for tensor in logits)
+
+
+def _refuse_empty(logits: Tensor, name: str, dim: int, what: str) -> None:
+    if logits.isneginf().all(dim).any():
+        message = f"every {what} of a sample is −∞ in `{name}`\n  hint: allow one, or leave the sample out"
+        raise DataError(message)
+
+
+def _listed(numbers: Tensor, what: str) -> str:
+    """`class 3 is`, `classes 1, 3 are`, `classes 1, 3, 4, 5, 6 and 20 others are`."""
+    found = numbers.unique().tolist()
+    if len(found) == 1:
+        return f"{what} {found[0]} is"
+    shown = ", ".join(map(str, found[:SHOWN]))
+    return f"{_plural(what)} {shown}{f' and {len(found) - SHOWN} others' if len(found) > SHOWN else ''} are"
+
+
+def _plural(what: str) -> str:
+    return "classes" if what == "class" else f"{what}s"
