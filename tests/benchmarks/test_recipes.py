@@ -87,7 +87,7 @@ def experiment(file: Path) -> Experiment:
         built,
         data={split: generated(loader, size) for split, loader in built.data.items()},
         stages=[
-            replace(stage, epochs=1, data=None if stage.data is None else generated(stage.data, size))
+            replace(stage, epochs=1, data=generated(stage.data, size) if callable(stage.data) else stage.data)
             for stage in built.stages
         ],
         callbacks=[callback for callback in built.callbacks if not isinstance(callback, Checkpoint)],
@@ -145,7 +145,8 @@ def test_two_batches_of_a_file(file, seen):
     ready = experiment(file)
     before = {key: value.clone() for key, value in ready.models["student"].state_dict().items()}
     results = Trainer(ready, callbacks=[seen]).fit()
-    assert len(seen.terms) == sum(2 // (stage.accumulate or 1) for stage in ready.stages)
+    accumulated = [stage.accumulate if isinstance(stage.accumulate, int) else 1 for stage in ready.stages]
+    assert len(seen.terms) == sum(2 // number for number in accumulated)
     assert all(math.isfinite(value) for terms in seen.terms for value in terms.values())
     assert all(0 <= value <= 100 for value in results["last"]["test"].values())
     assert any(not torch.equal(before[key], value) for key, value in ready.models["student"].state_dict().items())
