@@ -192,6 +192,7 @@ class Trainer:
             run.frozen.prove()
         finally:
             run.end()
+            loader.close()
             self.caches.end()
             self.run = None
             self.accelerator.free_memory()
