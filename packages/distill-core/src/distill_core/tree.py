@@ -94,7 +94,7 @@ def _rebuilt(value: Any, parts: dict[Any, Any]) -> Any:
     if isinstance(value, Mapping):
         return _mapping(value, parts)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return value._replace(**parts)
+        return value._replace(**parts)  # type: ignore[attr-defined]
     if isinstance(value, Sequence):
         return _sequence(value, list(parts.values()))
     record = copy.copy(value)

@@ -252,8 +252,7 @@ class Loader:
         """The samples that may replace one that cannot be read: those of a first epoch, where not all are drawn."""
         if self._order.is_permutation:
             return range(self.num_samples)
-        stand_ins: list[int] = self.order(Place()).unique().tolist()
-        return stand_ins
+        return sorted(set(self.order(Place()).tolist()))
 
     def _named(self, batch: Any) -> dict[str, Any]:
         names = getattr(batch, "_fields", ())
