@@ -175,7 +175,7 @@ def test_a_model_that_looks_into_its_input_goes_by_shapes_as_if_compiled(hinted,
     ended = distill("check", hinted, "--deep", "--trust", "toy")
     assert (ended.code, " note " in ended.out) == (0, False), ended
     assert "teacher.body.0  (16, 4)  float32" in ended.out
-    assert "teacher  frozen, in eval mode, to its end\n" in ended.out
+    assert "teacher  frozen, in eval mode, to 'body.0' (module 2 of 6), 512 of 1,280 FLOPs" in ended.out
 
 
 def with_head(text: str, head: str) -> str:
@@ -196,7 +196,7 @@ def test_a_first_batch_that_fails_is_told(hinted, distill):
     hinted.write_text(with_head(hinted.read_text(), "LazyConv2d {out_channels: 2, kernel_size: 1}"))
     ended = distill("check", hinted, "--deep", "--trust", "toy")
     assert ended.code == 2
-    told = "a first batch, from which lazy parameters take their shapes, fails: RuntimeError: "
+    told = "initialising lazy parameters with a first batch failed: RuntimeError: "
     assert ended.err.startswith(f"small/toy.yaml:17:5: {told}"), ended.err
     assert ended.err.splitlines()[0].endswith("(at stages.0)")
 

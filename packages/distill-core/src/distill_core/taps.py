@@ -171,12 +171,13 @@ def _refuse_field(value: Any, field: str | int, where: str) -> NoReturn:
     if isinstance(field, int):
         size = f" of length {len(value)}" if isinstance(value, Mapping | Sequence) else ""
         _refuse(f"{where}: {kind}{size} has no index {field}", "" if size else "leave the index out")
-    choices = _field_names(value)
+    choices = field_names(value)
     hint = _NOT_ASKED.get(field, "") if is_dataclass(value) and hasattr(value, field) else ""
     _refuse(f"{where}: {kind} has no field {field!r}", hint or did_you_mean(field, choices) or "leave the field out")
 
 
-def _field_names(value: Any) -> list[str]:
+def field_names(value: Any) -> list[str]:
+    """Return the names of the fields of a mapping, a dataclass or a named tuple, without those that are not set."""
     if isinstance(value, Mapping):
         return [str(key) for key in value]
     if is_dataclass(value):

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-import torch
-
-from ..config import Builder, Document
+from ..config import Document
+from ..data import Place
 from ..errors import ConfigError, DistillError, Problem
 from ..experiment import Evaluation, Experiment
 from ..taps import BATCH
 from ..train import Evaluate
-from ..train._average import Averages
 from ..train._caches import Caches
 from ..train._readers import check_readers
 from ..train._stage_run import resolved_stages
-from ..tree import to_device
 from ..wiring import Wiring, check_signature, read_batch
+from ._example import example_batch, loader_of
+from ._meta_build import build_on_meta
 from ._places import Places
 from ._plan import Line, Plan, StagePlan, describe_inputs
 from ._progress import describe_model
-from ._stage_check import check_stage
+from ._stage_check import StageCheck
 
 
 def deep_check(document: Document, trust: Sequence[str] = ()) -> Plan:
     """Build models, losses and metrics without memory, run a batch without data through them.
 
     Data are not read: a data function gives an example of its batches with its attribute `example_batch`. One that has
-    no such attribute is called, and its loader's first batch is taken.
+    no such attribute is called, and a few of its samples are read and repeated.
 
     Args:
         document: A file that has been checked already.
@@ -40,28 +37,17 @@ def deep_check(document: Document, trust: Sequence[str] = ()) -> Plan:
         ConfigError: Something does not fit; each problem stands at its place.
     """
     places = Places(document)
-    with torch.device("meta"):
-        experiment = _build(document, trust)
-        problems = places.tap_problems(experiment.models)
-        if problems:
-            raise ConfigError(problems)
-        plans, problems = _stages(experiment, places)
-        measures, more = _measures(experiment, places)
+    experiment = build_on_meta(document, trust)
+    problems = places.tap_problems(experiment.models)
+    if problems:
+        raise ConfigError(problems)
+    plans, problems = _stages(experiment, places)
+    measures, more = _measures(experiment, places)
     if problems or more:
         unique = {(problem.place, problem.message): problem for problem in reversed([*problems, *more])}
         raise ConfigError(list(reversed(unique.values())))  # a metric behind an alias is wrong once
     models = [(name, describe_model(model)) for name, model in experiment.models.items()]
     return Plan(models=models, stages=plans, measures=measures)
-
-
-def _build(document: Document, trust: Sequence[str]) -> Experiment:
-    """The experiment with a `partial` in the place of each loader, so that no data are read."""
-    for node in Places(document).loaders():
-        node.tag = node.tag.replace("!import_call", "!import_partial", 1)
-    experiment = Builder(document, trust).decode(document.root, Experiment)
-    models = dict(experiment.models)
-    Averages(models, experiment.ema)
-    return replace(experiment, models=models)
 
 
 def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], list[Problem]]:
@@ -79,41 +65,22 @@ def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], li
         notes = check_readers(experiment.models, experiment, stages)
     except DistillError as error:
         notes, problems = [], [places.problem("data", error)]
+    averages = [f"{name}_ema" for name in experiment.ema]
     for number, stage in enumerate(stages):
-        loader = stage.data if stage.data is not None else experiment.data["train"]
+        data = stage.data if stage.data is not None else experiment.data["train"]
+        start = Place(experiment.seed, number)
         try:
-            batch = example_batch(loader)
+            batch = example_batch(data, start)
         except DistillError as error:
-            problems.append(places.problem("data", error))
+            problems.append(places.problem("data" if stage.data is None else places.of_stage(number, "data"), error))
             continue
-        averages = [f"{name}_ema" for name in experiment.ema]
-        plan, found = check_stage(experiment.models, stage, number, len(stages), batch, places, averages, caches)
+        checked = StageCheck(experiment.models, stage, number, len(stages), batch, places, averages, caches)
+        plan, found = checked.run(loader_of(data), start)
         problems += found
         plans += [plan] if plan else []
     if plans:
         plans[0] = replace(plans[0], notes=[*plans[0].notes, *notes])
     return plans, problems
-
-
-def example_batch(loader: Any) -> dict[str, Any]:
-    """A batch such as the loader's, on the meta device.
-
-    Args:
-        loader: A loader, or a `partial` that would make one.
-    """
-    if isinstance(loader, functools.partial):
-        example = getattr(loader.func, "example_batch", None)
-        if example is not None:
-            batch: dict[str, Any] = example(*loader.args, **loader.keywords)
-            return batch
-        with torch.device("cpu"):
-            loader = loader()
-    from ..data import Place, as_loader
-
-    with torch.device("cpu"):
-        first = next(as_loader(loader).batches(Place()))
-    on_meta: dict[str, Any] = to_device(first, "meta")
-    return on_meta
 
 
 def _measures(experiment: Experiment, places: Places) -> tuple[list[Line], list[Problem]]:

@@ -1,4 +1,4 @@
-"""What a model gives before it asks for a number where there are only shapes."""
+"""Run a model that asks for numbers as far as it goes by shapes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from ..errors import WiringError
 from ..hooks import Capture
 from ..taps import Tap
 from ..train._source import ModelSource
 from ..tree import to_device
+from ._shapes import as_if_compiled, needs_data, shapes_only
 
 
-def as_far_as_it_goes(source: ModelSource, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> dict[Tap, Any]:
+def as_far_as_it_goes(
+    source: ModelSource, batch: Mapping[str, Any], values: Mapping[Tap, Any]
+) -> tuple[dict[Tap, Any], str]:
     """Run a model that cannot run to its end without data, and keep the taps that it reached.
 
     Detectors choose boxes by their scores, after the features and heads that methods tap. Numbers that such a model
@@ -25,12 +26,34 @@ def as_far_as_it_goes(source: ModelSource, batch: Mapping[str, Any], values: Map
         source: The model and its taps.
         batch: An example of its batches; tensors on the meta device, and small ones that a model looks into on the CPU.
         values: Taps of the models that ran before.
+
+    Returns:
+        The values of the taps, and the module with which a run ends the forward, empty for the model's end.
+
+    Raises:
+        Exception: The model fails before it asks for a number.
     """
+    plain = _reached(source, batch, values)
+    if len(plain[0]) == len(source.taps):
+        return plain
+    with contextlib.suppress(Exception), as_if_compiled():  # what fails only as if compiled is not known to fail
+        compiled = _reached(source, batch, values)
+        return max(plain, compiled, key=lambda reached: len(reached[0]))
+    return plain
+
+
+def _reached(source: ModelSource, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> tuple[dict[Tap, Any], str]:
     reached: dict[Tap, Any] = {}
-    with Capture(source.model, [tap.address for tap in source.taps], name=source.name) as captured:
-        with torch.device("cpu"), contextlib.suppress(Exception):  # why it ends has been told
-            source(batch, values)
+    capture = Capture(source.model, [tap.address for tap in source.taps], stop_early=source.frozen, name=source.name)
+    with capture as captured:
+        try:
+            with shapes_only():
+                source(batch, values)
+        except Exception as error:
+            if not needs_data(error):
+                raise
         for tap in source.taps:
             with contextlib.suppress(WiringError):
                 reached[tap] = to_device(captured[tap.address], "meta")
-    return reached
+        end = capture.end_so_far()
+    return reached, end if len(reached) == len(source.taps) else ""

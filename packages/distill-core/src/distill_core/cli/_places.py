@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..config import Document
+from ..config._nodes import is_untagged, walk
 from ..errors import DistillError, Problem, WiringError, did_you_mean
 from ..taps import BATCH, Tap
 
@@ -54,13 +55,19 @@ class Places:
         return self.document.problem(node, message, key, hint)
 
     def loaders(self) -> Iterator[Node]:
-        """The calls that make loaders: all of `data`, every stage's `data`, every `loader`."""
+        """The nodes that make loaders: all of `data`, every stage's `data`, every `loader`."""
         for key, node in _walk(self.document.root, "", set()):
             parts = key.split(".")
             is_loader = parts[-1] == "loader" or (parts[0] == "data" and len(parts) == 2)
             is_loader |= parts[0] == "stages" and parts[2:] == ["data"]
-            if is_loader and node.tag.startswith("!import_call") and not node.tag.startswith("!import_call_method"):
+            if is_loader and not is_untagged(node):
                 yield node
+
+    def models(self) -> Iterator[Node]:
+        """The nodes that make models."""
+        for name, node in _children(self.document.root):
+            if name == "models":
+                yield from (model for _, model in _children(node))
 
     def tap_problems(self, models: Mapping[str, nn.Module]) -> list[Problem]:
         """Every tap that names no model, or a module that its model does not have."""

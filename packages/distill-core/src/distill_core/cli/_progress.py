@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from torch.nn.parameter import is_lazy
+
 from ..train import Callback
 from ._numbers import describe_number
 
@@ -53,7 +55,8 @@ def describe_run(trainer: Trainer) -> list[str]:
 
 def describe_model(model: Any) -> str:
     """The class of a model and how many numbers it holds: `ResNet, 268,346 parameters`."""
-    return f"{type(model).__name__}, {sum(parameter.numel() for parameter in model.parameters()):,} parameters"
+    numbers = sum(parameter.numel() for parameter in model.parameters() if not is_lazy(parameter))
+    return f"{type(model).__name__}, {numbers:,} parameters"
 
 
 def describe_modes(trainer: Trainer) -> str:

@@ -4,45 +4,37 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from ..data import Loader
+from ..data import Loader, Place
 from ..errors import DistillError, Problem, WiringError
 from ..experiment import Stage, Term
-from ..hooks import module_names
 from ..taps import Tap
 from ..train._caches import Caches
 from ..train._distiller import batch_values
+from ..train._explain import structures
+from ..train._loss_watch import LossWatch
 from ..train._source import ModelSource
+from ..train._stage_notes import stage_notes
 from ..train._stage_run import StageRun, prepare_stage
+from ._depth import depth
 from ._partial import as_far_as_it_goes
 from ._places import Places
 from ._plan import Line, StagePlan, describe_call, describe_inputs, describe_value
-from ._progress import describe_source, describe_weight
-
-Values = dict[Tap, Any]
-Result = TypeVar("Result")
+from ._progress import describe_weight
+from ._shapes import by_shapes, needs_data
 
 
-def check_stage(
-    models: Mapping[str, nn.Module],
-    stage: Stage,
-    number: int,
-    num_stages: int,
-    batch: Mapping[str, Any],
-    places: Places,
-    averages: Collection[str] = (),
-    caches: Caches | None = None,
-) -> tuple[StagePlan | None, list[Problem]]:
-    """Prepare the stage as a run would, send the batch through its models and its losses.
+@dataclass
+class StageCheck:
+    """Prepares a stage as a run would, and sends a batch through its models and its losses.
 
-    Args:
+    Attributes:
         models: All models, on the meta device.
         stage: The stage, nothing left out.
         number: Its number, from 0.
@@ -51,149 +43,164 @@ def check_stage(
         places: Where things stand in the file.
         averages: Models that are averages of others.
         caches: The caches of frozen models.
-
-    Returns:
-        The plan, unless there are problems; the problems.
+        values: The tapped tensors so far.
+        notes: What is odd, and what could not be checked.
+        problems: What is wrong.
+        ends: Model → the module after which it stops; empty for its end.
     """
-    one_batch = Loader([0], 1)  # how many there are is not known without the data, and a schedule may need to know
-    plain, meta = replace(stage, scheduler=None), torch.device("meta")
-    try:
-        run = _by_shapes(lambda: prepare_stage(models, plain, number, one_batch, lambda: batch, meta, averages, caches))
-    except DistillError as error:
-        return None, [places.problem(_where(error, number, places), error)]
-    except Exception as error:  # noqa: BLE001 — lazy parameters take their shapes from a first batch, in which a model may fail
-        message = f"a first batch, from which lazy parameters take their shapes, fails: {_told(error)}"
-        return None, [places.problem(f"stages.{number}", message)]
-    try:
-        values, notes, problems = _run_models(run, batch, number, places)
-        if not problems:
-            problems = _run_losses(run, values, number, places, notes)
-        depths = [] if problems else [_depth(source, batch, values) for source in run.distiller.sources]
-        plan = None if problems else _plan(models, stage, number, num_stages, run, values, depths, notes)
-    finally:
-        run.end()
-    return plan, problems
 
+    models: Mapping[str, nn.Module]
+    stage: Stage
+    number: int
+    num_stages: int
+    batch: Mapping[str, Any]
+    places: Places
+    averages: Collection[str] = ()
+    caches: Caches | None = None
+    values: dict[Tap, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    ends: dict[str, str] = field(default_factory=dict)
 
-def _run_models(
-    run: StageRun, batch: Mapping[str, Any], number: int, places: Places
-) -> tuple[Values, list[str], list[Problem]]:
-    values: Values = {}
-    notes: list[str] = []
-    for source in run.distiller.sources:
-        what = f"{source.name} ({type(source.model).__name__})"
+    def run(self, loader: Loader | None, place: Place) -> tuple[StagePlan | None, list[Problem]]:
+        """Return the plan, unless there are problems, and the problems.
+
+        Args:
+            loader: What the stage trains on; None if its length is not known without the data.
+            place: Its first epoch.
+        """
+        run = self._prepared(loader)
+        if run is None:
+            return None if self.problems else self._plan(None, []), self.problems
         try:
-            values.update(_by_shapes(functools.partial(source, batch, values)))
-        except DistillError as error:
-            return values, notes, [places.problem(_where(error, number, places), error)]
-        except Exception as error:  # noqa: BLE001 — a model may fail in any way
-            if _needs_data(error):
-                reached = as_far_as_it_goes(source, batch, values)
-                values.update(reached)
-                missed = ", ".join(str(tap) for tap in source.taps if tap not in reached)
-                if missed:
-                    notes.append(f"{what} cannot run to its end without data: what reads {missed} is not checked")
-                continue
-            shapes = {name: describe_value(value)[0] for name, value in batch.items()}
-            message = f"{what} fails on a batch of {shapes}: {_told(error)}"
-            return values, notes, [places.problem(f"models.{source.name}", message)]
-    problems = []
-    for name, wiring in run.distiller.wirings.items():
+            self._run_models(run)
+            if not self.problems:
+                self.notes += stage_notes(run, self.models, f"stages.{self.number}", loader, place)
+                self._run_losses(run)
+            if self.problems:
+                return None, self.problems
+            sources = run.distiller.sources
+            depths = [depth(source, self.batch, self.values, self.ends.get(source.name, "")) for source in sources]
+            return self._plan(run, depths), []
+        finally:
+            run.end()
+
+    def _prepared(self, loader: Loader | None) -> StageRun | None:
+        prepare = functools.partial(
+            prepare_stage, self.models, self.stage, self.number, loader or Loader([0], 1), lambda: self.batch,
+            torch.device("meta"), self.averages, self.caches,
+        )  # fmt: skip
         try:
-            values.update(batch_values(wiring.taps, batch, values))
+            return by_shapes(prepare)
         except DistillError as error:
-            problems.append(places.problem(places.of_stage(number, f"losses.{name}.inputs"), error))
-    return values, notes, problems
+            self._problem(self._where(error), error)
+        except Exception as error:  # noqa: BLE001 — a model may fail in a first batch
+            if needs_data(error):
+                self.notes.append("lazy parameters take their shapes from a batch with data: nothing was checked")
+            else:
+                message = f"initialising lazy parameters with a first batch failed: {_told(error)}"
+                self._problem(f"stages.{self.number}", message)
+        return None
 
+    def _run_models(self, run: StageRun) -> None:
+        for source in run.distiller.sources:
+            try:
+                self._run_model(source)
+            except DistillError as error:
+                self._problem(self._where(error), error)
+                return
+            except Exception as error:  # noqa: BLE001 — a model may fail in any way
+                what = f"{source.name} ({type(source.model).__name__})"
+                shapes = {name: describe_value(value)[0] for name, value in self.batch.items()}
+                self._problem(f"models.{source.name}", f"{what} fails on a batch of {shapes}: {_told(error)}")
+                return
+        for name, wiring in run.distiller.wirings.items():
+            try:
+                self.values.update(batch_values(wiring.taps, self.batch, self.values))
+            except DistillError as error:
+                self._problem(self.places.of_stage(self.number, f"losses.{name}.inputs"), error)
 
-def _run_losses(run: StageRun, values: Values, number: int, places: Places, notes: list[str]) -> list[Problem]:
-    problems = []
-    for name, term in run.distiller.terms.items():
-        wiring, what = run.distiller.wirings[name], f"losses.{name} ({type(term.loss).__name__})"
-        if any(tap not in values for tap in wiring.taps):
-            continue
-        arguments = wiring.kwargs(values)
-        message = ""
+    def _run_model(self, source: ModelSource) -> None:
+        try:
+            self.values.update(by_shapes(functools.partial(source, self.batch, self.values)))
+            self.ends[source.name] = source.capture.last_module or ""
+        except Exception as error:
+            if not needs_data(error):
+                raise
+            reached, self.ends[source.name] = as_far_as_it_goes(source, self.batch, self.values)
+            self.values.update(reached)
+            missed = ", ".join(str(tap) for tap in source.taps if tap not in reached)
+            if missed:
+                what = f"{source.name} ({type(source.model).__name__})"
+                self.notes.append(f"{what} cannot run to its end without data: what reads {missed} is not checked")
+
+    def _run_losses(self, run: StageRun) -> None:
+        watch = LossWatch(self.batch)
+        for name, term in run.distiller.terms.items():
+            wiring = run.distiller.wirings[name]
+            if all(tap in self.values for tap in wiring.taps):
+                self._run_loss(name, term, wiring.kwargs(self.values), watch, structures(wiring, self.values))
+        self.notes += watch.notes
+        try:
+            watch.refuse()
+        except WiringError as error:
+            self._problem(self.places.of_stage(self.number, "losses"), error)
+
+    def _run_loss(
+        self, name: str, term: Term, arguments: Mapping[str, Any], watch: LossWatch, structured: str
+    ) -> None:
+        what, key = f"losses.{name} ({type(term.loss).__name__})", self.places.of_stage(self.number, f"losses.{name}.inputs")
         try:
             with warnings.catch_warnings(record=True) as warned:
                 warnings.simplefilter("always")
-                loss = term.loss(**arguments)
-            notes += [f"{what} warns: {' '.join(str(warning.message).split())}" for warning in warned]
+                loss = by_shapes(functools.partial(watch, name, term.loss, arguments))
+            self.notes += [f"{what} warns: {' '.join(str(warning.message).split())}" for warning in warned]
             if not isinstance(loss, Tensor) or loss.dim() != 0:
-                message = f"{what} gives {' '.join(describe_value(loss))}, and a loss is one number"
+                self._problem(key, f"{what} gives {' '.join(describe_value(loss))}, and a loss is one number")
         except Exception as error:  # noqa: BLE001 — a loss may fail in any way
-            if _needs_data(error):
-                notes.append(f"{what} cannot run without data: shapes were not checked")
+            if needs_data(error):
+                self.notes.append(f"{what} cannot run without data: shapes were not checked")
+            elif structured:
+                self._problem(key, WiringError(structured))
             else:
-                given = ", ".join(f"{key} {describe_value(value)[0]}" for key, value in arguments.items())
+                given = ", ".join(f"{parameter} {describe_value(value)[0]}" for parameter, value in arguments.items())
+                hint = next((note.partition(": ")[2] for note in watch.notes if note.startswith(what)), "")
                 message = f"{what} fails with {given}: {_told(error)}"
-        if message:
-            problems.append(places.problem(places.of_stage(number, f"losses.{name}.inputs"), message))
-    return problems
+                self._problem(key, WiringError(f"{message}; {hint}") if hint else message)
 
+    def _problem(self, key: str, error: str | DistillError) -> None:
+        self.problems.append(self.places.problem(key, error))
 
-def _by_shapes(run: Callable[[], Result]) -> Result:
-    """What `run` gives on the meta device.
+    def _where(self, error: DistillError) -> str:
+        """The key that the message begins with: `losses.kd`, `feed.student`, `stages.0.train`."""
+        key = str(error).partition(":")[0] if isinstance(error, WiringError) else ""
+        if key.startswith("stages."):
+            return self.places.of_stage(self.number, key.split(".", 2)[2])
+        if key.startswith("losses."):
+            return self.places.of_stage(self.number, f"{key}.inputs")
+        return self.places.of_stage(self.number, key) if key.startswith("feed.") else f"stages.{self.number}"
 
-    Models of transformers look into their masks unless they are being compiled; then they go by shapes alone. (And do not
-    stop early, so their operations are not counted.)
-    """
-    try:
-        return run()
-    except Exception as error:
-        if not _needs_data(error):
-            raise
-    before = torch.compiler._is_compiling_flag  # noqa: SLF001  there is no public way to say so
-    torch.compiler._is_compiling_flag = True  # noqa: SLF001
-    try:
-        return run()
-    finally:
-        torch.compiler._is_compiling_flag = before  # noqa: SLF001
-
-
-def _needs_data(error: Exception) -> bool:
-    """Whether something asked for a number where there are only shapes."""
-    return "meta" in str(error).lower()
+    def _plan(self, run: StageRun | None, depths: list[Line]) -> StagePlan:
+        stage, terms = self.stage, dict(self.stage.losses)  # type: ignore[arg-type]
+        scheduler = f", {describe_call(stage.scheduler)} each {stage.scheduler_step}" if stage.scheduler else ""
+        calls = f"{describe_call(stage.optimizer)}{scheduler}"
+        modules = {f"losses.{name}": term.loss for name, term in terms.items() if isinstance(term.loss, nn.Module)}
+        parts = {**self.models, **modules} if run else {}
+        return StagePlan(
+            title=f"stage {self.number + 1}/{self.num_stages}: {stage.epochs} epochs, {calls}",
+            losses=[
+                (describe_weight(term.weight), name, _kind(term), describe_inputs(term.inputs))
+                for name, term in terms.items()
+            ],
+            taps=[(str(tap), *describe_value(value)) for tap, value in self.values.items()],
+            parts=[line for name, part in parts.items() if run and (line := _learns(name, part, run))],
+            models=depths,
+            notes=[" ".join(note.replace("\n  hint:", ";").split()) for note in self.notes],
+        )
 
 
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _where(error: DistillError, number: int, places: Places) -> str:
-    """The key that the message begins with: `losses.kd`, `feed.student`, `stages.0.train`."""
-    key = str(error).partition(":")[0] if isinstance(error, WiringError) else ""
-    if key.startswith("stages."):
-        return places.of_stage(number, key.split(".", 2)[2])
-    if key.startswith("losses."):
-        return places.of_stage(number, f"{key}.inputs")
-    return places.of_stage(number, key) if key.startswith("feed.") else f"stages.{number}"
-
-
-def _plan(
-    models: Mapping[str, nn.Module],
-    stage: Stage,
-    number: int,
-    num_stages: int,
-    run: StageRun,
-    values: Values,
-    depths: list[Line],
-    notes: list[str],
-) -> StagePlan:
-    terms = run.distiller.terms
-    scheduler = f", {describe_call(stage.scheduler)} each {stage.scheduler_step}" if stage.scheduler else ""
-    modules = {f"losses.{name}": term.loss for name, term in terms.items() if isinstance(term.loss, nn.Module)}
-    return StagePlan(
-        title=f"stage {number + 1}/{num_stages}: {stage.epochs} epochs, {describe_call(stage.optimizer)}{scheduler}",
-        losses=[
-            (describe_weight(term.weight), name, _kind(term), describe_inputs(term.inputs))
-            for name, term in terms.items()
-        ],
-        taps=[(str(tap), *describe_value(value)) for tap, value in values.items()],
-        parts=[line for name, part in {**models, **modules}.items() if (line := _learns(name, part, run))],
-        models=depths,
-        notes=notes,
-    )
 
 
 def _kind(term: Term) -> str:
@@ -205,42 +212,3 @@ def _learns(name: str, part: nn.Module, run: StageRun) -> Line | None:
     parameters = list(part.parameters())
     count = sum(parameter.numel() for parameter in parameters if id(parameter) in learning)
     return (name, f"{count:,} of {sum(p.numel() for p in parameters):,} parameters") if parameters else None
-
-
-def _depth(source: ModelSource, batch: Mapping[str, Any], values: Values) -> Line:
-    """How a model runs: whole, or frozen to the last module that is needed; and how much of its work that is."""
-    if not source.frozen:
-        return source.name, "with gradients"
-    mode = f"in {'train' if source.model.training else 'eval'} mode {describe_source(source.settings)}".rstrip()
-    names, last = module_names(source.model), source.capture.last_module
-    whole, needed = (_flops(source, batch, values, stop_early=stop_early) for stop_early in (False, True))
-    work = f", {_of(needed, whole)} a batch" if whole and needed else ""
-    if not last or last not in names:
-        return source.name, f"frozen, {mode}, to its end{work}"
-    saved = f" ({1 - needed / whole:.0%} saved)" if work and needed < whole else ""
-    end = f"to '{last}' (module {names.index(last) + 1} of {len(names)})"
-    return source.name, f"frozen, {mode}, {end}{work}{saved}"
-
-
-def _flops(source: ModelSource, batch: Mapping[str, Any], values: Values, *, stop_early: bool) -> int:
-    """Floating-point operations of a forward; 0 if it cannot run without data."""
-    before, source.capture.stop_early = source.capture.stop_early, stop_early
-    try:
-        with FlopCounterMode(display=False) as counter:
-            source(batch, values)
-        return int(counter.get_total_flops())
-    except Exception:  # noqa: BLE001 — that it fails has been told already
-        return 0
-    finally:
-        source.capture.stop_early = before
-
-
-def _of(needed: int, whole: int) -> str:
-    """Both in one unit.
-
-    >>> _of(341_000_000, 1_002_000_000)
-    '0.341 of 1 GFLOPs'
-    """
-    size, unit = next((pair for pair in ((1e9, "GFLOPs"), (1e6, "MFLOPs")) if whole >= pair[0]), (1, "FLOPs"))
-    shown = [f"{number:,.0f}" if number >= 1000 else f"{number:.3g}" for number in (needed / size, whole / size)]
-    return f"{shown[0]} of {shown[1]} {unit}"

@@ -83,12 +83,18 @@ class Builder:
             return [self.build(item) for item in node.value]
         return scalar_value(node) if isinstance(node, ScalarNode) else None
 
-    def _tagged(self, node: Node) -> Any:
+    def callee(self, node: Node) -> Any:
+        """What an `!import_call` calls, imported but not called; None for any other node."""
+        self._import_modules()
+        is_call = not is_untagged(node) and node.tag.partition(":")[0] == "!import_call"
+        return self._tagged(node, self._find) if is_call else None
+
+    def _tagged(self, node: Node, act: Callable[[Tagged], Any] | None = None) -> Any:
         at = node
         try:
             tagged = parse(node)
             at = tagged.at
-            return self._act(tagged)
+            return (act or self._act)(tagged)
         except TagError as error:
             refuse([self._problem(error.node, error.message, error.hint)])
         except UntrustedError as error:

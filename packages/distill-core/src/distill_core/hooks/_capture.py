@@ -127,6 +127,13 @@ class Capture:
         self._end()
         return False
 
+    def end_so_far(self) -> str:
+        """Return the module with which `run` ends such a forward, if the tapped modules are not called again.
+
+        For use inside the `with` block, where the forward could not be run to its end. Empty for the end of the model.
+        """
+        return self._last.tap.path if self._last and self._may_cut() and self._was_simple() else ""
+
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Call the model and return the values of all addresses.
 
@@ -143,7 +150,7 @@ class Capture:
             return self._run_with_care(args, kwargs)
         # By far the most calls: what follows is as little as can be.
         self._mode, self._recording = mode, True
-        if not torch.compiler.is_compiling():
+        if not torch.compiler.is_dynamo_compiling():
             self._simple = self._learned[mode]
         try:
             output = self.model(*args, **kwargs)
@@ -211,7 +218,7 @@ class Capture:
         return values
 
     def _learn(self) -> None:
-        if not torch.compiler.is_compiling():
+        if not torch.compiler.is_dynamo_compiling():
             for record in self._records.values():
                 record.learn(self._mode)
             self._learned[self._mode] = frozenset(r for r in self._records.values() if r.is_simple(self._mode))
@@ -256,7 +263,7 @@ class Capture:
         self._keep(record, value)
 
     def _keep(self, record: Record, value: Any) -> None:
-        if torch.compiler.is_compiling():  # in a graph a version counter means nothing; the copy is mostly fused away
+        if torch.compiler.is_dynamo_compiling():  # in a graph a version counter means nothing; the copy is mostly fused away
             record.keep_copy(value)
             return
         self._last = record
@@ -291,7 +298,7 @@ class Capture:
         )
 
     def _may_stop(self) -> bool:
-        return self._may_cut() and not torch.compiler.is_compiling()
+        return self._may_cut() and not torch.compiler.is_dynamo_compiling()
 
     def _learn_to_stop(self, kind_of_call: Any) -> None:
         """After a whole forward: may the next one of this kind end with the module that was called last?"""

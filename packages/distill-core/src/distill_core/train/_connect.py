@@ -39,6 +39,7 @@ def connect(
         TrainingError: DeepSpeed is asked for and is not installed, or with the loss scaler of fp16.
     """
     module = compiled(run.distiller, experiment.compile)
+    run.is_watched = not experiment.compile  # a compiled graph shows nothing of what its losses do
     run.module = prepare(module, evaluation_mode=True)  # precision; no DDP, see _gradients
     sticky, clip = experiment.nonfinite != "skip", run.stage.clip_grad_norm
     learning: Any = run.trainable.values()

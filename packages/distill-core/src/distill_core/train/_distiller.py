@@ -30,6 +30,9 @@ class Distiller(nn.Module):
         feed: Model → wiring of its inputs; `batch.input` as the first argument where there is none.
         wrap: What stands in the place of a model, a cache of it for example.
 
+    Attributes:
+        watch: Calls the losses, given name, loss and arguments, if set; not for a compiled distiller.
+
     Raises:
         WiringError: A tap, a parameter or a model does not exist, or a trained model is read by no loss.
     """
@@ -43,6 +46,7 @@ class Distiller(nn.Module):
         wrap: Callable[[ModelSource], ModelSource] | None = None,
     ) -> None:
         super().__init__()
+        self.watch: Callable[[str, Callable[..., Any], Mapping[str, Any]], Any] | None = None
         self.trained = nn.ModuleDict({name: model for name, model in models.items() if name in trained})
         self.losses = nn.ModuleDict(
             {name: term.loss for name, term in terms.items() if isinstance(term.loss, nn.Module)}
@@ -113,7 +117,7 @@ class Distiller(nn.Module):
             arguments = {parameter: values[number] for parameter, number in singles}
             for parameter, numbers in lists:
                 arguments[parameter] = [values[number] for number in numbers]
-            loss = term.loss(**arguments)
+            loss = self.watch(name, term.loss, arguments) if self.watch else term.loss(**arguments)
             if not isinstance(loss, Tensor) or loss.dim() != 0:
                 raise WiringError(_not_one_number(name, term, loss))
             terms[name] = loss.detach()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +10,16 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..data import Loader
-from ..errors import Problem, TrainingError, WiringError, did_you_mean
+from ..errors import Problem, WiringError, did_you_mean
 from ..experiment import FIRST_STAGE, Experiment, Moment, Stage, incomplete
 from ._backward import refuse_apart, refuse_optimizer
 from ._caches import Caches
 from ._distiller import Batch, Distiller, materialise
 from ._frozen import FrozenModels
 from ._fused import make_optimizer
+from ._lr_scheduler import make_scheduler
 from ._parameters import Named, default_patterns, named_parameters, parameter_groups, prove_groups, select
 from ._schedules import Schedules
 from ._shares import Shares
@@ -42,6 +40,7 @@ class StageRun:
     schedules: Schedules
     frozen: FrozenModels
     shares: Shares
+    is_watched: bool = True  # whether the losses of the next batch are called under watch
     module: Any = None
     update: Any = None
     gradients: Any = None
@@ -150,7 +149,7 @@ def prepare_stage(
     optimizer = _optimizer(stage, trainable, named, key)
     steps_per_epoch = -(-loader.num_training_batches() // int(stage.accumulate))  # type: ignore[arg-type]
     steps = steps_per_epoch * int(stage.epochs)  # type: ignore[arg-type]
-    scheduler = _scheduler(stage, optimizer, steps) if stage.scheduler else None
+    scheduler = make_scheduler(stage, optimizer, steps, key) if stage.scheduler else None
     schedules, still = Schedules(terms), _frozen(able, trained, losses, stage, key)
     run = StageRun(
         stage, loader, steps_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, schedules, still,
@@ -195,28 +194,3 @@ def _optimizer(stage: Stage, trainable: Named, named: Named, key: str) -> Any:
     prove_groups(optimizer, trainable, frozen)
     refuse_optimizer(stage, optimizer, key)
     return optimizer
-
-
-def step_scheduler(scheduler: Any, loss: float | None) -> None:
-    """Advance a scheduler; one that watches a plateau sees the epoch's mean training loss."""
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(loss)  # type: ignore[arg-type]
-    else:
-        scheduler.step()
-
-
-def _scheduler(stage: Stage, optimizer: Optimizer, steps: int) -> Any:
-    """The stage's scheduler; the numbers of steps that its signature requires and the file leaves open are filled in."""
-    make: Callable[..., Any] = stage.scheduler  # type: ignore[assignment]
-    length = steps if stage.scheduler_step == "step" else int(stage.epochs)  # type: ignore[arg-type]
-    known = {"num_training_steps": length, "total_steps": length, "T_max": length, "total_iters": length}
-    try:
-        parameters = inspect.signature(make).parameters.values()
-    except (TypeError, ValueError):
-        return make(optimizer)
-    missing = [p.name for p in parameters if p.default is p.empty and p.name in known]
-    try:
-        return make(optimizer, **{name: known[name] for name in missing})
-    except TypeError as error:
-        message = f"the scheduler cannot be made: {error}"
-        raise TrainingError(message) from error

@@ -25,9 +25,11 @@ from ._callback import Callback
 from ._checkpoint import Checkpoint
 from ._connect import connect
 from ._evaluate import evaluate
+from ._explain import explained_step
 from ._faults import Faults, RollBack
 from ._label_order import check_label_order
 from ._log import MetricsLog
+from ._lr_scheduler import step_scheduler
 from ._means import Means
 from ._parameters import tell_without_gradient
 from ._placement import place_models
@@ -37,7 +39,8 @@ from ._resume import gather_state, restore_run, restore_stage
 from ._session import explained, held, make_deterministic
 from ._sharding import shard_models, sharded_names
 from ._shares import shared_backward
-from ._stage_run import StageRun, prepare_stage, resolved_stages, step_scheduler
+from ._stage_notes import tell_stage_notes
+from ._stage_run import StageRun, prepare_stage, resolved_stages
 from ._stop import StopRequest
 from ._store import CheckpointStore
 
@@ -186,6 +189,9 @@ class Trainer:
         self.run, self.steps_per_epoch, self.epoch, self.batch = run, run.steps_per_epoch, 0, 0
         first_epoch = restore_stage(self, restored) if restored else 1
         self._each("on_stage_start")
+        if self.is_main:
+            start = Place(self.experiment.seed, self.stage_index)
+            tell_stage_notes(run, self.models, f"stages.{self.stage_index}", loader, start)
         try:
             for self.epoch in range(first_epoch, int(stage.epochs) + 1):  # type: ignore[arg-type]
                 self._fit_epoch(run)
@@ -231,7 +237,9 @@ class Trainer:
             samples, share = plan.indices[number].shape[0], run.shares.of(plan, number, accumulate)
             self._seed_device(self._seeds[number])
             weights = run.weights(self.stage_index, done)
-            total, terms = shared_backward(run.backward, self.moved(batch), weights, share, last=ends)
+            moved = self.moved(batch)
+            with explained_step(run, moved, samples):
+                total, terms = shared_backward(run.backward, moved, weights, share, last=ends)
             self.means.add(number, samples, total, terms)
             if ends:
                 if done == 0 and self.is_main:

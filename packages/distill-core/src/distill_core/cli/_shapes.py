@@ -1,0 +1,117 @@
+"""Run code on tensors without data, and tell code that asks for numbers from code that is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..tree import map_tensors, tensors
+
+Result = TypeVar("Result")
+
+
+class NeedsDataError(Exception):
+    """Code asked for numbers where there are only shapes."""
+
+
+@contextlib.contextmanager
+def shapes_only() -> Iterator[None]:
+    """Run operations of meta tensors by their shapes; one that needs numbers raises `NeedsDataError`.
+
+    Tensors that code makes for itself, of sizes for example, are real as long as nothing without data is mixed in.
+    """
+    with _Operations(), _Conversions():
+        yield
+
+
+def by_shapes(run: Callable[[], Result]) -> Result:
+    """Return what `run` gives on tensors without data.
+
+    Models of transformers look into their masks unless they are being compiled; then they go by shapes alone.
+
+    Raises:
+        Exception: It fails; `needs_data` says whether for want of numbers.
+    """
+    try:
+        with shapes_only():
+            return run()
+    except Exception as error:
+        if not needs_data(error):
+            raise
+    with shapes_only(), as_if_compiled():
+        return run()
+
+
+@contextlib.contextmanager
+def as_if_compiled() -> Iterator[None]:
+    """Let code believe that it is being compiled, so that it goes by shapes where it can."""
+    before = torch.compiler._is_compiling_flag  # noqa: SLF001  there is no public way to say so
+    torch.compiler._is_compiling_flag = True  # noqa: SLF001
+    try:
+        yield
+    finally:
+        torch.compiler._is_compiling_flag = before  # noqa: SLF001
+
+
+def needs_data(error: BaseException | None) -> bool:
+    """Return whether an exception is, or was raised because of, a `NeedsDataError`."""
+    while error is not None and not isinstance(error, NeedsDataError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+class _Operations(TorchDispatchMode):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+        kwargs = kwargs or {}
+        if not any(tensor.is_meta for tensor in tensors([args, kwargs])):
+            return func(*args, **kwargs)
+        if _writes_real(func, args, kwargs):
+            raise NeedsDataError(f"{func} writes tensors without data into one with data")
+        try:
+            return func(*map_tensors(args, _to_meta), **map_tensors(kwargs, _to_meta))
+        except Exception as error:
+            if _asks_for_numbers(func, error):
+                raise NeedsDataError(f"{func} needs numbers") from error
+            raise
+
+
+class _Conversions(TorchFunctionMode):
+    """Refuses to make numpy arrays and texts of tensors without data, which no operation shows."""
+
+    _refused = (Tensor.numpy, Tensor.__array__, Tensor.tolist, Tensor.__format__, Tensor.__dlpack__)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+        if func in self._refused and args[0].is_meta and args[1:] != ("",):
+            raise NeedsDataError(f"{func.__name__} needs numbers")
+        return func(*args, **(kwargs or {}))
+
+
+def _to_meta(tensor: Tensor) -> Tensor:
+    return tensor if tensor.is_meta else tensor.to("meta")
+
+
+def _writes_real(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether an operation writes into a tensor that has data."""
+    for number, argument in enumerate(func._schema.arguments):  # noqa: SLF001  the schema has no public name
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            value = args[number] if number < len(args) else kwargs.get(argument.name)
+            if any(not tensor.is_meta for tensor in tensors(value)):
+                return True
+    return False
+
+
+def _asks_for_numbers(func: Any, error: Exception) -> bool:
+    """Whether an operation failed for want of numbers, by its kind and the kind of the exception."""
+    if isinstance(error, NotImplementedError) or torch.Tag.data_dependent_output in func.tags:
+        return True
+    if torch.Tag.dynamic_output_shape in func.tags:
+        return func is not torch.ops.aten.index.Tensor  # which is so of masks only, and those are not implemented
+    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1] == "error_on_ctx"  # where torch refuses a custom operator whose output has no known shape

@@ -1,0 +1,62 @@
+"""What is odd about a stage, though it can run: to be logged when it starts, and printed by `check --deep`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from ..data import Loader, Place
+from ..distributed import world_size
+from ..errors import Problem
+from ._explain import one_sample_note
+from ._lr_scheduler import scheduler_note
+
+if TYPE_CHECKING:
+    from ._stage_run import StageRun
+
+
+logger = logging.getLogger("distill")
+
+
+def tell_stage_notes(
+    run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader, place: Place
+) -> None:
+    """Log the notes of a stage that begins."""
+    for note in stage_notes(run, models, key, loader, place):
+        logger.warning("%s", note)
+
+
+def stage_notes(
+    run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader | None, place: Place
+) -> Iterator[str]:
+    """Yield one sentence for each.
+
+    Args:
+        run: The stage, ready to run.
+        models: All models by name.
+        key: The key of the stage, `stages.0`.
+        loader: What it trains on; None if that is not known.
+        place: Its first epoch.
+    """
+    if run.stage.train is None:
+        yield from _unnamed(run, models, key)
+    if run.scheduler:
+        steps = run.num_steps if loader is not None else None
+        if note := scheduler_note(run.stage, run.scheduler, steps, key):
+            yield note
+    if loader is not None:
+        sizes = [size // world_size() for size in loader.plan(place, even=True).global_sizes]
+        if note := one_sample_note(run, sizes):
+            yield f"{key}: {note}"
+
+
+def _unnamed(run: StageRun, models: Mapping[str, nn.Module], key: str) -> Iterator[str]:
+    """Say which models learn where nobody has named them and there are several."""
+    learning = {id(parameter) for parameter in run.trainable.values()}
+    names = [name for name, model in models.items() if any(id(p) in learning for p in model.parameters())]
+    if len(names) > 1:
+        message = f"{key}: `train` is omitted, so these models learn: {', '.join(names)}"
+        yield str(Problem(message, hint=f"name those that should, `train: [{names[-1]}]` for example"))
