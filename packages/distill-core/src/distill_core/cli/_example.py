@@ -11,16 +11,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data import Loader, Place, TensorData, as_loader
+from ..data import BatchPlan, Loader, Place, TensorData, WorkerOptions, as_loader
 from ..errors import DataError, DistillError
-from ..tree import map_tensors
+from ..hooks import rebuild
 
 NUM_SAMPLES = 2
 """How many samples of a dataset are read; a batch repeats them."""
+MAX_REAL = 1024
+"""How many floating-point numbers a tensor of a batch may have to be kept."""
 
 
 def example_batch(loader: Any, place: Place | None = None) -> dict[str, Any]:
-    """Return a batch such as the loader's, on the meta device.
+    """Return a batch such as the loader's, on the meta device but for small tensors, which models may look into.
 
     Args:
         loader: A loader, or a `partial` that would make one.
@@ -34,15 +36,15 @@ def example_batch(loader: Any, place: Place | None = None) -> dict[str, Any]:
         if example is not None:
             with torch.device("meta"):
                 batch: dict[str, Any] = example(*loader.args, **loader.keywords)
-        else:
-            batch = _first_batch(loader_of(loader), place or Place())
+                return batch
+        batch = _first_batch(loader_of(loader), place or Place())
     except DistillError:
         raise
     except Exception as error:
         reason = ", ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
         message = f"a first batch cannot be read, so nothing that takes it was checked: {' '.join(reason.split())}"
         raise DataError(message) from error
-    return {name: map_tensors(value, _to_meta) for name, value in batch.items()}
+    return {name: rebuild(value, _without_data) for name, value in batch.items()}
 
 
 def loader_of(data: Any) -> Loader | None:
@@ -55,10 +57,11 @@ def loader_of(data: Any) -> Loader | None:
 def _first_batch(original: Loader | None, place: Place) -> dict[str, Any]:
     """Return a batch of a loader, read in this process; slow datasets are asked for few samples."""
     loader: Any = copy.copy(original)
-    loader.num_workers = 0
+    loader.num_workers, loader.workers = 0, WorkerOptions()
     if not isinstance(loader.dataset, TensorData):
         loader.dataset = _FewSamples(loader.dataset)
-    return next(iter(loader.batches(place)))
+    plan = loader.plan(place)
+    return next(iter(loader.batches(place, plan=BatchPlan(plan.indices[:1], plan.global_sizes[:1]))))
 
 
 class _FewSamples(Dataset[Any]):
@@ -87,7 +90,10 @@ class _FewSamples(Dataset[Any]):
         return sample
 
 
-def _to_meta(tensor: Tensor) -> Tensor:
+def _without_data(tensor: Tensor) -> Tensor:
+    """Numbers that a model may look into, such as masks, boxes and labels, are kept; images are not."""
+    if not tensor.is_floating_point() or tensor.numel() <= MAX_REAL:
+        return tensor
     with contextlib.suppress(RuntimeError):  # nested and sparse tensors stay as they are
         return tensor.to("meta")
     return tensor
