@@ -41,8 +41,7 @@ class _MetaBuilder(Builder):
     def __init__(self, document: Document, trust: Sequence[str]) -> None:
         super().__init__(document, trust)
         places = Places(document)
-        self._real = Builder(document, trust)
-        self._real._records = self._records
+        self._real = self.with_nothing_built()
         self._models = {id(node) for node in places.models()}
         self._loaders: set[int] = set()
         self._data: set[int] = set()

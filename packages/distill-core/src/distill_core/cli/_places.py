@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..config import Document
-from ..config._nodes import is_untagged, walk
+from ..config._nodes import is_untagged
 from ..errors import DistillError, Problem, WiringError, did_you_mean
 from ..taps import BATCH, Tap
 

@@ -68,17 +68,19 @@ def needs_data(error: BaseException | None) -> bool:
 
 
 class _Operations(TorchDispatchMode):
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if not any(tensor.is_meta for tensor in tensors([args, kwargs])):
             return func(*args, **kwargs)
         if _writes_real(func, args, kwargs):
-            raise NeedsDataError(f"{func} writes tensors without data into one with data")
+            msg = f"{func} writes tensors without data into one with data"
+            raise NeedsDataError(msg)
         try:
             return func(*map_tensors(args, _to_meta), **map_tensors(kwargs, _to_meta))
         except Exception as error:
             if _asks_for_numbers(func, error):
-                raise NeedsDataError(f"{func} needs numbers") from error
+                msg = f"{func} needs numbers"
+                raise NeedsDataError(msg) from error
             raise
 
 
@@ -87,9 +89,10 @@ class _Conversions(TorchFunctionMode):
 
     _refused = (Tensor.numpy, Tensor.__array__, Tensor.tolist, Tensor.__format__, Tensor.__dlpack__)
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in self._refused and args[0].is_meta and args[1:] != ("",):
-            raise NeedsDataError(f"{func.__name__} needs numbers")
+            msg = f"{func.__name__} needs numbers"
+            raise NeedsDataError(msg)
         return func(*args, **(kwargs or {}))
 
 

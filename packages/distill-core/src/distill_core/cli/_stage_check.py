@@ -146,10 +146,11 @@ class StageCheck:
         except WiringError as error:
             self._problem(self.places.of_stage(self.number, "losses"), error)
 
-    def _run_loss(
-        self, name: str, term: Term, arguments: Mapping[str, Any], watch: LossWatch, structured: str
-    ) -> None:
-        what, key = f"losses.{name} ({type(term.loss).__name__})", self.places.of_stage(self.number, f"losses.{name}.inputs")
+    def _run_loss(self, name: str, term: Term, arguments: Mapping[str, Any], watch: LossWatch, structured: str) -> None:
+        what, key = (
+            f"losses.{name} ({type(term.loss).__name__})",
+            self.places.of_stage(self.number, f"losses.{name}.inputs"),
+        )
         try:
             with warnings.catch_warnings(record=True) as warned:
                 warnings.simplefilter("always")

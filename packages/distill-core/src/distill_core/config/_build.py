@@ -83,6 +83,12 @@ class Builder:
             return [self.build(item) for item in node.value]
         return scalar_value(node) if isinstance(node, ScalarNode) else None
 
+    def with_nothing_built(self) -> Builder:
+        """A builder of the same document that makes objects of its own."""
+        other = Builder(self._document, self.trust)
+        other._records = self._records
+        return other
+
     def callee(self, node: Node) -> Any:
         """What an `!import_call` calls, imported but not called; None for any other node."""
         self._import_modules()

@@ -263,7 +263,9 @@ class Capture:
         self._keep(record, value)
 
     def _keep(self, record: Record, value: Any) -> None:
-        if torch.compiler.is_dynamo_compiling():  # in a graph a version counter means nothing; the copy is mostly fused away
+        if (
+            torch.compiler.is_dynamo_compiling()
+        ):  # in a graph a version counter means nothing; the copy is mostly fused away
             record.keep_copy(value)
             return
         self._last = record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..distributed import rank
+from ..data import Loader, Place
+from ..distributed import rank, world_size
 from ..errors import DistillError, Problem, TrainingError, WiringError
 from ..taps import Tap, field_names
 from ..wiring import Wiring
@@ -54,9 +55,7 @@ def explained_step(run: StageRun, batch: Mapping[str, Any], num_samples: int) ->
             logger.warning("%s", note)
 
 
-def _explain(
-    run: StageRun, batch: Mapping[str, Any], num_samples: int, notes: Sequence[str], error: Exception
-) -> None:
+def _explain(run: StageRun, batch: Mapping[str, Any], num_samples: int, notes: Sequence[str], error: Exception) -> None:
     """Raise an error with a remedy in the place of one that has none, if the reason is known."""
     if num_samples == 1 and isinstance(error, ValueError) and (names := batch_norms(run)):
         message = f"a batch of one sample cannot be normalised by BatchNorm in {', '.join(names)}: {error}"
@@ -124,16 +123,19 @@ def _is_active(module: nn.Module) -> bool:
     return isinstance(module, _BatchNorm) and (module.training or not module.track_running_stats)
 
 
-def one_sample_note(run: StageRun, num_samples: Iterable[int]) -> str:
+def one_sample_note(run: StageRun, loader: Loader, place: Place) -> str:
     """Say that a batch has one sample where BatchNorm normalises by the batch; empty if that is not so.
 
     Args:
         run: The stage, with its modes set.
-        num_samples: The number of samples of each batch on the process that gets fewest.
+        loader: What it trains on.
+        place: Its first epoch.
     """
-    sizes = list(num_samples)
-    if 1 not in sizes or not (names := batch_norms(run)):
+    if not (names := batch_norms(run)):
         return ""
-    which = "the last batch" if sizes[-1] == 1 and sizes.count(1) == 1 else "a batch"
+    sizes = [size // world_size() for size in loader.plan(place, even=True).global_sizes]
+    if 1 not in sizes:
+        return ""
+    which = "the last batch" if sizes.index(1) == len(sizes) - 1 else "a batch"
     message = f"{which} has one sample, of which BatchNorm in {', '.join(names)} makes poor statistics or none"
     return str(Problem(message, hint=ONE_SAMPLE))

@@ -79,7 +79,7 @@ class _Softmaxes(TorchDispatchMode):
         super().__init__()
         self.seen: list[tuple[tuple[int, ...], int]] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _SOFTMAX:
             shape = tuple(args[0].shape)
             self.seen.append((shape, args[1] % max(len(shape), 1)))

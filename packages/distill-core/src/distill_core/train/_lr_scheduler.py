@@ -76,9 +76,7 @@ def scheduler_note(stage: Stage, scheduler: Any, steps: int | None, key: str) ->
         if value == length or (value < length and name == "total_iters" and type(scheduler).__name__ in _RAMPS):
             continue
         each = "step" if stage.scheduler_step == "step" else "epoch"
-        message = (
-            f"{key}.scheduler: {type(scheduler).__name__} has {name}={value}, but it advances {length} times, once each {each}"
-        )
+        message = f"{key}.scheduler: {type(scheduler).__name__} has {name}={value}, but it advances {length} times, once each {each}"
         return str(Problem(message, hint=f"set `{name}: {length}`, or another `scheduler_step`"))
     return ""
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from ..data import Loader, Place
-from ..distributed import world_size
 from ..errors import Problem
 from ._explain import one_sample_note
 from ._lr_scheduler import scheduler_note
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("distill")
 
 
-def tell_stage_notes(
-    run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader, place: Place
-) -> None:
+def tell_stage_notes(run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader, place: Place) -> None:
     """Log the notes of a stage that begins."""
     for note in stage_notes(run, models, key, loader, place):
         logger.warning("%s", note)
@@ -47,10 +44,8 @@ def stage_notes(
         steps = run.num_steps if loader is not None else None
         if note := scheduler_note(run.stage, run.scheduler, steps, key):
             yield note
-    if loader is not None:
-        sizes = [size // world_size() for size in loader.plan(place, even=True).global_sizes]
-        if note := one_sample_note(run, sizes):
-            yield f"{key}: {note}"
+    if loader is not None and (note := one_sample_note(run, loader, place)):
+        yield f"{key}: {note}"
 
 
 def _unnamed(run: StageRun, models: Mapping[str, nn.Module], key: str) -> Iterator[str]:
