@@ -146,7 +146,7 @@ def test_every_tap_that_names_no_module_is_told(hinted, distill):
         (
             "!import_call:torch.nn.MSELoss {}",
             "!import_call:torch.nn.MSELoss {reduction: none}",
-            "small/toy.yaml:20:90: losses.hint (MSELoss) gives (16, 4) float32, and a loss is one number"
+            "small/toy.yaml:20:90: losses.hint: MSELoss gave a tensor of shape (16, 4), and a loss is one number (a 0-dim tensor)"
             " (at stages.0.losses.hint.inputs)",
         ),
         (

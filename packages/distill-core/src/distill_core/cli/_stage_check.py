@@ -16,7 +16,7 @@ from ..errors import DistillError, Problem, WiringError
 from ..experiment import Stage, Term
 from ..taps import Tap
 from ..train._caches import Caches
-from ..train._distiller import batch_values
+from ..train._distiller import batch_values, not_one_number
 from ..train._explain import structures
 from ..train._loss_watch import LossWatch
 from ..train._source import ModelSource
@@ -135,14 +135,14 @@ class StageCheck:
                 self.notes.append(f"{what} cannot run to its end without data: what reads {missed} is not checked")
 
     def _run_losses(self, run: StageRun) -> None:
-        watch = LossWatch(self.batch)
+        watch = LossWatch(self.batch, run.distiller.terms)
         for name, term in run.distiller.terms.items():
             wiring = run.distiller.wirings[name]
             if all(tap in self.values for tap in wiring.taps):
                 self._run_loss(name, term, wiring.kwargs(self.values), watch, structures(wiring, self.values))
         self.notes += watch.notes
         try:
-            watch.refuse()
+            watch.refuse() if not self.problems else None
         except WiringError as error:
             self._problem(self.places.of_stage(self.number, "losses"), error)
 
@@ -157,7 +157,7 @@ class StageCheck:
                 loss = by_shapes(functools.partial(watch, name, term.loss, arguments))
             self.notes += [f"{what} warns: {' '.join(str(warning.message).split())}" for warning in warned]
             if not isinstance(loss, Tensor) or loss.dim() != 0:
-                self._problem(key, f"{what} gives {' '.join(describe_value(loss))}, and a loss is one number")
+                self._problem(key, not_one_number(name, term, loss))
         except Exception as error:  # noqa: BLE001 — a loss may fail in any way
             if needs_data(error):
                 self.notes.append(f"{what} cannot run without data: shapes were not checked")

@@ -6,6 +6,7 @@ nodes is refused before anything recursive or large has happened.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,20 @@ import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import Problem, did_you_mean
-from ._nodes import MAP, SEQ, STR, describe, is_untagged, join, place_of, problem_at, resolve, scalar_value, set_anchor
+from ._nodes import (
+    INT,
+    MAP,
+    SEQ,
+    STR,
+    describe,
+    is_untagged,
+    join,
+    place_of,
+    problem_at,
+    resolve,
+    scalar_value,
+    set_anchor,
+)
 from ._scanner import Scanner, syntax_problem, unreadable
 
 Event = Any  # yaml's stubs say of every field of an event that it may be missing
@@ -95,8 +109,8 @@ class Composer:
             try:
                 scalar_value(node)
             except ValueError as error:
-                digits = "integer string conversion" in str(error)
-                self._problem(node, "a number with that many digits cannot be read" if digits else str(error))
+                is_long = resolve(node.value) == INT and len(node.value) > sys.get_int_max_str_digits() > 0
+                self._problem(node, "a number with that many digits cannot be read" if is_long else str(error))
                 node.tag = STR
         self._anchor(event, node)
         self._add(node, 1, 0)

@@ -119,7 +119,7 @@ class Distiller(nn.Module):
                 arguments[parameter] = [values[number] for number in numbers]
             loss = self.watch(name, term.loss, arguments) if self.watch else term.loss(**arguments)
             if not isinstance(loss, Tensor) or loss.dim() != 0:
-                raise WiringError(_not_one_number(name, term, loss))
+                raise WiringError(not_one_number(name, term, loss))
             terms[name] = loss.detach()
             weight = weights[name]
             weighted = loss if weight == 1 else weight * loss
@@ -142,7 +142,8 @@ def _numbered(wiring: Wiring, order: Sequence[Tap]) -> tuple[list[tuple[str, int
     return singles, lists
 
 
-def _not_one_number(name: str, term: Term, loss: Any) -> str:
+def not_one_number(name: str, term: Term, loss: Any) -> str:
+    """The message for a loss that is not a scalar."""
     given = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
     return f"losses.{name}: {type(term.loss).__name__} gave {given}, and a loss is one number (a 0-dim tensor)"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +40,12 @@ def explained_step(run: StageRun, batch: Mapping[str, Any], num_samples: int) ->
         TrainingError: BatchNorm got one value to normalise.
         WiringError: A loss got a structure or a layout that it does not take, or no loss can teach anything.
     """
-    watch = run.distiller.watch = LossWatch(batch) if run.is_watched else None
+    watch = run.distiller.watch = LossWatch(batch, run.distiller.terms) if run.is_watched else None
     try:
         yield
     except Exception as error:
         if not isinstance(error, DistillError):
-            _explain(run, batch, num_samples, watch.notes if watch else [], error)
+            _explain(run, batch, num_samples, watch, error)
         raise
     finally:
         run.distiller.watch, run.is_watched = None, False
@@ -60,8 +60,10 @@ def _explain(run: StageRun, batch: Mapping[str, Any], num_samples: int, notes: S
     if num_samples == 1 and isinstance(error, ValueError) and (names := batch_norms(run)):
         message = f"a batch of one sample cannot be normalised by BatchNorm in {', '.join(names)}: {error}"
         raise TrainingError(str(Problem(message, hint=ONE_SAMPLE))) from error
-    if notes:
-        raise WiringError(notes[-1]) from error
+    if watch:
+        watch.refuse()
+    if watch and watch.notes:
+        raise WiringError(watch.notes[-1]) from error
     run.distiller.watch = None
     try:
         with torch.no_grad():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ _ATEN = torch.ops.aten
 _SOFTMAX = (_ATEN._softmax.default, _ATEN._log_softmax.default)  # noqa: SLF001
 _NLL = _ATEN.nll_loss2d_forward.default  # of (batch, classes, 1, positions)
 _TOKENS = "permute to (batch, classes, tokens), or use a loss of tokens such as TokenCELoss or ForwardKLLoss"
+_REACH = "name the models that should learn under `train`; losses do not pass gradients to a teacher"
 _SCORE = "use MSELoss for a score, BCEWithLogitsLoss for yes or no"
 
 
@@ -28,40 +29,48 @@ class LossWatch:
 
     Args:
         batch: The batch, whose token ids and tags have the shape (batch, tokens).
+        names: The names of the losses; what is not known of one is taken to be fine.
     """
 
-    def __init__(self, batch: Mapping[str, Any]) -> None:
+    def __init__(self, batch: Mapping[str, Any], names: Iterable[str]) -> None:
         self.notes: list[str] = []
         self._tokens = {
             tuple(value.shape): name
             for name, value in batch.items()
             if isinstance(value, Tensor) and value.dim() == 2 and not value.is_floating_point()
         }
-        self._teaches: dict[str, bool] = {}
+        self._teaches = dict.fromkeys(names, True)
+        self._has_gradient = dict(self._teaches)
 
     def __call__(self, name: str, loss: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         """Return what the loss gives."""
-        self._teaches[name] = True
         watch = _Softmaxes()
         try:
             with watch:
-                return loss(**arguments)
+                value = loss(**arguments)
         finally:
-            key = f"losses.{name} ({type(loss).__name__})"
-            self.notes += [f"{key}: {note}" for note in dict.fromkeys(map(self._of_tokens, watch.seen)) if note]
-            if any(shape[dim] == 1 for shape, dim in watch.seen if shape):
-                self._teaches[name] = not teaches_nothing(loss, arguments)
-                what = "is always 1" if self._teaches[name] else "is always 1, so this loss teaches nothing"
-                self.notes.append(f"{key}: a softmax over one output {what}\n  hint: {_SCORE}")
+            self._note(f"losses.{name} ({type(loss).__name__})", watch.seen)
+        if any(shape[dim] == 1 for shape, dim in watch.seen if shape):
+            self._teaches[name] = not teaches_nothing(loss, arguments)
+            what = "is always 1" if self._teaches[name] else "is always 1, so this loss teaches nothing"
+            self.notes.append(f"losses.{name} ({type(loss).__name__}): a softmax over one output {what}\n  hint: {_SCORE}")
+        self._has_gradient[name] = isinstance(value, Tensor) and value.requires_grad
+        return value
 
     def refuse(self) -> None:
         """Refuse losses none of which can teach.
 
         Raises:
-            WiringError: Each of them takes its softmax over one output.
+            WiringError: Each of them takes its softmax over one output, or none depends on a parameter that learns.
         """
-        if self._teaches and not any(self._teaches.values()):
+        if not any(self._has_gradient.values()):
+            message = f"no parameter that learns has an influence on {', '.join(f'losses.{n}' for n in self._has_gradient)}"
+            raise WiringError(str(Problem(message, hint=_REACH)))
+        if not any(self._teaches.values()):
             raise WiringError(self.notes[-1])
+
+    def _note(self, key: str, seen: Sequence[tuple[tuple[int, ...], int]]) -> None:
+        self.notes += [f"{key}: {note}" for note in dict.fromkeys(map(self._of_tokens, seen)) if note]
 
     def _of_tokens(self, softmax: tuple[tuple[int, ...], int]) -> str:
         shape, dim = softmax
