@@ -157,7 +157,7 @@ OF_TOKENS = [losses.ForwardKLLoss, losses.ReverseKLLoss, losses.GeneralisedJSDLo
 
 @pytest.mark.parametrize("loss", OF_SAMPLES)
 def test_a_softmax_over_one_output_alone_is_refused(loss):
-    inputs = {"students": ["student", "teacher"]} if loss is losses.DMLLoss else LOGITS
+    inputs = {"student": ["student", "teacher"]} if loss is losses.DMLLoss else LOGITS
     models = {"teacher": nn.Linear(4, 1), "student": nn.Linear(4, 1)}
     with pytest.raises(WiringError) as raised:
         fit(models=models, terms={"kd": Term(loss=loss(), inputs=inputs)})

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from ..data import BatchPlan, Loader, Place, TensorData, WorkerOptions, as_loader
 from ..errors import DataError, DistillError
-from ..hooks import rebuild
+from ..tree import map_tensors
 
 NUM_SAMPLES = 2
 """How many samples of a dataset are read; a batch repeats them."""
@@ -44,7 +44,7 @@ def example_batch(loader: Any, place: Place | None = None) -> dict[str, Any]:
         reason = ", ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
         message = f"a first batch cannot be read, so nothing that takes it was checked: {' '.join(reason.split())}"
         raise DataError(message) from error
-    return {name: rebuild(value, _without_data) for name, value in batch.items()}
+    return {name: map_tensors(value, _without_data) for name, value in batch.items()}
 
 
 def loader_of(data: Any) -> Loader | None:

@@ -55,7 +55,9 @@ def explained_step(run: StageRun, batch: Mapping[str, Any], num_samples: int) ->
             logger.warning("%s", note)
 
 
-def _explain(run: StageRun, batch: Mapping[str, Any], num_samples: int, notes: Sequence[str], error: Exception) -> None:
+def _explain(
+    run: StageRun, batch: Mapping[str, Any], num_samples: int, watch: LossWatch | None, error: Exception
+) -> None:
     """Raise an error with a remedy in the place of one that has none, if the reason is known."""
     if num_samples == 1 and isinstance(error, ValueError) and (names := batch_norms(run)):
         message = f"a batch of one sample cannot be normalised by BatchNorm in {', '.join(names)}: {error}"

@@ -53,7 +53,9 @@ class LossWatch:
         if any(shape[dim] == 1 for shape, dim in watch.seen if shape):
             self._teaches[name] = not teaches_nothing(loss, arguments)
             what = "is always 1" if self._teaches[name] else "is always 1, so this loss teaches nothing"
-            self.notes.append(f"losses.{name} ({type(loss).__name__}): a softmax over one output {what}\n  hint: {_SCORE}")
+            self.notes.append(
+                f"losses.{name} ({type(loss).__name__}): a softmax over one output {what}\n  hint: {_SCORE}"
+            )
         self._has_gradient[name] = isinstance(value, Tensor) and value.requires_grad
         return value
 
@@ -64,7 +66,9 @@ class LossWatch:
             WiringError: Each of them takes its softmax over one output, or none depends on a parameter that learns.
         """
         if not any(self._has_gradient.values()):
-            message = f"no parameter that learns has an influence on {', '.join(f'losses.{n}' for n in self._has_gradient)}"
+            message = (
+                f"no parameter that learns has an influence on {', '.join(f'losses.{n}' for n in self._has_gradient)}"
+            )
             raise WiringError(str(Problem(message, hint=_REACH)))
         if not any(self._teaches.values()):
             raise WiringError(self.notes[-1])
