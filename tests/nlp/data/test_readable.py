@@ -15,7 +15,13 @@ from distill_core.errors import DataError
 from distill_core.experiment import Evaluation, Experiment, Metric, Stage, Term
 from distill_core.train import Callback, Evaluate, Trainer
 from distill_nlp._positions import num_positions
-from distill_nlp.data import completions, language_modelling, masked_language_modelling, text_classification
+from distill_nlp.data import (
+    completions,
+    language_modelling,
+    masked_language_modelling,
+    text_classification,
+    token_classification,
+)
 from distill_nlp.metrics import Accuracy
 from distill_nlp.tokenizers import byte_level, wordpiece
 
@@ -175,6 +181,20 @@ def test_padding_that_a_model_would_read_as_text_is_refused(texts, pieces):
     bert.config.pad_token_id = 7  # it does not look at the padding token
     with pytest.raises(NotReachedError):
         run(bert, texts(SHORT))
+
+
+@pytest.mark.parametrize("length", [2, 1, 0, -1])
+def test_a_length_without_room_for_text_is_refused(texts, pieces, bpe, tmp_path, length):
+    with pytest.raises(DataError, match=rf"^`max_length` must be > 2, the number of special tokens, got {length}$"):
+        texts(SHORT, max_length=length)
+    (tmp_path / "a.conll").write_text("girl O\n")
+    with pytest.raises(DataError, match=rf"^`max_length` must be > 2, the number of special tokens, got {length}$"):
+        token_classification(tmp_path / "a.conll", tokenizer=pieces, batch_size=1, max_length=length)
+    if length < 1:
+        with pytest.raises(DataError, match=rf"^`block` must be >= 1, got {length}$"):
+            language_modelling([SHORT], "all", tokenizer=bpe, batch_size=1, block=length)
+        with pytest.raises(DataError, match=rf"^`max_length` must be >= 1, got {length}$"):
+            completions("a.jsonl", tokenizer=bpe, batch_size=1, max_length=length)
 
 
 FILE = """

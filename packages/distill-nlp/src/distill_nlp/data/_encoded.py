@@ -176,12 +176,25 @@ def padding_of(tokenizer: Tokenizer, fields: Mapping[str, Any]) -> dict[str, int
 
 def _tokens(texts: Sequence[list[str]], tokenizer: Tokenizer, max_length: int) -> Tokens:
     """Field → all tokens one after another; `lengths` says where they are to be cut."""
+    check_max_length(tokenizer, max_length, pair=len(texts) > 1)
     fields: dict[str, list[list[int]]] = dict(tokenizer(*texts, truncation=True, max_length=max_length))
     lengths = torch.tensor([len(row) for row in fields["input_ids"]])
     flat = {
         name: torch.tensor([token for row in rows for token in row], dtype=torch.int32) for name, rows in fields.items()
     }
     return {"lengths": lengths, **flat}
+
+
+def check_max_length(tokenizer: Any, max_length: int, *, pair: bool = False) -> None:
+    """Refuse a length that leaves no room for text: a tokenizer would then not cut at all.
+
+    Raises:
+        DataError: `max_length` is not greater than the number of special tokens.
+    """
+    special = tokenizer.num_special_tokens_to_add(pair=pair) if hasattr(tokenizer, "num_special_tokens_to_add") else 0
+    if max_length <= special:
+        message = f"`max_length` must be > {special}, the number of special tokens, got {max_length}"
+        raise DataError(message)
 
 
 def num_labels(texts: Any) -> int:

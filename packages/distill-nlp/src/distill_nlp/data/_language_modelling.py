@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from distill_core.data import Loader, with_example
 
 from ._causal import PackedTokens, TokenSequences, pieces
-from ._causal_tokens import causal_tokenizer, end_token, tokens_of
+from ._causal_tokens import causal_tokenizer, check_length, end_token, tokens_of
 from ._documents import Documents, Split, read_documents, split_documents
 from ._encoded import Tokenizer
 from ._grouped import LengthGroupedLoader
@@ -77,6 +77,7 @@ def language_modelling(
     Raises:
         DataError: There is no text, it is too little to be split or to fill a block, or the tokenizer has no end token.
     """
+    check_length("block", block)
     found = causal_tokenizer(tokenizer)
     texts = split_documents(read_documents(documents), split, val=val, test=test, seed=split_seed)
     end, tokens = end_token(found), tokens_of(texts, found, cache)

@@ -14,7 +14,7 @@ from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ._collate import PadCollate
-from ._encoded import Tokenizer, find_tokenizer, padding_of
+from ._encoded import Tokenizer, check_max_length, find_tokenizer, padding_of
 from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
 from ._labels import class_names, class_numbers, labels_in
@@ -127,6 +127,7 @@ class TaggedTexts:
                 f"{type(tokenizer).__name__} does not tell which word a token belongs to\n  hint: give a fast tokenizer"
             )
             raise DataError(message)
+        check_max_length(tokenizer, max_length)
         encoded = tokenizer(
             [list(text) for text in texts], is_split_into_words=True, truncation=True, max_length=max_length
         )
