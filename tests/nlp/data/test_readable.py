@@ -193,6 +193,8 @@ def test_a_length_without_room_for_text_is_refused(texts, pieces, bpe, tmp_path,
     if length < 1:
         with pytest.raises(DataError, match=rf"^`block` must be >= 1, got {length}$"):
             language_modelling([SHORT], "all", tokenizer=bpe, batch_size=1, block=length)
+        with pytest.raises(DataError, match=rf"^`block` must be >= 1, got {length}$"):
+            language_modelling([SHORT], "all", tokenizer=bpe, batch_size=1, block=length, packed=False)
         with pytest.raises(DataError, match=rf"^`max_length` must be >= 1, got {length}$"):
             completions("a.jsonl", tokenizer=bpe, batch_size=1, max_length=length)
 

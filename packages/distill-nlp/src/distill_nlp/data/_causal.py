@@ -23,6 +23,18 @@ IGNORED = -100
 """The target of a position that does not count."""
 
 
+def check_lengths(**lengths: int | None) -> None:
+    """Refuse numbers of tokens below 1.
+
+    Raises:
+        DataError: One is.
+    """
+    for name, length in lengths.items():
+        if length is not None and length < 1:
+            message = f"`{name}` must be >= 1, got {length}"
+            raise DataError(message)
+
+
 @final
 class PackedTokens(TensorData):
     """Documents one after another, cut into blocks of one length: nothing is padding.
@@ -42,7 +54,7 @@ class PackedTokens(TensorData):
         num_tokens: (blocks,) int64, how many targets of each count.
 
     Raises:
-        DataError: All documents together do not fill a block.
+        DataError: `block` is below 1, or all documents together do not fill a block.
     """
 
     def __init__(
@@ -54,6 +66,7 @@ class PackedTokens(TensorData):
         limit: int | None = None,
         positions: bool = False,
     ) -> None:
+        check_lengths(block=block)
         ends = torch.tensor([end], dtype=torch.int32)
         stream = torch.cat([part for tokens in documents for part in (tokens.to(torch.int32), ends)])
         number = (len(stream) - 1) // block

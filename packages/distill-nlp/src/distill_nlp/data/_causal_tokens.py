@@ -48,17 +48,6 @@ def causal_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
     return find_tokenizer(found)
 
 
-def check_length(name: str, length: int) -> None:
-    """Refuse a number of tokens below 1.
-
-    Raises:
-        DataError: It is.
-    """
-    if length < 1:
-        message = f"`{name}` must be >= 1, got {length}"
-        raise DataError(message)
-
-
 def end_token(tokenizer: Tokenizer) -> int:
     """The token that ends a text.
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from distill_core.data import Loader, with_example
 
-from ._causal import IGNORED, TokenSequences
-from ._causal_tokens import causal_tokenizer, check_length, end_token, tokens_of
+from ._causal import IGNORED, TokenSequences, check_lengths
+from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Split, split_indices
 from ._encoded import Tokenizer
 from ._language_modelling import example_of_tokens, loader_of_tokens
@@ -81,8 +81,7 @@ def completions(
     Raises:
         DataError: There is no such file or column, or a tokenizer has no end token.
     """
-    check_length("max_length", max_length)
-    check_length("max_prompt", 1 if max_prompt is None else max_prompt)
+    check_lengths(max_length=max_length, max_prompt=max_prompt)
     table = read_table(file)
     rows = split_indices(table.num_rows, split, val=val, test=test, seed=split_seed)
     texts = [[column[row] for row in rows] for column in map(table.texts, (prompt, completion))]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from distill_core.data import Loader, with_example
 
-from ._causal import PackedTokens, TokenSequences, pieces
-from ._causal_tokens import causal_tokenizer, check_length, end_token, tokens_of
+from ._causal import PackedTokens, TokenSequences, check_lengths, pieces
+from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Documents, Split, read_documents, split_documents
 from ._encoded import Tokenizer
 from ._grouped import LengthGroupedLoader
@@ -77,7 +77,6 @@ def language_modelling(
     Raises:
         DataError: There is no text, it is too little to be split or to fill a block, or the tokenizer has no end token.
     """
-    check_length("block", block)
     found = causal_tokenizer(tokenizer)
     texts = split_documents(read_documents(documents), split, val=val, test=test, seed=split_seed)
     end, tokens = end_token(found), tokens_of(texts, found, cache)
@@ -93,6 +92,7 @@ def language_modelling(
 
 def _sequences(documents: Sequence[Tensor], block: int, end: int, limit: int | None, padding: int) -> TokenSequences:
     """Each document in parts of at most `block` positions."""
+    check_lengths(block=block)
     samples = [piece for document in documents for piece in pieces(document, block, end)]
     if limit is not None and limit < len(samples):
         samples = [samples[number * len(samples) // limit] for number in range(limit)]
