@@ -169,7 +169,15 @@ class Endless(IterableDataset):
     [
         (
             lambda: Loader(Endless(), 2),
-            "Endless has no length: a loader reads samples by index, so the data set needs one",
+            "Endless is an iterable dataset: a loader reads samples by index, so it needs `__getitem__` and `__len__`",
+        ),
+        (
+            lambda: as_loader(DataLoader(Endless(), batch_size=None)),
+            "Endless is an iterable dataset: a loader reads samples by index, so it needs `__getitem__` and `__len__`",
+        ),
+        (
+            lambda: Loader(iter([1]), 2),
+            "list_iterator has no length: a loader reads samples by index, so the data set needs one",
         ),
         (lambda: Loader([], 2), "list has no samples"),
         (lambda: Loader([1], 0), "batch_size is at least 1, not 0"),

@@ -272,7 +272,12 @@ def _check_dataset(dataset: Any) -> None:
         DataError: It has no length or no samples.
     """
     kind = type(dataset).__name__
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+    if isinstance(dataset, IterableDataset):
+        message = (
+            f"{kind} is an iterable dataset: a loader reads samples by index, so it needs `__getitem__` and `__len__`"
+        )
+        raise DataError(message)
+    if not hasattr(dataset, "__len__"):
         message = f"{kind} has no length: a loader reads samples by index, so the data set needs one"
         raise DataError(message)
     if len(dataset) == 0:
