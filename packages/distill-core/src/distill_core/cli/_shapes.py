@@ -27,7 +27,7 @@ def shapes_only() -> Iterator[None]:
 
     Tensors that code makes for itself, of sizes for example, are real as long as nothing without data is mixed in.
     """
-    with _Operations(), _Conversions():
+    with _Operations(), _Conversions():  # type: ignore[no-untyped-call]
         yield
 
 
@@ -67,7 +67,7 @@ def needs_data(error: BaseException | None) -> bool:
     return error is not None
 
 
-class _Operations(TorchDispatchMode):
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of torch
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if not any(tensor.is_meta for tensor in tensors([args, kwargs])):

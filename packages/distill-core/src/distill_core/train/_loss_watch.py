@@ -85,11 +85,11 @@ class LossWatch:
         return str(Problem(message, hint=_TOKENS))
 
 
-class _Softmaxes(TorchDispatchMode):
+class _Softmaxes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of torch
     """Notes the shape and the dimension of each softmax."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seen: list[tuple[tuple[int, ...], int]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -127,7 +127,7 @@ def teaches_nothing(loss: Callable[..., Any], arguments: Mapping[str, Any]) -> b
     try:
         with torch.random.fork_rng(devices), torch.enable_grad():
             value = copy.deepcopy(loss)(**{name: map_tensors(value, fresh) for name, value in arguments.items()})
-            gradients = torch.autograd.grad(value, leaves, allow_unused=True)
+            gradients: tuple[Tensor | None, ...] = torch.autograd.grad(value, leaves, allow_unused=True)
     except Exception:  # noqa: BLE001 — it is not known, and that the loss fails is reported where it is called
         return False
-    return not any(gradient is not None and bool(gradient.any()) for gradient in gradients)
+    return not any(bool(gradient.any()) for gradient in gradients if gradient is not None)
