@@ -69,7 +69,7 @@ def test_names_of_cases_are_unique_and_begin_with_the_class():
 @every_case
 def test_declares_itself(case: Case):
     loss = type(case.loss())
-    assert {loss.batch, case.loss().batch} <= {"sample", "gathered", "token", "local"}
+    assert {loss.batch, case.loss().batch} <= {"sample", "gathered", "token", "local", "unknown"}
     assert registry.lookup(loss.__name__) is loss
     assert registry.reference(sys.modules[loss.__module__].__doc__).link.startswith("https://")
 

@@ -65,6 +65,8 @@ class TopOne:
 class Bank(nn.Module):
     """A loss with a learnable part and a memory: both belong into a checkpoint."""
 
+    batch = "sample"
+
     def __init__(self) -> None:
         super().__init__()
         self.map = nn.Linear(5, 8)

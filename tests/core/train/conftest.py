@@ -35,6 +35,8 @@ class TopOne:
 class Divergence(nn.Module):
     """KL divergence with a learnable scale, so that a loss with parameters takes part."""
 
+    batch = "sample"
+
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(1))

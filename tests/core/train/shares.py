@@ -25,7 +25,6 @@ class Sequences(TensorData):
         inputs, target = (torch.randint(9, (19, 6), generator=chance) for _ in range(2))
         counts = torch.randint(1, 7, (19,), generator=chance)
         super().__init__({"input": inputs, "target": target.masked_fill(torch.arange(6) >= counts[:, None], -100)})
-        self.num_tokens = counts
 
     def batch(self, indices: Tensor, seeds: Tensor) -> dict[str, Tensor]:
         fields = super().batch(indices, seeds)
@@ -34,6 +33,8 @@ class Sequences(TensorData):
 
 class Pooled(nn.Module):
     """A mean over samples."""
+
+    batch = "sample"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         return nn.functional.mse_loss(student.mean(1), teacher.mean(1))

@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 
 from distill_core.data import BatchPlan
 from distill_core.experiment import Term
+from distill_core.losses import TokenCELoss
 from distill_core.train._shares import Shares
 
-from .shares import Sequences, train
+from .shares import train
 
 SCRIPT = Path(__file__).parent / "shares.py"
 
@@ -42,15 +43,11 @@ def test_accumulated_batches_are_one_large_batch(batch_size):
     assert_same(train(batch_size, 8 // batch_size, *terms), train(8, 1, *terms))
 
 
-def test_the_counts_decide():
-    """Without them the same batches give something else: the tests above can fail."""
+def test_the_counts_decide(monkeypatch):
+    """By samples the same batches give something else: the tests above can fail."""
     counted = train(2, 4, "ce")
-    Sequences.num_tokens = property(lambda self: None, lambda self, value: None)
-    try:
-        uncounted = train(2, 4, "ce")
-    finally:
-        del Sequences.num_tokens
-    assert not torch.allclose(counted["1.weight"], uncounted["1.weight"], rtol=1e-3)
+    monkeypatch.setattr(TokenCELoss, "count", staticmethod(lambda target: None))
+    assert not torch.allclose(counted["1.weight"], train(2, 4, "ce")["1.weight"], rtol=1e-3)
 
 
 def test_two_processes_are_one(two_processes):
@@ -64,12 +61,29 @@ def test_two_processes_that_accumulate_are_one(two_processes):
 
 
 def test_one_number_where_all_terms_agree_and_one_each_where_not():
-    class Tokens(torch.nn.Module):
-        batch = "token"
+    terms = {
+        "a": Term(loss=torch.nn.MSELoss(), inputs={}),
+        "b": Term(loss=torch.nn.MSELoss(reduction="sum"), inputs={}),
+    }
+    shares, plan = Shares(terms), BatchPlan([torch.arange(3), torch.arange(3, 4)], [3, 1])
+    assert shares.planned(plan, 0, 1).gradient == 1
+    assert Shares({"a": terms["a"]}).planned(plan, 0, 2).gradient == 0.75
+    assert shares.planned(plan, 1, 2).gradient == {"a": 0.25, "b": 1.0}
+    assert shares.planned(plan, 1, 2).logged == {"a": 1.0, "b": 4.0}
 
-    terms = {"a": Term(loss=Tokens(), inputs={}), "b": Term(loss=torch.nn.MSELoss(), inputs={})}
-    shares, indices = Shares(terms), [torch.arange(3), torch.arange(3, 4)]
-    assert shares.of(BatchPlan(indices, [3, 1], [6, 4]), 0, 1) == 1
-    assert shares.of(BatchPlan(indices, [3, 1]), 0, 2) == 0.75
-    assert shares.of(BatchPlan(indices, [3, 1], [6, 4]), 1, 2) == {"a": 0.4, "b": 0.25}
-    assert shares.of(BatchPlan(indices, [3, 1], [0, 0]), 1, 2) == 0.25
+
+def test_batches_are_read_ahead_only_where_a_count_is_needed():
+    plan = BatchPlan([torch.arange(2), torch.arange(2, 4)] * 2, [2] * 4)
+    target = {"input": "student", "target": "batch.target"}
+    for loss, accumulate, expected in [(torch.nn.CrossEntropyLoss(), 2, 2), (torch.nn.CrossEntropyLoss(), 1, 1),
+                                       (torch.nn.CrossEntropyLoss(reduction="sum"), 2, 1)]:  # fmt: skip
+        read = []
+
+        def batches(read=read):
+            for number in range(4):
+                read.append(number)
+                yield {"target": torch.zeros(2, dtype=torch.long)}
+
+        shares = Shares({"ce": Term(loss=loss, inputs=target)})
+        next(shares.of_batches(batches(), plan, 0, accumulate, before=None))
+        assert len(read) == expected

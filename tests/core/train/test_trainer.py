@@ -86,9 +86,10 @@ def test_accumulated_batches_equal_one_large_batch(experiment, count):
         def mean_square(student, target):
             return (student - torch.nn.functional.one_hot(target, 3)).square().mean()
 
+        inputs = {"student": "student.0", "target": "batch.target"}
         return Stage(
             epochs=1,
-            losses={"square": Term(loss=mean_square, inputs={"student": "student.0", "target": "batch.target"})},
+            losses={"square": Term(loss=mean_square, inputs=inputs, averages_over="samples")},
             optimizer=partial(torch.optim.SGD, lr=0.1),
             accumulate=accumulate,
             train=["student.0"],

@@ -47,6 +47,8 @@ class TopOne:
 
 
 class Hint(nn.Module):
+    batch = "sample"
+
     def __init__(self) -> None:
         super().__init__()
         self.map = nn.LazyLinear(12)

@@ -69,6 +69,10 @@ class Term:
         weight: A number, or a callable from a `Moment` to a number (a schedule).
         schedules: Number that the loss holds (`temperature`) → schedule that sets it before each batch.
         apart: Whether its gradient reaches the optimizer apart from that of the other terms (`distill_core.optim`).
+        averages_over: What the loss averages over, if it does not declare it: `samples`, `sum` (values add up), or the tap
+            of a mask or weights whose sum is the count (`batch.mask`). Accumulated batches and several processes need
+            it. The losses of this project and of torch are known. Of a loss that compares samples with each other,
+            `samples` says that it may be accumulated.
     """
 
     loss: Callable[..., Any]
@@ -76,6 +80,7 @@ class Term:
     weight: float | Callable[[Any], float] = 1.0
     schedules: Mapping[str, Any] = field(default_factory=dict)
     apart: bool = False
+    averages_over: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

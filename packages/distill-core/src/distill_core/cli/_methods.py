@@ -19,7 +19,7 @@ class Method:
     Attributes:
         name: The class, `KDLoss`.
         path: Its import path, `distill_core.losses.KDLoss`.
-        batch: What the loss of several processes is: `sample`, `gathered` or `local`, told in `distill_core.losses`.
+        batch: What the loss of several processes is: `sample`, `gathered`, `token`, `local` or `unknown`, described in `distill_core.losses`.
         reference: What the docstring of its file says about the paper.
     """
 

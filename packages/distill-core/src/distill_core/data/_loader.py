@@ -188,12 +188,10 @@ class Loader:
             raise DataError(message)
         kept = [cut for cut in cuts if cut[own] < cut[own + 1]]
         order = drawn if order is None else order
-        tokens = getattr(self.dataset, "num_tokens", None)  # (samples,)
         times = self._times(drawn)
         return BatchPlan(
             [order[cut[own] : cut[own + 1]] for cut in kept],
             [cut[-1] - cut[0] for cut in kept],
-            [int(tokens[order[cut[0] : cut[-1]]].sum()) for cut in kept] if tokens is not None else [],
             [times[cut[own] : cut[own + 1]] for cut in kept] if times is not None else [],
         )
 

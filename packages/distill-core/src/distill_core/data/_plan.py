@@ -15,14 +15,12 @@ class BatchPlan:
     Attributes:
         indices: Which samples this process reads in each batch.
         global_sizes: How many samples all processes read together in each batch.
-        global_tokens: How many tokens that count these have; empty if the data set does not say (`num_tokens`).
         repeats: How often each sample came earlier in the epoch; empty if no sample comes twice. Part of its seed, so
             that each time has its own augmentation.
     """
 
     indices: Sequence[Tensor]
     global_sizes: Sequence[int]
-    global_tokens: Sequence[int] = ()
     repeats: Sequence[Tensor] = ()
 
     def pick(self, numbers: Sequence[int]) -> BatchPlan:
@@ -30,7 +28,6 @@ class BatchPlan:
         return BatchPlan(
             [self.indices[number] for number in numbers],
             [self.global_sizes[number] for number in numbers],
-            [self.global_tokens[number] for number in numbers] if self.global_tokens else (),
             [self.repeats[number] for number in numbers] if self.repeats else (),
         )
 
@@ -39,7 +36,6 @@ class BatchPlan:
         return BatchPlan(
             [*self.indices, *other.indices],
             [*self.global_sizes, *other.global_sizes],
-            [*self.global_tokens, *other.global_tokens],
             [*self.repeats, *other.repeats],
         )
 

@@ -27,6 +27,21 @@ Each class declares with `batch` what a loss of several processes is:
 * `"token"`: a mean over tokens, over those of all processes: see `token_mean`. However unequally they are spread, the
   averaged gradients are those of one process that sees everything.
 * `"local"`: compares the samples of the process's own batch; the loss depends on how the batch was split.
+* `"unknown"`: whoever computes the value knows.
+
+An update of several batches, accumulated or of several processes, is that of one large batch: the trainer weights each
+batch by the count of what its loss averages over. With `"sample"` that are the samples, with `"token"` the tokens that
+`mask` counts. A loss that counts otherwise has a method `count`, which takes inputs of `forward` and returns the count of
+a batch as a tensor, None if it is proportional to the samples:
+
+    @staticmethod
+    def count(target: Tensor) -> Tensor:
+        return (target != 255).sum()
+
+What it takes is wired to the batch or to a frozen model, so that it is known before the step. Losses that compare samples
+have no such count; they are accumulated by samples, with a note. `decomposes` says where it is otherwise: False of
+a `"sample"` loss that remembers, True of a `"gathered"` one whose value is the mean of those of the parts of a batch. A loss that declares nothing is refused where it is accumulated, unless its term says `averages_over`. Of losses of torch
+the trainer knows what they average over.
 
 In evaluation mode a loss changes none of its buffers, so one forward in that mode makes the parameters whose shapes are
 inferred, and nothing else.

@@ -75,6 +75,7 @@ class CRDLoss(nn.Module):
     """
 
     batch: ClassVar[str] = "sample"
+    decomposes: ClassVar[bool] = False
     student_bank: Tensor
     teacher_bank: Tensor
     classes: Tensor

@@ -43,7 +43,7 @@ def token_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Data-parallel training averages over processes: of Σ/(N/processes), with N the tokens of all processes, it makes the
     mean over all tokens, however unequally they are spread. Where batches are accumulated, our trainer weights each by
-    its share of the tokens, if the data set says how many each sample has (`num_tokens`). Without tokens it is 0.
+    its part of the tokens. Without tokens it is 0.
 
     Args:
         values: (batch, tokens), 0 where the mask is 0.

@@ -100,6 +100,7 @@ class SKDInstanceLoss(nn.Module):
         super().__init__()
         self.temperature = positive("temperature", temperature)
         self.mode = one_of("mode", mode, Mode)
+        self.decomposes = mode == "paper"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes)."""

@@ -70,6 +70,7 @@ class TAIDLoss(nn.Module):
     """
 
     batch: ClassVar[str] = "token"
+    decomposes: ClassVar[bool] = False
     t: Tensor
     progress: Tensor
     change: Tensor

@@ -74,5 +74,14 @@ class TokenCELoss(nn.Module):
         if student.shape[:2] != target.shape:
             message = f"`student` {tuple(student.shape)} and `target` {tuple(target.shape)} must be (batch, tokens, vocabulary) and (batch, tokens)"
             raise ValueError(message)
-        counted = target != IGNORED if mask is None else (target != IGNORED) & mask.bool()
+        counted = _counted(target, mask)
         return token_mean(per_token(next_token_ce, student, target, chunk=self.chunk, mask=counted), counted)
+
+    @staticmethod
+    def count(target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The number of tokens that count."""
+        return _counted(target, mask).sum()
+
+
+def _counted(target: Tensor, mask: Tensor | None) -> Tensor:
+    return target != IGNORED if mask is None else (target != IGNORED) & mask.bool()

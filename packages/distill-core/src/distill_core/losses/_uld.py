@@ -82,6 +82,14 @@ class ULDLoss(nn.Module):
         values = per_token(sorted_distance, student, teacher, chunk=self.chunk, mask=both, positions=places)
         return token_mean(values, both)
 
+    @staticmethod
+    def count(mask: Tensor | Sequence[Tensor] | None = None) -> Tensor | None:
+        """The number of pairs of tokens that count; None if all do."""
+        if mask is None:
+            return None
+        ours, theirs = (mask, mask) if isinstance(mask, Tensor) else mask
+        return torch.minimum(ours.bool().sum(1), theirs.bool().sum(1)).sum()
+
 
 def _counted(student: Tensor, teacher: Tensor, mask: Tensor | Sequence[Tensor] | None) -> list[Tensor]:
     if mask is None:

@@ -92,6 +92,7 @@ class USKDLoss(nn.Module):
     """
 
     batch: ClassVar[str] = "sample"
+    decomposes: ClassVar[bool] = False
 
     def __init__(
         self,

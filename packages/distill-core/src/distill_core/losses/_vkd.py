@@ -82,6 +82,7 @@ class VKDLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.normaliser, self.eps = one_of("normaliser", normaliser, Normaliser), positive("eps", eps)
+        self.decomposes = normaliser != "whiten"
         self.projection = OrthogonalProjection(student_features, teacher_features)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

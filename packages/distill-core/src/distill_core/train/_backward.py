@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import TrainingError, WiringError
 from ..experiment import Experiment, Stage
 from ..optim import SplitOptimizer
+from ._distiller import NOTHING
 from ._gradients import SharedGradients
 
 if TYPE_CHECKING:
@@ -34,7 +35,15 @@ class Backward:
     ) -> None:
         self.module, self.gradients, self.scaler = module, gradients, scaler
 
-    def __call__(self, batch: Mapping[str, Any], weights: Mapping[str, float], share: float, *, last: bool) -> Losses:
+    def __call__(
+        self,
+        batch: Mapping[str, Any],
+        weights: Mapping[str, float | Tensor],
+        share: float,
+        *,
+        last: bool,
+        given: Mapping[str, Any] = NOTHING,
+    ) -> Losses:
         """Forward and backward.
 
         Args:
@@ -42,12 +51,13 @@ class Backward:
             weights: The weight of each term.
             share: What the gradient is multiplied by.
             last: Whether this is the last batch before the update.
+            given: The values of frozen models that ran before.
 
         Returns:
             The objective and its terms, without a graph.
         """
         with self.gradients.averaged(last=last):
-            (total,), terms = self.module(batch, weights)
+            (total,), terms = self.module(batch, weights, *([given] if given else []))
             scaled = total if share == 1 else total * share
             (scaled if self.scaler is None else self.scaler.scale(scaled)).backward()
         return total.detach(), terms
@@ -69,10 +79,18 @@ class SplitBackward:
         self.module, self.gradients, self.optimizer = module, gradients, optimizer
         self.is_compiled = is_compiled
 
-    def __call__(self, batch: Mapping[str, Any], weights: Mapping[str, float], share: float, *, last: bool) -> Losses:
+    def __call__(
+        self,
+        batch: Mapping[str, Any],
+        weights: Mapping[str, float | Tensor],
+        share: float,
+        *,
+        last: bool,
+        given: Mapping[str, Any] = NOTHING,
+    ) -> Losses:
         """As `Backward` does."""
         with _kept_buffers() if self.is_compiled else contextlib.nullcontext():
-            (task, kd), terms = self.module(batch, weights)
+            (task, kd), terms = self.module(batch, weights, *([given] if given else []))
             with self.optimizer.apart(), self.gradients.averaged(last=last):
                 (kd if share == 1 else kd * share).backward(retain_graph=True)
             with self.gradients.averaged(last=last):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..distributed import rank
 from ..errors import TrainingError
+from ._distiller import NOTHING
 from ._processes import each_process
 
 _BUCKET = 25 * 2**20  # numbers that are sent at once
@@ -66,11 +67,17 @@ class ZeroEngine:
         self._bad: list[int] = []
 
     def __call__(
-        self, batch: Mapping[str, Any], weights: Mapping[str, float], share: float, *, last: bool
+        self,
+        batch: Mapping[str, Any],
+        weights: Mapping[str, float | Tensor],
+        share: float,
+        *,
+        last: bool,
+        given: Mapping[str, Any] = NOTHING,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Forward and backward, as `Backward` does them."""
         del last
-        (total,), terms = self.engine(batch, weights)
+        (total,), terms = self.engine(batch, weights, *([given] if given else []))
         self.engine.backward(total if share == 1 else total * share, scale_wrt_gas=False)
         return total.detach(), terms
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from ..wiring import Wiring, check_signature, read_batch
 from ._source import ModelSource, sources_for
 
 Batch = Mapping[str, Any]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Distiller(nn.Module):
@@ -86,29 +88,50 @@ class Distiller(nn.Module):
 
     def tapped(self, batch: Batch) -> dict[Tap, Any]:
         """Run the models that are needed: the value of every tap."""
-        return dict(zip(self._order, self._values(batch), strict=True))
+        return dict(zip(self._order, self._values(batch, NOTHING), strict=True))
 
-    def _values(self, batch: Batch) -> list[Any]:
+    def before(self, batch: Batch, names: Collection[str]) -> dict[str, list[Any]]:
+        """Run frozen models before a step: the values of their taps, for `forward`.
+
+        Args:
+            batch: Fields by name.
+            names: The models, with those that feed them.
+        """
+        values: dict[Tap, Any] = {}
+        found = {}
+        for source in self._sources:
+            if source.name in names:
+                found[source.name] = list(source.run(batch, values))
+                values.update(zip(source.taps, found[source.name], strict=True))
+        return found
+
+    def _values(self, batch: Batch, given: Mapping[str, Sequence[Any]]) -> list[Any]:
         """The values of all taps in order: a step looks them up by number."""
         values: list[Any] = []
         for source in self._sources:
             known = dict(zip(self._order, values, strict=False)) if self._is_fed else {}
-            values.extend(source.run(batch, known))
+            values.extend(given[source.name] if source.name in given else source.run(batch, known))
         values.extend(read_batch(batch, tap) for tap in self._batch_taps)
         return values
 
-    def forward(self, batch: Batch, weights: Mapping[str, float]) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    def forward(
+        self,
+        batch: Batch,
+        weights: Mapping[str, float | Tensor],
+        given: Mapping[str, Sequence[Any]] = NOTHING,
+    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         """The objective and its terms.
 
         Args:
             batch: Fields by name.
             weights: The weight of each term in this step.
+            given: The values of models that ran `before`.
 
         Returns:
             `Σ weight · term`, and the sum of those that are `apart` as a second one if there are any; each term by name
             without its weight and its graph.
         """
-        values = self._values(batch)
+        values = self._values(batch, given)
         terms: dict[str, Tensor] = {}
         total: Tensor | None = None
         apart: Tensor | None = None
@@ -122,7 +145,7 @@ class Distiller(nn.Module):
                 raise WiringError(not_one_number(name, term, loss))
             terms[name] = loss.detach()
             weight = weights[name]
-            weighted = loss if weight == 1 else weight * loss
+            weighted = loss if isinstance(weight, float | int) and weight == 1 else weight * loss
             if term.apart:
                 apart = weighted if apart is None else apart + weighted
             else:

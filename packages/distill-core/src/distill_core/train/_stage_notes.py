@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from ..data import Loader, Place
+from ..distributed import world_size
 from ..errors import Problem
 from ._explain import one_sample_note
 from ._lr_scheduler import scheduler_note
+from ._uncounted import cut_notes
 
 if TYPE_CHECKING:
     from ._stage_run import StageRun
@@ -44,6 +46,8 @@ def stage_notes(
         steps = run.num_steps if loader is not None else None
         if note := scheduler_note(run.stage, run.scheduler, steps, key):
             yield note
+    for note in cut_notes(run.stage, world_size()):
+        yield f"{key}.{note}"
     if loader is not None and (note := one_sample_note(run, loader, place)):
         yield f"{key}: {note}"
 

@@ -23,6 +23,7 @@ from ._lr_scheduler import make_scheduler
 from ._parameters import Named, default_patterns, named_parameters, parameter_groups, prove_groups, select
 from ._schedules import Schedules
 from ._shares import Shares
+from ._uncounted import refuse_uncounted
 
 
 @dataclass
@@ -89,7 +90,8 @@ def resolved_stages(experiment: Experiment) -> list[Stage]:
     Raises:
         WiringError: There is no stage, the first one misses something that no earlier one can give, or one has nothing
             to train, to train on or to train with.
-        TrainingError: The gradient of a loss is to be apart where it cannot be.
+        TrainingError: The gradient of a loss is to be apart where it cannot be, or a loss is accumulated that does not
+            say what it averages over.
     """
     for _, message, hint in incomplete(experiment.stages, experiment.data):
         raise WiringError(str(Problem(message, hint=hint)))
@@ -98,6 +100,8 @@ def resolved_stages(experiment: Experiment) -> list[Stage]:
         previous = stage.after(previous)
         stages.append(previous)
     refuse_apart(experiment, stages)
+    for number, stage in enumerate(stages):
+        refuse_uncounted(stage, number)
     return stages
 
 
@@ -153,7 +157,7 @@ def prepare_stage(
     schedules, still = Schedules(terms), _frozen(able, trained, losses, stage, key)
     run = StageRun(
         stage, loader, steps_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, schedules, still,
-        Shares(terms),
+        Shares(terms, distiller.sources, device),
     )  # fmt: skip
     distiller.attach()
     run.set_modes(models)

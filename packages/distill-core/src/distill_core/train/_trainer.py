@@ -19,6 +19,7 @@ from ..distributed import rank, world_size
 from ..errors import TrainingError
 from ..experiment import Evaluation, Experiment, Stage
 from ..tree import channels_last, to_device
+from ._ahead import shared_batches
 from ._average import Averages
 from ._caches import Caches
 from ._callback import Callback
@@ -38,11 +39,12 @@ from ._results import finish
 from ._resume import gather_state, restore_run, restore_stage
 from ._session import explained, held, make_deterministic
 from ._sharding import shard_models, sharded_names
-from ._shares import shared_backward
+from ._shares import Share, shared_backward
 from ._stage_notes import tell_stage_notes
 from ._stage_run import StageRun, prepare_stage, resolved_stages
 from ._stop import StopRequest
 from ._store import CheckpointStore
+from ._uncounted import refuse_uncounted_processes
 
 _PRECISION = {"fp32": "no", "fp16": "fp16", "bf16": "bf16"}
 
@@ -104,7 +106,7 @@ class Trainer:
         self._stop = StopRequest()
         self._each_step = [c for c in self.callbacks if type(c).on_step_end is not Callback.on_step_end]
         self.plan = BatchPlan([], [])
-        self._seeds: list[int] = []
+        self.seeds: list[int] = []
         self._logged_at = 0.0
 
     @property
@@ -133,6 +135,7 @@ class Trainer:
         place_models(self.models, self.experiment, self.stages, self.device)
         if self.experiment.parallel == "fsdp":
             shard_models(self.models, sharded_names(self.experiment, self.models), self.device)
+        refuse_uncounted_processes(self)
         restored = restore_run(self) if resume else None
         self._each("on_fit_start")
         index = self.stage_index
@@ -217,25 +220,24 @@ class Trainer:
             self.measured, self.means = {}, Means(list(run.distiller.terms))
         place = Place(self.experiment.seed, self.stage_index, self.epoch - 1)
         self.plan = plan = self.caches.plan(run.loader, place)
-        of_devices = Place(self.experiment.seed, self.stage_index, self.epoch)
-        self._seeds = batch_seeds(of_devices, len(plan.indices), rank())
+        self.seeds = batch_seeds(Place(place.seed, place.stage, self.epoch), len(plan.indices), rank())
         run.set_modes(self.models)
-        for batch in run.loader.batches(self.caches.place(place), start=self.batch, plan=plan):
-            self._fit_batch(run, batch, plan)
+        for batch, share in shared_batches(self, run, place):
+            self._fit_batch(run, batch, share, plan)
         self._log_training(run)
         if run.scheduler and run.stage.scheduler_step == "epoch":
             step_scheduler(run.scheduler, self.means.epoch())
         self.batch = 0
         self._each("on_epoch_end")
 
-    def _fit_batch(self, run: StageRun, batch: dict[str, Any], plan: BatchPlan) -> None:
+    def _fit_batch(self, run: StageRun, batch: dict[str, Any], share: Share, plan: BatchPlan) -> None:
         number, accumulate = self.batch, int(run.stage.accumulate)  # type: ignore[arg-type]
         begin = number - number % accumulate
         ends = number + 1 == min(begin + accumulate, len(plan.indices))
         done = (self.epoch - 1) * run.steps_per_epoch + number // accumulate
         if not self.faults.leaves_out(self.stage_index, self.epoch, begin, accumulate):
-            samples, share = plan.indices[number].shape[0], run.shares.of(plan, number, accumulate)
-            self._seed_device(self._seeds[number])
+            samples = plan.indices[number].shape[0]
+            self.seed_device(self.seeds[number])
             weights = run.weights(self.stage_index, done)
             moved = self.moved(batch)
             with explained_step(run, moved, samples):
@@ -273,15 +275,14 @@ class Trainer:
         rate = window.samples / max(now - self._logged_at, 1e-9)
         self._logged_at = now
         lr = float(run.optimizer.param_groups[0]["lr"])
-        record = {"loss": window.loss, "losses": window.losses, "lr": lr, "samples_per_second": rate}
-        self.log({"split": "train", **record})
+        self.log({"split": "train", "loss": window.loss, "losses": window.losses, "lr": lr, "samples_per_second": rate})
 
     def moved(self, batch: dict[str, Any]) -> dict[str, Any]:
         """A batch as the models take it."""
         moved: dict[str, Any] = batch if self.device.type == "cpu" else to_device(batch, self.device)
         return channels_last(moved) if self.experiment.channels_last else moved
 
-    def _seed_device(self, seed: int) -> None:
+    def seed_device(self, seed: int) -> None:
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)

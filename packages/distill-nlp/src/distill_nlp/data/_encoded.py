@@ -90,7 +90,7 @@ class EncodedTexts:
         cache: A folder in which the tokens are kept for the next time.
 
     Attributes:
-        lengths, num_tokens: (samples,) int64, how many tokens each has, and so counts in a mean over tokens.
+        lengths: (samples,) int64, how many tokens each has.
 
     Raises:
         DataError: Tokenizers fill up batches at different sides, or a text has no tokens.
@@ -111,7 +111,6 @@ class EncodedTexts:
         self.targets = list(targets) if targets is not None else None
         self.fields, self.lengths = _fields(texts, tokenizer, max_length, cache)
         _check_not_empty(texts, self.lengths)
-        self.num_tokens = self.lengths
         padding = padding_of(tokenizer, self.fields)
         side = side_of(tokenizer)
         for name, other in (others or {}).items():

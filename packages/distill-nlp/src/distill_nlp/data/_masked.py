@@ -95,7 +95,7 @@ class MaskedTexts:
         probability: Of each token to be chosen.
 
     Attributes:
-        lengths, num_tokens: (samples,) int64, how many tokens each has; of those that are masked it is a fixed share.
+        lengths: (samples,) int64, how many tokens each has.
 
     Raises:
         DataError: The tokenizer has no mask token, or `probability` is none.
@@ -113,7 +113,7 @@ class MaskedTexts:
         self.special = torch.tensor(sorted(set(getattr(tokenizer, "all_special_ids", []))), dtype=torch.long)
         words = torch.arange(len(tokenizer))  # type: ignore[arg-type]
         self.words = words[~torch.isin(words, self.special)]
-        self.lengths = self.num_tokens = texts.lengths
+        self.lengths = texts.lengths
         padding = texts.collate.padding | {"target": IGNORED, "chosen": 0}
         self.collate = PadCollate(padding, side=texts.collate.side)
 

@@ -79,7 +79,7 @@ class QuestionWindows:
 
     Attributes:
         questions: The questions, by the numbers that `question` holds.
-        lengths, num_tokens: (windows,) int64, how many tokens each has.
+        lengths: (windows,) int64, how many tokens each has.
 
     Raises:
         DataError: The tokenizer does not tell the characters of a token, or a window has no room for the text.
@@ -105,7 +105,7 @@ class QuestionWindows:
         }
         self.fields["offsets"] = [torch.tensor(row) for row in offsets]
         self.numbers = {"start": [s for s, _ in spans], "end": [e for _, e in spans], "question": list(asked)}
-        self.lengths = self.num_tokens = torch.tensor([len(row) for row in self.fields["input_ids"]])
+        self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
         side: Literal["left", "right"] = getattr(tokenizer, "padding_side", "right")
         self.collate = PadCollate(padding_of(tokenizer, self.fields) | {"offsets": -1}, side=side)
 

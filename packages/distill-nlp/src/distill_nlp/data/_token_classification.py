@@ -106,7 +106,8 @@ class TaggedTexts:
         every_piece: All pieces of a word have its class, instead of the first one alone.
 
     Attributes:
-        lengths, num_tokens: (samples,) int64, how many tokens each has.
+        lengths: (samples,) int64, how many tokens each has.
+        num_tokens: (samples,) int64, how many of them have a class.
 
     Raises:
         DataError: The tokenizer cannot tell which word a token belongs to.
@@ -139,7 +140,8 @@ class TaggedTexts:
             torch.tensor(_aligned(encoded.word_ids(number), classes, every_piece=every_piece))
             for number, classes in enumerate(targets)
         ]
-        self.lengths = self.num_tokens = torch.tensor([len(row) for row in self.fields["input_ids"]])
+        self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
+        self.num_tokens = torch.tensor([int((row != IGNORED).sum()) for row in self.fields["target"]])
         side: Literal["left", "right"] = getattr(tokenizer, "padding_side", "right")
         self.collate = PadCollate(padding_of(tokenizer, self.fields) | {"target": IGNORED}, side=side)
 

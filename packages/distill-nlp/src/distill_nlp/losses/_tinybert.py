@@ -50,6 +50,11 @@ def attention_mse(student: Tensor, teacher: Tensor, mask: Tensor | None = None) 
     return token_mean(squares, both)
 
 
+def pairs_counted(mask: Tensor | None = None) -> Tensor | None:
+    """The number of pairs of tokens that both count; None if all do."""
+    return None if mask is None else mask.bool().sum(1).square().sum()
+
+
 @final
 @register
 class TinyBERTAttentionLoss(nn.Module):
@@ -64,6 +69,7 @@ class TinyBERTAttentionLoss(nn.Module):
     """
 
     batch: ClassVar[str] = "token"
+    count = staticmethod(pairs_counted)
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -98,6 +104,7 @@ class TinyBERTAttentionMapLoss(nn.Module):
     """
 
     batch: ClassVar[str] = "token"
+    count = staticmethod(pairs_counted)
 
     def forward(
         self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor], mask: Tensor | None = None

@@ -1,0 +1,37 @@
+"""The batches of an epoch, read ahead where an update must be known before its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..data import Place
+from ._shares import Share, Values
+
+if TYPE_CHECKING:
+    from ._stage_run import StageRun
+    from ._trainer import Trainer
+
+
+def shared_batches(trainer: Trainer, run: StageRun, place: Place) -> Iterator[tuple[dict[str, Any], Share]]:
+    """Pair the rest of an epoch's batches with their shares of the updates.
+
+    Args:
+        trainer: The run, at the first of these batches.
+        run: Its stage.
+        place: The epoch.
+    """
+
+    def before(number: int, batch: dict[str, Any], models: Sequence[str]) -> tuple[dict[str, Any], Values]:
+        """Run frozen models as the step would run them."""
+        at, trainer.batch = trainer.batch, number  # caches ask for it
+        moved = trainer.moved(batch)
+        trainer.seed_device(trainer.seeds[number])
+        with trainer.accelerator.autocast():
+            values = run.distiller.before(moved, models)
+        trainer.batch = at
+        return moved, values
+
+    batches = run.loader.batches(trainer.caches.place(place), start=trainer.batch, plan=trainer.plan)
+    accumulate = int(run.stage.accumulate)  # type: ignore[arg-type]
+    return run.shares.of_batches(batches, trainer.plan, trainer.batch, accumulate, before)

@@ -1,0 +1,176 @@
+"""The update and the logged loss do not depend on how samples are cut into batches, and over processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from distill_core.errors import TrainingError, WiringError
+from distill_core.experiment import Stage, Term
+from distill_core.losses import CRDLoss, KDLoss, KRLoss, ReportedLoss, RKDLoss, TokenCELoss
+from distill_core.train._normaliser import normaliser
+from distill_core.train._torch_counts import torch_unit
+from distill_core.train._uncounted import cut_notes, refuse_uncounted
+
+from .cuts import CUTS, SAMPLES, Cut, difference, every, relates, update_of
+
+ALL = every()
+CAN_BE_CUT = [cut for cut in ALL if not relates(cut)]
+BOTH = {"student": "student", "teacher": "teacher"}
+
+
+@pytest.mark.parametrize("cut", CAN_BE_CUT, ids=lambda cut: cut.name)
+def test_accumulated_batches_are_one_batch(cut: Cut):
+    whole = update_of(cut, (SAMPLES,))
+    assert max(difference(update_of(cut, sizes), whole) for sizes in CUTS) < 1e-6
+
+
+def test_what_compares_samples_depends_on_the_cut():
+    """So the test above can fail, and nothing is declared to depend on the batch without need."""
+    related = [cut for cut in ALL if relates(cut)]
+    parts = (3, 3, 2)
+    same = [cut.name for cut in related if difference(update_of(cut, parts), update_of(cut, (SAMPLES,))) < 1e-6]
+    assert len(related) > 30
+    assert same == []
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, float]]:
+    """What each of two processes found, for all losses in one launch."""
+    output = tmp_path_factory.mktemp("cuts") / "found"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    command = [*launch, "-m", "core.train.cuts", str(output)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
+    assert run.returncode == 0, run.stderr
+    return [json.loads(Path(f"{output}.{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.mark.parametrize("name", [cut.name for cut in CAN_BE_CUT])
+def test_batches_of_two_processes_are_one_batch(name: str, two_processes):
+    assert max(found[name] for found in two_processes) < 1e-6
+
+
+def of_torch():
+    modules = {getattr(nn, name) for name in nn.modules.loss.__all__ if name != "NLLLoss2d"}  # another name
+    return sorted(modules, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", of_torch(), ids=lambda kind: kind.__name__)
+def test_every_loss_of_torch_is_known(kind):
+    arguments = (3, 2) if kind is nn.LinearCrossEntropyLoss else ()
+    assert torch_unit(kind(*arguments)).unit in {"samples", "elements", "labels"}
+    assert torch_unit(kind(*arguments, reduction="sum")).unit == "sum"
+
+
+def test_every_function_of_torch_is_known():
+    names = [n for n in dir(F) if n.endswith(("_loss", "cross_entropy", "kl_div", "_with_logits")) and n[0] != "_"]
+    assert len(names) > 20
+    assert [name for name in names if torch_unit(getattr(F, name)) is None] == []
+
+
+def test_a_subclass_with_a_forward_of_its_own_is_unknown():
+    class Same(nn.CrossEntropyLoss):
+        pass
+
+    class Other(nn.CrossEntropyLoss):
+        def forward(self, input, target):  # noqa: A002
+            return super().forward(input, target) * 2
+
+    assert torch_unit(Same(ignore_index=3)).count(torch.tensor([3, 1])) == 1
+    assert torch_unit(Other()) is None
+
+
+def stage(term: Term, accumulate: int = 2) -> Stage:
+    return Stage(losses={"x": term}, accumulate=accumulate)
+
+
+def mine(student, teacher):
+    return (student - teacher).square().mean()
+
+
+@pytest.mark.parametrize(
+    ("loss", "inputs", "name"),
+    [(mine, BOTH, "mine"), (ReportedLoss(), {"student": "student"}, "ReportedLoss")],
+    ids=["mine", "reported"],
+)
+def test_a_loss_that_says_nothing_is_refused_where_it_is_accumulated(loss, inputs, name):
+    with pytest.raises(TrainingError) as error:
+        refuse_uncounted(stage(Term(loss=loss, inputs=inputs)), 1)
+    assert str(error.value) == (
+        f"stages.1.losses.x: {name} does not declare what it averages over, and accumulate is 2: batches cannot be weighted\n"
+        "  hint: `averages_over: samples` (or `sum`, or the tap of a mask) of the term; a class of your own declares it "
+        "(`batch`, `count`; see distill_core.losses)"
+    )
+    refuse_uncounted(stage(Term(loss=loss, inputs=inputs), accumulate=1), 0)
+    refuse_uncounted(stage(Term(loss=loss, inputs=inputs, averages_over="samples")), 0)
+    with pytest.raises(TrainingError, match="processes have batches of different sizes"):
+        refuse_uncounted(stage(Term(loss=loss, inputs=inputs), accumulate=1), 0, uneven=True)
+
+
+@pytest.mark.parametrize(
+    ("loss", "said", "message"),
+    [
+        (KDLoss(), "samples", "KDLoss says itself what it averages over"),
+        (nn.MSELoss(), "sum", "MSELoss says itself what it averages over"),
+        (RKDLoss(), "sum", "RKDLoss says itself what it averages over"),
+        (mine, "tokens", "'samples', 'sum' or the tap of a mask whose sum is the count"),
+        (mine, 3, "'samples', 'sum' or the tap of a mask whose sum is the count"),
+        (mine, "batch..mask", "losses.x.averages_over"),
+    ],
+    ids=["ours", "torch", "relation", "word", "number", "tap"],
+)
+def test_what_a_term_says_is_checked(loss, said, message):
+    with pytest.raises(WiringError, match=message):
+        normaliser("x", Term(loss=loss, inputs=BOTH, averages_over=said))
+
+
+@pytest.mark.parametrize(
+    ("loss", "accumulate", "processes", "noted"),
+    [
+        (RKDLoss(), 1, 1, False),
+        (RKDLoss(), 1, 2, False),
+        (RKDLoss(), 2, 1, True),
+        (KRLoss(levels=1), 1, 2, True),
+        (KRLoss(levels=1), 2, 1, True),
+        (CRDLoss(num_samples=9), 2, 1, True),
+        (CRDLoss(num_samples=9), 1, 2, False),
+        (KDLoss(), 4, 2, False),
+        (TokenCELoss(), 4, 2, False),
+    ],
+)
+def test_what_depends_on_the_batch_is_noted(loss, accumulate, processes, noted):
+    inputs = BOTH if not isinstance(loss, TokenCELoss) else {"student": "student", "target": "batch.target"}
+    found = cut_notes(stage(Term(loss=loss, inputs=inputs), accumulate), processes)
+    assert len(found) == noted
+    assert all(note.startswith(f"losses.x: {type(loss).__name__} depends on all samples of a batch") for note in found)
+    if noted:
+        assert cut_notes(stage(Term(loss=loss, inputs=BOTH, averages_over="samples"), accumulate), processes) == []
+
+
+def test_labels_of_a_model_that_learns():
+    from distill_core.train._shares import Shares
+
+    class Source:
+        def __init__(self, name, *, frozen):
+            self.name, self.frozen, self.feed = name, frozen, None
+
+    sources = [Source("peer", frozen=False), Source("teacher", frozen=True)]
+
+    def term(loss, source):
+        return {"x": Term(loss=loss, inputs={"input": "student", "target": source})}
+
+    assert Shares(term(nn.CrossEntropyLoss(), "peer"), sources).normalisers["x"].unit == "samples"
+    weighted = nn.CrossEntropyLoss(torch.ones(3))
+    assert Shares(term(weighted, "teacher"), sources).normalisers["x"].unit == "count"
+    with pytest.raises(WiringError, match=r"losses\.x: what it averages over is read from 'peer', a model that learns"):
+        Shares(term(weighted, "peer"), sources)
