@@ -26,7 +26,7 @@ class RowLabels(Tensor):
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Select rows along with labels."""
-        result = super().__torch_function__(func, types, args, kwargs or {})
+        result = super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
         if func is Tensor.__getitem__ and isinstance(result, RowLabels):
             result.rows = args[0].rows[args[1]]
         return result
@@ -102,6 +102,6 @@ def _sides(boxes: Tensor) -> Tensor:
 
     corners = boxes
     if hasattr(boxes, "format"):
-        corners = convert_bounding_box_format(boxes, new_format="XYXY")  # type: ignore[arg-type]
+        corners = convert_bounding_box_format(boxes, new_format="XYXY")
     plain = corners.as_subclass(Tensor).double()
     return plain[:, 2:] - plain[:, :2]

@@ -7,7 +7,6 @@ decides about the format, not the suffix.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +92,7 @@ def read_mask(path: str | Path) -> Tensor:
     return values.byte() if image.mode in {"1", "L", "P"} else values
 
 
-def _load(path: Path, formats: Sequence[str], kind: str) -> tuple[ImageFile.ImageFile, str]:
+def _load(path: Path, formats: tuple[str, ...], kind: str) -> tuple[ImageFile.ImageFile, str]:
     """Return the first frame with its pixels read, and Pillow's name for how they are stored."""
     if not path.is_file():
         message = f"the {kind} {path} is missing"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -42,10 +42,8 @@ def _over_white(image: Image.Image) -> Image.Image:
 def _lab(image: Image.Image) -> Image.Image:
     from PIL import ImageCms  # rarely needed
 
-    profiles = [ImageCms.createProfile(space) for space in ("LAB", "sRGB")]
-    transform = ImageCms.buildTransform(*profiles, "LAB", "RGB")
-    converted: Image.Image = ImageCms.applyTransform(image, transform)  # type: ignore[assignment]
-    return converted
+    lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return cast(Image.Image, ImageCms.applyTransform(image, ImageCms.buildTransform(lab, rgb, "LAB", "RGB")))
 
 
 def _sixteen_bits(image: Image.Image) -> Image.Image:

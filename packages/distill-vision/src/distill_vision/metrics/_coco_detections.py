@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -11,8 +10,8 @@ from ._coco_masks import run_lengths
 
 
 def coco_detections(
-    preds: Sequence[Mapping[str, Tensor]], target: Sequence[Mapping[str, Any]], category_ids: Mapping[int, int]
-) -> list[dict[str, Any]]:
+    preds: Sequence[Mapping[str, Tensor]], target: Sequence[Mapping[str, Tensor]], category_ids: Mapping[int, int]
+) -> list[dict[str, object]]:
     """Return the detections of a batch with COCO's own ids, for `COCO.loadRes` or an evaluation server.
 
     Args:
@@ -24,7 +23,7 @@ def coco_detections(
 
     >>> import torch
     >>> found = {"boxes": torch.tensor([[1.0, 2.0, 4.0, 6.0]]), "labels": torch.tensor([1]), "scores": torch.tensor([0.5])}
-    >>> coco_detections([found], [{"image_id": 7}], {1: 300})
+    >>> coco_detections([found], [{"image_id": torch.tensor(7)}], {1: 300})
     [{'image_id': 7, 'category_id': 300, 'bbox': [1.0, 2.0, 3.0, 4.0], 'score': 0.5}]
     """
     records = []
@@ -34,7 +33,7 @@ def coco_detections(
         for number, ((left, top, right, bottom), label, score) in enumerate(rows):
             if label not in category_ids:
                 continue
-            record = {
+            record: dict[str, object] = {
                 "image_id": int(true["image_id"]),
                 "category_id": category_ids[label],
                 "bbox": [left, top, right - left, bottom - top],
