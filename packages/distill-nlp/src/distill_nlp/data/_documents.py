@@ -28,8 +28,8 @@ def read_documents(
     On the meta device (`distill check --deep`) nothing is read.
 
     Args:
-        source: A text file; a folder of text files, in the order of their paths, hidden ones skipped; a table (`.csv`, `.tsv`, `.json`,
-            `.jsonl`, `.parquet`); a folder that `save_to_disk` wrote; or the texts themselves.
+        source: A text file; a folder of text files, in the order of their paths, without hidden ones; a table (`.csv`,
+            `.tsv`, `.json`, `.jsonl`, `.parquet`); a folder that `save_to_disk` wrote; or the texts themselves.
         column: The column of a table or of a data set.
         pattern: Which files of a folder.
         separator: What stands between two documents in a text file; a file is one document if left out. Line ends are
