@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "optim": {"layers"},
     "train": {
         "cache",
+        "layers",
         "experiment",
         "optim",
         "wiring",

@@ -73,7 +73,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Int8:
-    """Whole numbers from −127 to 127, with one scale a row: its greatest magnitude / 127.
+    """Integers from −127 to 127, with one scale a row: its greatest finite magnitude / 127. −128 stands for −∞.
 
     >>> codec = Int8()
     >>> codec.decode(codec.encode(torch.tensor([[127.0, -3.2], [0.0, 0.0]]), torch.tensor([0, 1])), torch.float32)
@@ -88,14 +88,19 @@ class Int8:
         """The numbers and the scales."""
         del seeds
         rows = values.flatten(1).float()
+        ruled_out = rows.isneginf()
+        rows = rows.masked_fill(ruled_out, 0)
         scale = rows.abs().amax(1) / 127
-        numbers = (rows / torch.where(scale > 0, scale, 1.0)[:, None]).round().to(torch.int8)
+        numbers = (
+            (rows / torch.where(scale > 0, scale, 1.0)[:, None]).round().to(torch.int8).masked_fill(ruled_out, -128)
+        )
         return {"values": numbers.view(values.shape), "scale": scale}
 
     def decode(self, parts: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
         """Number · scale."""
         numbers = parts["values"].float()
-        return (numbers * parts["scale"].view(-1, *[1] * (numbers.dim() - 1))).to(dtype)
+        values = numbers * parts["scale"].view(-1, *[1] * (numbers.dim() - 1))
+        return values.masked_fill(numbers == -128, -torch.inf).to(dtype)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..cache import NAMES, Codec, Format, Shard, codec_named
 from ..data import BatchPlan, Loader, Place
 from ..errors import WiringError
+from ..layers import kl_divergence
 from ..tree import tensors
 from ._cached_source import CachedSource
 from ._placement import place_models
@@ -165,16 +165,21 @@ def _values(source: CachedSource, view: int, samples: int, trainer: Trainer) -> 
 def _difference(model: str, tap: str, pairs: list[tuple[list[Any], list[Any]]]) -> Difference:
     read = [tensor for one, _ in pairs for tensor in tensors(one)]
     live = [tensor for _, one in pairs for tensor in tensors(one)]
-    apart = [(a.double() - b.double()).abs().max() for a, b in zip(read, live, strict=True) if a.numel()]
+    apart = [_apart(a.double(), b.double()).max() for a, b in zip(read, live, strict=True) if a.numel()]
     greatest = float(torch.stack(apart).max())
     classes = all(tensor.dim() == 2 and tensor.is_floating_point() for tensor in [*read, *live])
     name = tap or "(output)"
     if not classes or len({tensor.shape[1] for tensor in read}) != 1:
         return Difference(model, name, sum(len(value) for value in read), greatest)
     ours, theirs = torch.cat(read).double(), torch.cat(live).double()
-    divergence = F.kl_div(ours.log_softmax(1), theirs.log_softmax(1), log_target=True, reduction="batchmean")
+    divergence = kl_divergence(theirs.log_softmax(1), ours.log_softmax(1)).mean()
     agreement = (ours.argmax(1) == theirs.argmax(1)).float().mean()
     return Difference(model, name, len(ours), greatest, float(divergence), float(agreement))
+
+
+def _apart(read: Tensor, live: Tensor) -> Tensor:
+    """How far the values are apart; 0 where both are −∞."""
+    return torch.where(read == live, 0, (read - live).abs())
 
 
 def _costs(source: CachedSource, trainer: Trainer, batches: int) -> list[Cost]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..distributed import rank
@@ -54,7 +55,7 @@ class Faults:
         first = batches[:1] if self.policy != "skip" else batches
         told = self._told(trainer, first[0] if first else None, gradients=bool(withheld))
         if self.policy == "stop" or not withheld:
-            message = told + "\n  hint: a lower learning rate, clip_grad_norm, or `nonfinite: skip`"
+            message = f"{told}\n  hint: {self._hint(trainer, first[0] if first else None)}"
             raise TrainingError(message)
         self._left_out |= {(trainer.stage_index, trainer.epoch, batch) for batch in first}
         if len(self._left_out) > self.most:
@@ -73,6 +74,13 @@ class Faults:
         terms = ", ".join(f"{name} {value:.4g}" for name, value in trainer.means.terms(batch).items())
         samples = shorten([str(index) for index in trainer.plan.indices[batch].tolist()], 16)
         return f"{where}, batch {batch}: {what}\n  losses: {terms}\n  samples of process {rank()}: {samples}"
+
+    def _hint(self, trainer: Trainer, batch: int | None) -> str:
+        infinite = [] if batch is None else [n for n, v in trainer.means.terms(batch).items() if v == math.inf]
+        if infinite:
+            which = f"{', '.join(infinite)} is infinite"
+            return f"{which}: where logits hold −∞, rule out the same classes in student and teacher; or a lower learning rate"
+        return "a lower learning rate, clip_grad_norm, or `nonfinite: skip`"
 
     def state(self) -> list[Any]:
         """What a checkpoint must hold."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..data import BatchPlan, Loader, Place, as_loader, batch_seeds, mix
 from ..distributed import rank, world_size
 from ..errors import TrainingError
 from ..experiment import Evaluation, Experiment, Stage
+from ..layers import checks_on_every_device
 from ..tree import channels_last, to_device
 from ._ahead import shared_batches
 from ._average import Averages
@@ -240,7 +242,9 @@ class Trainer:
             self.seed_device(self.seeds[number])
             weights = run.weights(self.stage_index, done)
             moved = self.moved(batch)
-            with explained_step(run, moved, samples):
+            # The host waits in the first step only: most masks are wrong from the first batch on.
+            looking = checks_on_every_device() if done == 0 else nullcontext()
+            with explained_step(run, moved, samples), looking:
                 total, terms = shared_backward(run.backward, moved, weights, share, last=ends)
             self.means.add(number, samples, total, terms)
             if ends:
