@@ -31,9 +31,9 @@ _every_device: ContextVar[bool] = ContextVar("every_device", default=False)
 
 
 @contextmanager
-def checks_on_every_device() -> Iterator[None]:
+def checks_on_every_device(enabled: bool = True) -> Iterator[None]:
     """A context in which classes ruled out by one side raise on accelerators as well, which synchronises."""
-    token = _every_device.set(True)
+    token = _every_device.set(enabled)
     try:
         yield
     finally:
@@ -176,7 +176,7 @@ def _refuse_empty(logits: Tensor, name: str, dim: int, what: str) -> None:
 
 def _listed(numbers: Tensor, what: str) -> str:
     """`class 3 is`, `classes 1, 3 are`, `classes 1, 3, 4, 5, 6 and 20 others are`."""
-    found = numbers.unique().tolist()
+    found = sorted(set(numbers.tolist()))
     if len(found) == 1:
         return f"{what} {found[0]} is"
     shown = ", ".join(map(str, found[:SHOWN]))

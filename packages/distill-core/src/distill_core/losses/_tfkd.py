@@ -60,8 +60,8 @@ def virtual_teacher(
     if allowed is None:
         rest = (1 - correct) / (classes - 1)
         return F.one_hot(target, classes).to(dtype) * (correct - rest) + rest
-    rest = (1 - correct) / (allowed.sum(1, keepdim=True) - 1).clamp(min=1).to(dtype)
-    return (F.one_hot(target, classes).to(dtype) * (correct - rest) + rest) * allowed
+    others = (1 - correct) / (allowed.sum(1, keepdim=True) - 1).clamp(min=1).to(dtype)
+    return (F.one_hot(target, classes).to(dtype) * (correct - others) + others) * allowed
 
 
 def virtual_divergence(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -242,9 +241,7 @@ class Trainer:
             self.seed_device(self.seeds[number])
             weights = run.weights(self.stage_index, done)
             moved = self.moved(batch)
-            # The host waits in the first step only: most masks are wrong from the first batch on.
-            looking = checks_on_every_device() if done == 0 else nullcontext()
-            with explained_step(run, moved, samples), looking:
+            with explained_step(run, moved, samples), checks_on_every_device(done == 0):
                 total, terms = shared_backward(run.backward, moved, weights, share, last=ends)
             self.means.add(number, samples, total, terms)
             if ends:
