@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from distill_core.data import BatchPlan
+from distill_core.data import BatchPlan, Loader
 from distill_core.experiment import Term
 from distill_core.losses import TokenCELoss
+from distill_core.train import Callback, Experiment, Stage, Trainer
 from distill_core.train._shares import Shares
 
-from .shares import train
+from .shares import Sequences, train
 
 SCRIPT = Path(__file__).parent / "shares.py"
 
@@ -87,3 +89,51 @@ def test_batches_are_read_ahead_only_where_a_count_is_needed():
         shares = Shares({"ce": Term(loss=loss, inputs=target)})
         next(shares.of_batches(batches(), plan, 0, accumulate, before=None))
         assert len(read) == expected
+
+
+class Marks(torch.nn.Module):
+    """A frozen model that draws which tokens count, as one that writes texts itself does."""
+
+    def __init__(self):
+        super().__init__()
+        self.runs = 0
+
+    def forward(self, target):
+        self.runs += 1
+        return {"mask": (target != -100) & (target % 3 > 0)}
+
+
+def with_marks(batch_size, accumulate):
+    torch.manual_seed(0)
+    student = torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Linear(4, 9)).double()
+    marks, inputs = Marks(), {"student": "student", "target": "batch.target"}
+    losses = {
+        "all": Term(loss=TokenCELoss(), inputs=inputs),
+        "some": Term(loss=TokenCELoss(), inputs={**inputs, "mask": "marks:out.mask"}, weight=0.5),
+    }
+    logs = []
+
+    class Log(Callback):
+        def on_log(self, trainer, record):
+            logs.append(record["losses"])
+
+    stage = Stage(
+        epochs=1, losses=losses, optimizer=partial(torch.optim.SGD, lr=0.5), accumulate=accumulate,
+        feed={"marks": {"target": "batch.target"}},
+    )  # fmt: skip
+    experiment = Experiment(
+        models={"marks": marks, "student": student}, data={"train": Loader(Sequences(), batch_size)}, stages=[stage],
+        callbacks=[Log()], log_every=1,
+    )  # fmt: skip
+    Trainer(experiment).fit()
+    return student[1].weight.detach(), logs, marks.runs
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate"), [(1, 8), (2, 4), (4, 2)])
+def test_a_mask_that_a_frozen_model_gives_is_counted_before_the_step(batch_size, accumulate):
+    weight, logs, runs = with_marks(batch_size, accumulate)
+    expected, expected_logs, _ = with_marks(8, 1)
+    torch.testing.assert_close(weight, expected, rtol=0, atol=1e-6)
+    for found, wanted in zip(logs, expected_logs, strict=True):
+        assert found == pytest.approx(wanted, abs=1e-6)
+    assert runs == with_marks(batch_size, 1)[2]  # not once more for the count
