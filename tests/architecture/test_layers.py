@@ -49,6 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
     },
     "config": {"errors", "taps"},
+    "export": {"experiment", "wiring", "taps", "data", "weights", "errors"},
     "report": {"errors"},
 }
 EVERYTHING = {"cli", "__main__"}

@@ -98,18 +98,23 @@ def evaluate(
 def export(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The folder of a run.", show_default=False)],
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Where to [RUN_DIR/student.pt2].")
+        Path | None,
+        typer.Option("--output", metavar="PATH", help="A file, or a folder for it [RUN_DIR/student.pt2].", show_default=False),
     ] = None,
+    format_: Annotated[
+        Literal["pt2", "onnx", "safetensors"],
+        typer.Option("--format", help="A program for torch, one for onnxruntime, or the weights alone."),
+    ] = "pt2",
     model: Annotated[str, typer.Option("--model", metavar="NAME", help="Which trained model.")] = "student",
     trust: Trust = None,
     debug: Debug = False,
 ) -> None:
-    """Write the student of a run as one file that torch alone can load and run."""
+    """Write the student of a run as a file that torch or onnxruntime alone can run, with its model card."""
 
     def action() -> None:
         from ._export import export_run
 
-        export_run(run_dir, output=output, model=model, trust=trust or ())
+        export_run(run_dir, output=output, format=format_, model=model, trust=trust or ())
 
     end(action, debug=debug)
 

@@ -1,30 +1,32 @@
-"""`distill export`: the student of a run as a program in one file, for those who have torch and nothing else."""
+"""`distill export`: a model of a run as a file for those who have its runtime and nothing else."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import did_you_mean
 from ._exit import refuse
-from ._folder import RESOLVED
+from ._folder import RESOLVED, RESULTS, SOURCE
 from ._load import build_experiment, load_document
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
     from ..experiment import Experiment
 
+CARD = "README.md"
 
-def export_run(run_dir: Path, *, output: Path | None = None, model: str = "student", trust: Sequence[str] = ()) -> Path:
-    """Rebuild a trained model of a run, trace it with `torch.export`, and write it where it may have batches of any size.
 
-    The program takes what the model is fed with and gives what it gives: `torch.export.load(file).module()(images)`.
+def export_run(
+    run_dir: Path, *, output: Path | None = None, format: str = "pt2", model: str = "student", trust: Sequence[str] = ()  # noqa: A002  as the option is called
+) -> Path:
+    """Rebuild a trained model of a run, write it to a file, and put beside it what its user needs.
 
     Args:
         run_dir: The folder of the run, with `student.safetensors` in it.
-        output: The file; `<model>.pt2` in the folder if left out.
+        output: The file, or a folder for it; `<model>.<format>` in the run's folder by default.
+        format: `pt2`, `onnx` or `safetensors`.
         model: Which model.
         trust: Packages whose objects the experiment may name besides the trusted ones.
 
@@ -32,71 +34,54 @@ def export_run(run_dir: Path, *, output: Path | None = None, model: str = "stude
         The file.
 
     Raises:
-        ConfigError: It is no folder of a run, has no such model, or the program gives something else than the model.
+        ConfigError: It is not the folder of a run, or it has no such model.
+        DistillError: The model cannot be exported, or the file gives something else than the model.
     """
-    import torch
-
+    from ..export import FORMATS, batch_for, describe_data, export, usage
     from ..weights import load_weights
 
+    if format not in FORMATS:
+        refuse(f"there is no format '{format}'", did_you_mean(format, FORMATS))
     if not (run_dir / RESOLVED).is_file():
         refuse(f"{run_dir} is not the folder of a run: it has no {RESOLVED}", "")
     experiment = build_experiment(load_document(run_dir / RESOLVED, (), trust), trust)
     if model not in experiment.models:
         refuse(f"the run has no model '{model}'", did_you_mean(model, experiment.models))
-    network: nn.Module = load_weights(experiment.models[model], run_dir / f"{model}.safetensors").eval()
-    example = _example(experiment, network, model)
-    file = output or run_dir / f"{model}.pt2"
-    torch.export.save(_traced(network, *_as_fed(example)), file)
-    _compare(file, network, example)
-    print(f"{file}: {file.stat().st_size:,} bytes\n\n{_how_to_use(file, example)}")
+    network = load_weights(experiment.models[model], run_dir / f"{model}.safetensors").eval()
+    file = _target(output or run_dir / f"{model}.{format}", model, format)
+    inputs = {} if format == "safetensors" else batch_for(experiment, network, model)
+    exported = export(network, inputs, file, format)
+    travels = describe_data(experiment, network)
+    written = [path.name for path in travels.write(exported)]
+    is_own_folder = output is not None and file.parent == output
+    card = file.with_name(CARD) if is_own_folder else file.with_suffix(".md")
+    card.write_text(_card(exported, travels, model, experiment, run_dir), encoding="utf-8")
+    beside = ", ".join([*written, card.name])
+    print(f"{file}: {file.stat().st_size:,} bytes; beside it {beside}; {exported.proof}\n")
+    print("\n".join(f"    {line}" for line in usage(exported)))
     return file
 
 
-def _example(experiment: Experiment, network: nn.Module, model: str) -> dict[str, Tensor]:
-    """What the model is fed with for two samples, by the names of its parameters."""
-    import inspect
-
-    from ..data import as_loader
-    from ..wiring import Wiring, read_batch
-
-    feed: Any = next((stage.feed for stage in reversed(experiment.stages) if isinstance(stage.feed, Mapping)), {})
-    first = next(iter(inspect.signature(network.forward).parameters))
-    wiring = Wiring(feed.get(model) or {first: "batch.input"}, f"feed.{model}")
-    loader = as_loader(experiment.test.loader if experiment.test else experiment.data["train"])
-    batch = next(iter(loader))
-    given = wiring.kwargs({tap: read_batch(batch, tap) for tap in wiring.taps})
-    return {name: tensor[:2] for name, tensor in given.items()}
+def _target(output: Path, model: str, format: str) -> Path:  # noqa: A002  as the option is called
+    if output.suffix == f".{format}":
+        return output
+    if output.suffix in (".pt2", ".onnx", ".safetensors", ".pt", ".pth", ".bin"):
+        refuse(f"{output} is not a file of the format {format}", f"end it in .{format}, or give a folder")
+    return output / f"{model}.{format}"
 
 
-def _as_fed(example: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-    """Arguments and keywords of a call: a single tensor without its name, several by name."""
-    return (tuple(example.values()), {}) if len(example) == 1 else ((), dict(example))
+def _card(exported: Any, travels: Any, model: str, experiment: Experiment, run_dir: Path) -> str:
+    from ..export import model_card
+    from ._progress import describe_model
 
-
-def _traced(network: nn.Module, arguments: tuple[Tensor, ...], keywords: dict[str, Tensor]) -> Any:
-    import torch
-
-    batch = {0: torch.export.Dim("batch", min=1)}
-    sizes: Any = (batch,) if arguments else dict.fromkeys(keywords, batch)
-    with torch.no_grad():
-        return torch.export.export(network, arguments, keywords, dynamic_shapes=sizes)
-
-
-def _compare(file: Path, network: nn.Module, example: Mapping[str, Tensor]) -> None:
-    """Read the file as its users will, and compare for one sample."""
-    import torch
-
-    arguments, keywords = _as_fed({name: tensor[:1] for name, tensor in example.items()})
-    with torch.no_grad():
-        program, model = torch.export.load(file).module()(*arguments, **keywords), network(*arguments, **keywords)
-    try:
-        torch.testing.assert_close(program, model, rtol=1e-4, atol=1e-4)
-    except AssertionError as error:
-        refuse(f"{file} gives something else than the model: {error}", "")
-
-
-def _how_to_use(file: Path, example: Mapping[str, Tensor]) -> str:
-    shapes = "; ".join(f"{name} (batch, {', '.join(map(str, tensor.shape[1:]))})" for name, tensor in example.items())
-    call = ", ".join(example) if len(example) == 1 else ", ".join(f"{name}={name}" for name in example)
-    lines = ["import torch", f"model = torch.export.load('{file}').module()", f"out = model({call})    # {shapes}"]
-    return "\n".join(f"    {line}" for line in lines)
+    stages: Any = experiment.stages
+    losses = [name for stage in stages if isinstance(stage.losses, Mapping) for name in stage.losses]
+    recipe = next(path for path in (run_dir / SOURCE, run_dir / RESOLVED) if path.is_file())
+    results = run_dir / RESULTS
+    run = {
+        "results": json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {"about": experiment.about},
+        "models": {name: describe_model(each) for name, each in experiment.models.items()},
+        "losses": list(dict.fromkeys(losses)),
+        "recipe": recipe.read_text(encoding="utf-8"),
+    }
+    return model_card(exported, travels, model, run)

@@ -1,7 +1,4 @@
-"""The order of the classes in models and data, where both name them.
-
-A model names its classes in `config.id2label` (transformers) or `class_names` (the zoo), a dataset in `labels` or `classes`.
-"""
+"""The order of the classes in models and data, where both name them."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from ..data import class_names_of_data, class_names_of_model
 from ..errors import WiringError
 from ..experiment import Experiment, Stage
 from ._evaluate import Evaluate
@@ -18,7 +16,6 @@ from ._placement import may_learn, wirings
 
 logger = logging.getLogger("distill")
 _MOST_SHOWN = 5
-Names = tuple[str, ...]
 
 
 def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage]) -> None:
@@ -35,10 +32,10 @@ def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, s
     Raises:
         WiringError: A frozen model whose output is read has the classes of the data in another order.
     """
-    data = [(where, names) for where, loader in _loaders(experiment, stages) if (names := names_of_data(loader))]
+    data = [(where, names) for where, loader in _loaders(experiment, stages) if (names := class_names_of_data(loader))]
     read = {tap.source for wiring in wirings(experiment, stages) for tap in wiring.taps if not tap.path}
     for name, model in models.items():
-        own = names_of_model(model)
+        own = class_names_of_model(model)
         for where, theirs in data if own else ():
             if [*map(_plain, own)] == [*map(_plain, theirs)]:
                 continue
@@ -51,28 +48,6 @@ def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, s
                 raise WiringError(message)
             logger.warning(message)
             break
-
-
-def names_of_model(model: Any) -> Names:
-    """Return the names of a model's classes in order, or none; `LABEL_0` is not a name."""
-    if names := getattr(model, "class_names", None):
-        return tuple(map(str, names))
-    labels = getattr(getattr(model, "config", None), "id2label", None)
-    if not isinstance(labels, Mapping) or not all(str(index).isdigit() for index in labels):
-        return ()
-    names = tuple(str(labels[index]) for index in sorted(labels, key=int))
-    return () if all(name == f"LABEL_{index}" for index, name in enumerate(names)) else names
-
-
-def names_of_data(loader: Any) -> Names:
-    """Return the names of the classes of a loader's dataset in order, or none."""
-    dataset = getattr(loader, "dataset", None)
-    while dataset is not None:
-        for names in (getattr(dataset, "labels", None), getattr(dataset, "classes", None)):
-            if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
-                return tuple(names)
-        dataset = getattr(dataset, "dataset", None)  # of a Subset
-    return ()
 
 
 def _loaders(experiment: Experiment, stages: Sequence[Stage]) -> Iterable[tuple[str, Any]]:
@@ -89,6 +64,6 @@ def _plain(name: str) -> str:
     return name.casefold().replace("-", " ").replace("_", " ").strip()
 
 
-def _shown(names: Names) -> str:
+def _shown(names: Sequence[str]) -> str:
     first = ", ".join(f"{index} '{name}'" for index, name in enumerate(names[:_MOST_SHOWN]))
     return first + (f" … ({len(names)} in all)" if len(names) > _MOST_SHOWN else "")

@@ -1,0 +1,59 @@
+"""The model card of an exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ._export import Exported
+from ._sidecar import Travels
+
+_CALL = {
+    "pt2": ["import torch", "model = torch.export.load('{file}').module()", "out = model({call})    # {shapes}"],
+    "onnx": [
+        "import onnxruntime",
+        "model = onnxruntime.InferenceSession('{file}')",
+        "out = model.run(None, {{{feed}}})    # {shapes}",
+    ],
+    "safetensors": ["from distill_core.weights import load_weights", "model = load_weights(model, '{file}')"],
+}
+
+
+def usage(exported: Exported) -> list[str]:
+    """Return the lines of Python that load and call the file."""
+    shapes = "; ".join(f"{name} ({', '.join(map(str, each['shape']))})" for name, each in exported.inputs.items())
+    names = list(exported.inputs)
+    call = ", ".join(names) if len(names) == 1 else ", ".join(f"{name}={name}" for name in names)
+    feed = ", ".join(f"'{name}': {name}" for name in names)
+    return [line.format(file=exported.file, call=call, feed=feed, shapes=shapes) for line in _CALL[exported.format]]
+
+
+def model_card(exported: Exported, travels: Travels, model: str, run: Mapping[str, Any]) -> str:
+    """Return Markdown: what the model is, how to call it, what it reaches, how it was trained.
+
+    Args:
+        exported: The file.
+        travels: What is beside it.
+        model: Its name in the run.
+        run: `results` (what `results.json` holds), `models` (name → description), `recipe` (the file's text), `losses`.
+    """
+    results = run["results"]
+    teachers = {name: kind for name, kind in run["models"].items() if name.startswith("teacher")}
+    lines = [f"# {model}: {run['models'].get(model, '')}", "", *([results["about"], ""] if results.get("about") else [])]
+    lines += ["```python", *usage(exported), "```", "", f"Verified at export: {exported.proof}.", ""]
+    lines += _metrics(results)
+    lines += ["## Training", "", *(f"- {name}: {kind}" for name, kind in teachers.items())]
+    lines += [f"- losses: {', '.join(run['losses'])}", f"- seed: {results.get('seed')}", ""]
+    lines += ["## Inputs", ""]
+    lines += [f"- `{name}`: {', '.join(map(str, each['shape']))}, {each['dtype']}" for name, each in exported.inputs.items()]
+    lines += [f"- {name}: {value}" for name, value in travels.preprocessing.items()]
+    lines += [f"- classes: {', '.join(travels.class_names)}"] if travels.class_names else []
+    lines += ["", "## Recipe", "", "```yaml", run["recipe"].rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def _metrics(results: Mapping[str, Any]) -> list[str]:
+    found = results.get("test") or {}
+    if not found:
+        return []
+    return ["## Metrics", "", "| metric | test |", "|---|---|", *(f"| {k} | {v:g} |" for k, v in found.items()), ""]

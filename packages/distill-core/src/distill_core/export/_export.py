@@ -1,0 +1,167 @@
+"""Trace a model, prove the file, and put it in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import DistillError, did_you_mean
+from ..weights import read_weights, save_weights
+from ._inputs import Inputs, dynamic_sizes, is_text, proofs
+from ._proof import prove
+from ._tensors_only import TensorsOnly, answer
+
+FORMATS = ("pt2", "onnx", "safetensors")
+_PLAIN_OUTPUT = {"use_cache": False, "output_hidden_states": False, "output_attentions": False, "return_dict": True}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that has been written and proved.
+
+    Attributes:
+        file: Where it is.
+        format: `pt2`, `onnx` or `safetensors`.
+        inputs: Name → shape with `batch` and `sequence` where a size may change, and dtype.
+        outputs: The names of the outputs.
+        proof: What was compared, a sentence.
+    """
+
+    file: Path
+    format: str
+    inputs: Mapping[str, Mapping[str, Any]]
+    outputs: tuple[str, ...]
+    proof: str
+
+
+def export(network: nn.Module, inputs: Inputs, file: Path, format: str = "pt2") -> Exported:  # noqa: A002  as the option is called
+    """Write a model to a file; it appears once it has been proved.
+
+    `pt2` is a program for `torch.export.load`, `onnx` one for onnxruntime. Both take batches of any size and texts of any
+    length; images keep their size. `safetensors` holds the weights alone.
+
+    Args:
+        network: The model; it is put into eval mode.
+        inputs: Real samples by the names of the model's parameters; `safetensors` needs none.
+        file: Where to.
+        format: One of `FORMATS`.
+
+    Raises:
+        DistillError: The format is unknown or its packages are missing, the model cannot be traced, or the file does not
+            give what the model gives.
+    """
+    if format not in FORMATS:
+        message = f"there is no format '{format}'\n  hint: {did_you_mean(format, FORMATS)}"
+        raise DistillError(message)
+    if format == "onnx":
+        _require_onnx()
+    network.eval().cpu()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".export-") as folder, _plain_output(network):
+        made = Path(folder) / f"model.{format}"
+        if format == "safetensors":
+            proof, outputs = _write_weights(network, made), ()
+        else:
+            proof, outputs = _write_program(network, inputs, made)
+        os.replace(made, file)
+    described = {name: _describe(name, network, inputs) for name in inputs}
+    return Exported(file, format, described, outputs, proof)
+
+
+def _write_weights(network: nn.Module, file: Path) -> str:
+    save_weights(network, file)
+    own, written = network.state_dict(), read_weights(file)
+    if own.keys() != written.keys() or not all(torch.equal(own[name].cpu(), written[name]) for name in own):
+        message = "the weights that were read back are not those of the model"
+        raise DistillError(message)
+    return f"{len(own)} tensors read back and equal"
+
+
+def _write_program(network: nn.Module, inputs: Inputs, file: Path) -> tuple[str, tuple[str, ...]]:
+    plain = TensorsOnly(network, [*inputs]).eval()
+    first, *others = proofs(network, inputs)
+    with torch.no_grad():
+        outputs = tuple(answer(network(*first.values()) if len(first) == 1 else network(**first)))
+    program = _traced(plain, first, dynamic_sizes(network, first))
+    if file.suffix == ".onnx":
+        _to_onnx(program, [*first], outputs, file)
+    else:
+        torch.export.save(program, file)
+    cases = [first, *others]
+    prove(file, plain, cases)
+    sizes = ", ".join(" × ".join(map(str, next(iter(case.values())).shape[: 1 + _has_text(case)])) for case in cases)
+    return f"outputs equal to the model's on real samples, {sizes}", outputs
+
+
+def _traced(plain: nn.Module, first: Inputs, sizes: Mapping[str, Any]) -> Any:
+    """The program; a single input is given by position, several by name."""
+    arguments, keywords = (tuple(first.values()), {}) if len(first) == 1 else ((), dict(first))
+    try:
+        with torch.no_grad():
+            program = torch.export.export(plain, arguments, keywords, dynamic_shapes=dict(sizes))
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        message = f"the model cannot be traced for batches of any size: {reason}\n  hint: --format safetensors writes the weights of any model"
+        raise DistillError(message) from error
+    if "torchvision" in {getattr(node.target, "namespace", "") for node in program.graph.nodes}:
+        message = "the model calls operators of torchvision (nms, roi_align), which torch alone does not have\n  hint: --format safetensors writes the weights of any model"
+        raise DistillError(message)
+    return program
+
+
+def _to_onnx(program: Any, names: list[str], outputs: tuple[str, ...], file: Path) -> None:
+    try:
+        torch.onnx.export(program, f=file, input_names=names, output_names=list(outputs), external_data=False, verbose=False)
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        message = f"the model cannot be converted to ONNX: {reason}\n  hint: --format pt2"
+        raise DistillError(message) from error
+
+
+def _require_onnx() -> None:
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not _is_installed(name)]
+    if missing:
+        message = f"--format onnx needs {', '.join(missing)}\n  hint: pip install 'distill-core[export]'"
+        raise DistillError(message)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _plain_output(network: nn.Module) -> Iterator[None]:
+    """Ask a model of transformers for its answer alone."""
+    config: Any = getattr(network, "config", None)
+    before = {name: getattr(config, name) for name in _PLAIN_OUTPUT if hasattr(config, name)}
+    for name in before:
+        setattr(config, name, _PLAIN_OUTPUT[name])
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(config, name, value)
+
+
+def _has_text(inputs: Inputs) -> bool:
+    return any(map(is_text, inputs.values()))
+
+
+def _describe(name: str, network: nn.Module, inputs: Inputs) -> dict[str, Any]:
+    value = inputs[name]
+    sizes = dynamic_sizes(network, inputs)[name]
+    shape = [sizes[axis].__name__ if axis in sizes else size for axis, size in enumerate(value.shape)]
+    return {"shape": shape, "dtype": str(value.dtype).removeprefix("torch.")}

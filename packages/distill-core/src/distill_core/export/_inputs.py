@@ -1,0 +1,87 @@
+"""What a model is fed with, and which of its sizes may change."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data import as_loader
+from ..errors import DistillError
+from ..experiment import Experiment
+from ..taps import BATCH
+from ..wiring import Wiring, read_batch
+
+Inputs = dict[str, Tensor]
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length")
+
+
+def batch_for(experiment: Experiment, network: nn.Module, model: str) -> Inputs:
+    """Return a batch of real samples, by the names of the model's parameters.
+
+    Raises:
+        DistillError: The model reads another model's tensors, or something that is not a tensor.
+    """
+    feed: Any = next((stage.feed for stage in reversed(experiment.stages) if isinstance(stage.feed, Mapping)), {})
+    first = next(iter(inspect.signature(network.forward).parameters))
+    wiring = Wiring(feed.get(model) or {first: "batch.input"}, f"feed.{model}")
+    if foreign := [str(tap) for tap in wiring.taps if tap.source != BATCH]:
+        message = f"'{model}' reads {', '.join(foreign)}: only a model that is fed from the batch can be exported"
+        raise DistillError(message)
+    loader = as_loader(experiment.test.loader if experiment.test else experiment.data["train"])
+    batch = next(iter(loader))
+    inputs = wiring.kwargs({tap: read_batch(batch, tap) for tap in wiring.taps})
+    for name, value in inputs.items():
+        if not isinstance(value, Tensor) or value.dim() == 0:
+            kind = type(value).__name__ if not isinstance(value, Tensor) else "number"
+            message = (
+                f"'{model}' takes a {kind} as `{name}`, and a program takes tensors with samples first"
+                "\n  hint: --format safetensors writes the weights of any model, a detector's too"
+            )
+            raise DistillError(message)
+    return inputs
+
+
+def dynamic_sizes(network: nn.Module, inputs: Inputs) -> dict[str, dict[int, Any]]:
+    """Name → the dimensions of the input that may change: the batch and, of integers (batch, tokens), the sequence.
+
+    Inputs of one length have one sequence; a decoder's tokens may have another one.
+    """
+    batch, longest = torch.export.Dim("batch", min=1), longest_sequence(network)
+    lengths = dict.fromkeys(value.shape[1] for value in inputs.values() if is_text(value))
+    names = {length: f"sequence{number or ''}" for number, length in enumerate(lengths)}
+    sequences = {length: torch.export.Dim(name, min=1, max=longest) for length, name in names.items()}
+    return {
+        name: {0: batch, 1: sequences[value.shape[1]]} if is_text(value) else {0: batch} for name, value in inputs.items()
+    }
+
+
+def is_text(value: Tensor) -> bool:
+    """Whether an input is tokens or a mask of them."""
+    return value.dim() == 2 and not value.is_floating_point()
+
+
+def longest_sequence(network: nn.Module) -> int | None:
+    """The greatest number of tokens that a model has positions for, if its configuration says so."""
+    config = getattr(network, "config", None)
+    found = next((getattr(config, name) for name in _POSITIONS if isinstance(getattr(config, name, None), int)), None)
+    return found if found is None or found > 0 else None
+
+
+def proofs(network: nn.Module, inputs: Inputs) -> Iterator[Inputs]:
+    """Yield real samples in other numbers and lengths than those that are traced."""
+    count = max(len(value) for value in inputs.values())
+    tokens = [value.shape[1] for value in inputs.values() if is_text(value)]
+    for size in (2, 1, 3, count):
+        rows = torch.arange(size) % count
+        yield {name: value[rows] for name, value in inputs.items()}
+    if len(set(tokens)) != 1:
+        return
+    length = tokens[0]
+    longest = min(longest_sequence(network) or 2 * length, 2 * length)
+    for size, shown in ((1, 1), (3, length // 2 or 1), (2, longest)):
+        rows, columns = torch.arange(size) % count, torch.arange(shown) % length
+        yield {name: value[rows][:, columns] if is_text(value) else value[rows] for name, value in inputs.items()}
