@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,30 @@ def test_mistakes_are_told(distill):
         "nowhere is not the folder of a run: it has no config.resolved.yaml"
     )
     assert not Path("out/student.pt2").exists()
+
+
+@pytest.mark.usefixtures("finished")
+def test_what_a_user_needs_travels_with_the_file(distill):
+    for format_ in ("pt2", "safetensors"):
+        ended = distill("export", "out", "--format", format_, "--output", f"made/{format_}", "--trust", "toy")
+        assert ended.code == 0, ended.err
+        names = sorted(path.name for path in Path("made", format_).iterdir())
+        assert names == sorted(["README.md", "student.json", f"student.{format_}"])
+    record = json.loads(Path("made/pt2/student.json").read_text())
+    assert record["inputs"] == {"points": {"shape": ["batch", 4], "dtype": "float32"}}
+    card = Path("made/pt2/README.md").read_text()
+    results = json.loads(Path("out/results.json").read_text())
+    assert f"| {next(iter(results['test']))} | {next(iter(results['test'].values())):g} |" in card
+    assert Path("out/config.source.yaml").read_text().rstrip() in card
+    assert "- teacher: " in card
+    weights, trained = load_file("made/safetensors/student.safetensors"), load_file("out/student.safetensors")
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in trained.items())
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_file_of_another_format_is_refused(distill):
+    ended = distill("export", "out", "--format", "onnx", "--output", "student.pt2", "--trust", "toy")
+    assert (ended.code, ended.err) == (
+        2,
+        "student.pt2 is not a file of the format onnx\n  hint: end it in .onnx, or give a folder\n",
+    )

@@ -24,7 +24,9 @@ assert not {"transformers", "torchvision", "distill_core"} & sys.modules.keys()
 
 def tokens(batch, length, vocabulary=30):
     ids = torch.randint(5, vocabulary, (batch, length), generator=torch.Generator().manual_seed(batch * 100 + length))
-    mask = (torch.arange(length)[None] < torch.tensor([length, max(1, length - 2)])[torch.arange(batch) % 2][:, None]).long()
+    mask = (
+        torch.arange(length)[None] < torch.tensor([length, max(1, length - 2)])[torch.arange(batch) % 2][:, None]
+    ).long()
     return {"input_ids": ids, "attention_mask": mask}
 
 
@@ -48,7 +50,9 @@ def gpt2():
 def llama():
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    return LlamaForCausalLM(LlamaConfig(vocab_size=30, max_position_embeddings=24, bos_token_id=1, eos_token_id=2, **TEXT)), tokens
+    return LlamaForCausalLM(
+        LlamaConfig(vocab_size=30, max_position_embeddings=24, bos_token_id=1, eos_token_id=2, **TEXT)
+    ), tokens
 
 
 def torchvision_classifier():
@@ -108,7 +112,9 @@ def test_torch_alone_runs_a_model_of_transformers(tmp_path):
     torch.save([sample(7, 5)], tmp_path / "cases.pt")
     words = [sys.executable, "-I", "-c", ALONE, exported.file, tmp_path / "cases.pt", tmp_path / "given.pt"]
     subprocess.run(words, check=True)
-    torch.testing.assert_close(torch.load(tmp_path / "given.pt")[0], expected(model, sample(7, 5)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        torch.load(tmp_path / "given.pt")[0], expected(model, sample(7, 5)), rtol=1e-4, atol=1e-4
+    )
     assert model.config.output_hidden_states  # only the file is without them
 
 
@@ -143,7 +149,9 @@ class NeedsMore(nn.Module):
         return [x, "text"]
 
 
-@pytest.mark.parametrize(("model", "told"), [(Fixed(), "cannot be traced|something else"), (NeedsMore(), "'output1' is a str")])
+@pytest.mark.parametrize(
+    ("model", "told"), [(Fixed(), "cannot be traced|something else"), (NeedsMore(), "'output1' is a str")]
+)
 @pytest.mark.parametrize("suffix", ["pt2"])
 def test_what_cannot_be_exported_is_refused_and_leaves_no_file(tmp_path, model, told, suffix):
     with pytest.raises(DistillError, match=told):
@@ -156,7 +164,9 @@ def test_a_program_that_gives_something_else_is_refused(tmp_path, monkeypatch):
 
     def other(plain, first, sizes):
         model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-        return torch.export.export(model, (next(iter(first.values())),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        return torch.export.export(
+            model, (next(iter(first.values())),), dynamic_shapes=({0: torch.export.Dim("batch")},)
+        )
 
     monkeypatch.setattr(_export, "_traced", other)
     with pytest.raises(DistillError, match="gives something else than the model: numbers that differ by"):

@@ -99,7 +99,9 @@ def export(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The folder of a run.", show_default=False)],
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="PATH", help="A file, or a folder for it [RUN_DIR/student.pt2].", show_default=False),
+        typer.Option(
+            "--output", metavar="PATH", help="A file, or a folder for it [RUN_DIR/student.pt2].", show_default=False
+        ),
     ] = None,
     format_: Annotated[
         Literal["pt2", "onnx", "safetensors"],

@@ -19,7 +19,12 @@ CARD = "README.md"
 
 
 def export_run(
-    run_dir: Path, *, output: Path | None = None, format: str = "pt2", model: str = "student", trust: Sequence[str] = ()  # noqa: A002  as the option is called
+    run_dir: Path,
+    *,
+    output: Path | None = None,
+    format: str = "pt2",  # noqa: A002  as the option is called
+    model: str = "student",
+    trust: Sequence[str] = (),
 ) -> Path:
     """Rebuild a trained model of a run, write it to a file, and put beside it what its user needs.
 
@@ -79,7 +84,9 @@ def _card(exported: Any, travels: Any, model: str, experiment: Experiment, run_d
     recipe = next(path for path in (run_dir / SOURCE, run_dir / RESOLVED) if path.is_file())
     results = run_dir / RESULTS
     run = {
-        "results": json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {"about": experiment.about},
+        "results": json.loads(results.read_text(encoding="utf-8"))
+        if results.is_file()
+        else {"about": experiment.about},
         "models": {name: describe_model(each) for name, each in experiment.models.items()},
         "losses": list(dict.fromkeys(losses)),
         "recipe": recipe.read_text(encoding="utf-8"),

@@ -39,13 +39,19 @@ def model_card(exported: Exported, travels: Travels, model: str, run: Mapping[st
     """
     results = run["results"]
     teachers = {name: kind for name, kind in run["models"].items() if name.startswith("teacher")}
-    lines = [f"# {model}: {run['models'].get(model, '')}", "", *([results["about"], ""] if results.get("about") else [])]
+    lines = [
+        f"# {model}: {run['models'].get(model, '')}",
+        "",
+        *([results["about"], ""] if results.get("about") else []),
+    ]
     lines += ["```python", *usage(exported), "```", "", f"Verified at export: {exported.proof}.", ""]
     lines += _metrics(results)
     lines += ["## Training", "", *(f"- {name}: {kind}" for name, kind in teachers.items())]
     lines += [f"- losses: {', '.join(run['losses'])}", f"- seed: {results.get('seed')}", ""]
     lines += ["## Inputs", ""]
-    lines += [f"- `{name}`: {', '.join(map(str, each['shape']))}, {each['dtype']}" for name, each in exported.inputs.items()]
+    lines += [
+        f"- `{name}`: {', '.join(map(str, each['shape']))}, {each['dtype']}" for name, each in exported.inputs.items()
+    ]
     lines += [f"- {name}: {value}" for name, value in travels.preprocessing.items()]
     lines += [f"- classes: {', '.join(travels.class_names)}"] if travels.class_names else []
     lines += ["", "## Recipe", "", "```yaml", run["recipe"].rstrip(), "```", ""]

@@ -65,11 +65,12 @@ def export(network: nn.Module, inputs: Inputs, file: Path, format: str = "pt2") 
     if format == "onnx":
         _require_onnx()
     network.eval().cpu()
+    outputs: tuple[str, ...] = ()
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".export-") as folder, _plain_output(network):
         made = Path(folder) / f"model.{format}"
         if format == "safetensors":
-            proof, outputs = _write_weights(network, made), ()
+            proof = _write_weights(network, made)
         else:
             proof, outputs = _write_program(network, inputs, made)
         os.replace(made, file)
@@ -120,7 +121,9 @@ def _traced(plain: nn.Module, first: Inputs, sizes: Mapping[str, Any]) -> Any:
 
 def _to_onnx(program: Any, names: list[str], outputs: tuple[str, ...], file: Path) -> None:
     try:
-        torch.onnx.export(program, f=file, input_names=names, output_names=list(outputs), external_data=False, verbose=False)
+        torch.onnx.export(
+            program, f=file, input_names=names, output_names=list(outputs), external_data=False, verbose=False
+        )
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         message = f"the model cannot be converted to ONNX: {reason}\n  hint: --format pt2"

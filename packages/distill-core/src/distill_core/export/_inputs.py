@@ -55,7 +55,8 @@ def dynamic_sizes(network: nn.Module, inputs: Inputs) -> dict[str, dict[int, Any
     names = {length: f"sequence{number or ''}" for number, length in enumerate(lengths)}
     sequences = {length: torch.export.Dim(name, min=1, max=longest) for length, name in names.items()}
     return {
-        name: {0: batch, 1: sequences[value.shape[1]]} if is_text(value) else {0: batch} for name, value in inputs.items()
+        name: {0: batch, 1: sequences[value.shape[1]]} if is_text(value) else {0: batch}
+        for name, value in inputs.items()
     }
 
 

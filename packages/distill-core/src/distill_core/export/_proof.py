@@ -14,8 +14,20 @@ from torch import Tensor, nn
 from ..errors import DistillError
 from ._inputs import Inputs
 
-PACKAGES = ("distill_core", "distill_nlp", "distill_vision", "distill_zoo", "transformers", "tokenizers", "torchvision")
-PACKAGES += ("accelerate", "safetensors", "timm", "peft", "datasets")
+PACKAGES = (
+    "accelerate",
+    "datasets",
+    "distill_core",
+    "distill_nlp",
+    "distill_vision",
+    "distill_zoo",
+    "peft",
+    "safetensors",
+    "timm",
+    "tokenizers",
+    "torchvision",
+    "transformers",
+)
 """What neither runtime needs; the packages of the model's own modules are added to these."""
 
 _BLOCK = """
@@ -75,6 +87,7 @@ def prove(file: Path, model: nn.Module, cases: Iterable[Inputs]) -> int:
     dtypes = {tensor.dtype for _, outputs in pairs for tensor in outputs}
     tolerance = 2e-2 if dtypes & {torch.float16, torch.bfloat16} else 1e-4
     with tempfile.TemporaryDirectory() as folder:
+        blocked: tuple[str, ...]
         if file.suffix == ".onnx":
             path, script, blocked = Path(folder) / "cases.npz", _WITH_ONNXRUNTIME, ("torch", "onnx")
             _save_arrays(pairs, path)
@@ -83,7 +96,7 @@ def prove(file: Path, model: nn.Module, cases: Iterable[Inputs]) -> int:
             torch.save([(inputs, list(outputs)) for inputs, outputs in pairs], path)
         names = sorted({*PACKAGES, *blocked, *_packages_of(model)})
         words = [sys.executable, "-I", "-c", _BLOCK + script, str(file), str(path), str(tolerance), *names]
-        ended = subprocess.run(words, capture_output=True, text=True, check=False)
+        ended = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  its own interpreter and script
     if ended.returncode:
         raise DistillError(_failure(file, ended.stderr))
     return len(pairs)

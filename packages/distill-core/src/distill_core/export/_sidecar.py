@@ -95,4 +95,8 @@ def _parts(value: Any, deepest: int) -> Iterator[Any]:
 
 
 def _numbers(value: Any) -> Any:
-    return [float(each) if isinstance(each, float) else int(each) for each in value] if hasattr(value, "__iter__") else value
+    return (
+        [float(each) if isinstance(each, float) else int(each) for each in value]
+        if hasattr(value, "__iter__")
+        else value
+    )

@@ -49,7 +49,8 @@ def unwrapped(state: State, own: Collection[str]) -> State:
         count = sum(name.startswith(prefix) for name in names.values())
         notes.append(f"names: '{prefix}' taken off {count} of {len(names)}")
         names = {old: new.removeprefix(prefix) for old, new in names.items()}
-        if prefix.endswith(_PARALLEL) and _COUNTER_OF_AVERAGES not in own and names.pop(_COUNTER_OF_AVERAGES, None):
+        if prefix.endswith(_PARALLEL) and _COUNTER_OF_AVERAGES in names.keys() - set(own):
+            del names[_COUNTER_OF_AVERAGES]
             notes.append(f"left out: '{_COUNTER_OF_AVERAGES}' of torch's AveragedModel")
     return _renamed(state, names, notes)
 

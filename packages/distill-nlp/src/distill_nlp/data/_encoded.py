@@ -90,6 +90,7 @@ class EncodedTexts:
         cache: A folder in which the tokens are kept for the next time.
 
     Attributes:
+        tokenizer: The tokenizer.
         lengths: (samples,) int64, how many tokens each has.
 
     Raises:
@@ -108,6 +109,7 @@ class EncodedTexts:
         cache: str | Path | None = None,
     ) -> None:
         self.labels = tuple(labels) if labels is not None else None
+        self.tokenizer = tokenizer
         self.targets = list(targets) if targets is not None else None
         self.fields, self.lengths = _fields(texts, tokenizer, max_length, cache)
         _check_not_empty(texts, self.lengths)
