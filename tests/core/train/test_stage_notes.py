@@ -72,6 +72,12 @@ def test_models_that_somebody_named_are_not(told):
     assert told(models=models, terms=terms, train=["student"]) == []
 
 
+def test_a_second_view_of_a_model_is_not_another_model(told):
+    student = nn.Linear(4, 3)
+    other = Term(loss=nn.CrossEntropyLoss(), inputs={"input": "again", "target": "batch.target"})
+    assert told(models={"student": student, "again": nn.Sequential(student)}, terms={"ce": CE, "other": other}) == []
+
+
 NORMS = {
     "student": nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)),
     "maps": nn.Sequential(

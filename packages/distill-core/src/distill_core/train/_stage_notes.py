@@ -55,7 +55,11 @@ def stage_notes(
 def _unnamed(run: StageRun, models: Mapping[str, nn.Module], key: str) -> Iterator[str]:
     """Say which models learn where nobody has named them and there are several."""
     learning = {id(parameter) for parameter in run.trainable.values()}
-    names = [name for name, model in models.items() if any(id(p) in learning for p in model.parameters())]
+    names = []
+    for name, model in models.items():
+        if any(id(parameter) in learning for parameter in model.parameters()):
+            names.append(name)
+            learning -= {id(parameter) for parameter in model.parameters()}  # a second view of a model is not another
     if len(names) > 1:
         message = f"{key}: `train` is omitted, so these models learn: {', '.join(names)}"
         yield str(Problem(message, hint=f"name those that should, `train: [{names[-1]}]` for example"))
