@@ -56,3 +56,12 @@ def _digest(value: Tensor) -> Tensor:
     """(4,) int64, equal for equal bits."""
     content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     return torch.frombuffer(bytearray(hashlib.sha256(content).digest()), dtype=torch.int64)
+
+
+def same_buffers(models: Mapping[str, nn.Module], device: torch.device) -> None:
+    """Give every process the buffers of the first; each keeps statistics of its own batches until then."""
+    if world_size() > 1:
+        for model in models.values():
+            for buffer in model.buffers():
+                if buffer.device.type == device.type:
+                    dist.broadcast(buffer, 0)

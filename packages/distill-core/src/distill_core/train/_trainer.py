@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 from torch import nn
 
 from ..data import BatchPlan, Loader, Place, as_loader, batch_seeds, mix
-from ..distributed import rank, world_size
+from ..distributed import rank
 from ..errors import TrainingError
 from ..experiment import Evaluation, Experiment, Stage
 from ..layers import checks_on_every_device
@@ -35,6 +34,7 @@ from ._lr_scheduler import step_scheduler
 from ._means import Means
 from ._parameters import tell_without_gradient
 from ._placement import place_models
+from ._processes import same_buffers
 from ._readers import check_readers
 from ._results import finish
 from ._resume import gather_state, restore_run, restore_stage
@@ -155,7 +155,7 @@ class Trainer:
 
     def evaluate(self, evaluation: Evaluation) -> dict[str, float]:
         """The metrics of the models as they are now."""
-        self._same_buffers()
+        same_buffers(self.models, self.device)
         with self.accelerator.autocast():
             return evaluate(self.models, evaluation, self.stage.feed, self.device)  # type: ignore[arg-type]
 
@@ -163,7 +163,7 @@ class Trainer:
         """Write a checkpoint of this moment, if the run has a folder."""
         if self.store is None:
             return
-        self._same_buffers()
+        same_buffers(self.models, self.device)
         state = gather_state(self)
         if self.is_main:
             self.store.write(f"step-{self.step:08d}", state, best=best)
@@ -287,14 +287,6 @@ class Trainer:
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
-
-    def _same_buffers(self) -> None:
-        """Several processes keep statistics of their own batches; those of the first count."""
-        if world_size() > 1:
-            for model in self.models.values():
-                for buffer in model.buffers():
-                    if buffer.device.type == self.device.type:
-                        dist.broadcast(buffer, 0)
 
     def _each(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
