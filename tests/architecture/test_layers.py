@@ -19,26 +19,28 @@ SIBLINGS = {
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
-    "experiment": set(),
-    "schedules": {"experiment"},
+    "experiment": {"ranges"},
+    "schedules": {"experiment", "ranges"},
+    "ranges": set(),
     "distributed": set(),
     "taps": {"errors"},
     "tree": set(),
     "hooks": {"taps", "tree", "errors"},
     "wiring": {"hooks", "taps", "errors"},
     "surgery": {"hooks", "layers", "errors"},
-    "layers": {"errors"},
+    "layers": {"errors", "ranges"},
     "registry": {"errors"},
     "cache": {"distributed", "errors"},
-    "losses": {"layers", "registry", "distributed", "errors"},
-    "data": {"errors", "distributed", "tree"},
+    "losses": {"layers", "ranges", "registry", "distributed", "errors"},
+    "data": {"errors", "distributed", "ranges", "tree"},
     "weights": {"errors"},
-    "optim": {"layers"},
+    "optim": {"layers", "ranges"},
     "train": {
         "cache",
         "layers",
         "experiment",
         "optim",
+        "ranges",
         "wiring",
         "hooks",
         "taps",
@@ -48,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
         "distributed",
         "errors",
     },
-    "config": {"errors", "taps"},
+    "config": {"errors", "ranges", "taps"},
     "export": {"experiment", "wiring", "taps", "data", "weights", "errors"},
     "report": {"errors"},
 }
@@ -61,7 +63,13 @@ ONLY_IN = {
     "yaml": {"distill_core.config", "distill_core.cli", "distill_zoo"},
 }
 
-TORCH_FREE = ("distill_core.errors", "distill_core.experiment", "distill_core.taps", "distill_core.config")
+TORCH_FREE = (
+    "distill_core.errors",
+    "distill_core.experiment",
+    "distill_core.ranges",
+    "distill_core.taps",
+    "distill_core.config",
+)
 
 FOREIGN = {
     "distill_core": {

@@ -169,10 +169,10 @@ def test_a_closure_computes_both():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": -1.0}, "`lr` must be at least 0, not -1.0"),
-        ({"lr": 1.0, "weight_decay": -1.0}, "`weight_decay` must be at least 0, not -1.0"),
-        ({"lr": 1.0, "delta": -0.1}, "`delta` must be between 0 and 0.9, not -0.1"),
-        ({"lr": 1.0, "momentum": 0.0}, "`delta` must be between 0 and 0, not 0.075"),
+        ({"lr": -1.0}, "`lr` must be >= 0, got -1.0"),
+        ({"lr": 1.0, "weight_decay": -1.0}, "`weight_decay` must be >= 0, got -1.0"),
+        ({"lr": 1.0, "delta": -0.1}, "`delta` must be >= 0 and <= 0.9, got -0.1"),
+        ({"lr": 1.0, "momentum": 0.0}, "`delta` must be >= 0 and <= 0, got 0.075"),
         ({"lr": 1.0, "delta": 0.1}, "`momentum` + `delta` must be below 1, not 0.9 + 0.1"),
     ],
 )

@@ -27,7 +27,7 @@ def test_what_is_not_is_named_with_what_is():
 def test_what_is_not_above_zero_is_refused(value: float):
     with pytest.raises(ValueError) as error:
         positive("temperature", value)
-    assert str(error.value) == f"`temperature` must be above 0, not {value}"
+    assert str(error.value) == f"`temperature` must be > 0, got {value}"
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
@@ -38,7 +38,7 @@ def test_a_number_within_its_bounds_is_taken(value: float):
 def test_a_number_outside_its_bounds_is_refused():
     with pytest.raises(ValueError) as error:
         within("beta", 1.5, 0, 1)
-    assert str(error.value) == "`beta` must be between 0 and 1, not 1.5"
+    assert str(error.value) == "`beta` must be >= 0 and <= 1, got 1.5"
     with pytest.raises(ValueError) as error:
         within("alpha", float("nan"))
-    assert str(error.value) == "`alpha` must be at least 0, not nan"
+    assert str(error.value) == "`alpha` must be >= 0, got nan"

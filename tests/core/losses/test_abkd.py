@@ -84,6 +84,6 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: ABKDLoss()(*shapes)) == (
         "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
     )
-    assert refusal(lambda: ABKDLoss(alpha=-0.1)) == "`alpha` must be at least 0, not -0.1"
-    assert refusal(lambda: ABKDLoss(beta=-0.1)) == "`beta` must be at least 0, not -0.1"
-    assert refusal(lambda: ABKDLoss(chunk=0)) == "`chunk` must be above 0, not 0"
+    assert refusal(lambda: ABKDLoss(alpha=-0.1)) == "`alpha` must be >= 0, got -0.1"
+    assert refusal(lambda: ABKDLoss(beta=-0.1)) == "`beta` must be >= 0, got -0.1"
+    assert refusal(lambda: ABKDLoss(chunk=0)) == "`chunk` must be > 0, got 0"

@@ -69,6 +69,6 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: AKLLoss()(*shapes)) == (
         "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
     )
-    assert refusal(lambda: AKLLoss(1.5)) == "`mass` must be between 0 and 1, not 1.5"
+    assert refusal(lambda: AKLLoss(1.5)) == "`mass` must be >= 0 and <= 1, got 1.5"
     assert refusal(lambda: AKLLoss(mode="both")) == "`mode` must be 'paper' or 'code', not 'both'"
-    assert refusal(lambda: AKLLoss(chunk=0)) == "`chunk` must be above 0, not 0"
+    assert refusal(lambda: AKLLoss(chunk=0)) == "`chunk` must be > 0, got 0"

@@ -80,5 +80,5 @@ def test_many_terms_are_the_gaussian_kernel():
 
 def test_slips_of_the_keyboard_are_refused():
     assert refusal(lambda: CCKDLoss(kernel="gauss")) == "`kernel` must be 'gaussian' or 'bilinear', not 'gauss'"
-    assert refusal(lambda: CCKDLoss(gamma=-0.4)) == "`gamma` must be at least 0, not -0.4"
-    assert refusal(lambda: CCKDLoss(order=-1)) == "`order` must be at least 0, not -1"
+    assert refusal(lambda: CCKDLoss(gamma=-0.4)) == "`gamma` must be >= 0, got -0.4"
+    assert refusal(lambda: CCKDLoss(order=-1)) == "`order` must be >= 0, got -1"

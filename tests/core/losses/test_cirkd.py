@@ -160,8 +160,8 @@ def test_an_image_without_labels_has_only_pairs():
 
 
 def test_refusals():
-    assert refusal(lambda: cirkd(temperature=0.0)) == "`temperature` must be above 0, not 0.0"
-    assert refusal(lambda: cirkd(region_weight=-1.0)) == "`region_weight` must be at least 0, not -1.0"
+    assert refusal(lambda: cirkd(temperature=0.0)) == "`temperature` must be > 0, got 0.0"
+    assert refusal(lambda: cirkd(region_weight=-1.0)) == "`region_weight` must be >= 0, got -1.0"
     assert (
         refusal(lambda: pixel_pairs(torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 4, 4)))
         == "`student` (1, 3, 2, 2) and `teacher` (1, 3, 4, 4) must have the same height and width"

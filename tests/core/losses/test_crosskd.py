@@ -168,10 +168,9 @@ def test_refusals():
         refusal(lambda: CrossKDLoss(head(5), "class"))
         == "`compare` must be 'classes' or 'distributions' or 'boxes', not 'class'"
     )
-    assert refusal(lambda: CrossKDLoss(head(5), "classes", beta=0.5)) == "`beta` must be at least 1, not 0.5"
+    assert refusal(lambda: CrossKDLoss(head(5), "classes", beta=0.5)) == "`beta` must be >= 1, got 0.5"
     assert (
-        refusal(lambda: CrossKDLoss(head(8), "distributions", temperature=0.0))
-        == "`temperature` must be above 0, not 0.0"
+        refusal(lambda: CrossKDLoss(head(8), "distributions", temperature=0.0)) == "`temperature` must be > 0, got 0.0"
     )
     assert (
         refusal(lambda: CrossKDLoss(head(5), "classes")(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 2, 2)))

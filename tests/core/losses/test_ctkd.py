@@ -77,5 +77,5 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: CTKDLoss()(torch.zeros(2, 3), torch.zeros(2, 4))) == (
         "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
     )
-    assert refusal(lambda: CTKDLoss(least=0.0)) == "`least` must be above 0, not 0.0"
-    assert refusal(lambda: CTKDLoss(spread=0.0)) == "`spread` must be above 0, not 0.0"
+    assert refusal(lambda: CTKDLoss(least=0.0)) == "`least` must be > 0, got 0.0"
+    assert refusal(lambda: CTKDLoss(spread=0.0)) == "`spread` must be > 0, got 0.0"

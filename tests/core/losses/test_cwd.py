@@ -68,7 +68,7 @@ def test_one_value_for_each_channel():
 
 
 def test_refusals():
-    assert refusal(lambda: CWDLoss(0.0)) == "`temperature` must be above 0, not 0.0"
+    assert refusal(lambda: CWDLoss(0.0)) == "`temperature` must be > 0, got 0.0"
     assert (
         refusal(lambda: CWDLoss()(torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4, 4)))
         == "`student` (2, 3, 4, 4) and `teacher` (2, 4, 4, 4) must have the same shape"

@@ -74,4 +74,4 @@ def test_a_student_beyond_the_margin_on_the_right_side_is_left_alone():
 
 
 def test_slips_of_the_keyboard_are_refused():
-    assert refusal(lambda: DABLoss(-1.0)) == "`margin` must be at least 0, not -1.0"
+    assert refusal(lambda: DABLoss(-1.0)) == "`margin` must be >= 0, got -1.0"

@@ -98,8 +98,8 @@ def test_a_student_without_opinion_gets_no_gradient_rather_than_a_vast_one():
 
 
 def test_refusals():
-    assert refusal(lambda: DISTLoss(-1.0)) == "`beta` must be at least 0, not -1.0"
-    assert refusal(lambda: DISTLoss(gamma=-1.0)) == "`gamma` must be at least 0, not -1.0"
-    assert refusal(lambda: DISTLoss(temperature=0.0)) == "`temperature` must be above 0, not 0.0"
+    assert refusal(lambda: DISTLoss(-1.0)) == "`beta` must be >= 0, got -1.0"
+    assert refusal(lambda: DISTLoss(gamma=-1.0)) == "`gamma` must be >= 0, got -1.0"
+    assert refusal(lambda: DISTLoss(temperature=0.0)) == "`temperature` must be > 0, got 0.0"
     expected = "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
     assert refusal(lambda: DISTLoss()(torch.zeros(2, 3), torch.zeros(2, 4))) == expected

@@ -90,7 +90,7 @@ def test_both_terms_of_the_feature_draw_the_student_to_the_teacher():
 
 
 def test_refusals():
-    assert refusal(lambda: DISTPlusLoss(iota=-1.0)) == "`iota` must be at least 0, not -1.0"
-    assert refusal(lambda: DISTPlusLoss(kappa=-1.0)) == "`kappa` must be at least 0, not -1.0"
+    assert refusal(lambda: DISTPlusLoss(iota=-1.0)) == "`iota` must be >= 0, got -1.0"
+    assert refusal(lambda: DISTPlusLoss(kappa=-1.0)) == "`kappa` must be >= 0, got -1.0"
     expected = "`student` (2, 3, 4, 4) and `teacher` (2, 5, 4, 4) must have the same shape"
     assert refusal(lambda: feature_correlations(torch.zeros(2, 3, 4, 4), torch.zeros(2, 5, 4, 4))) == expected

@@ -73,4 +73,4 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: DMLLoss()([torch.zeros(2, 3), torch.zeros(2, 4)])) == (
         "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
     )
-    assert refusal(lambda: DMLLoss(0.0)) == "`temperature` must be above 0, not 0.0"
+    assert refusal(lambda: DMLLoss(0.0)) == "`temperature` must be > 0, got 0.0"

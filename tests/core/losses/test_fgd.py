@@ -185,8 +185,8 @@ def test_is_continuous_in_the_temperature(temperature: float):
 
 def test_refusals():
     feature = torch.zeros(1, 4, 2, 2)
-    assert refusal(lambda: FGDLoss(4, temperature=0.0)) == "`temperature` must be above 0, not 0.0"
-    assert refusal(lambda: FGDLoss(4, global_weight=-1.0)) == "`global_weight` must be at least 0, not -1.0"
+    assert refusal(lambda: FGDLoss(4, temperature=0.0)) == "`temperature` must be > 0, got 0.0"
+    assert refusal(lambda: FGDLoss(4, global_weight=-1.0)) == "`global_weight` must be >= 0, got -1.0"
     assert refusal(lambda: fgd()(feature, feature, boxes(1))) == "`levels` is 2, and 1 pairs of features came"
     assert (
         refusal(lambda: FGDLoss(4, levels=1)(torch.zeros(1, 3, 2, 2), feature, boxes(1)))

@@ -109,7 +109,7 @@ def test_mutual_information_is_least_where_the_teacher_adds_nothing():
 
 
 def test_refusals():
-    assert refusal(lambda: ITRDLoss(alpha=0.25)) == "`alpha` must be at least 0.5, not 0.25"
+    assert refusal(lambda: ITRDLoss(alpha=0.25)) == "`alpha` must be >= 0.5, got 0.25"
     assert refusal(lambda: ITRDLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
     assert (
         refusal(lambda: correlation_term(torch.zeros(2, 3), torch.zeros(2, 4)))

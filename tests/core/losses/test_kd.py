@@ -113,4 +113,4 @@ def test_slips_of_the_keyboard_are_refused():
 def test_a_temperature_is_above_zero(temperature: float):
     with pytest.raises(ValueError) as error:
         KDLoss(temperature)
-    assert str(error.value) == f"`temperature` must be above 0, not {temperature}"
+    assert str(error.value) == f"`temperature` must be > 0, got {temperature}"

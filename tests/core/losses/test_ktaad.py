@@ -149,9 +149,9 @@ def test_the_second_stage_leaves_the_translator_alone(kind: type):
 
 
 def test_refusals():
-    assert refusal(lambda: KTAutoencoderLoss(Paraphraser(4), -1.0)) == "`sparsity` must be at least 0, not -1.0"
-    assert refusal(lambda: KTALoss(Paraphraser(4), p=0.5)) == "`p` must be at least 1, not 0.5"
-    assert refusal(lambda: KTALoss(Paraphraser(4), q=0.5)) == "`q` must be at least 1, not 0.5"
+    assert refusal(lambda: KTAutoencoderLoss(Paraphraser(4), -1.0)) == "`sparsity` must be >= 0, got -1.0"
+    assert refusal(lambda: KTALoss(Paraphraser(4), p=0.5)) == "`p` must be >= 1, got 0.5"
+    assert refusal(lambda: KTALoss(Paraphraser(4), q=0.5)) == "`q` must be >= 1, got 0.5"
     assert refusal(lambda: KTALoss(Paraphraser(4), mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
 
 

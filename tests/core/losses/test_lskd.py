@@ -119,7 +119,7 @@ def test_equal_logits_become_zero_without_a_gradient(value: float):
 
 
 def test_refusals():
-    assert refusal(lambda: StandardisedLogits(KDLoss(), eps=0.0)) == "`eps` must be above 0, not 0.0"
+    assert refusal(lambda: StandardisedLogits(KDLoss(), eps=0.0)) == "`eps` must be > 0, got 0.0"
 
 
 def test_several_processes_compute_what_the_loss_inside_does():

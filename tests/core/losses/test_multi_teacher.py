@@ -83,6 +83,6 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: MultiTeacherKDLoss(weights=[1.0])(student, teachers[:1] * 2)) == (
         "1 `weights` for 2 teachers: give one each"
     )
-    assert refusal(lambda: MultiTeacherKDLoss(weights=[-1.0])) == "`weights` must be at least 0, not -1.0"
+    assert refusal(lambda: MultiTeacherKDLoss(weights=[-1.0])) == "`weights` must be >= 0, got -1.0"
     assert refusal(lambda: MultiTeacherKDLoss(weights=[0.0, 0.0])) == "`weights` must not all be 0"
-    assert refusal(lambda: MultiTeacherKDLoss(0.0)) == "`temperature` must be above 0, not 0.0"
+    assert refusal(lambda: MultiTeacherKDLoss(0.0)) == "`temperature` must be > 0, got 0.0"

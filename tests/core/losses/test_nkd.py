@@ -64,5 +64,5 @@ def test_is_continuous_in_each_number(value: float):
 def test_what_makes_no_sense_is_refused():
     shapes = torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2, dtype=torch.long)
     assert refusal(lambda: NKDLoss()(*shapes)) == "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
-    assert refusal(lambda: NKDLoss(gamma=-1.0)) == "`gamma` must be at least 0, not -1.0"
-    assert refusal(lambda: NKDLoss(temperature=0.0)) == "`temperature` must be above 0, not 0.0"
+    assert refusal(lambda: NKDLoss(gamma=-1.0)) == "`gamma` must be >= 0, got -1.0"
+    assert refusal(lambda: NKDLoss(temperature=0.0)) == "`temperature` must be > 0, got 0.0"

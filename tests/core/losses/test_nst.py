@@ -91,5 +91,5 @@ def test_layers_add_up():
 
 
 def test_slips_of_the_keyboard_are_refused():
-    assert refusal(lambda: NSTLoss(degree=0)) == "`degree` must be at least 1, not 0"
-    assert refusal(lambda: NSTLoss(offset=-0.5)) == "`offset` must be at least 0, not -0.5"
+    assert refusal(lambda: NSTLoss(degree=0)) == "`degree` must be >= 1, got 0"
+    assert refusal(lambda: NSTLoss(offset=-0.5)) == "`offset` must be >= 0, got -0.5"

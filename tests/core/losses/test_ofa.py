@@ -84,7 +84,7 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: OFALoss(4, [3, 6])(**inputs)) == (
         "`student` (2, 4) and `teacher` (2, 5) must have the same shape"
     )
-    assert refusal(lambda: OFALoss(5, [3], gamma=0.5)) == "`gamma` must be at least 1, not 0.5"
+    assert refusal(lambda: OFALoss(5, [3], gamma=0.5)) == "`gamma` must be >= 1, got 0.5"
     assert refusal(lambda: OFALoss(5, [3], mode="both")) == "`mode` must be 'paper' or 'code', not 'both'"
 
 

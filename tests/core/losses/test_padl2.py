@@ -76,6 +76,6 @@ def test_a_variance_of_one_leaves_the_mean_squared_difference():
 
 
 def test_refusals():
-    assert refusal(lambda: PADL2Loss(eps=0.0)) == "`eps` must be above 0, not 0.0"
+    assert refusal(lambda: PADL2Loss(eps=0.0)) == "`eps` must be > 0, got 0.0"
     expected = "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
     assert refusal(lambda: PADL2Loss()(torch.zeros(2, 3), torch.zeros(2, 4))) == expected

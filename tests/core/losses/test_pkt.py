@@ -96,7 +96,7 @@ def test_a_lone_sample_has_no_neighbours(mode: str):
 
 def test_slips_of_the_keyboard_are_refused():
     assert refusal(lambda: PKTLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
-    assert refusal(lambda: PKTLoss(eps=0.0)) == "`eps` must be above 0, not 0.0"
+    assert refusal(lambda: PKTLoss(eps=0.0)) == "`eps` must be > 0, got 0.0"
 
 
 def test_a_dead_sample_gives_moderate_gradients():

@@ -49,5 +49,5 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: ReverseKLLoss()(*shapes)) == (
         "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
     )
-    assert refusal(lambda: ReverseKLLoss(temperature=-1.0)) == "`temperature` must be above 0, not -1.0"
-    assert refusal(lambda: ReverseKLLoss(chunk=0)) == "`chunk` must be above 0, not 0"
+    assert refusal(lambda: ReverseKLLoss(temperature=-1.0)) == "`temperature` must be > 0, got -1.0"
+    assert refusal(lambda: ReverseKLLoss(chunk=0)) == "`chunk` must be > 0, got 0"

@@ -120,5 +120,5 @@ def test_turning_and_moving_all_samples_changes_nothing():
 
 
 def test_negative_weights_are_refused():
-    assert refusal(lambda: RKDLoss(-1.0)) == "`distance_weight` must be at least 0, not -1.0"
-    assert refusal(lambda: RKDLoss(1.0, -2.0)) == "`angle_weight` must be at least 0, not -2.0"
+    assert refusal(lambda: RKDLoss(-1.0)) == "`distance_weight` must be >= 0, got -1.0"
+    assert refusal(lambda: RKDLoss(1.0, -2.0)) == "`angle_weight` must be >= 0, got -2.0"

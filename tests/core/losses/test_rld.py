@@ -82,6 +82,6 @@ def test_is_continuous_in_each_number(value: float):
 def test_what_makes_no_sense_is_refused():
     shapes = torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2, dtype=torch.long)
     assert refusal(lambda: RLDLoss()(*shapes)) == "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
-    assert refusal(lambda: RLDLoss(alpha=-1.0)) == "`alpha` must be at least 0, not -1.0"
-    assert refusal(lambda: RLDLoss(temperature=0.0)) == "`temperature` must be above 0, not 0.0"
-    assert refusal(lambda: RLDLoss(confidence_temperature=0.0)) == "`confidence_temperature` must be above 0, not 0.0"
+    assert refusal(lambda: RLDLoss(alpha=-1.0)) == "`alpha` must be >= 0, got -1.0"
+    assert refusal(lambda: RLDLoss(temperature=0.0)) == "`temperature` must be > 0, got 0.0"
+    assert refusal(lambda: RLDLoss(confidence_temperature=0.0)) == "`confidence_temperature` must be > 0, got 0.0"

@@ -110,9 +110,9 @@ def test_a_great_tikhonov_leaves_the_plain_length_of_the_rows():
 
 
 def test_refusals():
-    assert refusal(lambda: SKDInstanceLoss(0.0)) == "`temperature` must be above 0, not 0.0"
+    assert refusal(lambda: SKDInstanceLoss(0.0)) == "`temperature` must be > 0, got 0.0"
     assert refusal(lambda: SKDInstanceLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
-    assert refusal(lambda: SKDDirectionLoss(0.0)) == "`tikhonov` must be above 0, not 0.0"
+    assert refusal(lambda: SKDDirectionLoss(0.0)) == "`tikhonov` must be > 0, got 0.0"
     assert refusal(lambda: SKDDirectionLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
 
 

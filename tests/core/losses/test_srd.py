@@ -81,5 +81,5 @@ def test_equal_features_give_a_finite_loss_and_no_gradient():
 
 
 def test_refusals():
-    assert refusal(lambda: SRDLoss(0.5)) == "`exponent` must be at least 1, not 0.5"
-    assert refusal(lambda: SRDLoss(eps=0.0)) == "`eps` must be above 0, not 0.0"
+    assert refusal(lambda: SRDLoss(0.5)) == "`exponent` must be >= 1, got 0.5"
+    assert refusal(lambda: SRDLoss(eps=0.0)) == "`eps` must be > 0, got 0.0"

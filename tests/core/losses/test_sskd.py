@@ -197,7 +197,7 @@ def test_refusals():
     assert refusal(lambda: SSKDHeadLoss(ProjectionHead(6))(inputs["teacher"][1][:7])) == (
         "`teacher` has 7 samples: give each image as 4 consecutive rotations"
     )
-    assert refusal(lambda: sskd(ss_ratio=1.5)) == "`ss_ratio` must be between 0 and 1, not 1.5"
-    assert refusal(lambda: sskd(tf_ratio=-0.5)) == "`tf_ratio` must be between 0 and 1, not -0.5"
-    assert refusal(lambda: sskd(ss_temperature=0.0)) == "`ss_temperature` must be above 0, not 0.0"
-    assert refusal(lambda: sskd(tf_weight=-1.0)) == "`tf_weight` must be at least 0, not -1.0"
+    assert refusal(lambda: sskd(ss_ratio=1.5)) == "`ss_ratio` must be >= 0 and <= 1, got 1.5"
+    assert refusal(lambda: sskd(tf_ratio=-0.5)) == "`tf_ratio` must be >= 0 and <= 1, got -0.5"
+    assert refusal(lambda: sskd(ss_temperature=0.0)) == "`ss_temperature` must be > 0, got 0.0"
+    assert refusal(lambda: sskd(tf_weight=-1.0)) == "`tf_weight` must be >= 0, got -1.0"

@@ -97,8 +97,8 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: TAIDLoss()(*shapes)) == (
         "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
     )
-    assert refusal(lambda: TAIDLoss(start=-0.1)) == "`start` must be between 0 and 1, not -0.1"
-    assert refusal(lambda: TAIDLoss(end=0.3)) == "`end` must be between 0.4 and 1, not 0.3"
-    assert refusal(lambda: TAIDLoss(rate=2.0)) == "`rate` must be between 0 and 1, not 2.0"
-    assert refusal(lambda: TAIDLoss(momentum=2.0)) == "`momentum` must be between 0 and 1, not 2.0"
-    assert refusal(lambda: TAIDLoss(chunk=0)) == "`chunk` must be above 0, not 0"
+    assert refusal(lambda: TAIDLoss(start=-0.1)) == "`start` must be >= 0 and <= 1, got -0.1"
+    assert refusal(lambda: TAIDLoss(end=0.3)) == "`end` must be >= 0.4 and <= 1, got 0.3"
+    assert refusal(lambda: TAIDLoss(rate=2.0)) == "`rate` must be >= 0 and <= 1, got 2.0"
+    assert refusal(lambda: TAIDLoss(momentum=2.0)) == "`momentum` must be >= 0 and <= 1, got 2.0"
+    assert refusal(lambda: TAIDLoss(chunk=0)) == "`chunk` must be > 0, got 0"

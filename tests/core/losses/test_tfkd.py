@@ -85,6 +85,6 @@ def test_the_virtual_teacher_is_a_distribution():
 
 
 def test_slips_of_the_keyboard_are_refused():
-    assert refusal(lambda: TfKDLoss(1.5)) == "`correct` must be between 0 and 1, not 1.5"
-    assert refusal(lambda: TfKDLoss(temperature=0.0)) == "`temperature` must be above 0, not 0.0"
+    assert refusal(lambda: TfKDLoss(1.5)) == "`correct` must be >= 0 and <= 1, got 1.5"
+    assert refusal(lambda: TfKDLoss(temperature=0.0)) == "`temperature` must be > 0, got 0.0"
     assert refusal(lambda: TfKDLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"

@@ -70,4 +70,4 @@ def test_is_continuous_in_the_power(loss: type, gamma: float):
 def test_what_makes_no_sense_is_refused(loss: type):
     shapes = torch.zeros(2, 3), torch.zeros(2, 4)
     assert refusal(lambda: loss()(*shapes)) == "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
-    assert refusal(lambda: loss(gamma=-1.0)) == "`gamma` must be at least 0, not -1.0"
+    assert refusal(lambda: loss(gamma=-1.0)) == "`gamma` must be >= 0, got -1.0"

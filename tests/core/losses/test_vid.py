@@ -98,5 +98,5 @@ def test_variances_settle_at_the_mean_squared_error():
 
 
 def test_slips_of_the_keyboard_are_refused():
-    assert refusal(lambda: VIDLoss(eps=0.0)) == "`eps` must be above 0, not 0.0"
-    assert refusal(lambda: VIDLoss(initial_variance=0.25, eps=0.5)) == "`initial_variance` must be above 0.5, not 0.25"
+    assert refusal(lambda: VIDLoss(eps=0.0)) == "`eps` must be > 0, got 0.0"
+    assert refusal(lambda: VIDLoss(initial_variance=0.25, eps=0.5)) == "`initial_variance` must be > 0.5, got 0.25"

@@ -119,5 +119,5 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: WKDLLoss(100 * costs())) == (
         "the greatest cost, 100, must be at most 80 times `epsilon`, 0.05: raise it, or scale the costs"
     )
-    assert refusal(lambda: WKDLLoss(costs(), steps=0)) == "`steps` must be at least 1, not 0"
-    assert refusal(lambda: WKDLLoss(costs(), gamma=-1.0)) == "`gamma` must be at least 0, not -1.0"
+    assert refusal(lambda: WKDLLoss(costs(), steps=0)) == "`steps` must be >= 1, got 0"
+    assert refusal(lambda: WKDLLoss(costs(), gamma=-1.0)) == "`gamma` must be >= 0, got -1.0"

@@ -96,10 +96,10 @@ def test_what_makes_no_sense_is_refused(model):
         "  hint: a smaller max_new_tokens or prompt"
     )
     for options, message in (
-        ({"max_new_tokens": 0}, "`max_new_tokens` must be above 0, not 0"),
-        ({"temperature": -1.0}, "`temperature` must be at least 0, not -1.0"),
-        ({"top_k": 0}, "`top_k` must be above 0, not 0"),
-        ({"top_p": 1.5}, "`top_p` must be between 0 and 1, not 1.5"),
+        ({"max_new_tokens": 0}, "`max_new_tokens` must be > 0, got 0"),
+        ({"temperature": -1.0}, "`temperature` must be >= 0, got -1.0"),
+        ({"top_k": 0}, "`top_k` must be > 0, got 0"),
+        ({"top_p": 1.5}, "`top_p` must be >= 0 and <= 1, got 1.5"),
     ):
         with pytest.raises(ValueError) as refused:
             Sampling(**options)

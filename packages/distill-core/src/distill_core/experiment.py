@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from .ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, check_fields
+
 
 class Inherit(enum.Enum):
     """The value of a stage's field that was left out: it comes from the stage before."""
@@ -77,10 +79,13 @@ class Term:
 
     loss: Callable[..., Any]
     inputs: Inputs
-    weight: float | Callable[[Any], float] = 1.0
+    weight: NonNegativeFloat | Callable[[Any], float] = 1.0
     schedules: Mapping[str, Any] = field(default_factory=dict)
     apart: bool = False
     averages_over: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +128,7 @@ class Stage:
         clip_grad_norm: The greatest norm of all gradients together, if any.
     """
 
-    epochs: int | Inherit = INHERIT
+    epochs: PositiveInt | Inherit = INHERIT
     losses: Mapping[str, Term] | Inherit = INHERIT
     optimizer: Callable[..., Any] | Inherit = INHERIT
     scheduler: Callable[..., Any] | Inherit | None = INHERIT
@@ -133,8 +138,11 @@ class Stage:
     groups: Mapping[str, Mapping[str, Any]] | Inherit | None = INHERIT
     feed: Mapping[str, Inputs] | Inherit | None = INHERIT
     modes: Mapping[str, Literal["train", "eval"]] | Inherit | None = INHERIT
-    accumulate: int | Inherit = INHERIT
-    clip_grad_norm: float | Inherit | None = INHERIT
+    accumulate: PositiveInt | Inherit = INHERIT
+    clip_grad_norm: PositiveFloat | Inherit | None = INHERIT
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def after(self, previous: Stage) -> Stage:
         """This stage with what it leaves out taken from `previous`."""
@@ -200,7 +208,10 @@ class CacheSettings:
 
     folder: str
     codec: str | Mapping[str, str] = "float32"
-    views: int | None = None
+    views: PositiveInt | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,15 +272,18 @@ class Experiment:
     deterministic: bool = False
     compile: bool | str = False
     channels_last: bool = False
-    ema: Mapping[str, float] = field(default_factory=dict)
+    ema: Mapping[str, Fraction] = field(default_factory=dict)
     nonfinite: Literal["stop", "skip", "rollback"] = "stop"
-    max_nonfinite: int = 10
-    views: int | None = None
+    max_nonfinite: NonNegativeInt = 10
+    views: PositiveInt | None = None
     cache: Mapping[str, CacheSettings] = field(default_factory=dict)
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     parallel: Literal["ddp", "fsdp", "deepspeed"] = "ddp"
     shard: Sequence[str] = field(default=())
-    timeout: float = 600.0
-    log_every: int = 50
+    timeout: PositiveFloat = 600.0
+    log_every: PositiveInt = 50
     imports: Sequence[str] = field(default=())
     about: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .experiment import Moment
+from .ranges import Finite, NonNegativeFloat, PositiveFloat, check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +34,13 @@ class Linear:
     2.0
     """
 
-    start: float
-    end: float
-    since: float = 0.0
-    until: float | None = None
+    start: Finite
+    end: Finite
+    since: NonNegativeFloat = 0.0
+    until: NonNegativeFloat | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, moment: Moment) -> float:
         """The value at this moment."""
@@ -51,10 +55,13 @@ class Cosine:
     0.8536
     """
 
-    start: float
-    end: float
-    since: float = 0.0
-    until: float | None = None
+    start: Finite
+    end: Finite
+    since: NonNegativeFloat = 0.0
+    until: NonNegativeFloat | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, moment: Moment) -> float:
         """The value at this moment."""
@@ -70,8 +77,11 @@ class Warmup:
     2.0
     """
 
-    value: float
-    epochs: float
+    value: Finite
+    epochs: PositiveFloat
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, moment: Moment) -> float:
         """The value at this moment."""
@@ -91,9 +101,12 @@ class Step:
     0.25
     """
 
-    start: float
-    milestones: Sequence[float]
-    factor: float = 0.1
+    start: Finite
+    milestones: Sequence[NonNegativeFloat]
+    factor: Finite = 0.1
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, moment: Moment) -> float:
         """The value at this moment."""

@@ -9,7 +9,9 @@ import enum
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
+
+from ..ranges import ALIASES, Range, without_range
 
 MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 SEQUENCES = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
@@ -22,7 +24,8 @@ def members(hint: Any) -> tuple[Any, ...]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a built value may stand where `hint` does; below containers nothing is looked at."""
+    """Whether a built value may stand where `hint` does; below containers and at ranges nothing is looked at."""
+    hint, _ = without_range(hint)
     if hint is Any:
         return True
     if len(members(hint)) > 1:
@@ -52,6 +55,7 @@ def expected(hint: Any) -> str:
 
 def words(hint: Any) -> Iterator[str]:
     """What one member of a union asks for; nothing for a mark such as `INHERIT`."""
+    hint, _ = without_range(hint)
     origin = typing.get_origin(hint) or hint
     if hint in _WORDS:
         yield _WORDS[hint]
@@ -104,7 +108,7 @@ def hint_of(annotation: Any, known: Mapping[str, type]) -> Any:
     return {**_SIMPLE, **known}.get(name, Any)
 
 
-_SIMPLE: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
+_SIMPLE: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None, **ALIASES}
 
 
 def _union(left: Any, right: Any) -> Any:
@@ -116,9 +120,21 @@ def _generic(annotation: ast.Subscript, known: Mapping[str, type]) -> Any:
     inner = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
     if outer == "Literal" and all(isinstance(item, ast.Constant) for item in inner):
         return Literal[tuple(ast.literal_eval(item) for item in inner)]
+    if outer == "Annotated":
+        return _ranged(hint_of(inner[0], known), inner[1])
     hints = [hint_of(item, known) for item in inner]
     if outer in ("Mapping", "dict", "Dict") and len(hints) == 2:
         return Mapping[str, hints[1]]  # type: ignore[valid-type]
     if outer in ("Sequence", "list", "List", "Iterable"):
         return Sequence[hints[0]]  # type: ignore[valid-type]
     return _union(hints[0], None) if outer == "Optional" else Any
+
+
+def _ranged(hint: Any, note: ast.expr) -> Any:
+    """`Annotated[float, Range(min=0)]`, whose bounds are plain numbers."""
+    if not (isinstance(note, ast.Call) and ast.unparse(note.func).rpartition(".")[2] == "Range"):
+        return hint
+    bounds = {word.arg: word.value for word in note.keywords if isinstance(word.value, ast.Constant)}
+    if hint is Any or note.args or len(bounds) != len(note.keywords):
+        return hint
+    return Annotated[hint, Range(**{str(name): value.value for name, value in bounds.items()})]  # type: ignore[arg-type]

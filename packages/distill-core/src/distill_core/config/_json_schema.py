@@ -14,6 +14,7 @@ import re
 import typing
 from typing import Any, Literal
 
+from ..ranges import Range, without_range
 from ._hints import MAPPINGS, SEQUENCES, members
 from ._schema import is_required
 
@@ -67,7 +68,7 @@ def descriptions(record: type) -> dict[str, str]:
 
 def _record(record: type, definitions: dict[str, Schema], *, whole: bool) -> Schema:
     """The schema of a mapping with the keys of a dataclass; a part that a base completes has none that it must have."""
-    hints, told = typing.get_type_hints(record), descriptions(record)
+    hints, told = typing.get_type_hints(record, include_extras=True), descriptions(record)
     properties = {}
     for field in dataclasses.fields(record):
         properties[field.name] = _of(hints[field.name], definitions, whole=whole)
@@ -101,9 +102,10 @@ def _of(hint: Any, definitions: dict[str, Schema], *, whole: bool) -> Schema:
 
 
 def _member(hint: Any, definitions: dict[str, Schema], whole: bool) -> list[Schema]:
+    hint, bounds = without_range(hint)
     origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
     if hint in _SCALARS:
-        return [{"type": _SCALARS[hint]}, *([_JOINED] if hint is str else [])]
+        return [{"type": _SCALARS[hint], **_bounds(bounds)}, *([_JOINED] if hint is str else [])]
     if origin is Literal:
         return [{"enum": list(args)}]
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
@@ -118,3 +120,16 @@ def _member(hint: Any, definitions: dict[str, Schema], whole: bool) -> list[Sche
     if origin in SEQUENCES:
         return [{"type": "array", "items": _of(args[0], definitions, whole=True) if args else {}}, _INCLUDED]
     return [{}]
+
+
+def _bounds(bounds: Range | None) -> Schema:
+    """The keywords of a range."""
+    if bounds is None:
+        return {}
+    keywords = {
+        "minimum": bounds.min,
+        "maximum": bounds.max,
+        "exclusiveMinimum": bounds.above,
+        "exclusiveMaximum": bounds.below,
+    }
+    return {keyword: bound for keyword, bound in keywords.items() if bound is not None}

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import Problem, did_you_mean
+from ..ranges import without_range
 from ._hints import MAPPINGS, SEQUENCES, expected, fits, members, words
 from ._nodes import TrustProblem, describe, describe_value, is_untagged, join, pairs, scalar_value
 
@@ -59,7 +60,9 @@ class Decoder:
             if self._build is None:
                 return UNKNOWN
             value = self._build(node)
-            return value if fits(value, hint) else self._mismatch(node, hint, key, describe_value(value))
+            if not fits(value, hint):
+                return self._mismatch(node, hint, key, describe_value(value))
+            return self._in_range(node, value, hint, key)
         member = _member(node, hint)
         if member is None:
             return self._mismatch(node, hint, key, describe(node))
@@ -78,14 +81,14 @@ class Decoder:
             items = [self.decode(item, inner, join(key, str(number))) for number, item in enumerate(node.value)]
             return UNKNOWN if any(item is UNKNOWN for item in items) else items
         if isinstance(node, ScalarNode):
-            value = scalar_value(node)
-            return float(value) if hint is float and isinstance(value, int) else value
+            value, (bare, _) = scalar_value(node), without_range(hint)
+            return self._in_range(node, float(value) if bare is float and isinstance(value, int) else value, hint, key)
         return self._build(node) if self._build else UNKNOWN
 
     def _record(self, node: Node, record: type, key: str) -> Any:
         """A mapping as an instance of a dataclass."""
         fields = {field.name: field for field in dataclasses.fields(record)}
-        hints = typing.get_type_hints(record)
+        hints = typing.get_type_hints(record, include_extras=True)
         found = pairs(node)
         values: dict[str, Any] = {}
         for name, (name_node, value) in found.items():
@@ -112,16 +115,31 @@ class Decoder:
         message = f"{_called(record)} has no key '{name}'"
         self.problems.append(self._document.problem(node, message, join(key, name), did_you_mean(name, fields)))
 
+    def _in_range(self, node: Node, value: Any, hint: Any, key: str) -> Any:
+        """The value of a scalar that fits `hint`; `UNKNOWN` if it is a number out of the range of its hint."""
+        for member in members(hint):
+            bare, bounds = without_range(member)
+            if bounds is None or isinstance(value, bool) or not isinstance(value, int | float) or not fits(value, bare):
+                continue
+            if refusal := bounds.refusal(_subject(key), scalar_value(node) if isinstance(node, ScalarNode) else value):
+                self.problems.append(self._document.problem(node, refusal, key))
+                return UNKNOWN
+        return value
+
     def _mismatch(self, node: Node, hint: Any, key: str, what: str) -> Any:
-        name = key.rpartition(".")[2]
-        subject = f"element {name}" if name.isdecimal() else f"'{name}'" if name else "this"
         hint_text = _OBJECT_HINT if _wants_object(hint) else ""
         if what.startswith("the string") and (close := _literal(hint)):
             hint_text = did_you_mean(str(getattr(node, "value", "")), close)
             hint_text = hint_text if hint_text.startswith("did") else ""
-        problem = self._document.problem(node, f"{subject} takes {expected(hint)}, not {what}", key, hint_text)
+        problem = self._document.problem(node, f"{_subject(key)} takes {expected(hint)}, not {what}", key, hint_text)
         self.problems.append(problem)
         return UNKNOWN
+
+
+def _subject(key: str) -> str:
+    """What a message calls the value at a key path."""
+    name = key.rpartition(".")[2]
+    return f"element {name}" if name.isdecimal() else f"'{name}'" if name else "this"
 
 
 def _called(record: type) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TypeVar, get_args
+
+from ..ranges import Range
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ def one_of(name: str, value: T, choices: object) -> T:
 
 
 def positive(name: str, value: float) -> float:
-    """`value`, if it is above 0.
+    """Return `value` if it is finite and > 0.
 
     >>> positive("temperature", 4.0)
     4.0
@@ -33,14 +34,11 @@ def positive(name: str, value: float) -> float:
     Raises:
         ValueError: It is not.
     """
-    if not value > 0:
-        message = f"`{name}` must be above 0, not {value}"
-        raise ValueError(message)
-    return value
+    return _checked(name, value, Range(above=0))
 
 
-def within(name: str, value: float, least: float = 0.0, most: float = math.inf) -> float:
-    """`value`, if it lies between two numbers or is one of them.
+def within(name: str, value: float, least: float = 0.0, most: float | None = None) -> float:
+    """Return `value` if it is finite and within two bounds, themselves included.
 
     >>> within("alpha", 0.0)
     0.0
@@ -48,8 +46,10 @@ def within(name: str, value: float, least: float = 0.0, most: float = math.inf) 
     Raises:
         ValueError: It does not.
     """
-    if not least <= value <= most:
-        bounds = f"at least {least:g}" if most == math.inf else f"between {least:g} and {most:g}"
-        message = f"`{name}` must be {bounds}, not {value}"
-        raise ValueError(message)
+    return _checked(name, value, Range(min=least, max=most))
+
+
+def _checked(name: str, value: float, bounds: Range) -> float:
+    if refusal := bounds.refusal(f"`{name}`", value):
+        raise ValueError(refusal)
     return value

@@ -68,7 +68,7 @@ class VIDLoss(nn.Module):
     ) -> None:
         super().__init__()
         if not initial_variance > eps:
-            message = f"`initial_variance` must be above {eps}, not {initial_variance}"
+            message = f"`initial_variance` must be > {eps}, got {initial_variance}"
             raise ValueError(message)
         middle = middle_channels or teacher_channels
         self.first = Regressor(student_channels, middle)

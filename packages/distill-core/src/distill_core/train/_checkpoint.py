@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import TrainingError, did_you_mean
+from ..layers import one_of, positive
+from ..ranges import PositiveInt
 from ._callback import Callback
 
 if TYPE_CHECKING:
@@ -33,14 +35,14 @@ class Checkpoint(Callback):
         *,
         best: str | None = None,
         mode: Literal["max", "min"] = "max",
-        every: int = 1,
-        every_steps: int | None = None,
+        every: PositiveInt = 1,
+        every_steps: PositiveInt | None = None,
         split: str = "val",
     ) -> None:
         self.best = best
-        self.mode = mode
-        self.every = every
-        self.every_steps = every_steps
+        self.mode = one_of("mode", mode, Literal["max", "min"])
+        self.every = int(positive("every", every))
+        self.every_steps = None if every_steps is None else int(positive("every_steps", every_steps))
         self.split = split
         self.value: float | None = None
         self.chosen: dict[str, Any] | None = None

@@ -11,6 +11,8 @@ from torch import nn
 from ..data import BatchPlan, Loader, Place, as_loader
 from ..errors import TrainingError
 from ..experiment import Evaluation, Inputs, Metric
+from ..layers import positive
+from ..ranges import PositiveInt
 from ..tree import to_device
 from ..wiring import Wiring, check_signature
 from ._callback import Callback
@@ -100,9 +102,11 @@ class Evaluate(Callback):
         split: What the data are called in the log.
     """
 
-    def __init__(self, loader: Any, metrics: Mapping[str, Metric], *, every: int = 1, split: str = "val") -> None:
+    def __init__(
+        self, loader: Any, metrics: Mapping[str, Metric], *, every: PositiveInt = 1, split: str = "val"
+    ) -> None:
         self.evaluation = Evaluation(loader=loader, metrics=metrics)
-        self.every = every
+        self.every = int(positive("every", every))
         self.split = split
 
     def on_epoch_end(self, trainer: Trainer) -> None:
