@@ -15,6 +15,7 @@ from ._compiled import compiled
 from ._deepspeed import ZeroEngine
 from ._gradients import SharedGradients
 from ._guard import FiniteGuard
+from ._kept_buffers import KeptBuffers
 from ._stage_run import StageRun
 from ._update import Update
 
@@ -43,6 +44,7 @@ def connect(
     run.module = prepare(module, evaluation_mode=True)  # precision; no DDP, see _gradients
     sticky, clip = experiment.nonfinite != "skip", run.stage.clip_grad_norm
     learning: Any = run.trainable.values()
+    buffers = KeptBuffers(run.distiller)
     if experiment.parallel == "deepspeed" and world_size() > 1:
         if scaler:
             message = "parallel: deepspeed has no place for the loss scaler of fp16\n  hint: precision: bf16"
@@ -52,11 +54,12 @@ def connect(
             learning,
             run.optimizer,
             clip_grad_norm=clip,  # type: ignore[arg-type]
+            buffers=buffers,
             sticky=sticky,
         )
         run.gradients = run.backward = run.update = engine
         return
     run.gradients = SharedGradients(run.distiller)
     run.backward = make_backward(run, scaler, is_compiled=bool(experiment.compile))
-    guard = FiniteGuard(run.optimizer, device, sticky=sticky)
+    guard = FiniteGuard(run.optimizer, device, buffers, sticky=sticky)
     run.update = Update(run.optimizer, learning, clip, scaler, guard)  # type: ignore[arg-type]

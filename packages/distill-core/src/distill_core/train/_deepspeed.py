@@ -14,11 +14,14 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..distributed import rank
 from ..errors import TrainingError
 from ._distiller import NOTHING
+from ._kept_buffers import KeptBuffers
 from ._processes import each_process
 
 _BUCKET = 25 * 2**20  # numbers that are sent at once
@@ -32,6 +35,7 @@ class ZeroEngine:
         parameters: All that learns.
         optimizer: The stage's optimizer; it is given flat stretches of the parameters in the place of these.
         clip_grad_norm: The greatest norm of all gradients together, if any.
+        buffers: The buffers of everything that learns, put back where an update is withheld.
         sticky: Whether one step with gradients that are not finite withholds all later ones, until it was told.
 
     Raises:
@@ -45,6 +49,7 @@ class ZeroEngine:
         optimizer: Any,
         *,
         clip_grad_norm: float | None,
+        buffers: KeptBuffers,
         sticky: bool,
     ) -> None:
         deepspeed = _deepspeed()
@@ -63,7 +68,8 @@ class ZeroEngine:
         # A gradient is taken away as soon as it is there: whether a tensor got one, nobody can tell.
         self.apart = dict.fromkeys(parameters)
         self._device = optimizer.param_groups[0]["params"][0].device
-        self._sticky = sticky
+        self._buffers, self._sticky = buffers, sticky
+        self._found, self._one = torch.zeros((), device=self._device), torch.ones((), device=self._device)
         self._bad: list[int] = []
 
     def __call__(
@@ -83,18 +89,31 @@ class ZeroEngine:
 
     def step(self, batch: int) -> None:
         """Update the weights and forget the gradients, unless a gradient of some process is not finite."""
-        if self._bad and self._sticky:
+        self._found.zero_()
+        self._buffers.check(self._found, self._one)
+        if self._buffers:
+            dist.all_reduce(self._found, dist.ReduceOp.MAX)
+        if self._found or (self._bad and self._sticky):
             self.engine.optimizer.zero_grad()
             self._bad.append(batch)
-            return
-        self.engine.step()
-        if self.engine.optimizer.overflow:
-            self._bad.append(batch)
+        else:
+            self.engine.step()
+            if self.engine.optimizer.overflow:
+                self._bad.append(batch)
+        self._buffers.settle(torch.tensor(batch in self._bad[-1:]))
 
     def bad_batches(self) -> list[int]:
         """The batches since the last call whose update was withheld, from the first bad one on."""
         bad, self._bad = self._bad, []
         return bad
+
+    def has_bad(self) -> bool:
+        """Whether there are such batches; on every process the same."""
+        return bool(self._bad)
+
+    def keep_buffers(self) -> None:
+        """Note the buffers as they are now: a withheld update puts them back."""
+        self._buffers.keep()
 
     def state(self) -> dict[str, Any]:
         """The optimizer's state on every process; all must ask together."""

@@ -56,8 +56,7 @@ class Update:
             else:
                 nn.utils.clip_grad_norm_(self.parameters, self.clip_grad_norm)
         if self.scaler:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+            self.guard.step_scaled(self.scaler, batch)
         else:
             self.guard.step(self.parameters, batch, self.apart.values())
         for parameter in self.parameters:  # not `zero_grad`, which also tells the profiler
@@ -67,6 +66,14 @@ class Update:
     def bad_batches(self) -> list[int]:
         """The batches since the last call whose update was withheld."""
         return self.guard.bad_batches()
+
+    def has_bad(self) -> bool:
+        """Whether there are such batches; on every process the same."""
+        return self.guard.has_bad()
+
+    def keep_buffers(self) -> None:
+        """Note the buffers as they are now: a withheld update puts them back."""
+        self.guard.buffers.keep()
 
     def state(self) -> dict[str, Any]:
         """The optimizer's state, whole; all processes ask for it together."""
