@@ -1,6 +1,6 @@
 """Runs a small training on two processes that meet with an accident, and prints how each process ended, as JSON.
 
-    ranks.py ACCIDENT...       of: none, raises, killed, hangs, nan, nan-sharded, loss
+    ranks.py ACCIDENT...       of: none, raises, killed, hangs, nan, nan-sharded, nan-statistics-POLICY, loss
 
 torch is imported once; each process is a fork of this one.
 """
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_core.data import Loader
-from distill_core.train import Callback, Experiment, Stage, Term, Trainer
+from distill_core.train import Callback, Checkpoint, Experiment, Stage, Term, Trainer
 
 
 class Samples:
@@ -68,21 +68,43 @@ class Accident(Callback):
                 time.sleep(60)
 
 
-def train(accident: str) -> None:
+def train(accident: str, folder: Path) -> None:
     torch.manual_seed(0)
+    kind, _, policy = accident.rpartition("-")
+    policy_given = kind == "nan-statistics"
+    policy = policy if policy_given else "stop"
+    norm = nn.BatchNorm1d(4) if policy_given else nn.Identity()
+    student = nn.Sequential(norm, nn.Linear(4, 2))
     ce = Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"})
     if accident == "loss":
         ce = Term(loss=LossNotFinite(), inputs={"student": "student", "index": "batch.index"})
     experiment = Experiment(
-        models={"student": nn.Linear(4, 2)},
+        models={"student": student},
         data={"train": Loader(Samples(accident), 2)},
         stages=[Stage(epochs=2, losses={"ce": ce}, optimizer=partial(torch.optim.SGD, lr=0.1))],
-        callbacks=[Accident(accident)],
+        callbacks=[Accident(accident), Checkpoint(every_steps=1)],
+        ema={"student": 0.9},
+        nonfinite=policy,
         timeout=4,
         parallel="fsdp" if accident == "nan-sharded" else "ddp",
-        log_every=1,
+        log_every=100 if policy_given else 1,
     )
-    Trainer(experiment).fit()
+    output = folder / accident if policy_given else None
+    trainer = Trainer(experiment, output=output)
+    try:
+        trainer.fit()
+    finally:
+        if output is not None:
+            prove_finite(trainer)
+
+
+def prove_finite(trainer: Trainer) -> None:
+    """Models of this process and all checkpoints; at the step after the bad one there was a checkpoint to write."""
+    states = [trainer.store.read_named(path.name)["models"] for path in trainer.store.folder.glob("step-*")]
+    for state in [*states, {name: model.state_dict() for name, model in trainer.models.items()}]:
+        for name, weights in state.items():
+            assert all(value.isfinite().all() for value in weights.values()), (name, weights)
+    assert states
 
 
 def fork(rank: int, port: int, accident: str, said: Path) -> int:
@@ -95,7 +117,7 @@ def fork(rank: int, port: int, accident: str, said: Path) -> int:
             "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
         }  # fmt: skip
-        train(accident)
+        train(accident, said.parent)
         code = 0
     except BaseException as error:  # noqa: BLE001  the outermost frame of a fork
         said.write_text("\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]))

@@ -165,7 +165,7 @@ def test_a_gradient_that_is_not_finite_is_withheld_whichever_it_is():
         terms["root"] = Term(loss=root, inputs=inputs, apart=broken == "kd")
         run = replace(run, stages=[replace(run.stages[0], losses=terms)])
         before = {name: value.clone() for name, value in run.models["student"].state_dict().items()}
-        with pytest.raises(TrainingError, match=r"the gradients are not finite; the update was withheld"):
+        with pytest.raises(TrainingError, match=r"the gradients or buffers are not finite; the update was withheld"):
             Trainer(run).fit()
         assert_same(run.models["student"].state_dict(), before, rtol=0, atol=0)
 

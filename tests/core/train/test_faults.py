@@ -44,7 +44,9 @@ def test_stop_withholds_the_update_and_names_the_batch(experiment, optimizer):
         Trainer(run).fit()
     first, losses, samples, hint = str(error.value).split("\n")
     number = int(first.split("batch ")[1].split(":")[0])
-    assert first == f"stage 0, epoch 1, batch {number}: the gradients are not finite; the update was withheld"
+    assert (
+        first == f"stage 0, epoch 1, batch {number}: the gradients or buffers are not finite; the update was withheld"
+    )
     assert "root 0." in losses
     assert str(BAD) in samples.removeprefix("  samples of process 0: ").split(", ")
     assert hint == "  hint: a lower learning rate, clip_grad_norm, or `nonfinite: skip`"
@@ -104,10 +106,18 @@ def test_rollback_takes_up_the_last_checkpoint_and_leaves_the_batch_out(experime
     assert [line["step"] for line in lines] == [step for step in range(1, 21) if step not in left_out]
 
 
-def test_rollback_without_a_checkpoint_says_so(experiment, tmp_path):
+def test_rollback_has_a_checkpoint_before_the_first_step(experiment, tmp_path, caplog):
     run = poisoned(experiment, FUSED, nonfinite="rollback", log_every=1)
-    with pytest.raises(TrainingError, match="there is no checkpoint to resume from in"):
-        Trainer(run, output=tmp_path).fit()
+    Trainer(run, output=tmp_path).fit()
+    assert len(caplog.messages) == 2
+    assert run.models["student"].weight.isfinite().all()
+
+
+def test_rollback_without_a_folder_is_refused(experiment):
+    with pytest.raises(
+        TrainingError, match=r"^`nonfinite: rollback` goes back to checkpoints, .* has no folder\n  hint: "
+    ):
+        Trainer(poisoned(experiment, FUSED, nonfinite="rollback")).fit()
 
 
 def test_loss_that_is_not_finite_without_gradient_always_stops(experiment):

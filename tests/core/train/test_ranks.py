@@ -19,6 +19,7 @@ HINT = "\n  hint: a lower learning rate, clip_grad_norm, or `nonfinite: skip`"
 def ended():
     """How both processes ended, for each accident; all of them in one process that has imported torch once."""
     accidents = ["none", "raises", "killed", "hangs", "nan", "nan-sharded", "loss"]
+    accidents += [f"nan-statistics-{policy}" for policy in ("stop", "skip", "rollback")]
     done = subprocess.run([sys.executable, str(SCRIPT), *accidents], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -54,12 +55,26 @@ def test_nobody_waits_longer_than_the_timeout(ended):
 
 @pytest.mark.parametrize("accident", ["nan", "nan-sharded"])
 def test_a_gradient_that_is_not_finite_on_one_stops_both_before_the_update(ended, accident):
-    start = "TrainingError: stage 0, epoch 1, batch 2: the gradients are not finite; the update was withheld\n"
+    start = (
+        "TrainingError: stage 0, epoch 1, batch 2: the gradients or buffers are not finite; the update was withheld\n"
+    )
     first, second = (process["said"] for process in ended[accident])
     assert re.fullmatch(
         re.escape(start) + r"  losses: ce 0\.\d+\n  samples of process 0: 8, 9" + re.escape(HINT), first
     )
     assert second == start + "  losses: ce nan\n  samples of process 1: 10, 11" + HINT
+
+
+@pytest.mark.parametrize("policy", ["stop", "skip", "rollback"])
+def test_statistics_that_are_not_finite_on_one_are_put_back_on_both(ended, policy):
+    """Each process proves its own model, its average and all checkpoints."""
+    both = ended[f"nan-statistics-{policy}"]
+    start = (
+        "TrainingError: stage 0, epoch 1, batch 2: the gradients or buffers are not finite; the update was withheld\n"
+    )
+    for process in both:
+        assert process["said"].startswith(start) if policy == "stop" else process["said"] == ""
+        assert process["code"] == (256 if policy == "stop" else 0)
 
 
 def test_a_loss_that_is_not_finite_on_one_stops_both(ended):

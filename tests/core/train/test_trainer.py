@@ -228,7 +228,7 @@ def test_not_finite_loss_stops_the_run(experiment):
     with pytest.raises(TrainingError) as error:
         Trainer(run).fit()
     assert str(error.value) == (
-        "stage 0, epoch 1, batch 1: the gradients are not finite; the update was withheld\n"
+        "stage 0, epoch 1, batch 1: the gradients or buffers are not finite; the update was withheld\n"
         "  losses: ce nan, kd nan\n"
         "  samples of process 0: 19, 41, 17, 43, 33, 38, 31, 4\n"
         "  hint: a lower learning rate, clip_grad_norm, or `nonfinite: skip`"

@@ -13,6 +13,7 @@ from ._parameters import shorten
 
 if TYPE_CHECKING:
     from ._stage_run import StageRun
+    from ._store import CheckpointStore
     from ._trainer import Trainer
 
 logger = logging.getLogger("distill")
@@ -34,6 +35,19 @@ class Faults:
         self.policy = policy
         self.most = most
         self._left_out: set[tuple[int, int, int]] = set()
+
+    def needs_checkpoint(self, store: CheckpointStore | None) -> bool:
+        """Whether one must be written before the first step, so that there is always one to go back to.
+
+        Raises:
+            TrainingError: The run has no folder to write it into.
+        """
+        if self.policy != "rollback":
+            return False
+        if store is None:
+            message = "`nonfinite: rollback` goes back to checkpoints, and this run has no folder\n  hint: give it an output folder, or use `nonfinite: skip`"
+            raise TrainingError(message)
+        return store.name("latest") is None
 
     def leaves_out(self, stage: int, epoch: int, begin: int, accumulate: int) -> bool:
         """Whether a batch among the `accumulate` ones from `begin` on is left out, and so the whole step."""
@@ -70,7 +84,11 @@ class Faults:
         where = f"stage {trainer.stage_index}, epoch {trainer.epoch}"
         if batch is None:
             return f"{where}: a loss of another process is not finite"
-        what = "the gradients are not finite; the update was withheld" if gradients else "the loss is not finite"
+        what = (
+            "the gradients or buffers are not finite; the update was withheld"
+            if gradients
+            else "the loss is not finite"
+        )
         terms = ", ".join(f"{name} {value:.4g}" for name, value in trainer.means.terms(batch).items())
         samples = shorten([str(index) for index in trainer.plan.indices[batch].tolist()], 16)
         return f"{where}, batch {batch}: {what}\n  losses: {terms}\n  samples of process {rank()}: {samples}"

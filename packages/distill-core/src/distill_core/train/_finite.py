@@ -47,7 +47,8 @@ def prove_finite(trainer: Trainer) -> None:
     kept = trainer.store.name("latest") if trainer.store else None
     message = f"stage {trainer.stage_index}, epoch {trainer.epoch}, step {trainer.step}: not finite: {shorten(bad, 6)}"
     hint = "a lower learning rate or clip_grad_norm" + (f"; the last good checkpoint is {kept}" if kept else "")
-    raise TrainingError(f"{message}; nothing of it is saved\n  hint: {hint}")
+    message += f"; nothing of it is saved\n  hint: {hint}"
+    raise TrainingError(message)
 
 
 def remember_never_finite(trainer: Trainer) -> None:

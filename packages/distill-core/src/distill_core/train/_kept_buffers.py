@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,12 +12,12 @@ _CHECKED = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 class _Group(NamedTuple):
-    """Buffers of one dtype and device: their indices, the kept values and room for the new ones, flat and in parts."""
+    """Buffers of one dtype and device: indices, kept values and, where the host does not know the flag, new values."""
 
     indices: list[int]
     kept: Tensor
-    new: Tensor
     kept_parts: list[Tensor]
+    new: Tensor | None
     new_parts: list[Tensor]
 
 
@@ -41,12 +42,15 @@ class KeptBuffers:
     def keep(self) -> None:
         """Copy every buffer of a module in train mode; to be called when modes or buffers change between steps."""
         self._places = [
-            (part, name) for part in self._module.modules() if part.training for name in part._buffers  # noqa: SLF001
+            (part, name)
+            for part in self._module.modules()
+            if part.training
+            for name in part._buffers  # noqa: SLF001
         ]
         self._values = self._now()
         indices: dict[tuple[torch.dtype, torch.device], list[int]] = {}
         for index, value in enumerate(self._values):
-            if value is not None and value.layout == torch.strided and torch._debug_has_internal_overlap(value) != 1:
+            if value is not None and _is_writable(value):
                 indices.setdefault((value.dtype, value.device), []).append(index)
         self._groups = [self._group(numbers) for numbers in indices.values()]
         floats = [(i, value) for i, value in enumerate(self._values) if value is not None and value.dtype in _CHECKED]
@@ -88,7 +92,7 @@ class KeptBuffers:
         self._values = values
         for group in self._groups:
             buffers = [value for index in group.indices if (value := values[index]) is not None]
-            if group.kept.device.type == "cpu":
+            if group.new is None:
                 sources = (buffers, group.kept_parts) if withheld else (group.kept_parts, buffers)
                 torch._foreach_copy_(*sources)
                 continue
@@ -100,7 +104,6 @@ class KeptBuffers:
         if withheld:
             for (part, name), old in zip(self._places, self._values, strict=True):
                 part._buffers[name] = old  # noqa: SLF001
-            self._values, self._places = self._now(), self._places
             for group in self._groups:
                 buffers = [value for index in group.indices if (value := self._values[index]) is not None]
                 torch._foreach_copy_(buffers, group.kept_parts)
@@ -113,13 +116,25 @@ class KeptBuffers:
     def _group(self, indices: list[int]) -> _Group:
         values = [value for index in indices if (value := self._values[index]) is not None]
         kept = torch.cat([value.detach().reshape(-1) for value in values])
-        new = kept if kept.device.type == "cpu" else torch.empty_like(kept)
-        sizes = [value.numel() for value in values]
-        kept_parts, new_parts = (
-            [part.view(value.shape) for part, value in zip(flat.split(sizes), values, strict=True)]
-            for flat in (kept, new)
-        )
-        return _Group(indices, kept, new, kept_parts, new_parts)
+        if _host_knows(kept.device):
+            return _Group(indices, kept, _parts(kept, values), None, [])
+        new = torch.empty_like(kept)
+        return _Group(indices, kept, _parts(kept, values), new, _parts(new, values))
+
+
+def _is_writable(value: Tensor) -> bool:
+    """Whether each element has a place of its own: an expanded tensor cannot be written and so does not change."""
+    return value.layout == torch.strided and 0 not in value.stride()
+
+
+def _host_knows(device: torch.device) -> bool:
+    return device.type == "cpu"
+
+
+def _parts(flat: Tensor, values: Sequence[Tensor]) -> list[Tensor]:
+    """`flat` cut into the shapes of `values`."""
+    parts = flat.split([value.numel() for value in values])
+    return [part.view(value.shape) for part, value in zip(parts, values, strict=True)]
 
 
 def _kind(value: Tensor | None) -> tuple[torch.Size, torch.dtype, torch.device] | None:

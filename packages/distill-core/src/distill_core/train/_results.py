@@ -9,6 +9,7 @@ from torch import nn
 
 from ..weights import save_tensors
 from ._checkpoint import Checkpoint
+from ._finite import prove_finite
 from ._log import strict_json
 from ._resume import trained_models
 from ._sharding import load_whole, whole
@@ -50,6 +51,7 @@ def finish(trainer: Trainer, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "parameters": {name: count_parameters(model) for name, model in trainer.models.items()},
     }
+    prove_finite(trainer)
     names = [*trained_models(trainer), *trainer.averages.names]
     weights = {name: whole(trainer.models[name].state_dict()) for name in names} if trainer.output else {}
     if trainer.is_main and trainer.output is not None:

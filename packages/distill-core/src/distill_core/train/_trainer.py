@@ -14,7 +14,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from ..data import BatchPlan, Loader, Place, as_loader, batch_seeds, mix
-from ..distributed import rank
+from ..distributed import rank, world_size
 from ..errors import TrainingError
 from ..experiment import Evaluation, Experiment, Stage
 from ..layers import checks_on_every_device
@@ -28,6 +28,7 @@ from ._connect import connect
 from ._evaluate import evaluate
 from ._explain import explained_step
 from ._faults import Faults, RollBack
+from ._finite import prove_finite, remember_never_finite
 from ._label_order import check_label_order
 from ._log import MetricsLog
 from ._lr_scheduler import step_scheduler
@@ -82,6 +83,7 @@ class Trainer:
         self.stage_index = self.epoch = self.step = self.steps_per_epoch = 0
         self.measured: dict[str, dict[str, float]] = {}
         self.learnt: set[str] = set()
+        self.never_finite: set[str] = set()
         self.store = CheckpointStore(output / "checkpoints") if output else None
         self.caches = Caches(experiment)
         self.callbacks: list[Callback] = [self.caches, *experiment.callbacks, *callbacks]
@@ -155,15 +157,18 @@ class Trainer:
 
     def evaluate(self, evaluation: Evaluation) -> dict[str, float]:
         """The metrics of the models as they are now."""
-        same_buffers(self.models, self.device)
+        self._share_buffers()
         with self.accelerator.autocast():
             return evaluate(self.models, evaluation, self.stage.feed, self.device)  # type: ignore[arg-type]
 
     def save(self, *, best: bool = False) -> None:
-        """Write a checkpoint of this moment, if the run has a folder."""
+        """Write a checkpoint of this moment, if the run has a folder; never one with numbers that are not finite."""
         if self.store is None:
             return
-        same_buffers(self.models, self.device)
+        if self.run is not None and self.run.update.has_bad():
+            self._log_training(self.run)  # acts on what was withheld
+        self._share_buffers()
+        prove_finite(self)
         state = gather_state(self)
         if self.is_main:
             self.store.write(f"step-{self.step:08d}", state, best=best)
@@ -192,10 +197,13 @@ class Trainer:
         connect(run, self.experiment, accelerator.prepare_model, accelerator.scaler, self.device)
         self.run, self.steps_per_epoch, self.epoch, self.batch = run, run.steps_per_epoch, 0, 0
         first_epoch = restore_stage(self, restored) if restored else 1
+        remember_never_finite(self)
         self._each("on_stage_start")
         if self.is_main:
             start = Place(self.experiment.seed, self.stage_index)
             tell_stage_notes(run, self.models, f"stages.{self.stage_index}", loader, start)
+        if self.faults.needs_checkpoint(self.store):
+            self.save()
         try:
             for self.epoch in range(first_epoch, int(stage.epochs) + 1):  # type: ignore[arg-type]
                 self._fit_epoch(run)
@@ -223,9 +231,11 @@ class Trainer:
         self.plan = plan = self.caches.plan(run.loader, place)
         self.seeds = batch_seeds(Place(place.seed, place.stage, self.epoch), len(plan.indices), rank())
         run.set_modes(self.models)
+        run.update.keep_buffers()
         for batch, share in shared_batches(self, run, place):
             self._fit_batch(run, batch, share, plan)
         self._log_training(run)
+        prove_finite(self)
         if run.scheduler and run.stage.scheduler_step == "epoch":
             step_scheduler(run.scheduler, self.means.epoch())
         self.batch = 0
@@ -287,6 +297,12 @@ class Trainer:
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
+
+    def _share_buffers(self) -> None:
+        if world_size() > 1:
+            same_buffers(self.models, self.device)
+            if self.run is not None:
+                self.run.update.keep_buffers()
 
     def _each(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
