@@ -244,8 +244,9 @@ class Experiment:
         compile: Compile models and losses together with `torch.compile`; a text names the backend.
         channels_last: Keep maps with the channels last in memory, which convolutions may compute faster.
         ema: Model → decay of an exponential moving average, a model named `<model>_ema`.
-        nonfinite: What happens when a gradient is not finite. The update is withheld in any case; `stop` ends the run,
-            `skip` goes on, `rollback` takes up the last checkpoint and leaves those batches out.
+        nonfinite: What happens when a gradient or a buffer is not finite. The update is withheld in any case, and buffers
+            are put back; `stop` ends the run, `skip` goes on, `rollback` takes up the last checkpoint and leaves those
+            batches out.
         max_nonfinite: How many batches `skip` and `rollback` leave out before the run ends.
         views: How many different augmentations of each sample there are: epoch e shows those of epoch e − views again,
             in another order; where a loader mixes batches, the same batches in another order. A new one in each epoch

@@ -29,11 +29,15 @@ class Faults:
     Args:
         policy: What to do.
         most: How many batches may be left out.
+
+    Attributes:
+        never_finite: Tensors, `model.tensor`, that were not finite at the start of a stage.
     """
 
     def __init__(self, policy: Literal["stop", "skip", "rollback"], most: int) -> None:
         self.policy = policy
         self.most = most
+        self.never_finite: set[str] = set()
         self._left_out: set[tuple[int, int, int]] = set()
 
     def needs_checkpoint(self, store: CheckpointStore | None) -> bool:

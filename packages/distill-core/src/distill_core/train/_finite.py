@@ -41,7 +41,7 @@ def prove_finite(trainer: Trainer) -> None:
     Raises:
         TrainingError: A tensor that was finite at the start is not finite any more.
     """
-    bad = [name for name in not_finite(_checked(trainer)) if name not in trainer.never_finite]
+    bad = [name for name in not_finite(_checked(trainer)) if name not in trainer.faults.never_finite]
     if not bad:
         return
     kept = trainer.store.name("latest") if trainer.store else None
@@ -51,9 +51,15 @@ def prove_finite(trainer: Trainer) -> None:
     raise TrainingError(message)
 
 
-def remember_never_finite(trainer: Trainer) -> None:
-    """Note the tensors that are not finite before the stage's first step, masks of -inf for example."""
-    trainer.never_finite.update(not_finite(_checked(trainer)))
+def begin_finite(trainer: Trainer) -> None:
+    """Prepare a stage: note its tensors that are never finite (masks of -inf), write the first checkpoint to roll back to.
+
+    Raises:
+        TrainingError: The run is to roll back and has no folder.
+    """
+    trainer.faults.never_finite.update(not_finite(_checked(trainer)))
+    if trainer.faults.needs_checkpoint(trainer.store):
+        trainer.save()
 
 
 def _checked(trainer: Trainer) -> dict[str, nn.Module]:

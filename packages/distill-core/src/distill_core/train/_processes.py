@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..distributed import rank, world_size
+
+if TYPE_CHECKING:
+    from ._trainer import Trainer
 
 
 def each_process(value: Tensor) -> list[Tensor]:
@@ -58,10 +62,13 @@ def _digest(value: Tensor) -> Tensor:
     return torch.frombuffer(bytearray(hashlib.sha256(content).digest()), dtype=torch.int64)
 
 
-def same_buffers(models: Mapping[str, nn.Module], device: torch.device) -> None:
+def same_buffers(trainer: Trainer) -> None:
     """Give every process the buffers of the first; each keeps statistics of its own batches until then."""
-    if world_size() > 1:
-        for model in models.values():
-            for buffer in model.buffers():
-                if buffer.device.type == device.type:
-                    dist.broadcast(buffer, 0)
+    if world_size() == 1:
+        return
+    for model in trainer.models.values():
+        for buffer in model.buffers():
+            if buffer.device.type == trainer.device.type:
+                dist.broadcast(buffer, 0)
+    if trainer.run is not None:
+        trainer.run.update.keep_buffers()

@@ -14,7 +14,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from ..data import BatchPlan, Loader, Place, as_loader, batch_seeds, mix
-from ..distributed import rank, world_size
+from ..distributed import rank
 from ..errors import TrainingError
 from ..experiment import Evaluation, Experiment, Stage
 from ..layers import checks_on_every_device
@@ -28,7 +28,7 @@ from ._connect import connect
 from ._evaluate import evaluate
 from ._explain import explained_step
 from ._faults import Faults, RollBack
-from ._finite import prove_finite, remember_never_finite
+from ._finite import begin_finite, prove_finite
 from ._label_order import check_label_order
 from ._log import MetricsLog
 from ._lr_scheduler import step_scheduler
@@ -83,7 +83,6 @@ class Trainer:
         self.stage_index = self.epoch = self.step = self.steps_per_epoch = 0
         self.measured: dict[str, dict[str, float]] = {}
         self.learnt: set[str] = set()
-        self.never_finite: set[str] = set()
         self.store = CheckpointStore(output / "checkpoints") if output else None
         self.caches = Caches(experiment)
         self.callbacks: list[Callback] = [self.caches, *experiment.callbacks, *callbacks]
@@ -157,7 +156,7 @@ class Trainer:
 
     def evaluate(self, evaluation: Evaluation) -> dict[str, float]:
         """The metrics of the models as they are now."""
-        self._share_buffers()
+        same_buffers(self)
         with self.accelerator.autocast():
             return evaluate(self.models, evaluation, self.stage.feed, self.device)  # type: ignore[arg-type]
 
@@ -167,7 +166,7 @@ class Trainer:
             return
         if self.run is not None and self.run.update.has_bad():
             self._log_training(self.run)  # acts on what was withheld
-        self._share_buffers()
+        same_buffers(self)
         prove_finite(self)
         state = gather_state(self)
         if self.is_main:
@@ -197,13 +196,11 @@ class Trainer:
         connect(run, self.experiment, accelerator.prepare_model, accelerator.scaler, self.device)
         self.run, self.steps_per_epoch, self.epoch, self.batch = run, run.steps_per_epoch, 0, 0
         first_epoch = restore_stage(self, restored) if restored else 1
-        remember_never_finite(self)
         self._each("on_stage_start")
         if self.is_main:
             start = Place(self.experiment.seed, self.stage_index)
             tell_stage_notes(run, self.models, f"stages.{self.stage_index}", loader, start)
-        if self.faults.needs_checkpoint(self.store):
-            self.save()
+        begin_finite(self)
         try:
             for self.epoch in range(first_epoch, int(stage.epochs) + 1):  # type: ignore[arg-type]
                 self._fit_epoch(run)
@@ -297,12 +294,6 @@ class Trainer:
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
-
-    def _share_buffers(self) -> None:
-        if world_size() > 1:
-            same_buffers(self.models, self.device)
-            if self.run is not None:
-                self.run.update.keep_buffers()
 
     def _each(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
