@@ -91,6 +91,30 @@ NOTES = {
 }
 
 
+LENGTHS = {
+    "OneCycleLR {max_lr: 0.1}": "total_steps=9",
+    "OneCycleLR {max_lr: 0.1, total_steps: 100%}": "total_steps=9",
+    "CosineAnnealingLR {}": "T_max=9",
+    "SequentialLR {schedulers: [!import_partial:torch.optim.lr_scheduler.LinearLR {}, !import_partial:torch.optim.lr_scheduler.CosineAnnealingLR {}], milestones: [34%]}": "LinearLR(total_iters=3), CosineAnnealingLR(T_max=6)",
+}
+
+
+@pytest.mark.parametrize("scheduler", LENGTHS)
+def test_the_plan_shows_the_lengths_that_the_stage_gives(check, scheduler):
+    ended = check(("    losses:\n", "    scheduler_step: step\n" + SCHEDULER.format(scheduler)))
+    assert (ended.err, ended.code) == ("", 0)
+    assert LENGTHS[scheduler] in ended.out.partition("stage 1/1: ")[2].partition("\n")[0]
+
+
+def test_a_schedule_that_would_raise_is_refused_at_its_line(check):
+    ended = check(
+        ("    losses:\n", "    scheduler_step: step\n" + SCHEDULER.format("OneCycleLR {max_lr: 1, total_steps: 8}"))
+    )
+    assert ended.code == 2
+    assert "OneCycleLR has 8 steps and raises after them, but it advances 9 times, once each step" in ended.err
+    assert "(at stages.0.scheduler)" in ended.err
+
+
 @pytest.mark.parametrize("name", NOTES)
 def test_what_is_odd_is_noted(check, name):
     changes, note = NOTES[name]

@@ -115,7 +115,8 @@ class Stage:
         losses: The terms of the objective, by name.
         optimizer: A callable from parameter groups to an optimizer (`!import_partial:torch.optim.SGD`). SGD, Adam and
             AdamW run fused unless `fused` or `foreach` is given.
-        scheduler: A callable from an optimizer to a learning-rate scheduler.
+        scheduler: A callable from an optimizer to a learning-rate scheduler. Its length is filled in if it is omitted;
+            a number of steps may be a share of the stage, `5%`.
         scheduler_step: When the scheduler advances: after each `epoch` or after each optimizer `step`.
         data: The loader to train on; `data.train` of the experiment if never set.
         train: Globs over `student`, `student.layer1`, `losses.kd`: which parts learn. By default every model whose

@@ -103,8 +103,15 @@ def describe_call(call: Any) -> str:
     ('dict(lr=0.1)', 'dict()')
     """
     partial = call if isinstance(call, functools.partial) else functools.partial(call)
-    arguments = [*map(repr, partial.args), *(f"{name}={value!r}" for name, value in partial.keywords.items())]
+    arguments = [*map(_describe_argument, partial.args)]
+    arguments += [f"{name}={_describe_argument(value)}" for name, value in partial.keywords.items()]
     return f"{getattr(partial.func, '__name__', type(partial.func).__name__)}({', '.join(arguments)})"
+
+
+def _describe_argument(value: Any) -> str:
+    if isinstance(value, list | tuple) and any(isinstance(part, functools.partial) for part in value):
+        return f"[{', '.join(map(_describe_argument, value))}]"
+    return describe_call(value) if isinstance(value, functools.partial) else repr(value)
 
 
 def describe_inputs(inputs: Mapping[str, Any]) -> str:

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Loader, Place
-from ..errors import DistillError, Problem, WiringError
+from ..errors import DistillError, Problem, TrainingError, WiringError
 from ..experiment import Stage, Term
 from ..taps import Tap
 from ..train._caches import Caches
 from ..train._distiller import batch_values, not_one_number
 from ..train._explain import structures
 from ..train._loss_watch import LossWatch
+from ..train._schedule_length import with_lengths
 from ..train._source import ModelSource
 from ..train._stage_notes import stage_notes
 from ..train._stage_run import StageRun, prepare_stage
@@ -71,7 +72,7 @@ class StageCheck:
         """
         run = self._prepared(loader)
         if run is None:
-            return None if self.problems else self._plan(None, []), self.problems
+            return None if self.problems else self._plan(None, [], loader), self.problems
         try:
             self._run_models(run)
             if not self.problems:
@@ -81,7 +82,7 @@ class StageCheck:
                 return None, self.problems
             sources = run.distiller.sources
             depths = [depth(source, self.batch, self.values, self.ends.get(source.name, "")) for source in sources]
-            return self._plan(run, depths), []
+            return self._plan(run, depths, loader), []
         finally:
             run.end()
 
@@ -174,16 +175,19 @@ class StageCheck:
 
     def _where(self, error: DistillError) -> str:
         """The key that the message begins with: `losses.kd`, `feed.student`, `stages.0.train`."""
-        key = str(error).partition(":")[0] if isinstance(error, WiringError) else ""
+        key = str(error).partition(":")[0] if isinstance(error, WiringError | TrainingError) else ""
         if key.startswith("stages."):
             return self.places.of_stage(self.number, key.split(".", 2)[2])
         if key.startswith("losses."):
             return self.places.of_stage(self.number, f"{key}.inputs")
         return self.places.of_stage(self.number, key) if key.startswith("feed.") else f"stages.{self.number}"
 
-    def _plan(self, run: StageRun | None, depths: list[Line]) -> StagePlan:
+    def _plan(self, run: StageRun | None, depths: list[Line], loader: Loader | None) -> StagePlan:
         stage, terms = self.stage, dict(self.stage.losses)  # type: ignore[arg-type]
-        scheduler = f", {describe_call(stage.scheduler)} each {stage.scheduler_step}" if stage.scheduler else ""
+        schedule: Any = stage.scheduler
+        if schedule and run and (loader is not None or stage.scheduler_step == "epoch"):
+            schedule = with_lengths(stage, run.num_steps, f"stages.{self.number}")
+        scheduler = f", {describe_call(schedule)} each {stage.scheduler_step}" if schedule else ""
         calls = f"{describe_call(stage.optimizer)}{scheduler}"
         modules = {f"losses.{name}": term.loss for name, term in terms.items() if isinstance(term.loss, nn.Module)}
         parts = {**self.models, **modules} if run else {}

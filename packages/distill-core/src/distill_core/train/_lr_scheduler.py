@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -12,44 +11,70 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..errors import Problem, TrainingError
 from ..experiment import Stage
+from ._schedule_length import LENGTHS, WARM_UPS, num_advances, parameters_of, with_lengths
 
-_LENGTHS = ("total_steps", "T_max", "num_training_steps", "t_initial", "total_iters")
 _RAMPS = ("ConstantLR", "LinearLR")  # they may end before the stage does: a warm-up
 
 
 def make_scheduler(stage: Stage, optimizer: Optimizer, steps: int, key: str) -> Any:
-    """The stage's scheduler; the numbers of steps that its signature requires and the file leaves open are filled in.
+    """Return the stage's scheduler, with shares resolved and omitted lengths filled in.
+
+    Args:
+        stage: The stage.
+        optimizer: Its optimizer.
+        steps: The number of its optimizer steps.
+        key: The key of the stage.
 
     Raises:
-        TrainingError: It cannot be made, or is to advance when it has nothing to watch.
+        TrainingError: It cannot be made, is shorter than the stage and raises at its end, or is to advance when it has
+            nothing to watch.
     """
-    make: Callable[..., Any] = stage.scheduler  # type: ignore[assignment]
-    length = num_advances(stage, steps)
-    known = {"num_training_steps": length, "total_steps": length, "T_max": length, "total_iters": length}
     try:
-        parameters = inspect.signature(make).parameters.values()
-    except (TypeError, ValueError):
-        return make(optimizer)
-    missing = [p.name for p in parameters if p.default is p.empty and p.name in known]
-    try:
-        scheduler = make(optimizer, **{name: known[name] for name in missing})
-    except TypeError as error:
-        message = f"the scheduler cannot be made: {error}"
-        raise TrainingError(message) from error
-    if isinstance(scheduler, ReduceLROnPlateau) and stage.scheduler_step == "step":
-        message = f"{key}: ReduceLROnPlateau watches the mean training loss of an epoch, and there is none after a step"
+        scheduler = _made(with_lengths(stage, steps, key), optimizer)
+    except TrainingError:
+        raise
+    except Exception as error:
+        message = f"{key}.scheduler: {_name(stage.scheduler)} cannot be made: {type(error).__name__}: {error}"
+        hint = "give the arguments that it requires; a number of steps may be a share of the stage, `5%`"
+        raise TrainingError(str(Problem(message, hint=hint))) from error
+    if _plateau(scheduler) is not None and stage.scheduler_step == "step":
+        name = type(scheduler).__name__
+        message = f"{key}: {name} watches the mean training loss of an epoch, and there is none after a step"
         raise TrainingError(str(Problem(message, hint="set `scheduler_step: epoch`")))
     return scheduler
 
 
-def num_advances(stage: Stage, steps: int) -> int:
-    """How often the stage's scheduler advances, if the stage takes `steps` optimizer steps."""
-    return steps if stage.scheduler_step == "step" else int(stage.epochs)  # type: ignore[arg-type]
+def _made(call: functools.partial[Any], optimizer: Optimizer) -> Any:
+    given = dict(call.keywords)
+    if isinstance(given.get("schedulers"), list):
+        given["schedulers"] = [_made(part, optimizer) if callable(part) else part for part in given["schedulers"]]
+    make = functools.partial(call.func, *call.args, **given)
+    return make(optimizer=optimizer) if "optimizer" in parameters_of(call) else make(optimizer)
 
 
-def step_scheduler(scheduler: Any, loss: float | None) -> None:
-    """Advance a scheduler; one that watches a plateau sees the epoch's mean training loss."""
-    if isinstance(scheduler, ReduceLROnPlateau):
+def _name(make: Any) -> str:
+    func = make.func if isinstance(make, functools.partial) else make
+    return str(getattr(func, "__name__", type(func).__name__))
+
+
+def _plateau(scheduler: Any) -> ReduceLROnPlateau | None:
+    """The plateau that a scheduler watches, torch's or the one inside timm's; None if it watches none."""
+    inner = getattr(scheduler, "lr_scheduler", scheduler)
+    return inner if isinstance(inner, ReduceLROnPlateau) else None
+
+
+def step_scheduler(stage: Stage, scheduler: Any, count: int, loss: float | None) -> None:
+    """Advance a scheduler.
+
+    Args:
+        stage: The stage.
+        scheduler: Its scheduler, one of torch's kind or of timm's, which is given the count.
+        count: Steps or epochs of the stage that are done.
+        loss: The epoch's mean training loss, for one that watches a plateau.
+    """
+    if hasattr(scheduler, "step_update"):
+        scheduler.step_update(count) if stage.scheduler_step == "step" else scheduler.step(count, loss)
+    elif isinstance(scheduler, ReduceLROnPlateau):
         scheduler.step(loss)  # type: ignore[arg-type]
     else:
         scheduler.step()
@@ -64,25 +89,40 @@ def scheduler_note(stage: Stage, scheduler: Any, steps: int | None, key: str) ->
         steps: The number of its optimizer steps; None if it is not known.
         key: The key of the stage.
     """
-    if isinstance(scheduler, ReduceLROnPlateau):
-        if scheduler.mode == "min":
-            return ""
-        message = f"{key}.scheduler: ReduceLROnPlateau with mode 'max' is given the mean training loss, which falls"
-        return str(Problem(message, hint="omit `mode`: it is 'min'"))
+    if (plateau := _plateau(scheduler)) is not None:
+        name = type(scheduler).__name__
+        message = f"{key}.scheduler: {name} with mode 'max' is given the mean training loss, which falls"
+        return str(Problem(message, hint="set `mode: min`")) if plateau.mode == "max" else ""
     if steps is None and stage.scheduler_step == "step":
         return ""
     length = num_advances(stage, steps or 0)
-    for name, value in _lengths(stage.scheduler, scheduler).items():
-        if value == length or (value < length and name == "total_iters" and type(scheduler).__name__ in _RAMPS):
+    each = "step" if stage.scheduler_step == "step" else "epoch"
+    given = with_lengths(stage, steps or 0, key).keywords
+    advances = f"but it advances {length} times, once each {each}"
+    for name, value in _numbers(WARM_UPS, scheduler, given).items():
+        if value >= length:
+            message = f"{key}.scheduler: {type(scheduler).__name__} warms up for {name}={value}, {advances}"
+            return str(Problem(message, hint=f"set `{name}: 5%`, a share of the stage"))
+    for name, value in _numbers(LENGTHS, scheduler, given).items():
+        if _is_fit(name, value, length, scheduler, given):
             continue
-        each = "step" if stage.scheduler_step == "step" else "epoch"
-        message = f"{key}.scheduler: {type(scheduler).__name__} has {name}={value}, but it advances {length} times, once each {each}"
-        return str(Problem(message, hint=f"set `{name}: {length}`, or another `scheduler_step`"))
+        message = f"{key}.scheduler: {type(scheduler).__name__} has {name}={value}, {advances}"
+        filled = (
+            "omit it to have it filled in"
+            if type(scheduler).__name__ not in _RAMPS
+            else "give a share of the stage, `5%`"
+        )
+        return str(Problem(message, hint=f"set `{name}: {length}`, {filled}, or another `scheduler_step`"))
     return ""
 
 
-def _lengths(make: Any, scheduler: Any) -> dict[str, int]:
-    """The numbers of steps that a scheduler was given, by name."""
-    given: dict[str, Any] = make.keywords if isinstance(make, functools.partial) else {}
-    found = {name: getattr(scheduler, name, given.get(name)) for name in _LENGTHS}
+def _is_fit(name: str, value: int, length: int, scheduler: Any, given: Mapping[str, Any]) -> bool:
+    if name == "t_initial" and isinstance(given.get("warmup_t"), int):
+        return value in (length, length - given["warmup_t"])
+    return value == length or (value < length and name == "total_iters" and type(scheduler).__name__ in _RAMPS)
+
+
+def _numbers(names: Sequence[str], scheduler: Any, given: Mapping[str, Any]) -> dict[str, int]:
+    """The numbers of steps that a scheduler has or was given, by name."""
+    found = {name: getattr(scheduler, name, given.get(name)) for name in names}
     return {name: value for name, value in found.items() if isinstance(value, int) and not isinstance(value, bool)}

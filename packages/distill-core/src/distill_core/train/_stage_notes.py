@@ -13,6 +13,7 @@ from ..distributed import world_size
 from ..errors import Problem
 from ._explain import one_sample_note
 from ._lr_scheduler import scheduler_note
+from ._schedule_length import length_note
 from ._uncounted import cut_notes
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ logger = logging.getLogger("distill")
 
 
 def tell_stage_notes(run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader, place: Place) -> None:
-    """Log the notes of a stage that begins."""
+    """Log the lengths of the scheduler and the notes of a stage that begins."""
+    if run.scheduler and (lengths := length_note(run.stage, run.num_steps, key)):
+        logger.info("%s", lengths)
     for note in stage_notes(run, models, key, loader, place):
         logger.warning("%s", note)
 

@@ -21,6 +21,7 @@ from ._frozen import FrozenModels
 from ._fused import make_optimizer
 from ._lr_scheduler import make_scheduler
 from ._parameters import Named, default_patterns, named_parameters, parameter_groups, prove_groups, select
+from ._schedule_length import steps_per_epoch
 from ._schedules import Schedules
 from ._shares import Shares
 from ._uncounted import refuse_uncounted
@@ -151,12 +152,12 @@ def prepare_stage(
         parameter.requires_grad_(id(parameter) in learning)
     trainable = {name: parameter for name, parameter in named.items() if id(parameter) in learning}
     optimizer = _optimizer(stage, trainable, named, key)
-    steps_per_epoch = -(-loader.num_training_batches() // int(stage.accumulate))  # type: ignore[arg-type]
-    steps = steps_per_epoch * int(stage.epochs)  # type: ignore[arg-type]
+    num_per_epoch = steps_per_epoch(stage, loader)
+    steps = num_per_epoch * int(stage.epochs)  # type: ignore[arg-type]
     scheduler = make_scheduler(stage, optimizer, steps, key) if stage.scheduler else None
     schedules, still = Schedules(terms), _frozen(able, trained, losses, stage, key)
     run = StageRun(
-        stage, loader, steps_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, schedules, still,
+        stage, loader, num_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, schedules, still,
         Shares(terms, distiller.sources, device),
     )  # fmt: skip
     distiller.attach()

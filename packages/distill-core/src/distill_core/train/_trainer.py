@@ -39,6 +39,7 @@ from ._processes import same_buffers
 from ._readers import check_readers
 from ._results import finish
 from ._resume import gather_state, restore_run, restore_stage
+from ._schedule_length import refuse_schedules
 from ._session import explained, held, make_deterministic
 from ._sharding import shard_models, sharded_names
 from ._shares import Share, shared_backward
@@ -134,6 +135,7 @@ class Trainer:
             make_deterministic()
         check_label_order(self.models, self.experiment, self.stages)
         check_readers(self.models, self.experiment, self.stages)
+        refuse_schedules(self.stages, map(self.loader, self.stages))
         place_models(self.models, self.experiment, self.stages, self.device)
         if self.experiment.parallel == "fsdp":
             shard_models(self.models, sharded_names(self.experiment, self.models), self.device)
@@ -234,7 +236,7 @@ class Trainer:
         self._log_training(run)
         prove_finite(self)
         if run.scheduler and run.stage.scheduler_step == "epoch":
-            step_scheduler(run.scheduler, self.means.epoch())
+            step_scheduler(run.stage, run.scheduler, self.epoch, self.means.epoch())
         self.batch = 0
         self._each("on_epoch_end")
 
@@ -263,7 +265,7 @@ class Trainer:
         self.step += 1
         self.averages.update()
         if run.scheduler and run.stage.scheduler_step == "step":
-            step_scheduler(run.scheduler, None)
+            step_scheduler(run.stage, run.scheduler, steps, None)
         if steps % self.experiment.log_every == 0:
             self._log_training(run)
         for callback in self._each_step:
