@@ -193,3 +193,38 @@ def test_what_cannot_be_loaded_is_refused(make, sentence):
     with pytest.raises(DataError) as error:
         make()
     assert str(error.value) == sentence
+
+
+class WithIndex:
+    """Samples that name their own number."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return {"input": float(index), "index": 100 + index}
+
+
+class OneByOne(WithIndex):
+    def __getitem__(self, index):
+        return float(index), 100 + index
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        Loader(WithIndex(), 2),
+        Loader(WithIndex(), 2, max_bad_samples=1),
+        Loader(OneByOne(), 2, fields=("input", "index")),
+        Loader(TensorData({"input": torch.ones(4), "index": torch.arange(4)}), 2),
+        as_loader(DataLoader(WithIndex(), batch_size=2)),
+    ],
+    ids=["mapping", "bad samples", "tuple", "tensors", "torch"],
+)
+def test_a_field_of_the_data_called_index_is_refused(loader):
+    with pytest.raises(DataError) as error:
+        next(iter(loader))
+    assert str(error.value) == (
+        f"{type(loader.dataset).__name__} has a field 'index', the name under which a Loader gives the number of each "
+        "sample in the dataset\n  hint: give the field another name"
+    )

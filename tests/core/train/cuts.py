@@ -25,6 +25,18 @@ from distill_core.data import BatchPlan
 from distill_core.experiment import Term
 from distill_core.train._means import Means
 from distill_core.train._shares import Shares, shared_backward
+from distill_nlp.losses import (
+    HiddenCosineLoss,
+    MiniLMLoss,
+    MiniLMv2Loss,
+    PatientKDLoss,
+    ScoreLoss,
+    SentenceEmbeddingLoss,
+    SimilarityLoss,
+    TinyBERTAttentionLoss,
+    TinyBERTAttentionMapLoss,
+    TinyBERTHiddenLoss,
+)
 
 from ..losses.cases import apply, samples, table
 
@@ -32,6 +44,13 @@ SAMPLES = 8
 CUTS = [(2, 2, 2, 2), (4, 4), (3, 5), (2, 4, 2), (5, 1, 2)]
 FOR_TWO = [(2, 2, 2, 2), (4, 4), (3, 5), (8,)]
 """Cuts for two processes: each part has a sample for both."""
+
+
+class InPairs(SimilarityLoss):  # type: ignore[misc]
+    """The two texts of a sample are the first four tokens of each and the last four, so that samples can be cut."""
+
+    def forward(self, student: Tensor, target: Tensor) -> Tensor:
+        return super().forward(torch.stack([student[:, :4], student[:, 1:]], 1).flatten(0, 1), target)
 
 
 @dataclass(frozen=True)
@@ -128,8 +147,45 @@ def of_users() -> list[Cut]:
     ]
 
 
+def of_texts() -> list[Cut]:
+    """The losses of distill_nlp: tokens and pairs of tokens that count in some samples only."""
+    generator = torch.Generator().manual_seed(6)
+
+    def hidden(number: int, rows: int = SAMPLES) -> Any:
+        return list(torch.randn(number, rows, 5, 8, generator=generator, dtype=torch.float64))
+
+    def sides(number: int) -> dict[str, Any]:
+        return {"student": hidden(number), "teacher": hidden(number)}
+
+    def maps() -> list[Tensor]:
+        return list(torch.randn(2, SAMPLES, 2, 5, 5, generator=generator, dtype=torch.float64))
+
+    mask = {"mask": drawn(torch.ones(SAMPLES, 5))}
+    one = {name: tensors[0] for name, tensors in sides(1).items()}
+    scores = torch.rand(SAMPLES, generator=generator, dtype=torch.float64)
+    plain: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+        "HiddenCosineLoss": (HiddenCosineLoss, one | mask),
+        "HiddenCosineLoss-all": (HiddenCosineLoss, one),
+        "MiniLMLoss": (lambda: MiniLMLoss(2), sides(3) | mask),
+        "MiniLMv2Loss": (lambda: MiniLMv2Loss(4), sides(3) | mask),
+        "PatientKDLoss": (PatientKDLoss, sides(2)),
+        "ScoreLoss": (ScoreLoss, {"student": hidden(1)[0][:, 0, :1], "target": scores}),
+        "SentenceEmbeddingLoss": (lambda: SentenceEmbeddingLoss(8, 8), one | mask),
+        "SimilarityLoss": (InPairs, {"student": hidden(1)[0], "target": scores}),
+        "TinyBERTAttentionLoss": (lambda: TinyBERTAttentionLoss(2), sides(4) | mask),
+        "TinyBERTAttentionMapLoss": (TinyBERTAttentionMapLoss, {"student": maps(), "teacher": maps()} | mask),
+        "TinyBERTHiddenLoss": (lambda: TinyBERTHiddenLoss(8, 8), sides(2) | mask),
+    }
+
+    def made(make: Callable[[], Any]) -> Any:
+        torch.manual_seed(7)
+        return make().double()
+
+    return [Cut(name, partial(made, make), inputs) for name, (make, inputs) in plain.items()]
+
+
 def every() -> list[Cut]:
-    return [*of_table(), *of_torch(), *of_users()]
+    return [*of_table(), *of_torch(), *of_users(), *of_texts()]
 
 
 def relates(cut: Cut) -> bool:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import distill_nlp.losses
 from distill_core.errors import TrainingError, WiringError
 from distill_core.experiment import Stage, Term
 from distill_core.losses import CRDLoss, KDLoss, KRLoss, ReportedLoss, RKDLoss, TokenCELoss
@@ -31,6 +32,11 @@ BOTH = {"student": "student", "teacher": "teacher"}
 def test_accumulated_batches_are_one_batch(cut: Cut):
     whole = update_of(cut, (SAMPLES,))
     assert max(difference(update_of(cut, sizes), whole) for sizes in CUTS) < 1e-6
+
+
+def test_every_loss_of_texts_is_among_them():
+    names = {cut.name.partition("-")[0] for cut in CAN_BE_CUT}
+    assert [name for name in vars(distill_nlp.losses) if name.endswith("Loss") and name not in names] == []
 
 
 def test_what_compares_samples_depends_on_the_cut():

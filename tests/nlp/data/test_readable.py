@@ -7,7 +7,12 @@ import copy
 import pytest
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 from typer.testing import CliRunner
 
 from distill_core.cli._app import app
@@ -199,6 +204,44 @@ def test_a_length_without_room_for_text_is_refused(texts, pieces, bpe, tmp_path,
             completions("a.jsonl", tokenizer=bpe, batch_size=1, max_length=length)
 
 
+def resized(tokens, kind=AutoModelForSequenceClassification, name="bert"):
+    config = copy.deepcopy(CONFIGS[name][0])
+    config.vocab_size = tokens
+    return kind.from_config(config)
+
+
+def test_tokens_without_an_embedding_are_refused_before_training(texts, pieces, bpe, tmp_path):
+    """The last token that the data have is the last one that the model may lack."""
+    (tmp_path / "a.conll").write_text("girl O\nsings X\n")
+    (tmp_path / "a.jsonl").write_text(f'{{"prompt": "{SHORT}", "completion": "{SHORT}"}}\n')
+    causal = {"input_ids": "batch.input_ids"}
+    for data, kind, name, feed in (
+        (texts(SHORT), AutoModelForSequenceClassification, "bert", FEED["student"]),
+        (texts(SHORT), AutoModelForSequenceClassification, "distilbert", FEED["student"]),
+        (token_classification(tmp_path / "a.conll", tokenizer=pieces, batch_size=1), AutoModelForTokenClassification, "bert", FEED["student"]),
+        (completions(tmp_path / "a.jsonl", tokenizer=bpe, batch_size=1), AutoModelForCausalLM, "gpt2", causal),
+        (language_modelling([LONG] * 4, "all", tokenizer=bpe, batch_size=2, block=8), AutoModelForCausalLM, "gpt2", causal),
+        (language_modelling([LONG] * 4, "all", tokenizer=bpe, batch_size=2, block=8, packed=False), AutoModelForCausalLM, "gpt2", causal),
+    ):  # fmt: skip
+        greatest = max(int(batch["input_ids"].max()) for batch in data)
+        with pytest.raises(NotReachedError):
+            run(resized(greatest + 1, kind, name), data, {"student": feed})
+        with pytest.raises(DataError) as caught:
+            run(resized(greatest, kind, name), data, {"student": feed})
+        assert (
+            f"cannot read batch.input_ids: the tokens of the texts go up to {greatest}, but the model has embeddings for 0 "
+            f"to {greatest - 1}\n  hint: "
+        ) in str(caught.value)
+
+
+def test_masked_words_may_be_any_token(pieces):
+    data = masked_language_modelling([SHORT], tokenizer=pieces, batch_size=1)
+    with pytest.raises(NotReachedError):
+        run(resized(len(pieces), AutoModelForMaskedLM), data)
+    with pytest.raises(DataError, match=f"the tokens of the texts go up to {len(pieces) - 1}"):
+        run(resized(len(pieces) - 1, AutoModelForMaskedLM), data)
+
+
 FILE = """
 models:
   student: !import_call:distill_nlp.models.tiny_bert {vocab_size: 60, layers: 1, width: 8, heads: 1, max_length: 32}
@@ -220,7 +263,7 @@ def test_check_deep_notes_that_texts_may_be_too_long(pieces, tmp_path, length):
     file.write_text(FILE.replace("TOKENIZER", str(tmp_path / "tokenizer")).replace("LENGTH", str(length)))
     ended = CliRunner().invoke(app, ["check", str(file), "--deep"])
     note = (
-        "  note    student (BertForSequenceClassification) cannot read batch.input_ids if the texts are that long: "
+        "  note    student (BertForSequenceClassification) cannot read batch.input_ids if the texts have them: "
         "texts have up to 33 tokens, but the model has 32 positions\n"
     )
     assert ended.exit_code == 0, ended.output

@@ -32,3 +32,20 @@ def test_a_missing_file_is_named(tmp_path):
     assert str(caught.value) == (
         f"there is no {tmp_path / 'none.tsv'}\n  hint: give the folder that holds the files, or set DISTILL_DATA"
     )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "line"),
+    [
+        ("jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": 1, "label": 0}\n', 2),
+        ("jsonl", '{"text": "a", "more": {"label": 1, "label": 1}}\n', 1),
+        ("json", '[{"text": "a", "label": 1, "label": 0}]', 1),
+    ],
+)
+def test_a_key_that_occurs_twice_is_refused(tmp_path, suffix, text, line):
+    path = tmp_path / f"a.{suffix}"
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_table(path)
+    expected = f"{path}:{line}: the JSON cannot be read: an object has the key 'label' more than once"
+    assert str(caught.value) == expected

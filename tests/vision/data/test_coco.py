@@ -249,3 +249,10 @@ def test_damaged_annotations_are_named(coco):
     with pytest.raises(DataError) as error:
         coco_detection("train", batch_size=1, root=coco)
     assert str(error.value) == f"{file} has no 'images': these are no instance annotations of COCO"
+
+
+def test_annotations_that_name_a_field_twice_are_refused(coco):
+    file = coco / "annotations" / "instances_train2017.json"
+    file.write_text(file.read_text().replace('"annotations"', '"images": [], "annotations"', 1))
+    with pytest.raises(DataError, match=r"damaged: an object has the key 'images' more than once$"):
+        coco_detection("train", batch_size=2, root=coco)

@@ -1,4 +1,4 @@
-"""The positions of a transformers model: how many it has, and where it counts from."""
+"""The embeddings of a transformers model: its tokens, its positions, and where it counts them from."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def num_positions(model: nn.Module) -> int | None:
     config = config.get_text_config() if hasattr(config, "get_text_config") else config
     most: int | None = getattr(config, "max_position_embeddings", None)
     return most if most is None or most > 0 else None
+
+
+def num_embeddings(model: nn.Module) -> int | None:
+    """Return the number of tokens that a model knows; None if it does not say."""
+    try:
+        table: Any = model.get_input_embeddings()  # type: ignore[operator]
+    except (AttributeError, NotImplementedError):
+        return None
+    rows: int | None = getattr(table, "num_embeddings", None)
+    return rows
 
 
 def position_table(model: nn.Module) -> nn.Embedding | None:

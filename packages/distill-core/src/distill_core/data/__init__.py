@@ -17,3 +17,4 @@ from ._loader import Loader as Loader
 from ._plan import BatchPlan as BatchPlan
 from ._reader import WorkerOptions as WorkerOptions
 from ._tensors import TensorData as TensorData
+from ._unique_keys import unique_keys as unique_keys

@@ -56,7 +56,7 @@ class Loader:
 
     Raises:
         DataError: The data set is empty or has no length, arguments exclude each other, or `batch_size` is no multiple
-            of `repeats`.
+            of `repeats`. Reading raises it where a field of the data set is itself called `index`.
     """
 
     def __init__(
@@ -224,7 +224,7 @@ class Loader:
         """The batches of these samples, each sample with its seed."""
         if isinstance(self.dataset, TensorData):
             for index, seed in zip(indices, seeds, strict=True):
-                yield self.dataset.batch(index, seed) | {"index": index}
+                yield self._without_index(self.dataset.batch(index, seed)) | {"index": index}
             return
         seeded = [
             list(zip(index.tolist(), seed.tolist(), strict=True)) for index, seed in zip(indices, seeds, strict=True)
@@ -255,12 +255,26 @@ class Loader:
     def _named(self, batch: Any) -> dict[str, Any]:
         names = getattr(batch, "_fields", ())
         if isinstance(batch, Mapping) or is_dataclass(batch) or set(self.fields) <= set(names):
-            return children(batch) or {}
+            return self._without_index(children(batch) or {})
         parts = batch if isinstance(batch, list | tuple) else [batch]
         if len(parts) != len(self.fields):
             message = f"a batch of {type(self.dataset).__name__} has {len(parts)} parts, but `fields` names {list(self.fields)}"
             raise DataError(message)
-        return dict(zip(self.fields, parts, strict=True))
+        return self._without_index(dict(zip(self.fields, parts, strict=True)))
+
+    def _without_index(self, named: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a batch, to which the loader adds `index`.
+
+        Raises:
+            DataError: A field has that name already.
+        """
+        if "index" in named:
+            message = (
+                f"{type(self.dataset).__name__} has a field 'index', the name under which a Loader gives the number of each "
+                "sample in the dataset\n  hint: give the field another name"
+            )
+            raise DataError(message)
+        return named
 
 
 def _check_dataset(dataset: Any) -> None:

@@ -7,6 +7,7 @@ count, and `mask` says where it does. So logits and targets stand at the same pl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -17,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from distill_core.data import TensorData
 from distill_core.errors import DataError
 
-from ._readable import check_readable, longest
+from ._readable import check_readable, extents_of
 
 IGNORED = -100
 """The target of a position that does not count."""
@@ -88,7 +89,7 @@ class PackedTokens(TensorData):
 
     def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
         """Raise `DataError` if a model cannot read these texts."""
-        check_readable(name, model, inputs, longest(self.tensors), {}, "right")
+        check_readable(name, model, inputs, extents_of(self.tensors, inputs), {}, "right")
 
     def batch(self, indices: Tensor, seeds: Tensor) -> dict[str, Tensor]:
         """`input_ids`, `target` and perhaps `position_ids` (batch, block) int64, and `mask` (batch, block) bool."""
@@ -121,9 +122,11 @@ class TokenSequences:
 
     def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
         """Raise `DataError` if a model cannot read these texts."""
-        least = self.collate.pad_to or 0
-        lengths = {field: max(length, least) for field, length in longest(self.fields).items()}
-        check_readable(name, model, inputs, lengths, self.collate.padding, "right")
+        extents = {
+            field: replace(extent, longest=max(extent.longest, self.collate.pad_to or 0))
+            for field, extent in extents_of(self.fields, inputs).items()
+        }
+        check_readable(name, model, inputs, extents, self.collate.padding, "right")
 
     def __len__(self) -> int:
         return len(self.lengths)

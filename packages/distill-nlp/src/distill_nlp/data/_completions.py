@@ -15,9 +15,10 @@ from ._causal import IGNORED, TokenSequences, check_lengths
 from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Split, split_indices
 from ._encoded import Tokenizer
+from ._example import greatest_of
 from ._language_modelling import example_of_tokens, loader_of_tokens
 from ._read_table import read_table
-from ._readable import check_readable
+from ._readable import Extent, check_readable
 
 
 def _example(batch_size: int, max_length: int, teacher_tokenizer: Any) -> dict[str, Tensor]:
@@ -25,9 +26,25 @@ def _example(batch_size: int, max_length: int, teacher_tokenizer: Any) -> dict[s
     return batch if teacher_tokenizer is None else batch | example_of_tokens(batch_size, max_length, "teacher_")
 
 
-def _check(name: str, model: nn.Module, inputs: Mapping[str, str], max_length: int, pad_to: int | None) -> str:
-    lengths = dict.fromkeys(("input_ids", "teacher_input_ids"), max(max_length, pad_to or 0))
-    return check_readable(name, model, inputs, lengths, {}, "right", at_most=pad_to is None or pad_to < max_length)
+def _check(
+    name: str,
+    model: nn.Module,
+    inputs: Mapping[str, str],
+    max_length: int,
+    pad_to: int | None,
+    *,
+    tokenizer: str | Tokenizer,
+    teacher_tokenizer: str | Tokenizer | None,
+) -> str:
+    fields = {"input_ids": tokenizer, "teacher_input_ids": teacher_tokenizer}
+    if pad_to is not None:
+        check_readable(name, model, inputs, {field: Extent(pad_to) for field in fields}, {}, "right")
+    extents = {
+        field: Extent(max_length, greatest_of(causal_tokenizer(each)))
+        for field, each in fields.items()
+        if each is not None
+    }
+    return check_readable(name, model, inputs, extents, {}, "right", at_most=True)
 
 
 @with_example(_example, _check)

@@ -14,7 +14,7 @@ from distill_core.errors import DataError
 
 from .._hub import check_settings
 from ._collate import PadCollate
-from ._readable import check_readable, longest
+from ._readable import check_readable, extents_of
 from ._token_cache import Tokens, kept, key_of
 
 _IS_TOKENIZER = re.compile(r"tokenizer|vocab|merges|spiece|sentencepiece|tekken|\.model$|\.tiktoken$|\.codes$")
@@ -130,7 +130,7 @@ class EncodedTexts:
 
     def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
         """Raise `DataError` if a model cannot read these texts."""
-        check_readable(name, model, inputs, longest(self.fields), self.collate.padding, self.collate.side)
+        check_readable(name, model, inputs, extents_of(self.fields, inputs), self.collate.padding, self.collate.side)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One sample, not padded."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 
 import torch
 from torch import Tensor, nn
 
 from ._encoded import Tokenizer, find_tokenizer, side_of
-from ._readable import check_readable
+from ._readable import Extent, check_readable
 
 
 def example_of_texts(
@@ -51,5 +51,10 @@ def check_of_texts(
     found = {"input_ids": find_tokenizer(tokenizer)}
     found |= {f"{prefix}_input_ids": find_tokenizer(other) for prefix, other in (tokenizers or {}).items()}
     padding = {field: int(each.pad_token_id or 0) for field, each in found.items()}
-    lengths, side = dict.fromkeys(found, max_length), side_of(found["input_ids"])
-    return check_readable(name, model, inputs, lengths, padding, side, at_most=True)
+    extents = {field: Extent(max_length, greatest_of(each)) for field, each in found.items()}
+    return check_readable(name, model, inputs, extents, padding, side_of(found["input_ids"]), at_most=True)
+
+
+def greatest_of(tokenizer: Tokenizer) -> int:
+    """Return the greatest token of a tokenizer; −1 if it does not say how many it has."""
+    return len(tokenizer) - 1 if isinstance(tokenizer, Sized) else -1

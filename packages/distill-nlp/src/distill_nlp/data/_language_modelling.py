@@ -14,8 +14,9 @@ from ._causal import PackedTokens, TokenSequences, check_lengths, pieces
 from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Documents, Split, read_documents, split_documents
 from ._encoded import Tokenizer
+from ._example import greatest_of
 from ._grouped import LengthGroupedLoader
-from ._readable import check_readable
+from ._readable import Extent, check_readable
 
 
 def _example(*, batch_size: int, block: int, positions: bool) -> dict[str, Tensor]:
@@ -23,8 +24,13 @@ def _example(*, batch_size: int, block: int, positions: bool) -> dict[str, Tenso
     return batch | {"position_ids": batch["target"]} if positions else batch
 
 
-def _check(name: str, model: nn.Module, inputs: Mapping[str, str], block: int, *, packed: bool) -> str:
-    return check_readable(name, model, inputs, {"input_ids": block}, {}, "right", at_most=not packed)
+def _check(
+    name: str, model: nn.Module, inputs: Mapping[str, str], block: int, *, tokenizer: str | Tokenizer, packed: bool
+) -> str:
+    if packed:
+        check_readable(name, model, inputs, {"input_ids": Extent(block)}, {}, "right")
+    extents = {"input_ids": Extent(block, greatest_of(causal_tokenizer(tokenizer)))}
+    return check_readable(name, model, inputs, extents, {}, "right", at_most=True)
 
 
 @with_example(_example, _check)

@@ -12,6 +12,7 @@ Language Understanding". NAACL 2019. https://arxiv.org/abs/1810.04805
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -26,6 +27,7 @@ from ._documents import Documents, read_documents
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
 from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
+from ._readable import check_readable, extents_of
 
 IGNORED = -100
 
@@ -121,8 +123,12 @@ class MaskedTexts:
         return len(self.texts)
 
     def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
-        """Raise `DataError` if a model cannot read these texts."""
-        self.texts.check_model(name, model, inputs)
+        """Raise `DataError` if a model cannot read these texts, or the tokens that stand for masked ones."""
+        extents = {
+            field: replace(extent, greatest=max(extent.greatest, self.mask, *self.words[-1:].tolist()))
+            for field, extent in extents_of(self.texts.fields, inputs).items()
+        }
+        check_readable(name, model, inputs, extents, self.collate.padding, self.collate.side)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One text, masked by the chance of the moment, which the loader seeds."""

@@ -16,7 +16,7 @@ from ._collate import PadCollate
 from ._encoded import Tokenizer, find_tokenizer, padding_of
 from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
-from ._readable import check_readable, longest
+from ._readable import check_readable, extents_of
 from ._squad import Question, read_questions
 
 
@@ -114,7 +114,7 @@ class QuestionWindows:
 
     def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
         """Raise `DataError` if a model cannot read these texts."""
-        check_readable(name, model, inputs, longest(self.fields), self.collate.padding, self.collate.side)
+        check_readable(name, model, inputs, extents_of(self.fields, inputs), self.collate.padding, self.collate.side)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One window, not padded."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from distill_core.data import unique_keys
 from distill_core.errors import DataError, did_you_mean
 
 from ._lines import read_lines, read_text, split_lines
@@ -129,14 +130,14 @@ def parse_json(text: str, path: Path, line: int = 1) -> Any:
         line: Its first line.
 
     Raises:
-        DataError: It is not JSON.
+        DataError: It is not JSON, or an object in it has a key twice.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         message = f"{path}:{line + error.lineno - 1}: not JSON at character {error.colno}: {error.msg}"
         raise DataError(message) from error
-    except (ValueError, RecursionError) as error:  # numbers of too many digits, lists within lists
+    except (ValueError, RecursionError) as error:  # a key twice, numbers of too many digits, lists within lists
         message = f"{path}:{line}: the JSON cannot be read: {error}"
         raise DataError(message) from error
 

@@ -18,7 +18,7 @@ from ._encoded import Tokenizer, check_max_length, find_tokenizer, padding_of
 from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
 from ._labels import class_names, class_numbers, labels_in
-from ._readable import check_readable, longest
+from ._readable import check_readable, extents_of
 from ._tagged_files import TaggedWords, tagged_words
 
 IGNORED = -100
@@ -150,7 +150,7 @@ class TaggedTexts:
 
     def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
         """Raise `DataError` if a model cannot read these texts."""
-        check_readable(name, model, inputs, longest(self.fields), self.collate.padding, self.collate.side)
+        check_readable(name, model, inputs, extents_of(self.fields, inputs), self.collate.padding, self.collate.side)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One text, not padded."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from distill_core.data import unique_keys
 from distill_core.errors import DataError
 
 from ._coco_categories import Categories, categories
@@ -62,7 +63,7 @@ def _tables(file: Path) -> dict[str, Any]:
         )
         raise DataError(message)
     try:
-        tables = json.loads(file.read_text(encoding="utf-8-sig"))
+        tables = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         message = f"{file} is damaged: {error}"
         raise DataError(message) from error
