@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DistillError
+from ..errors import DistillError, TrainingError
 from ._advice import without_advice
 from ._exit import with_notes
 from ._folder import LOG, choose_folder, has_checkpoint, prepare_folder, write_environment
@@ -102,8 +102,13 @@ def _told(out: Output, folder: Path, command: Sequence[str]) -> Iterator[None]:
     except DistillError as error:
         out.log(with_notes(str(error), error))
         raise
-    except Exception:
+    except Exception as error:
+        from ..train._located import location_of
+
         out.log(without_advice(traceback.format_exc()))
+        if location := location_of(error):
+            message = f"{type(error).__name__}: {error}\n{location}"
+            raise TrainingError(message) from error
         raise
 
 

@@ -30,8 +30,8 @@ from ._explain import explained_step
 from ._faults import Faults, RollBack
 from ._finite import begin_finite, prove_finite
 from ._label_order import check_label_order
+from ._located import advance_scheduler, call_each
 from ._log import MetricsLog
-from ._lr_scheduler import step_scheduler
 from ._means import Means
 from ._parameters import tell_without_gradient
 from ._placement import place_models
@@ -235,8 +235,7 @@ class Trainer:
             self._fit_batch(run, batch, share, plan)
         self._log_training(run)
         prove_finite(self)
-        if run.scheduler and run.stage.scheduler_step == "epoch":
-            step_scheduler(run.stage, run.scheduler, self.epoch, self.means.epoch())
+        advance_scheduler(self, "epoch", self.epoch, self.means.epoch())
         self.batch = 0
         self._each("on_epoch_end")
 
@@ -264,12 +263,10 @@ class Trainer:
     def _end_step(self, run: StageRun, steps: int) -> None:
         self.step += 1
         self.averages.update()
-        if run.scheduler and run.stage.scheduler_step == "step":
-            step_scheduler(run.stage, run.scheduler, steps, None)
+        advance_scheduler(self, "step", steps)
         if steps % self.experiment.log_every == 0:
             self._log_training(run)
-        for callback in self._each_step:
-            callback.on_step_end(self)
+        call_each(self, self._each_step, "on_step_end")
         if self._stop.is_due(self.step):
             self.save()
             message = f"stopped at step {self.step} as asked"
@@ -298,5 +295,4 @@ class Trainer:
             torch.cuda.manual_seed(seed)
 
     def _each(self, event: str, *arguments: Any) -> None:
-        for callback in self.callbacks:
-            getattr(callback, event)(self, *arguments)
+        call_each(self, self.callbacks, event, *arguments)
