@@ -10,6 +10,7 @@ from ._chance import mix as mix
 from ._chance import preserved_chance as preserved_chance
 from ._chance import sample_seeds as sample_seeds
 from ._chance import seed_everything as seed_everything
+from ._chance import seed_torch as seed_torch
 from ._class_names import class_names_of_data as class_names_of_data
 from ._class_names import class_names_of_model as class_names_of_model
 from ._example import with_example as with_example

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..data import Place
+from ..data import Place, seed_torch
 from ._shares import Share, Values
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def shared_batches(trainer: Trainer, run: StageRun, place: Place) -> Iterator[tu
         """Run frozen models as the step would run them."""
         at, trainer.batch = trainer.batch, number  # caches ask for it
         moved = trainer.moved(batch)
-        trainer.seed_device(trainer.seeds[number])
+        seed_torch(trainer.seeds[number], trainer.device)
         with trainer.accelerator.autocast():
             values = run.distiller.before(moved, models)
         trainer.batch = at

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from ..errors import TrainingError, WiringError, did_you_mean
 from ._sharding import SUFFIX, like, local
@@ -50,7 +51,7 @@ class Averages:
             if not 0 <= decay <= 1:
                 message = f"ema: the decay of '{name}' is from 0 to 1, not {decay}"
                 raise WiringError(message)
-            average = copy.deepcopy(models[name]).requires_grad_(False).eval()
+            average = _copy(models[name]).requires_grad_(False).eval()
             self._pairs[name + SUFFIX] = _Pair(decay, average, models[name])
             models[name + SUFFIX] = average
 
@@ -58,6 +59,14 @@ class Averages:
     def names(self) -> list[str]:
         """What the averages are called."""
         return list(self._pairs)
+
+    def make(self) -> None:
+        """Give an average of a lazy model the tensors that the model has been given since."""
+        for _, average, model in self._pairs.values():
+            lazy = {name for name, tensor in average.state_dict().items() if is_lazy(tensor)}
+            if lazy:
+                values = {name: value for name, value in model.state_dict().items() if name in lazy}
+                average.load_state_dict(values, strict=False)
 
     @torch.no_grad()
     def update(self) -> None:
@@ -98,6 +107,13 @@ class Averages:
             parameters = self._pairs[name].average.named_parameters()
             self._float32[name] = {key: value.detach().float() for key, value in parameters if _is_half(value)}
         return self._float32[name]
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """A copy of the model; torch does not copy a lazy buffer by itself."""
+    lazy = [buffer for buffer in model.buffers() if is_lazy(buffer)]
+    made = {id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
+    return copy.deepcopy(model, dict(made))
 
 
 def _is_half(tensor: Tensor) -> bool:

@@ -20,6 +20,7 @@ from ..errors import WiringError
 from ..layers import kl_divergence
 from ..tree import tensors
 from ._cached_source import CachedSource
+from ._lazy import first_batch
 from ._placement import place_models
 from ._replay import num_rows, plan_of_rows
 from ._stage_run import prepare_stage
@@ -123,10 +124,11 @@ def _stages(trainer: Trainer, *, writing: bool = True) -> Iterator[list[CachedSo
             stage,
             index,
             loader,
-            lambda loader=loader, first=first: trainer.moved(next(loader.batches(first))),  # type: ignore[misc]
+            lambda loader=loader, first=first: trainer.moved(first_batch(loader, first)),  # type: ignore[misc]
             trainer.device,
             trainer.averages.names,
             trainer.caches,
+            seed=first.seed,
         )
         try:
             if writing:

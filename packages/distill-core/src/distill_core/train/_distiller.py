@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import WiringError
@@ -174,16 +173,3 @@ def not_one_number(name: str, term: Term, loss: Any) -> str:
 def batch_values(taps: Iterable[Tap], batch: Batch, known: Mapping[Tap, Any]) -> dict[Tap, Any]:
     """The values of those taps that read the batch."""
     return {tap: read_batch(batch, tap) for tap in taps if tap.source == "batch" and tap not in known}
-
-
-def materialise(distiller: Distiller, batch: Batch) -> None:
-    """Run once without gradients so that lazy parameters take their shapes; nothing else changes.
-
-    Losses and models run in eval mode: no statistics move, no bank is written.
-    """
-    modes = {module: module.training for module in distiller.modules()}
-    distiller.eval()
-    with torch.no_grad():
-        distiller(batch, dict.fromkeys(distiller.terms, 1.0))
-    for module, training in modes.items():
-        module.training = training

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ..distributed import rank
 from ..errors import TrainingError
+from ._processes import each_process
 from ._sharding import local
 
 
@@ -26,7 +28,11 @@ class FrozenModels:
     def __init__(self, models: Mapping[str, nn.Module], learning: Collection[int], training: Collection[str]) -> None:
         self._models, self._learning = dict(models), set(learning)
         self._buffers = [
-            (buffer, buffer.clone()) for name in training if name in models for buffer in models[name].buffers()
+            (buffer, buffer.clone())
+            for name in training
+            if name in models
+            for buffer in models[name].buffers()
+            if not is_lazy(buffer)
         ]
         self._before = {name: self._sums(model) for name, model in self._models.items()}
 
@@ -35,6 +41,16 @@ class FrozenModels:
         """Put the running statistics back."""
         for buffer, before in self._buffers:
             buffer.copy_(before)
+
+    def state(self) -> list[list[Tensor]]:
+        """The running statistics as they are on each process; all processes ask together."""
+        return [each_process(buffer) for buffer, _ in self._buffers]
+
+    @torch.no_grad()
+    def load_state(self, state: Sequence[Sequence[Tensor]]) -> None:
+        """Take back what `state` gave."""
+        for (buffer, _), values in zip(self._buffers, state, strict=True):
+            buffer.copy_(values[rank()])
 
     def prove(self) -> None:
         """Compare.
@@ -45,19 +61,24 @@ class FrozenModels:
         self.restore()
         for name, model in self._models.items():
             after = self._sums(model)
-            changed = [key for key, value in after.items() if not torch.equal(value, self._before[name][key])]
+            before = self._before[name]  # without what was lazy then
+            changed = [key for key, value in after.items() if key in before and not torch.equal(value, before[key])]
             if changed:
                 message = f"'{name}' is frozen, and yet these tensors have changed: {', '.join(changed[:6])}"
                 raise TrainingError(message)
 
     def _sums(self, model: nn.Module) -> dict[str, Tensor]:
         named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-        return {name: _sum_of_bits(local(t)) for name, t in named.items() if id(t) not in self._learning}
+        return {
+            name: _sum_of_bits(local(tensor))
+            for name, tensor in named.items()
+            if id(tensor) not in self._learning and not is_lazy(tensor)
+        }
 
 
 def _sum_of_bits(tensor: Tensor) -> Tensor:
     """A number that one changed element changes; read once, on the tensor's own device."""
-    if is_lazy(tensor) or tensor.is_meta or tensor.dtype == torch.bool or tensor.is_complex():
+    if tensor.is_meta or tensor.dtype == torch.bool or tensor.is_complex():
         return torch.zeros(())
     kind = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
     return tensor.detach().contiguous().view(-1).view(kind).sum(dtype=torch.int64)

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from ..distributed import world_size
 from ..errors import TrainingError
+from ._generators import generator_states, restore_generators
 from ._means import Means
 from ._processes import own_buffers, restore_own_buffers
 from ._sharding import load_whole, whole
@@ -47,6 +48,8 @@ def gather_state(trainer: Trainer) -> dict[str, Any]:
         "averages": whole(trainer.averages.state()),
         "losses": {name: loss.state_dict() for name, loss in _losses(trainer).items() if not _is_lazy(loss)},
         "of_processes": own_buffers(_losses(trainer), trainer.device),
+        "frozen": run.frozen.state(),
+        "generators": generator_states(trainer.device),
         "optimizer": run.update.state(),
         "scheduler": run.scheduler.state_dict() if run.scheduler else None,
         "scaler": trainer.accelerator.scaler.state_dict() if trainer.accelerator.scaler else None,
@@ -100,6 +103,7 @@ def restore_stage(trainer: Trainer, state: dict[str, Any]) -> int:
         message = "a stage is restored while it runs"
         raise TrainingError(message)
     restore_own_buffers(_losses(trainer), state["of_processes"])
+    run.frozen.load_state(state["frozen"])
     run.update.load_state(state["optimizer"])
     if run.scheduler:
         run.optimizer._opt_called = True  # noqa: SLF001  torch takes a scheduler's step without one of the optimizer for a mistake
@@ -110,6 +114,7 @@ def restore_stage(trainer: Trainer, state: dict[str, Any]) -> int:
     trainer.means = Means(list(run.distiller.terms))
     trainer.means.load_state(state["means"], trainer.device)
     trainer.epoch = int(state["position"]["epoch"])
+    restore_generators(state["generators"], trainer.device)
     return trainer.epoch + (trainer.batch == 0)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parameter import is_lazy
 
 from ..distributed import world_size
 from ..errors import WiringError, did_you_mean
@@ -142,7 +143,7 @@ def like(value: Any, owner: Any) -> Any:
 
     A fused optimizer goes through parameter and state as they lie in memory: with another layout, it would mix up entries.
     """
-    if not isinstance(value, Tensor) or value.shape != owner.shape:
+    if not isinstance(value, Tensor) or is_lazy(owner) or value.shape != owner.shape:
         return value
     if not isinstance(owner, DTensor):
         return torch.empty_like(owner, dtype=value.dtype).copy_(value)

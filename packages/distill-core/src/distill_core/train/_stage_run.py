@@ -16,9 +16,10 @@ from ..errors import Problem, WiringError, did_you_mean
 from ..experiment import FIRST_STAGE, Experiment, Moment, Stage, incomplete
 from ._backward import refuse_apart, refuse_optimizer
 from ._caches import Caches
-from ._distiller import Batch, Distiller, materialise
+from ._distiller import Batch, Distiller
 from ._frozen import FrozenModels
 from ._fused import make_optimizer
+from ._lazy import materialise, refuse_lazy
 from ._lr_scheduler import make_scheduler
 from ._parameters import Named, default_patterns, named_parameters, parameter_groups, prove_groups, select
 from ._schedule_length import steps_per_epoch
@@ -60,19 +61,8 @@ class StageRun:
         return self.schedules.at(Moment(number, step, self.num_steps, int(self.stage.epochs)))  # type: ignore[arg-type]
 
     def set_modes(self, models: Mapping[str, nn.Module]) -> None:
-        """Train mode for what learns, eval mode for frozen models and for frozen parts of trained ones."""
-        self.distiller.train()
-        learning = {id(parameter) for parameter in self.trainable.values()}
-        for model in models.values():
-            if not any(id(parameter) in learning for parameter in model.parameters()):
-                model.eval()
-                continue
-            for module in model.modules():
-                own = list(module.parameters())
-                if own and not any(id(parameter) in learning for parameter in own):
-                    module.eval()
-        for name, mode in (self.stage.modes or {}).items():  # type: ignore[union-attr]
-            models[name].train(mode == "train")
+        """Set the modes again, for an epoch."""
+        set_modes(self.distiller, models, self.trainable, self.stage)
 
     def end(self) -> None:
         """Take the hooks away and let every tensor require what it did before."""
@@ -83,6 +73,22 @@ class StageRun:
         for parameter, required in self.required_grad:
             parameter.requires_grad_(required)
             parameter.grad = None
+
+
+def set_modes(distiller: Distiller, models: Mapping[str, nn.Module], trainable: Named, stage: Stage) -> None:
+    """Train mode for what learns, eval mode for frozen models and for frozen parts of trained ones."""
+    distiller.train()
+    learning = {id(parameter) for parameter in trainable.values()}
+    for model in models.values():
+        if not any(id(parameter) in learning for parameter in model.parameters()):
+            model.eval()
+            continue
+        for module in model.modules():
+            own = list(module.parameters())
+            if own and not any(id(parameter) in learning for parameter in own):
+                module.eval()
+    for name, mode in (stage.modes or {}).items():  # type: ignore[union-attr]
+        models[name].train(mode == "train")
 
 
 def resolved_stages(experiment: Experiment) -> list[Stage]:
@@ -115,8 +121,12 @@ def prepare_stage(
     device: torch.device,
     averages: Collection[str] = (),
     caches: Caches | None = None,
+    *,
+    seed: int = 0,
 ) -> StageRun:
     """Decide what learns, make the distiller and the optimizer, and prove them.
+
+    Modes are set before anything runs, and only lazy parameters make something run.
 
     Args:
         models: All models by name, on the device.
@@ -127,6 +137,7 @@ def prepare_stage(
         device: Where all is.
         averages: Models that are averages of others and never learn.
         caches: The caches of frozen models.
+        seed: The seed of the run, from which initial values of lazy parameters follow.
 
     Raises:
         WiringError, TrainingError: Names that do not fit; tensors in no optimizer group or in two.
@@ -143,25 +154,23 @@ def prepare_stage(
     wrap = functools.partial(caches.wrap, size=size) if caches else None
     distiller = Distiller(models, terms, trained, stage.feed, wrap)  # type: ignore[arg-type]
     distiller.to(device)
-    if any(is_lazy(parameter) for parameter in distiller.parameters()):
-        materialise(distiller, first_batch())
     named = named_parameters(models, losses)
-    required_grad = [(parameter, parameter.requires_grad) for parameter in {id(p): p for p in named.values()}.values()]
     learning = {id(named[name]) for name in chosen}
-    for parameter, _ in required_grad:
-        parameter.requires_grad_(id(parameter) in learning)
     trainable = {name: parameter for name, parameter in named.items() if id(parameter) in learning}
+    still = _frozen(able, trained, losses, stage, key)
+    set_modes(distiller, models, trainable, stage)
+    materialise(distiller, first_batch, seed, device)
+    refuse_lazy(trainable, key)
+    required_grad = _require_grad(named, learning)
     optimizer = _optimizer(stage, trainable, named, key)
     num_per_epoch = steps_per_epoch(stage, loader)
     steps = num_per_epoch * int(stage.epochs)  # type: ignore[arg-type]
     scheduler = make_scheduler(stage, optimizer, steps, key) if stage.scheduler else None
-    schedules, still = Schedules(terms), _frozen(able, trained, losses, stage, key)
     run = StageRun(
-        stage, loader, num_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, schedules, still,
+        stage, loader, num_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, Schedules(terms), still,
         Shares(terms, distiller.sources, device),
     )  # fmt: skip
     distiller.attach()
-    run.set_modes(models)
     return run
 
 
@@ -174,6 +183,15 @@ def _chosen(stage: Stage, named: Named, key: str) -> set[str]:
         hint = "name a model or a loss that has parameters, `student` for example"
         raise WiringError(str(Problem(message, hint=hint)))
     return chosen
+
+
+def _require_grad(named: Named, learning: Collection[int]) -> list[tuple[nn.Parameter, bool]]:
+    """Let the parameters of these ids require gradients and no others; return what each required before."""
+    made = {id(parameter): parameter for parameter in named.values() if not is_lazy(parameter)}
+    before = [(parameter, parameter.requires_grad) for parameter in made.values()]
+    for parameter in made.values():
+        parameter.requires_grad_(id(parameter) in learning)
+    return before
 
 
 def _frozen(

@@ -13,7 +13,7 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from ..data import BatchPlan, Loader, Place, as_loader, batch_seeds, mix
+from ..data import BatchPlan, Loader, Place, as_loader, batch_seeds, mix, seed_everything, seed_torch
 from ..distributed import rank
 from ..errors import TrainingError
 from ..experiment import Evaluation, Experiment, Stage
@@ -30,6 +30,7 @@ from ._explain import explained_step
 from ._faults import Faults, RollBack
 from ._finite import begin_finite, prove_finite
 from ._label_order import check_label_order
+from ._lazy import first_batch
 from ._located import advance_scheduler, call_each
 from ._log import MetricsLog
 from ._means import Means
@@ -183,24 +184,26 @@ class Trainer:
     def _fit_stage(self, restored: dict[str, Any] | None) -> None:
         self.stage = stage = self.stages[self.stage_index]
         loader = self.loader(stage)
-        torch.manual_seed(mix(self.experiment.seed, self.stage_index))
+        start = Place(self.experiment.seed, self.stage_index)
+        seed_everything(mix(start.seed, start.stage))
         run = prepare_stage(
             self.models,
             stage,
             self.stage_index,
             loader,
-            lambda: self.moved(next(loader.batches(Place(self.experiment.seed, self.stage_index)))),
+            lambda: self.moved(first_batch(loader, start)),
             self.device,
             self.averages.names,
             self.caches,
+            seed=start.seed,
         )
+        self.averages.make()
         accelerator = self.accelerator
         connect(run, self.experiment, accelerator.prepare_model, accelerator.scaler, self.device)
         self.run, self.steps_per_epoch, self.epoch, self.batch = run, run.steps_per_epoch, 0, 0
         first_epoch = restore_stage(self, restored) if restored else 1
         self._each("on_stage_start")
         if self.is_main:
-            start = Place(self.experiment.seed, self.stage_index)
             tell_stage_notes(run, self.models, f"stages.{self.stage_index}", loader, start)
         begin_finite(self)
         try:
@@ -246,7 +249,7 @@ class Trainer:
         done = (self.epoch - 1) * run.steps_per_epoch + number // accumulate
         if not self.faults.leaves_out(self.stage_index, self.epoch, begin, accumulate):
             samples = plan.indices[number].shape[0]
-            self.seed_device(self.seeds[number])
+            seed_torch(self.seeds[number], self.device)
             weights = run.weights(self.stage_index, done)
             moved = self.moved(batch)
             with explained_step(run, moved, samples), checks_on_every_device(done == 0):
@@ -288,11 +291,6 @@ class Trainer:
         """A batch as the models take it."""
         moved: dict[str, Any] = batch if self.device.type == "cpu" else to_device(batch, self.device)
         return channels_last(moved) if self.experiment.channels_last else moved
-
-    def seed_device(self, seed: int) -> None:
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
 
     def _each(self, event: str, *arguments: Any) -> None:
         call_each(self, self.callbacks, event, *arguments)
