@@ -19,7 +19,8 @@ from distill_core.experiment import Stage, Term
 from distill_core.losses import CRDLoss, KDLoss, KRLoss, ReportedLoss, RKDLoss, TokenCELoss
 from distill_core.train._normaliser import normaliser
 from distill_core.train._torch_counts import torch_unit
-from distill_core.train._uncounted import cut_notes, refuse_uncounted
+from distill_core.train._uncounted import cut_notes, padding_notes, refuse_uncounted
+from distill_nlp.losses import HiddenCosineLoss
 
 from .cuts import CUTS, SAMPLES, Cut, difference, every, relates, update_of
 
@@ -161,6 +162,60 @@ def test_what_depends_on_the_batch_is_noted(loss, accumulate, processes, noted):
     assert all(note.startswith(f"losses.x: {type(loss).__name__} depends on all samples of a batch") for note in found)
     if noted:
         assert cut_notes(stage(Term(loss=loss, inputs=BOTH, averages_over="samples"), accumulate), processes) == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "noted"), [(mine, True), (ReportedLoss(), True), (KDLoss(), False), (nn.MSELoss(), False)]
+)
+def test_a_loss_that_says_nothing_is_noted_for_several_processes(loss, noted):
+    """Their batches have the same number of samples, but perhaps not of what it averages over."""
+    inputs = {"student": "student"} if isinstance(loss, ReportedLoss) else BOTH
+    found = cut_notes(stage(Term(loss=loss, inputs=inputs), accumulate=1), 2)
+    assert len(found) == noted
+    assert all(
+        "does not declare what it averages over, so each of 2 processes counts the same" in each for each in found
+    )
+    assert cut_notes(stage(Term(loss=loss, inputs=inputs), accumulate=1), 1) == []
+    if noted:
+        assert cut_notes(stage(Term(loss=loss, inputs=inputs, averages_over="samples"), accumulate=1), 2) == []
+
+
+class Texts:
+    """Tokens of different lengths."""
+
+    def __init__(self, lengths, *, num_tokens=False):
+        self.lengths = torch.tensor(lengths)
+        if num_tokens:
+            self.num_tokens = self.lengths
+
+
+HIDDEN = {"input": "student.encoder", "target": "teacher:out.hidden_states.1"}
+LOGITS = {"input": "student:out.logits", "target": "teacher:out.logits"}
+TAPS = {"student": "student.encoder", "teacher": "teacher.encoder"}
+
+
+@pytest.mark.parametrize(
+    ("loss", "inputs", "data", "noted"),
+    [
+        (nn.MSELoss(), HIDDEN, Texts([3, 5]), True),
+        (F.smooth_l1_loss, HIDDEN, Texts([3, 5]), True),
+        (nn.MSELoss(reduction="sum"), HIDDEN, Texts([3, 5]), False),
+        (nn.MSELoss(), HIDDEN, Texts([5, 5]), False),
+        (nn.MSELoss(), HIDDEN, object(), False),
+        (nn.MSELoss(), LOGITS, Texts([3, 5]), False),
+        (nn.MSELoss(), LOGITS, Texts([3, 5], num_tokens=True), True),
+        (nn.MSELoss(), {"input": "student.head", "target": "batch.target"}, Texts([3, 5]), False),
+        (HiddenCosineLoss(), TAPS, Texts([3, 5]), True),
+        (HiddenCosineLoss(), TAPS | {"mask": "batch.attention_mask"}, Texts([3, 5]), False),
+    ],
+)
+def test_means_over_padding_are_noted(loss, inputs, data, noted):
+    several = stage(Term(loss=loss, inputs=inputs))
+    assert len(padding_notes(several, data)) == noted
+    assert all("padding counts, too" in note for note in padding_notes(several, data))
+    alone = stage(Term(loss=loss, inputs=inputs), accumulate=1)
+    assert padding_notes(alone, data) == []
+    assert len(padding_notes(alone, data, processes=2)) == noted
 
 
 def test_labels_of_a_model_that_learns():

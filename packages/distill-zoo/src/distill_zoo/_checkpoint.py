@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,6 @@ INSIDE = ("model", "state_dict", "model_state_dict", "student", "student_model",
 """Where in a training script's checkpoint the weights are, in the order in which to look."""
 BEFORE = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name."""
-_FOREIGN = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read_state_dict(name: str, path: Path) -> dict[str, Tensor]:
@@ -67,11 +65,29 @@ def _read(name: str, path: Path) -> dict[str, Any]:
 def _reason(error: Exception, path: Path) -> str:
     if isinstance(error, ZooError | ValueError):
         return ": " + str(error).rpartition(f"{path} ")[2].rpartition("file: ")[2]
-    if found := _FOREIGN.search(str(error)):
-        return f": it wants {found[1]}"
-    if isinstance(error, zipfile.BadZipFile | EOFError) or "PytorchStreamReader" in str(error):
+    if isinstance(error, zipfile.BadZipFile | EOFError) or _is_damaged(path):
         return ": it is cut short or damaged"
-    return ""
+    wanted = _foreign(path)
+    return f": it wants {wanted[0]}" if wanted else ""
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether the parts of an archive differ from their checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is not None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _foreign(path: Path) -> list[str]:
+    """The names of what the file would load besides tensors, without loading it."""
+    from torch.serialization import get_unsafe_globals_in_checkpoint
+
+    try:
+        return get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # noqa: BLE001  damaged in one way or another
+        return []
 
 
 def _refuse_bomb(path: Path) -> None:

@@ -59,7 +59,8 @@ def _first_batch(original: Loader | None, place: Place) -> dict[str, Any]:
     loader: Any = copy.copy(original)
     loader.num_workers, loader.workers = 0, WorkerOptions()
     if not isinstance(loader.dataset, TensorData):
-        loader.dataset = _FewSamples(loader.dataset)
+        few = type(type(loader.dataset).__name__, (_FewSamples,), {})  # errors name the dataset itself
+        loader.dataset = few(loader.dataset)
     plan = loader.plan(place)
     return next(iter(loader.batches(place, plan=BatchPlan(plan.indices[:1], plan.global_sizes[:1]))))
 

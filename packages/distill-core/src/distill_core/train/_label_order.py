@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
 from ..data import class_names_of_data, class_names_of_model
 from ..errors import WiringError
 from ..experiment import Experiment, Stage
-from ._evaluate import Evaluate
 from ._placement import may_learn, wirings
+from ._readings import readings
 
 logger = logging.getLogger("distill")
 _MOST_SHOWN = 5
 
 
 def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage]) -> None:
-    """Compare the names of the classes of each model with those of all data.
+    """Compare the names of the classes of each model with those of all data that are read.
 
     Names are compared without case, hyphens and underscores. Different names are logged: nobody can say which of them
     mean the same.
@@ -32,7 +31,7 @@ def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, s
     Raises:
         WiringError: A frozen model whose output is read has the classes of the data in another order.
     """
-    data = [(where, names) for where, loader in _loaders(experiment, stages) if (names := class_names_of_data(loader))]
+    data = [(each.where, names) for each in readings(experiment, stages) if (names := class_names_of_data(each.data))]
     read = {tap.source for wiring in wirings(experiment, stages) for tap in wiring.taps if not tap.path}
     for name, model in models.items():
         own = class_names_of_model(model)
@@ -48,16 +47,6 @@ def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, s
                 raise WiringError(message)
             logger.warning(message)
             break
-
-
-def _loaders(experiment: Experiment, stages: Sequence[Stage]) -> Iterable[tuple[str, Any]]:
-    yield from ((f"data.{name}", loader) for name, loader in experiment.data.items())
-    yield from ((f"stages.{number}.data", stage.data) for number, stage in enumerate(stages) if stage.data is not None)
-    for callback in experiment.callbacks:
-        if isinstance(callback, Evaluate):
-            yield callback.split, callback.evaluation.loader
-    if experiment.test is not None:
-        yield "test", experiment.test.loader
 
 
 def _plain(name: str) -> str:

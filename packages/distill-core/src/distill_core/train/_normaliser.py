@@ -96,6 +96,16 @@ def _declared(name: str, term: Term, loss: Any) -> Normaliser | None:
     return replace(known, depends_on_batch=depends, local=scope == "local")
 
 
+def averages_elements(name: str, term: Term) -> bool:
+    """Whether a term's value is a mean over all elements or tokens of what models give, none of them masked."""
+    loss = unwrap(term.loss) if isinstance(term.loss, nn.Module) else term.loss
+    known = normaliser(name, term)
+    if known.taps or known.unit not in ("samples", "count"):
+        return False
+    found = torch_unit(loss)
+    return getattr(loss, "batch", None) == "token" or (found is not None and found.unit == "elements")
+
+
 def masked(mask: Tensor | None = None) -> Count:
     """The count of a loss that declares `token`: the tokens that its `mask` counts; all without one."""
     return None if mask is None else mask.bool().sum()

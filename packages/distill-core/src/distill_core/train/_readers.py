@@ -16,7 +16,7 @@ from torch import nn
 from ..experiment import Experiment, Inputs, Stage
 from ..taps import BATCH
 from ..wiring import Wiring
-from ._evaluate import Evaluate
+from ._readings import readings
 
 
 def check_readers(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage]) -> list[str]:
@@ -34,29 +34,11 @@ def check_readers(models: Mapping[str, nn.Module], experiment: Experiment, stage
         DataError: A model cannot read a data set.
     """
     notes: list[str] = []
-    for stage in stages:
-        data = stage.data if stage.data is not None else experiment.data.get("train")
-        terms: Any = stage.losses
-        notes += _check(models, data, [term.inputs for term in terms.values()], stage.feed)
-        for callback in experiment.callbacks:
-            if isinstance(callback, Evaluate):
-                measured = callback.evaluation
-                notes += _check(
-                    models, measured.loader, [entry.inputs for entry in measured.metrics.values()], stage.feed
-                )
-    if experiment.test is not None:
-        wanted = [entry.inputs for entry in experiment.test.metrics.values()]
-        notes += _check(models, experiment.test.loader, wanted, stages[-1].feed)
-    return list(dict.fromkeys(notes))
-
-
-def _check(models: Mapping[str, nn.Module], data: Any, wanted: Iterable[Inputs], feed: Any) -> list[str]:
-    check = _check_of(data)
-    if check is None:
-        return []
-    fed = _fed_fields(wanted, feed or {}).items()
-    notes = [check(name, models[name], inputs) for name, inputs in fed if name in models]
-    return [note for note in notes if note]
+    for reading in readings(experiment, stages):
+        check = _check_of(reading.data)
+        fed = _fed_fields(reading.wanted, reading.feed).items() if check is not None else ()
+        notes += [check(name, models[name], inputs) or "" for name, inputs in fed if name in models]  # type: ignore[misc]
+    return list(dict.fromkeys(filter(None, notes)))
 
 
 def _check_of(data: Any) -> Callable[..., str | None] | None:

@@ -14,7 +14,7 @@ from ..errors import Problem
 from ._explain import one_sample_note
 from ._lr_scheduler import scheduler_note
 from ._schedule_length import length_note
-from ._uncounted import cut_notes
+from ._uncounted import cut_notes, padding_notes
 
 if TYPE_CHECKING:
     from ._stage_run import StageRun
@@ -49,7 +49,8 @@ def stage_notes(
         steps = run.num_steps if loader is not None else None
         if note := scheduler_note(run.stage, run.scheduler, steps, key):
             yield note
-    for note in cut_notes(run.stage, world_size()):
+    padding = padding_notes(run.stage, loader.dataset, world_size()) if loader is not None else []
+    for note in [*cut_notes(run.stage, world_size()), *padding]:
         yield f"{key}.{note}"
     if loader is not None and (note := one_sample_note(run, loader, place)):
         yield f"{key}: {note}"

@@ -1,14 +1,18 @@
-"""Terms whose accumulated batches are not one large batch: refused where that is not known, noted where it is."""
+"""Terms whose batches, accumulated or of several processes, are not one large batch: refused or noted."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from ..data import Place
 from ..distributed import world_size
 from ..errors import TrainingError
 from ..experiment import Stage
-from ._normaliser import kind_of, normaliser
+from ..taps import BATCH, Tap
+from ..wiring import Wiring
+from ._normaliser import averages_elements, kind_of, normaliser
 
 if TYPE_CHECKING:
     from ._trainer import Trainer
@@ -45,6 +49,11 @@ def cut_notes(stage: Stage, processes: int = 1) -> list[str]:
     accumulate = int(stage.accumulate)  # type: ignore[arg-type]
     for name, term in stage.losses.items() if accumulate > 1 or processes > 1 else ():  # type: ignore[union-attr]
         entry = normaliser(name, term)
+        if entry.unit == "unknown":
+            found.append(
+                f"losses.{name}: {kind_of(term.loss)} does not declare what it averages over, so each of {processes} processes "
+                "counts the same (`averages_over: samples` of the term says that this is right)"
+            )
         if entry.local or (entry.depends_on_batch and accumulate > 1):
             parts = f"{accumulate} accumulated batches" if accumulate > 1 else f"the batches of {processes} processes"
             found.append(
@@ -52,6 +61,35 @@ def cut_notes(stage: Stage, processes: int = 1) -> list[str]:
                 "batch (`averages_over: samples` of the term says that this is meant)"
             )
     return found
+
+
+def padding_notes(stage: Stage, dataset: object, processes: int = 1) -> list[str]:
+    """Say which terms may average over padding, so that their value depends on how an update is cut.
+
+    Args:
+        stage: The stage, nothing left out.
+        dataset: What it trains on. Samples have different sizes if its `lengths` differ; it has a target for each token if
+            it has `num_tokens`.
+        processes: How many there are.
+    """
+    lengths = getattr(dataset, "lengths", None)
+    if int(stage.accumulate) * processes == 1 or not isinstance(lengths, Tensor) or len(lengths.unique()) < 2:  # type: ignore[arg-type]
+        return []
+    found = []
+    for name, term in stage.losses.items():  # type: ignore[union-attr]
+        inner = [tap for tap in Wiring(term.inputs, f"losses.{name}").taps if _has_tokens(tap, dataset)]
+        if inner and averages_elements(name, term):
+            found.append(
+                f"losses.{name}: {kind_of(term.loss)} averages over all elements of '{inner[0]}'; where these are tokens, "
+                "padding counts, too, and the update depends on how samples share batches (a loss with a `mask` avoids this)"
+            )
+    return found
+
+
+def _has_tokens(tap: Tap, dataset: object) -> bool:
+    """Whether the value of a tap is one of each token, as far as is known before it is there."""
+    is_hidden = bool(tap.path) or any("hidden" in str(field) for field in tap.fields)
+    return tap.source != BATCH and (is_hidden or hasattr(dataset, "num_tokens"))
 
 
 def refuse_uncounted_processes(trainer: Trainer) -> None:

@@ -18,7 +18,6 @@ from ..errors import DistillError
 INDEX = ".index.json"
 IN_A_FOLDER = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model.bin", f"pytorch_model.bin{INDEX}")
 _MOST_SHOWN = 4
-_FOREIGN = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read_content(path: Path) -> Mapping[Any, Any]:
@@ -51,13 +50,21 @@ def _read_file(path: Path) -> Mapping[Any, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's own text suggests loading unsafely
         message = f"{path} is not a file of weights that can be read without running code"
-        if wants := _FOREIGN.search(str(error)):
-            message += f": it wants {wants[1]}\n  hint: where its code is, save the state dict alone: torch.save(model.state_dict(), FILE)"
+        if wants := _foreign(path):
+            message += f": it wants {wants[0]}\n  hint: where its code is, save the state dict alone: torch.save(model.state_dict(), FILE)"
         raise DistillError(message) from error
     if not isinstance(content, Mapping):
         message = f"{path} holds {type(content).__name__}, not tensors by name"
         raise DistillError(message)
     return content
+
+
+def _foreign(path: Path) -> list[str]:
+    """Return the names of what a file would load besides tensors, without loading it."""
+    try:
+        return torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # noqa: BLE001  not an archive of torch
+        return []
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
