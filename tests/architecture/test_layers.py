@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "experiment": {"ranges"},
     "schedules": {"experiment", "ranges"},
     "ranges": set(),
+    "records": set(),
     "distributed": set(),
     "taps": {"errors"},
     "tree": set(),
@@ -33,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "cache": {"distributed", "errors"},
     "losses": {"layers", "ranges", "registry", "distributed", "errors"},
     "data": {"errors", "distributed", "ranges", "tree"},
-    "weights": {"errors"},
+    "weights": {"errors", "records"},
     "optim": {"layers", "ranges"},
     "train": {
         "cache",
@@ -41,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "experiment",
         "optim",
         "ranges",
+        "records",
         "wiring",
         "hooks",
         "taps",
@@ -67,6 +69,7 @@ TORCH_FREE = (
     "distill_core.errors",
     "distill_core.experiment",
     "distill_core.ranges",
+    "distill_core.records",
     "distill_core.taps",
     "distill_core.config",
 )

@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file
 
 from distill_core.errors import TrainingError
-from distill_core.train import Checkpoint, Evaluate, Metric, Stage, Trainer
+from distill_core.train import Callback, Checkpoint, Evaluate, Metric, Stage, Trainer
 
 
 class Scripted:
@@ -72,3 +72,83 @@ def test_a_metric_that_nobody_measures(experiment, tmp_path):
     assert str(error.value) == (
         "Checkpoint(best='top1'): nothing measures 'top1' on 'val'\n  hint: list an Evaluate with that metric before it"
     )
+
+
+def test_only_stages_in_which_the_measured_model_learns_take_part(experiment, tmp_path):
+    run = experiment()
+    metrics = {"score": Metric(metric=Scripted([9.0, 1.0, 2.0]), inputs={"preds": "student"})}
+    first = Stage(epochs=1, train=["losses"]).after(run.stages[0])
+    stages = [first, Stage(epochs=2, train=["student"])]
+    callbacks = [Evaluate(run.data["val"], metrics), Checkpoint(best="score")]
+    results = Trainer(experiment(stages=stages, callbacks=callbacks), output=tmp_path).fit()
+    assert (results["best"]["stage"], results["best"]["epoch"]) == (1, 2)
+
+
+def test_the_average_of_a_model_learns_with_it(experiment, tmp_path):
+    run = experiment()
+    metrics = {"score": Metric(metric=Scripted([2.0, 1.0]), inputs={"preds": "student_ema"})}
+    callbacks = [Evaluate(run.data["val"], metrics), Checkpoint(best="score")]
+    results = Trainer(experiment(callbacks=callbacks, ema={"student": 0.9}), output=tmp_path).fit()
+    assert results["best"]["epoch"] == 1
+
+
+@pytest.mark.parametrize("keep", [1, 2, 4])
+def test_so_many_checkpoints_are_kept_besides_the_best(experiment, tmp_path, keep):
+    run_with(experiment, [9.0, *range(6)], tmp_path, keep=keep)
+    steps = [int(path.name.removeprefix("step-")) for path in (tmp_path / "checkpoints").glob("step-*")]
+    assert sorted(steps) == [7, *range(7 * (8 - keep), 50, 7)]
+
+
+def damage(store):
+    (store / (store / "best").read_text().strip() / "state.safetensors").write_bytes(b"")
+
+
+class DamageBest(Callback):
+    """Damage the best checkpoint after so many epochs."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_stage_start(self, trainer):
+        self.store = trainer.store.folder
+
+    def on_log(self, trainer, record):
+        if record["split"] == "train" and trainer.epoch == self.epoch:
+            damage(self.store)
+
+
+def scripted(experiment, values, *callbacks):
+    run = experiment()
+    metrics = {"score": Metric(metric=Scripted(values), inputs={"preds": "student"})}
+    stage = Stage(epochs=4).after(run.stages[0])
+    evaluate = Evaluate(run.data["val"], metrics)
+    return experiment(stages=[stage], callbacks=[evaluate, *callbacks, Checkpoint(best="score")], log_every=100)
+
+
+def test_a_damaged_best_costs_neither_student_nor_results(experiment, tmp_path, caplog):
+    run = scripted(experiment, [4.0, 3.0, 2.0, 1.0], DamageBest(3))
+    results = Trainer(run, output=tmp_path).fit()
+    assert results["best"] is None
+    assert "is damaged: state.safetensors is not what was written; the results and the weights are those" in caplog.text
+    weights = load_file(tmp_path / "student.safetensors")
+    assert all((value == weights[name]).all() for name, value in run.models["student"].state_dict().items())
+
+
+def test_a_damaged_best_is_noticed_when_it_is_replaced(experiment, tmp_path, caplog):
+    results = Trainer(scripted(experiment, [4.0, 3.0, 2.0, 9.0], DamageBest(3)), output=tmp_path).fit()
+    assert results["best"]["epoch"] == 4
+    assert "is damaged: state.safetensors is not what was written" in caplog.text
+
+
+def test_a_damaged_best_is_noticed_at_resume_and_chosen_anew(experiment, tmp_path, caplog):
+    class Stop(Callback):
+        def on_log(self, trainer, record):
+            if trainer.epoch == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(scripted(experiment, [4.0, 3.0, 2.0, 1.0], Stop()), output=tmp_path).fit()
+    damage(tmp_path / "checkpoints")
+    results = Trainer(scripted(experiment, [2.0, 1.0], Stop.__base__()), output=tmp_path).fit(resume=True)
+    assert "the best checkpoint" in caplog.text
+    assert results["best"]["epoch"] == 3

@@ -13,6 +13,7 @@ from ..weights import read_weights
 from ._exit import refuse
 from ._folder import RESOLVED
 from ._load import build_experiment, load_document
+from ._record import check_recorded
 
 if TYPE_CHECKING:
     from ..train import Trainer
@@ -57,6 +58,8 @@ def _weights(trainer: Trainer, run_dir: Path, checkpoint: str) -> Mapping[str, M
         models: Mapping[str, Mapping[str, Tensor]] = trainer.store.read("latest")["models"]
         return models
     files = {name: run_dir / f"{name}.safetensors" for name in trainer.models}
+    for file in files.values():
+        check_recorded(file)
     found = {name: read_weights(file) for name, file in files.items() if file.is_file()}
     if not found or checkpoint == "last":
         refuse(f"{run_dir} has no {checkpoint} checkpoint", "has the run ended? go on with distill run … --resume")

@@ -11,6 +11,7 @@ from ..errors import did_you_mean
 from ._exit import refuse
 from ._folder import RESOLVED, RESULTS, SOURCE
 from ._load import build_experiment, load_document
+from ._record import check_recorded
 
 if TYPE_CHECKING:
     from ..experiment import Experiment
@@ -52,6 +53,7 @@ def export_run(
     experiment = build_experiment(load_document(run_dir / RESOLVED, (), trust), trust)
     if model not in experiment.models:
         refuse(f"the run has no model '{model}'", did_you_mean(model, experiment.models))
+    check_recorded(run_dir / f"{model}.safetensors")
     network = load_weights(experiment.models[model], run_dir / f"{model}.safetensors").eval()
     file = _target(output or run_dir / f"{model}.{format}", model, format)
     inputs = {} if format == "safetensors" else batch_for(experiment, network, model)

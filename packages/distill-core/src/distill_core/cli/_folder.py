@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import importlib.metadata
 import json
 import platform
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..records import write_record
 from ._exit import refuse
 from ._git import git_state
 
@@ -70,22 +73,37 @@ def prepare_folder(folder: Path, *, source: Path, resolved: str, command: Sequen
         refuse(f"{folder} exists and is not empty", "go on with --resume, or choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
     old = folder / RESOLVED
-    if has_checkpoint(folder) and old.is_file() and old.read_text(encoding="utf-8") != resolved:
+    has_begun = has_checkpoint(folder)
+    if has_begun and old.is_file() and old.read_text(encoding="utf-8", errors="replace") != resolved:
         hint = f"give the file and the changes that are in {folder / COMMAND}, or choose another --output"
         refuse(f"the run in {folder} is of another experiment: {RESOLVED} differs", hint)
-    (folder / SOURCE).write_bytes(source.read_bytes())
-    old.write_text(resolved, encoding="utf-8")
-    (folder / COMMAND).write_text(shlex.join(command) + "\n", encoding="utf-8")
+    records = {SOURCE: source.read_bytes(), RESOLVED: resolved, COMMAND: shlex.join(command) + "\n"}
+    for name, content in records.items():
+        if not (has_begun and (folder / name).is_file()):
+            write_record(folder / name, content)
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run in this folder has come far enough to be resumed."""
-    return (folder / "checkpoints" / "latest").is_file()
+    """Whether a run in this folder has come far enough to be resumed; its checkpoints may be damaged."""
+    return any((folder / "checkpoints").glob("step-*"))
 
 
 def write_environment(folder: Path, device: Any) -> None:
-    """Write `environment.json`."""
-    (folder / ENVIRONMENT).write_text(json.dumps(environment(str(device)), indent=1) + "\n", encoding="utf-8")
+    """Write `environment.json`; a resumed run leaves that of its start as it is."""
+    if not (has_checkpoint(folder) and (folder / ENVIRONMENT).is_file()):
+        write_record(folder / ENVIRONMENT, json.dumps(environment(str(device)), indent=1) + "\n")
+
+
+def remove_refused(folder: Path) -> None:
+    """Remove the folder of a run that was refused before it trained, and the folders around it that are empty."""
+    if (folder / METRICS).exists() or has_checkpoint(folder):
+        return
+    if any(path.name not in {SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG} for path in folder.iterdir()):
+        return
+    shutil.rmtree(folder)
+    with contextlib.suppress(OSError):  # not empty
+        for parent in folder.parents:
+            parent.rmdir()
 
 
 def environment(device: str) -> dict[str, Any]:

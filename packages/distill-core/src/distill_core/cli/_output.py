@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from ..train import Callback
 
 
+def _ends_a_line(log: Path | None) -> bool:
+    """Whether the last line is complete: a kill may have cut it short."""
+    if log is None:
+        return True
+    with log.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read() == b"\n"
+
+
 class Output(logging.Handler):
     """Plain lines into a file; on a terminal a live bar, elsewhere the same plain lines.
 
@@ -34,6 +43,8 @@ class Output(logging.Handler):
         super().__init__(logging.INFO)
         self.continues = log is not None and log.is_file() and log.stat().st_size > 0
         self._file = log.open("a", encoding="utf-8") if log else None
+        if self._file is not None and self.continues and not _ends_a_line(log):
+            self._file.write("\n")
         self._console = Console(file=stream, soft_wrap=True) if stream else None
         self.callbacks: list[Callback] = []
         self._bar: Any = None

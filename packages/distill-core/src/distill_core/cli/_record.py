@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import read
+from ..records import fingerprint
 from ._exit import refuse
 from ._folder import ENVIRONMENT, METRICS, RESOLVED, RESULTS
 from ._leaves import leaves
@@ -55,6 +56,20 @@ def read_run(folder: Path) -> Run:
     config = leaves(read(folder / RESOLVED).root)
     environment, results = (_read(folder / name) for name in (ENVIRONMENT, RESULTS))
     return Run(folder, config, dict(_flat(environment or {})), results, _last(folder / METRICS))
+
+
+def check_recorded(file: Path) -> None:
+    """Check a file of a finished run against the size and SHA-256 in its `results.json`, if they are there.
+
+    Raises:
+        ConfigError: The file is not the one that the run wrote.
+    """
+    recorded = ((_read(file.parent / RESULTS) or {}).get("files") or {}).get(file.name)
+    if recorded is not None and file.is_file() and fingerprint(file) != recorded:
+        refuse(
+            f"{file} is damaged: its size or SHA-256 differs from the one in {RESULTS}",
+            "restore it from a copy, or train again in another folder",
+        )
 
 
 def _read(file: Path) -> dict[str, Any] | None:

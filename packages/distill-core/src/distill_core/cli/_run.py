@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DistillError, TrainingError
 from ._advice import without_advice
 from ._exit import with_notes
-from ._folder import LOG, choose_folder, has_checkpoint, prepare_folder, write_environment
+from ._folder import LOG, choose_folder, has_checkpoint, prepare_folder, remove_refused, write_environment
 from ._load import build_experiment, load_document
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ def run_experiment(
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     folder = choose_folder(file, Path(output) if output else None, resume=resume, num_processes=num_processes)
     command = ["distill", "run", str(file), *overrides, *(word for package in trust for word in ("--trust", package))]
+    is_new = not folder.exists()
     if _is_main():
         prepare_folder(folder, source=file, resolved=document.dump(), command=command, resume=resume)
-    with _output(folder, quiet=quiet) as out, _told(out, folder, command):
+    with _removed_if_refused(folder, is_new=is_new), _output(folder, quiet=quiet) as out, _told(out, folder, command):
         return _train(build_experiment(document, trust), folder, out, resume=resume)
 
 
@@ -86,6 +87,17 @@ def _output(folder: Path, *, quiet: bool) -> Iterator[Output]:
 
     with Output(folder / LOG if _is_main() else None, None if quiet or not _is_main() else sys.stderr) as out:
         yield out
+
+
+@contextlib.contextmanager
+def _removed_if_refused(folder: Path, *, is_new: bool) -> Iterator[None]:
+    """Leave no new folder behind where the run was refused before it trained."""
+    try:
+        yield
+    except DistillError:
+        if is_new and _is_main():
+            remove_refused(folder)
+        raise
 
 
 @contextlib.contextmanager

@@ -133,7 +133,7 @@ def _host_knows(device: torch.device) -> bool:
 
 def _parts(flat: Tensor, values: Sequence[Tensor]) -> list[Tensor]:
     """`flat` cut into the shapes of `values`."""
-    parts = flat.split([value.numel() for value in values])
+    parts = torch.split(flat, [value.numel() for value in values])
     return [part.view(value.shape) for part, value in zip(parts, values, strict=True)]
 
 

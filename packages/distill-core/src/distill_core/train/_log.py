@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DistillError
+from ..records import write_record
 from ._callback import Callback
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ class MetricsLog(Callback):
         """Begin the file; of a run that is taken up again keep what the checkpoint knows of."""
         if not trainer.is_main:
             return
-        lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n") if self.path.is_file() else []
+        content = self.path.read_bytes() if self.path.is_file() else None
         position = (trainer.stage_index, trainer.step)
-        kept = [line for line in map(_parsed, lines) if line and (line["stage"], line["step"]) <= position]
-        unfinished = self.path.with_name(self.path.name + ".tmp")  # a kill must not cost the lines before it
-        unfinished.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        os.replace(unfinished, self.path)
+        lines = (content or b"").splitlines(keepends=True)
+        kept = b"".join(line for line in lines if _is_known(line, position))
+        if kept != content:
+            write_record(self.path, kept)
 
     def on_log(self, trainer: Trainer, record: dict[str, Any]) -> None:
         """Write one line."""
@@ -59,12 +59,13 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
+def _is_known(line: bytes, position: tuple[int, int]) -> bool:
+    """Whether a line is complete and not after a position, stage and step."""
     try:
         record = json.loads(line)
-    except json.JSONDecodeError:  # a line that a kill cut short
-        return None
-    return record if isinstance(record, dict) else None
+        return line.endswith(b"\n") and (record["stage"], record["step"]) <= position
+    except (ValueError, TypeError, LookupError):  # a line that a kill cut short, or one from elsewhere
+        return False
 
 
 class TensorBoard(Callback):

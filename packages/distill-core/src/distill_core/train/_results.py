@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from ..errors import TrainingError
+from ..records import fingerprint, write_record
 from ..weights import save_tensors
 from ._checkpoint import Checkpoint
 from ._finite import prove_finite
@@ -17,13 +19,16 @@ from ._sharding import load_whole, whole
 if TYPE_CHECKING:
     from ._trainer import Trainer
 
+logger = logging.getLogger("distill")
+
 
 def finish(trainer: Trainer, seconds: float) -> dict[str, Any]:
     """Test the last epoch and the chosen one, leave the chosen weights in the models and in files.
 
     Returns:
         `test` holds the metrics of the chosen epoch, of the last one where nothing was chosen; `best` and `last` say
-        when they were, with their metrics on each split.
+        when they were, with their metrics on each split. `files` holds the size and SHA-256 of each file of weights, on
+        the process that writes them.
     """
     experiment = trainer.experiment
     selection = next((c for c in trainer.callbacks if isinstance(c, Checkpoint) and c.best is not None), None)
@@ -32,9 +37,10 @@ def finish(trainer: Trainer, seconds: float) -> dict[str, Any]:
     if test is not None:
         last["test"] = trainer.evaluate(test)
     best = None
-    if selection is not None and selection.chosen is not None and trainer.store is not None:
+    chosen = _chosen(trainer, selection)
+    if selection is not None and selection.chosen is not None and chosen is not None:
         best = dict(selection.chosen)
-        for name, weights in trainer.store.read("best")["models"].items():
+        for name, weights in chosen.items():
             load_whole(trainer.models[name], weights)
         if test is not None:
             same = (best["stage"], best["epoch"]) == (last["stage"], last["epoch"])
@@ -49,6 +55,7 @@ def finish(trainer: Trainer, seconds: float) -> dict[str, Any]:
         else None,
         "seed": experiment.seed,
         "seconds": round(seconds, 3),
+        "files": {},
         "parameters": {name: count_parameters(model) for name, model in trainer.models.items()},
     }
     prove_finite(trainer)
@@ -57,11 +64,22 @@ def finish(trainer: Trainer, seconds: float) -> dict[str, Any]:
     if trainer.is_main and trainer.output is not None:
         for name, tensors in weights.items():
             save_tensors(tensors, trainer.output / f"{name}.safetensors")
-        unfinished = trainer.output / "results.json.tmp"
-        unfinished.write_text(strict_json(results, indent=2) + "\n")
-        os.replace(unfinished, trainer.output / "results.json")
+            results["files"][f"{name}.safetensors"] = fingerprint(trainer.output / f"{name}.safetensors")
+        write_record(trainer.output / "results.json", strict_json(results, indent=2) + "\n")
     trainer.accelerator.wait_for_everyone()
     return results
+
+
+def _chosen(trainer: Trainer, selection: Checkpoint | None) -> dict[str, Any] | None:
+    """The weights of the chosen epoch by model; None, with a warning, if its checkpoint cannot be read."""
+    if selection is None or selection.chosen is None or trainer.store is None:
+        return None
+    try:
+        models: dict[str, Any] = trainer.store.read("best")["models"]
+    except TrainingError as error:
+        logger.warning("%s; the results and the weights are those of the last epoch", error)
+        return None
+    return models
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -6,10 +6,10 @@ files, replaced atomically, name the checkpoints that matter: `latest` and `best
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
-import os
+import logging
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +20,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import DistillError, TrainingError
+from ..records import fingerprint, sync, write_record
 from ..weights import write_tensors
 from ._pack import pack, unpack
 
+logger = logging.getLogger("distill")
+_UNREADABLE = (OSError, ValueError, AttributeError, LookupError, TypeError)
 _STATE, _TENSORS, _MANIFEST = "state.json", "state.safetensors", "manifest.json"
 
 
@@ -31,16 +34,20 @@ class CheckpointStore:
 
     Args:
         folder: Where they are; made when the first one is written.
+
+    Attributes:
+        keep: Number of the newest checkpoints to keep besides the best.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._current: str | None = None  # the one that was read or written last, and is known to be whole
+        self.keep = 2
+        self._kept: list[str] = []  # oldest first; the last one was read or written last, and is known to be whole
 
     def write(self, name: str, state: dict[str, Any], *, best: bool = False) -> None:
         """Write a checkpoint, name it `latest` (and `best`), then remove those that are no longer needed.
 
-        It is kept with the best and the one before; an old one goes only when the new one has been read back and is whole.
+        The newest ones are kept, and the best; an old one goes only when the new one has been read back and is whole.
 
         Raises:
             TrainingError: It cannot be written: the disk is full, or the folder may not be written. What was there before
@@ -68,16 +75,19 @@ class CheckpointStore:
         write_tensors(tensors, unfinished / _TENSORS)
         (unfinished / _STATE).write_text(json.dumps(tree))
         final = next(path for path in self._places(name) if not path.exists())
-        manifest = {"name": final.name, "files": {part: _fingerprint(unfinished / part) for part in (_TENSORS, _STATE)}}
+        manifest = {"name": final.name, "files": {part: fingerprint(unfinished / part) for part in (_TENSORS, _STATE)}}
         for part in (_TENSORS, _STATE):
-            _sync(unfinished / part)
+            sync(unfinished / part)
         (unfinished / _MANIFEST).write_text(json.dumps(manifest, indent=1))
-        _sync(unfinished / _MANIFEST)
-        _sync(unfinished)
-        self._current = self._current or self.name("latest")
+        sync(unfinished / _MANIFEST)
+        sync(unfinished)
+        if not self._kept:
+            self._kept = [path.name for path in self.newest_first() if path != final][::-1]
         unfinished.rename(final)
-        _sync(self.folder)
-        if best:  # first: should the run die here, it will come to this point again and find it named
+        sync(self.folder)
+        if best:
+            self.warn_of_damaged_best()
+            # First: should the run die here, it will come to this point again and find it named.
             self._point("best", final.name)
         self._point("latest", final.name)
         if damaged := _damaged(final):
@@ -85,15 +95,14 @@ class CheckpointStore:
                 f"the checkpoint {final} was not written as it should be: {', '.join(damaged)} reads back differently"
             )
             raise TrainingError(message)
-        kept = {self.name("best"), final.name, self._current}
-        self._current = final.name
-        for path in self.folder.glob("step-*"):
-            if path.name not in kept:
+        self._kept = [*self._kept, final.name][-self.keep :]
+        for path in self.newest_first():
+            if path.name not in {self.name("best"), *self._kept}:
                 shutil.rmtree(path)
 
     def sweep(self) -> None:
         """Remove what a run that died left unfinished."""
-        for path in self.folder.glob(".*.tmp"):
+        for path in self.folder.glob("*.tmp"):
             if path.is_dir():
                 shutil.rmtree(path)
             else:
@@ -122,7 +131,7 @@ class CheckpointStore:
         folder = self.folder / name
         try:
             damaged = _damaged(folder)
-        except (OSError, ValueError, AttributeError, LookupError) as error:
+        except _UNREADABLE as error:
             message = f"the checkpoint {folder} is not whole: its manifest or a file is missing or unreadable"
             raise TrainingError(message) from error
         if damaged:
@@ -137,18 +146,35 @@ class CheckpointStore:
         Raises:
             TrainingError: None is whole.
         """
-        found = [path.name for path in self.folder.glob("step-*") if path.is_dir()]
+        found = [path.name for path in self.newest_first()]
         named = [name for name in (self.name("latest"),) if name]
         wrong: list[str] = []
-        for name in dict.fromkeys(named + sorted(found, reverse=True)):
+        for name in dict.fromkeys(named + found):
             try:
                 state = self.read_named(name)
-                self._current = name
+                self._kept = found[found.index(name) :][::-1]
                 return state, wrong
             except DistillError as error:
                 wrong.append(str(error))
         message = "\n".join([f"there is no checkpoint to resume from in {self.folder}", *wrong])
         raise TrainingError(message)
+
+    def newest_first(self) -> list[Path]:
+        """The folders of all checkpoints, whole or not."""
+        found = [path for path in self.folder.glob("step-*") if path.is_dir()]
+        return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)], reverse=True)
+
+    def warn_of_damaged_best(self) -> bool:
+        """Whether the best checkpoint is missing or damaged, which is logged."""
+        if (name := self.name("best")) is None:
+            return False
+        try:
+            damaged = ", ".join(_damaged(self.folder / name))
+        except _UNREADABLE:
+            damaged = "its manifest or a file"
+        if damaged:
+            logger.warning("the best checkpoint %s is damaged: %s is not what was written", self.folder / name, damaged)
+        return bool(damaged)
 
     def name(self, which: str) -> str | None:
         """The name of the `latest` or `best` checkpoint."""
@@ -156,11 +182,7 @@ class CheckpointStore:
         return pointer.read_text(errors="replace").strip() if pointer.is_file() else None
 
     def _point(self, which: str, name: str) -> None:
-        unfinished = self.folder / f".{which}.tmp"
-        unfinished.write_text(name + "\n")
-        _sync(unfinished)
-        os.replace(unfinished, self.folder / which)
-        _sync(self.folder)
+        write_record(self.folder / which, name + "\n")
 
 
 def _damaged(folder: Path) -> list[str]:
@@ -168,21 +190,8 @@ def _damaged(folder: Path) -> list[str]:
     manifest = json.loads((folder / _MANIFEST).read_text())
     if manifest["name"] != folder.name or set(manifest["files"]) != {_TENSORS, _STATE}:
         return [_MANIFEST]
-    return [part for part, expected in manifest["files"].items() if _fingerprint(folder / part) != expected]
+    return [part for part, expected in manifest["files"].items() if fingerprint(folder / part) != expected]
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     return load_file(path)
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,6 +9,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..records import put_in_place
+
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
     """Write the model's state to a `.safetensors` file that appears complete or not at all."""
@@ -22,7 +24,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".tmp")
     write_tensors(tensors, unfinished)
-    os.replace(unfinished, path)
+    put_in_place(unfinished, path)
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Files of a run that exist complete or not at all, and their fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TypedDict
+
+
+class Fingerprint(TypedDict):
+    """Size and SHA-256 of a file."""
+
+    bytes: int
+    sha256: str
+
+
+def write_record(path: Path, content: str | bytes) -> None:
+    """Write a file beside its place and rename it, so that a crash leaves the old file or the new one.
+
+    Args:
+        path: The file.
+        content: What it holds; text as UTF-8.
+    """
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+    put_in_place(unfinished, path)
+
+
+def put_in_place(unfinished: Path, path: Path) -> None:
+    """Rename a file that is complete, after its content has reached the disk."""
+    sync(unfinished)
+    os.replace(unfinished, path)
+    sync(path.parent)
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Return the size and the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, have reached the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
