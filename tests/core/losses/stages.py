@@ -122,7 +122,10 @@ def experiment(loss: nn.Module, inputs: Mapping[str, Any], workers: int | None =
         epochs=2,
         losses={"loss": Term(loss=loss, inputs=wired)},
         optimizer=partial(torch.optim.SGD, lr=1e-3, momentum=0.9),
-        train=[*(["student"] if "student" in inputs else []), *(["losses"] if any(True for _ in loss.parameters()) else [])],
+        train=[
+            *(["student"] if "student" in inputs else []),
+            *(["losses"] if any(True for _ in loss.parameters()) else []),
+        ],
         feed={name: {"value": f"batch.{name}"} for name in heads if name in fields},
     )
     return Experiment(

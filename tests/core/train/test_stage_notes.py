@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 
 from distill_core import losses
 from distill_core.data import Loader
-from distill_core.errors import TrainingError, WiringError
+from distill_core.errors import DataError, TrainingError, WiringError
 from distill_core.experiment import Experiment, Stage, Term
 from distill_core.train import Trainer
 
@@ -39,10 +39,11 @@ class Structured(nn.Module):
         return self.kind(self.fc(inputs))
 
 
-def fit(*, models=None, terms=None, size=12, batch_size=4, drop_last=False, classes=3, **stage):
+def fit(*, models=None, terms=None, size=12, batch_size=4, drop_last=False, classes=3, data=None, **stage):
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(size, 4, generator=generator)
-    loader = Loader(TensorDataset(inputs, (inputs[:, 0] > 0).long() % classes), batch_size, drop_last=drop_last)
+    data = TensorDataset(inputs, (inputs[:, 0] > 0).long() % classes) if data is None else data
+    loader = Loader(data, batch_size, drop_last=drop_last)
     models = models or {"student": nn.Linear(4, classes)}
     whole = {"epochs": 2, "optimizer": SGD, "losses": terms or {"ce": CE}, **stage}
     Trainer(Experiment(models=models, data={"train": loader}, stages=[Stage(**whole)])).fit()
@@ -259,3 +260,31 @@ def test_a_structure_in_the_place_of_a_tensor(kind, message, loss):
 def test_a_loss_that_takes_a_structure_gets_it(told):
     terms = {"mine": Term(loss=lambda output: output["out"].square().mean(), inputs={"output": "student"})}
     assert told(models={"student": Structured(lambda x: {"out": x})}, terms=terms) == []
+
+
+@pytest.mark.parametrize("label", [3, 9, -1, 255])
+@pytest.mark.parametrize("shape", [(), (5,)], ids=["samples", "positions"])
+def test_a_label_beyond_the_classes_is_named(label, shape):
+    class Logits(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            return self.scale * torch.zeros(len(x), 3, *shape)
+
+    targets = torch.zeros(8, *shape, dtype=torch.long)
+    targets[1] = label
+    terms = {"ce": Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"})}
+    with pytest.raises(WiringError) as raised:
+        fit(models={"student": Logits()}, terms=terms, data=TensorDataset(torch.zeros(8, 4), targets))
+    assert str(raised.value) == (f"losses.ce: `target` has the label {label}, but the logits have 3 classes, 0 to 2")
+
+
+def test_a_field_of_float64_is_named():
+    terms = {"ce": Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"})}
+    data = TensorDataset(torch.zeros(8, 4, dtype=torch.float64), torch.zeros(8, dtype=torch.long))
+    with pytest.raises(
+        DataError, match=r"^batch\.input is float64, which no model is: .*\n  hint: convert it in the data"
+    ):
+        fit(models={"student": nn.Linear(4, 3)}, terms=terms, data=data)

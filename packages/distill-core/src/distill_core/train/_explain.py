@@ -9,12 +9,12 @@ from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..data import Loader, Place
 from ..distributed import rank, world_size
-from ..errors import DistillError, Problem, TrainingError, WiringError
+from ..errors import DataError, DistillError, Problem, TrainingError, WiringError
 from ..taps import Tap, field_names
 from ..wiring import Wiring
 from ._loss_watch import LossWatch
@@ -38,7 +38,8 @@ def explained_step(run: StageRun, batch: Mapping[str, Any], num_samples: int) ->
 
     Raises:
         TrainingError: BatchNorm got one value to normalise.
-        WiringError: A loss got a structure or a layout that it does not take, or no loss can teach anything.
+        DataError: A model of float32 was fed with float64.
+        WiringError: A loss got a structure, a layout or a label that it does not take, or no loss can teach anything.
     """
     watch = run.distiller.watch = LossWatch(batch, run.distiller.terms) if run.is_watched else None
     try:
@@ -70,11 +71,38 @@ def _explain(
     try:
         with torch.no_grad():
             values = run.distiller.tapped(batch)
-    except Exception:  # noqa: BLE001 — a model fails, not a loss
+    except Exception as of_model:  # noqa: BLE001 — a model fails, not a loss
+        if message := _double(run, batch):
+            message = f"{message}: {of_model}"
+            raise DataError(str(Problem(message, hint="convert it in the dataset"))) from error
         return
     for name, wiring in run.distiller.wirings.items():
-        if message := structures(wiring, values):
-            _refuse_if_it_fails(run.distiller.terms[name].loss, wiring.kwargs(values), message, error)
+        loss = run.distiller.terms[name].loss
+        if message := structures(wiring, values) or _label(wiring, loss, values):
+            _refuse_if_it_fails(loss, wiring.kwargs(values), message, error)
+
+
+def _double(run: StageRun, batch: Mapping[str, Any]) -> str:
+    """Name a field of float64, as NumPy makes it, where no model has weights of float64; empty if there is none."""
+    kinds = {each.dtype for source in run.distiller.sources for each in source.model.parameters()}
+    fields = [name for name, value in batch.items() if isinstance(value, Tensor) and value.dtype == torch.float64]
+    return f"batch.{fields[0]} is float64, which no model is" if fields and torch.float64 not in kinds else ""
+
+
+def _label(wiring: Wiring, loss: Any, values: Mapping[Tap, Any]) -> str:
+    """Name a label beyond the classes of the logits; empty if there is none."""
+    given = wiring.kwargs(values)
+    target, logits = given.get("target"), given.get("input", given.get("student"))
+    if not isinstance(target, Tensor) or not isinstance(logits, Tensor) or target.is_floating_point():
+        return ""
+    dims = [dim for dim in (1, -1) if logits.dim() > 1 and target.shape == logits.select(dim, 0).shape]
+    if not dims:
+        return ""
+    num_classes, ignored = logits.shape[dims[0]], getattr(loss, "ignore_index", -100)
+    outside = target[((target < 0) | (target >= num_classes)) & (target != ignored)]
+    if outside.numel() == 0:
+        return ""
+    return f"{wiring.where}: `target` has the label {int(outside[0])}, but the logits have {num_classes} classes, 0 to {num_classes - 1}"
 
 
 def _refuse_if_it_fails(loss: Any, arguments: Mapping[str, Any], message: str, error: Exception) -> None:
