@@ -11,9 +11,12 @@ from torch.nn.parameter import is_lazy
 
 from ..distributed import world_size
 from ..errors import TrainingError
+from ._changes import accept_changes, record_changes
 from ._generators import generator_states, restore_generators
 from ._means import Means
 from ._processes import own_buffers, restore_own_buffers
+from ._schedule_length import schedules_of
+from ._scheduler_state import restore_scheduler, scheduler_state
 from ._sharding import load_whole, whole
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ def gather_state(trainer: Trainer) -> dict[str, Any]:
         "frozen": run.frozen.state(),
         "generators": generator_states(trainer.device),
         "optimizer": run.update.state(),
-        "scheduler": run.scheduler.state_dict() if run.scheduler else None,
+        "scheduler": scheduler_state(run.scheduler),
         "scaler": trainer.accelerator.scaler.state_dict() if trainer.accelerator.scaler else None,
         "callbacks": [callback.state() for callback in trainer.experiment.callbacks],
         "measured": trainer.measured,
@@ -72,15 +75,9 @@ def restore_run(trainer: Trainer) -> dict[str, Any]:
     state, passed_over = trainer.store.newest_whole()
     for problem in passed_over:
         logger.warning("passed over: %s", problem)
-    own = identity(trainer)
-    differences = [
-        f"{key}: {state['identity'].get(key)!r} then, {own.get(key)!r} now"
-        for key in own.keys() | state["identity"].keys()
-        if own.get(key) != state["identity"].get(key)
-    ]
-    if differences:
-        message = "this is not the run that was interrupted:\n  " + "\n  ".join(sorted(differences))
-        raise TrainingError(message)
+    changes = accept_changes(state["identity"], identity(trainer), state["position"], change=trainer.accepts_changes)
+    if changes and trainer.is_main and trainer.output:
+        record_changes(trainer.output, changes, step=state["position"]["step"])
     for name, weights in state["models"].items():
         load_whole(trainer.models[name], weights)
     trainer.averages.load_state(state.get("averages", {}))
@@ -88,8 +85,7 @@ def restore_run(trainer: Trainer) -> dict[str, Any]:
     for name, loss in _losses(trainer).items():
         if name in state["losses"]:
             loss.load_state_dict(state["losses"][name])
-    for callback, remembered in zip(trainer.experiment.callbacks, state["callbacks"], strict=True):
-        callback.load_state(remembered)
+    _restore_callbacks(trainer, state)
     trainer.measured = state["measured"]
     trainer.faults.load_state(state["left_out"])
     trainer.stage_index, trainer.step = state["position"]["stage"], state["position"]["step"]
@@ -104,10 +100,8 @@ def restore_stage(trainer: Trainer, state: dict[str, Any]) -> int:
         raise TrainingError(message)
     restore_own_buffers(_losses(trainer), state["of_processes"])
     run.frozen.load_state(state["frozen"])
-    run.update.load_state(state["optimizer"])
-    if run.scheduler:
-        run.optimizer._opt_called = True  # noqa: SLF001  torch takes a scheduler's step without one of the optimizer for a mistake
-        run.scheduler.load_state_dict(state["scheduler"])
+    then, now = (one["schedules"][trainer.stage_index] for one in (state["identity"], identity(trainer)))
+    restore_scheduler(run, state, is_changed=then != now)
     if trainer.accelerator.scaler:
         trainer.accelerator.scaler.load_state_dict(state["scaler"])
     trainer.batch = state["position"]["batch"]
@@ -132,11 +126,23 @@ def identity(trainer: Trainer) -> dict[str, Any]:
         "sources": {name: entry.precision for name, entry in trainer.experiment.sources.items()},
         "torch": torch.__version__.split("+")[0],
         "epochs": [stage.epochs for stage in trainer.stages],
+        "schedules": schedules_of(trainer.stages, loaders),
+        "callbacks": [type(callback).__name__ for callback in trainer.experiment.callbacks],
         "losses": [sorted(stage.losses) for stage in trainer.stages],  # type: ignore[arg-type]
         "accumulate": [stage.accumulate for stage in trainer.stages],
         "samples": [loader.samples_per_epoch for loader in loaders],
         "batch_size": [loader.batch_size for loader in loaders],
     }
+
+
+def _restore_callbacks(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Give each callback what it remembered; where the list has changed, in the order of each class."""
+    remembered = list(zip(state["identity"]["callbacks"], state["callbacks"], strict=True))
+    for callback in trainer.experiment.callbacks:
+        own = next((entry for entry in remembered if entry[0] == type(callback).__name__), None)
+        if own is not None:
+            remembered.remove(own)
+            callback.load_state(own[1])
 
 
 def trained_models(trainer: Trainer) -> list[str]:

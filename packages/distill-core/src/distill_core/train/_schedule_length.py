@@ -49,15 +49,28 @@ def steps_per_epoch(stage: Stage, loader: Loader) -> int:
     return -(-loader.num_training_batches() // int(stage.accumulate))  # type: ignore[arg-type]
 
 
-def refuse_schedules(stages: Sequence[Stage], loaders: Iterable[Loader]) -> None:
-    """Refuse a schedule of any stage whose length does not fit, before the first step of the run.
+def schedules_of(stages: Sequence[Stage], loaders: Iterable[Loader]) -> list[str]:
+    """Return each stage's schedule with its numbers, as text; empty for a stage without one.
 
     Raises:
         TrainingError: A length does not fit its stage.
     """
+    found = []
     for number, (stage, loader) in enumerate(zip(stages, loaders, strict=True)):
-        if stage.scheduler:
-            with_lengths(stage, steps_per_epoch(stage, loader) * int(stage.epochs), f"stages.{number}")  # type: ignore[arg-type]
+        steps = steps_per_epoch(stage, loader) * int(stage.epochs)  # type: ignore[arg-type]
+        each = f" each {stage.scheduler_step}"
+        found.append(_text(with_lengths(stage, steps, f"stages.{number}")) + each if stage.scheduler else "")
+    return found
+
+
+def _text(value: Any) -> str:
+    """A value as text that is the same in every process."""
+    if isinstance(value, functools.partial):
+        return f"{_text(value.func)}({', '.join(f'{name}={_text(part)}' for name, part in sorted(value.keywords.items()))})"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    is_plain = value is None or isinstance(value, bool | int | float | str)
+    return repr(value) if is_plain else str(getattr(value, "__name__", type(value).__name__))
 
 
 def length_note(stage: Stage, steps: int, key: str) -> str:

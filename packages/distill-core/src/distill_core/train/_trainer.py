@@ -40,7 +40,7 @@ from ._processes import same_buffers
 from ._readers import check_readers
 from ._results import finish
 from ._resume import gather_state, restore_run, restore_stage
-from ._schedule_length import refuse_schedules
+from ._schedule_length import schedules_of
 from ._session import explained, held, make_deterministic
 from ._sharding import shard_models, sharded_names
 from ._shares import Share, shared_backward
@@ -82,7 +82,7 @@ class Trainer:
         self.stages = resolved_stages(experiment)
         self.num_stages = len(self.stages)
         self.stage: Stage = self.stages[0]
-        self.stage_index = self.epoch = self.step = self.steps_per_epoch = 0
+        self.stage_index = self.epoch = self.batch = self.step = self.steps_per_epoch = 0
         self.measured: dict[str, dict[str, float]] = {}
         self.learnt: set[str] = set()
         self.store = CheckpointStore(output / "checkpoints") if output else None
@@ -103,9 +103,9 @@ class Trainer:
         )
         self.device = torch.device(self.accelerator.device)
         self.run: StageRun | None = None
-        self.batch = 0
         self.means = Means([])
         self.averages = Averages(self.models, experiment.ema)
+        self.accepts_changes = False
         self.faults = Faults(experiment.nonfinite, experiment.max_nonfinite)
         self._stop = StopRequest()
         self._each_step = [c for c in self.callbacks if type(c).on_step_end is not Callback.on_step_end]
@@ -118,15 +118,17 @@ class Trainer:
         """Whether this process logs and writes."""
         return bool(self.accelerator.is_main_process)
 
-    def fit(self, *, resume: bool = False) -> dict[str, Any]:
+    def fit(self, *, resume: bool = False, change: bool = False) -> dict[str, Any]:
         """Train all stages, then test; returns what `results.json` holds.
 
         Args:
             resume: Go on from the newest checkpoint in the run's folder.
+            change: Accept changes that do not concern what was trained so far.
 
         Raises:
             TrainingError: The run cannot start, go on or be resumed.
         """
+        self.accepts_changes = change
         with held(self.output if self.is_main else None), self._stop, explained():
             return self._fit(resume=resume)
 
@@ -136,7 +138,7 @@ class Trainer:
             make_deterministic()
         check_label_order(self.models, self.experiment, self.stages)
         check_readers(self.models, self.experiment, self.stages)
-        refuse_schedules(self.stages, map(self.loader, self.stages))
+        schedules_of(self.stages, map(self.loader, self.stages))  # refuses a length that does not fit
         place_models(self.models, self.experiment, self.stages, self.device)
         if self.experiment.parallel == "fsdp":
             shard_models(self.models, sharded_names(self.experiment, self.models), self.device)
