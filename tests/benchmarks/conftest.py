@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from torch import nn
 
+from distill_core.cache import hash_tensors
 from distill_core.train import Callback
 
 WIDTH = 24
@@ -43,11 +45,25 @@ def instead(tmp_path_factory):
     return changes
 
 
+def digest(model: nn.Module) -> str:
+    """Return a hash of all parameters and buffers."""
+    return hash_tensors({**dict(model.named_parameters()), **dict(model.named_buffers())}.items())
+
+
 class Losses(Callback):
-    """Keeps what the training logs."""
+    """Keeps what the training logs, and proves that the run leaves models that do not learn as they were built."""
 
     def __init__(self) -> None:
         self.terms: list[dict[str, float]] = []
+        self.built: dict[str, str] = {}
+
+    def on_fit_start(self, trainer) -> None:
+        self.built = {name: digest(model) for name, model in trainer.models.items()}
+
+    def on_fit_end(self, trainer, results) -> None:
+        learning = {*trainer.learnt, *trainer.averages.names}
+        frozen = {name: model for name, model in trainer.models.items() if name not in learning}
+        assert {name: digest(model) for name, model in frozen.items()} == {name: self.built[name] for name in frozen}
 
     def on_log(self, trainer, record) -> None:
         if record["split"] == "train":

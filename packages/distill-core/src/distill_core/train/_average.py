@@ -51,7 +51,7 @@ class Averages:
             if not 0 <= decay <= 1:
                 message = f"ema: the decay of '{name}' is from 0 to 1, not {decay}"
                 raise WiringError(message)
-            average = _copy(models[name]).requires_grad_(False).eval()
+            average = _copy(models[name])
             self._pairs[name + SUFFIX] = _Pair(decay, average, models[name])
             models[name + SUFFIX] = average
 
@@ -67,6 +67,7 @@ class Averages:
             if lazy:
                 values = {name: value for name, value in model.state_dict().items() if name in lazy}
                 average.load_state_dict(values, strict=False)
+                average.requires_grad_(False)
 
     @torch.no_grad()
     def update(self) -> None:
@@ -110,10 +111,14 @@ class Averages:
 
 
 def _copy(model: nn.Module) -> nn.Module:
-    """A copy of the model; torch does not copy a lazy buffer by itself."""
+    """A copy of the model that does not learn; torch does not copy a lazy buffer by itself."""
     lazy = [buffer for buffer in model.buffers() if is_lazy(buffer)]
     made = {id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
-    return copy.deepcopy(model, dict(made))
+    average: nn.Module = copy.deepcopy(model, dict(made)).eval()
+    for parameter in average.parameters():
+        if not is_lazy(parameter):  # those follow in `make`
+            parameter.requires_grad_(False)
+    return average
 
 
 def _is_half(tensor: Tensor) -> bool:

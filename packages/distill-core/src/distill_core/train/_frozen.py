@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from ..distributed import rank
 from ..errors import TrainingError
+from ._held_buffers import hold, put_back
 from ._processes import each_process
 from ._sharding import local
 
@@ -27,29 +28,22 @@ class FrozenModels:
 
     def __init__(self, models: Mapping[str, nn.Module], learning: Collection[int], training: Collection[str]) -> None:
         self._models, self._learning = dict(models), set(learning)
-        self._buffers = [
-            (buffer, buffer.clone())
-            for name in training
-            if name in models
-            for buffer in models[name].buffers()
-            if not is_lazy(buffer)
-        ]
+        self._buffers = hold(part for name in training if name in models for part in models[name].modules())
         self._before = {name: self._sums(model) for name, model in self._models.items()}
 
-    @torch.no_grad()
     def restore(self) -> None:
         """Put the running statistics back."""
-        for buffer, before in self._buffers:
-            buffer.copy_(before)
+        put_back(self._buffers)
 
     def state(self) -> list[list[Tensor]]:
         """The running statistics as they are on each process; all processes ask together."""
-        return [each_process(buffer) for buffer, _ in self._buffers]
+        return [each_process(buffer) for held in self._buffers if (buffer := held.present) is not None]
 
     @torch.no_grad()
     def load_state(self, state: Sequence[Sequence[Tensor]]) -> None:
         """Take back what `state` gave."""
-        for (buffer, _), values in zip(self._buffers, state, strict=True):
+        present = [buffer for held in self._buffers if (buffer := held.present) is not None]
+        for buffer, values in zip(present, state, strict=False):
             buffer.copy_(values[rank()])
 
     def prove(self) -> None:

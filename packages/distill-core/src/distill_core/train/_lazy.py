@@ -13,14 +13,13 @@ from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 from ..data import Loader, Place, mix, preserved_chance, seed_torch
 from ..errors import Problem, WiringError
 from ._distiller import Batch, Distiller
-
-_Held = list[tuple[nn.Module, str, Tensor | None, Tensor | None]]
+from ._held_buffers import hold, put_back
 
 
 def first_batch(loader: Loader, place: Place) -> dict[str, Any]:
@@ -104,29 +103,15 @@ def _seeding(seed: int, device: torch.device) -> Callable[[nn.Module, Any], None
 @contextmanager
 def _same_buffers(models: Iterable[nn.Module], lazy: Collection[nn.Module]) -> Iterator[None]:
     """Put all buffers back at the end; those of lazy modules as they are when they are made."""
-    modules = {module: None for model in models for module in model.modules()}
-    held: _Held = [entry for module in modules for entry in _buffers(module)]
+    held = hold({module: None for model in models for module in model.modules()})
 
-    def hold(module: nn.Module, arguments: Any) -> None:  # noqa: ARG001 - a hook is given them
-        held.extend(_buffers(module))
+    def hold_made(module: nn.Module, arguments: Any) -> None:  # noqa: ARG001 - a hook is given them
+        held.extend(hold([module]))
 
-    handles = [module.register_forward_pre_hook(hold) for module in lazy]  # after the hook that makes the tensors
+    handles = [module.register_forward_pre_hook(hold_made) for module in lazy]  # after the hook that makes the tensors
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
-        with torch.no_grad():
-            for module, name, buffer, value in reversed(held):  # the earliest value is written last
-                if buffer is not None and value is not None:
-                    buffer.copy_(value)
-                module._buffers[name] = buffer  # noqa: SLF001 - a forward may have put another tensor there
-
-
-def _buffers(module: nn.Module) -> _Held:
-    """The buffers of one module with a copy of their values, without those that are still lazy."""
-    return [
-        (module, name, buffer, None if buffer is None else buffer.clone())
-        for name, buffer in module._buffers.items()  # noqa: SLF001 - `named_buffers` leaves out None
-        if buffer is None or not is_lazy(buffer)
-    ]
+        put_back(reversed(held))  # the earliest value is written last
