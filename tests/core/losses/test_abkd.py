@@ -86,4 +86,4 @@ def test_what_makes_no_sense_is_refused():
     )
     assert refusal(lambda: ABKDLoss(alpha=-0.1)) == "`alpha` must be >= 0, got -0.1"
     assert refusal(lambda: ABKDLoss(beta=-0.1)) == "`beta` must be >= 0, got -0.1"
-    assert refusal(lambda: ABKDLoss(chunk=0)) == "`chunk` must be > 0, got 0"
+    assert refusal(lambda: ABKDLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

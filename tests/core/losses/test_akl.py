@@ -71,4 +71,4 @@ def test_what_makes_no_sense_is_refused():
     )
     assert refusal(lambda: AKLLoss(1.5)) == "`mass` must be >= 0 and <= 1, got 1.5"
     assert refusal(lambda: AKLLoss(mode="both")) == "`mode` must be 'paper' or 'code', not 'both'"
-    assert refusal(lambda: AKLLoss(chunk=0)) == "`chunk` must be > 0, got 0"
+    assert refusal(lambda: AKLLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

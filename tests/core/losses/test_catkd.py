@@ -79,7 +79,7 @@ def test_a_map_that_is_nowhere_active_stays_zero():
 
 
 def test_refusals():
-    assert refusal(lambda: CATKDLoss(0)) == "`resolution` must be > 0, got 0"
+    assert refusal(lambda: CATKDLoss(0)) == "`resolution` must be >= 1, got 0"
     assert (
         refusal(lambda: CATKDLoss()(torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4, 4)))
         == "`student` (2, 3, 4) and `teacher` (2, 4, 4) must have the same shape"

@@ -87,4 +87,4 @@ def test_what_makes_no_sense_is_refused():
         "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
     )
     assert refusal(lambda: ForwardKLLoss(temperature=0.0)) == "`temperature` must be > 0, got 0.0"
-    assert refusal(lambda: ForwardKLLoss(chunk=0)) == "`chunk` must be > 0, got 0"
+    assert refusal(lambda: ForwardKLLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

@@ -74,4 +74,4 @@ def test_what_makes_no_sense_is_refused():
     )
     assert refusal(lambda: GeneralisedJSDLoss(1.5)) == "`beta` must be >= 0 and <= 1, got 1.5"
     assert refusal(lambda: GeneralisedJSDLoss(mode="code")) == "`mode` must be 'paper' or 'scaled', not 'code'"
-    assert refusal(lambda: GeneralisedJSDLoss(chunk=0)) == "`chunk` must be > 0, got 0"
+    assert refusal(lambda: GeneralisedJSDLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

@@ -71,4 +71,4 @@ def test_what_makes_no_sense_is_refused():
         "`student` (2, 9), `teacher` (2, 4) and `index` (2, 5) must be "
         "(batch, tokens, vocabulary), (batch, tokens, n) and (batch, tokens, n)"
     )
-    assert refusal(lambda: RSKDLoss(chunk=0)) == "`chunk` must be > 0, got 0"
+    assert refusal(lambda: RSKDLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

@@ -102,7 +102,7 @@ def test_learns_to_follow_the_layer_that_fits():
 
 def test_refusals():
     assert refusal(lambda: semckd(4)(**layers(5))) == "a batch of 5 is larger than `batch_size`, 4"
-    assert refusal(lambda: semckd(0)) == "`batch_size` must be > 0, got 0"
+    assert refusal(lambda: semckd(0)) == "`batch_size` must be >= 1, got 0"
     inputs = layers(2)
     assert (
         refusal(lambda: semckd()(inputs["student"], inputs["teacher"][:2]))

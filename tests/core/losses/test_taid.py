@@ -101,4 +101,4 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: TAIDLoss(end=0.3)) == "`end` must be >= 0.4 and <= 1, got 0.3"
     assert refusal(lambda: TAIDLoss(rate=2.0)) == "`rate` must be >= 0 and <= 1, got 2.0"
     assert refusal(lambda: TAIDLoss(momentum=2.0)) == "`momentum` must be >= 0 and <= 1, got 2.0"
-    assert refusal(lambda: TAIDLoss(chunk=0)) == "`chunk` must be > 0, got 0"
+    assert refusal(lambda: TAIDLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

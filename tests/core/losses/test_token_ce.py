@@ -59,4 +59,4 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: TokenCELoss()(torch.zeros(2, 3, 4), torch.zeros(2, 4, dtype=torch.long))) == (
         "`student` (2, 3, 4) and `target` (2, 4) must be (batch, tokens, vocabulary) and (batch, tokens)"
     )
-    assert refusal(lambda: TokenCELoss(chunk=0)) == "`chunk` must be > 0, got 0"
+    assert refusal(lambda: TokenCELoss(chunk=0)) == "`chunk` must be >= 1, got 0"

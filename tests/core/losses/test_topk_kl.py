@@ -86,4 +86,4 @@ def test_what_makes_no_sense_is_refused():
         "`student` (2, 3, 9), `teacher` (2, 3, 4) and `index` (2, 3, 5) must be "
         "(batch, tokens, vocabulary), (batch, tokens, k) and (batch, tokens, k)"
     )
-    assert refusal(lambda: TopKKLLoss(chunk=0)) == "`chunk` must be > 0, got 0"
+    assert refusal(lambda: TopKKLLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

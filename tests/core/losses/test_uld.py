@@ -71,4 +71,4 @@ def test_gradient_is_that_of_finite_differences():
 
 
 def test_what_makes_no_sense_is_refused():
-    assert refusal(lambda: ULDLoss(chunk=0)) == "`chunk` must be > 0, got 0"
+    assert refusal(lambda: ULDLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

@@ -99,7 +99,7 @@ def test_cells_lie_where_adaptive_pooling_puts_them():
 
 def test_refusals():
     assert refusal(lambda: WKDFLoss(-1.0)) == "`mean_ratio` must be >= 0, got -1.0"
-    assert refusal(lambda: WKDFLoss(cells=0)) == "`cells` must be > 0, got 0"
+    assert refusal(lambda: WKDFLoss(cells=0)) == "`cells` must be >= 1, got 0"
     assert (
         refusal(lambda: gaussian_wasserstein(torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4, 4)))
         == "`student` (2, 3, 1) and `teacher` (2, 4, 1) must have the same shape"

@@ -17,7 +17,7 @@ from ._sources import Definition, MissingError, follow
 
 _HARMLESS = frozenset(
     "register register_model no_grad inference_mode final dataclass deprecated staticmethod classmethod runtime_checkable "
-    "abstractmethod override cache lru_cache with_example".split()
+    "abstractmethod override cache lru_cache checked with_example".split()
 )
 _OPAQUE_BASES = frozenset("Enum IntEnum StrEnum Flag NamedTuple TypedDict Protocol".split())
 

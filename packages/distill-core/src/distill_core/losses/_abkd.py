@@ -26,7 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import excluded, filled, finite, per_token, positive, refuse_infinite, require_same_shape, within
+from ..layers import excluded, filled, finite, per_token, refuse_infinite, require_same_shape
+from ..ranges import NonNegativeFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -88,10 +89,11 @@ class ABKDLoss(nn.Module):
 
     batch: ClassVar[str] = "token"
 
-    def __init__(self, alpha: float = 0.2, beta: float = 0.7, chunk: int = 256) -> None:
+    @checked
+    def __init__(self, alpha: NonNegativeFloat = 0.2, beta: NonNegativeFloat = 0.7, chunk: PositiveInt = 256) -> None:
         super().__init__()
-        self.alpha, self.beta = within("alpha", alpha), within("beta", beta)
-        self.chunk = int(positive("chunk", chunk))
+        self.alpha, self.beta = alpha, beta
+        self.chunk = chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""

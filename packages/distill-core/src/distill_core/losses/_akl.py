@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import kl_divergence, one_of, per_token, positive, refuse_infinite, require_same_shape, within
+from ..layers import kl_divergence, one_of, per_token, refuse_infinite, require_same_shape
+from ..ranges import Fraction, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -84,10 +85,11 @@ class AKLLoss(nn.Module):
 
     batch: ClassVar[str] = "token"
 
-    def __init__(self, mass: float = 0.5, mode: Mode = "paper", chunk: int = 256) -> None:
+    @checked
+    def __init__(self, mass: Fraction = 0.5, mode: Mode = "paper", chunk: PositiveInt = 256) -> None:
         super().__init__()
-        self.mass, self.mode = within("mass", mass, 0, 1), one_of("mode", mode, Mode)
-        self.chunk = int(positive("chunk", chunk))
+        self.mass, self.mode = mass, one_of("mode", mode, Mode)
+        self.chunk = chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""

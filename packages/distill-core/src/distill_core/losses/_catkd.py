@@ -22,7 +22,8 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, positive, require_same_shape
+from ..layers import at_least_float32, require_same_shape
+from ..ranges import PositiveInt, checked
 from ..registry import register
 
 
@@ -61,9 +62,10 @@ class CATKDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, resolution: int = 2, *, normalise: bool = True) -> None:
+    @checked
+    def __init__(self, resolution: PositiveInt = 2, *, normalise: bool = True) -> None:
         super().__init__()
-        self.resolution, self.normalise = int(positive("resolution", resolution)), normalise
+        self.resolution, self.normalise = resolution, normalise
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The scalar loss of class activation maps (batch, classes, height, width)."""

@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import UnitEmbedding, one_of, within, without_autocast
+from ..layers import UnitEmbedding, one_of, without_autocast
+from ..ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, checked
 from ..registry import register
 
 Kernel = Literal["gaussian", "bilinear"]
@@ -70,18 +71,19 @@ class CCKDLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
+    @checked
     def __init__(
         self,
-        dim: int = 128,
+        dim: PositiveInt = 128,
         kernel: Kernel = "gaussian",
-        gamma: float = 0.4,
-        order: int = 2,
-        student_features: int | None = None,
-        teacher_features: int | None = None,
+        gamma: NonNegativeFloat = 0.4,
+        order: NonNegativeInt = 2,
+        student_features: PositiveInt | None = None,
+        teacher_features: PositiveInt | None = None,
     ) -> None:
         super().__init__()
         self.kernel = one_of("kernel", kernel, Kernel)
-        self.gamma, self.order = within("gamma", gamma), int(within("order", order))
+        self.gamma, self.order = gamma, order
         self.student_embedding = UnitEmbedding(dim, student_features)
         self.teacher_embedding = UnitEmbedding(dim, teacher_features)
 

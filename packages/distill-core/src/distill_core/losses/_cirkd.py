@@ -33,11 +33,10 @@ from ..layers import (
     NormalisedConv,
     at_least_float32,
     kl_divergence,
-    positive,
     unit_length,
-    within,
     without_autocast,
 )
+from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
 from ..registry import register
 
 AT_A_TIME = 2**24
@@ -117,26 +116,27 @@ class CIRKDLoss(nn.Module):
 
     batch: ClassVar[str] = "local"
 
+    @checked
     def __init__(
         self,
-        num_classes: int,
-        teacher_channels: int,
-        student_channels: int | None = None,
-        pair_weight: float = 1.0,
-        pixel_weight: float = 0.1,
-        region_weight: float = 0.1,
-        temperature: float = 0.1,
-        pixel_memory: int = 20000,
-        region_memory: int = 2000,
-        pixels_drawn: int = 4096,
-        regions_drawn: int = 1024,
-        pixels_stored: int = 16,
+        num_classes: PositiveInt,
+        teacher_channels: PositiveInt,
+        student_channels: PositiveInt | None = None,
+        pair_weight: NonNegativeFloat = 1.0,
+        pixel_weight: NonNegativeFloat = 0.1,
+        region_weight: NonNegativeFloat = 0.1,
+        temperature: PositiveFloat = 0.1,
+        pixel_memory: PositiveInt = 20000,
+        region_memory: PositiveInt = 2000,
+        pixels_drawn: PositiveInt = 4096,
+        regions_drawn: PositiveInt = 1024,
+        pixels_stored: PositiveInt = 16,
     ) -> None:
         super().__init__()
-        self.pair_weight = within("pair_weight", pair_weight)
-        self.pixel_weight = within("pixel_weight", pixel_weight)
-        self.region_weight = within("region_weight", region_weight)
-        self.temperature, self.pixels_stored = positive("temperature", temperature), pixels_stored
+        self.pair_weight = pair_weight
+        self.pixel_weight = pixel_weight
+        self.region_weight = region_weight
+        self.temperature, self.pixels_stored = temperature, pixels_stored
         self.pixels_drawn, self.regions_drawn = pixels_drawn, regions_drawn
         self.projection = nn.Sequential(
             NormalisedConv(student_channels, teacher_channels),

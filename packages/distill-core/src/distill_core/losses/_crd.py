@@ -30,7 +30,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import UnitEmbedding, one_of, positive, without_autocast
+from ..layers import UnitEmbedding, one_of, without_autocast
+from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -81,20 +82,21 @@ class CRDLoss(nn.Module):
     classes: Tensor
     log_z: Tensor
 
+    @checked
     def __init__(
         self,
-        num_samples: int,
-        dim: int = 128,
-        num_negatives: int = 16384,
-        temperature: float = 0.07,
-        momentum: float = 0.5,
-        student_features: int | None = None,
-        teacher_features: int | None = None,
+        num_samples: PositiveInt,
+        dim: PositiveInt = 128,
+        num_negatives: PositiveInt = 16384,
+        temperature: PositiveFloat = 0.07,
+        momentum: Fraction = 0.5,
+        student_features: PositiveInt | None = None,
+        teacher_features: PositiveInt | None = None,
         mode: Mode = "code",
     ) -> None:
         super().__init__()
         self.num_samples, self.num_negatives = num_samples, num_negatives
-        self.temperature, self.momentum = positive("temperature", temperature), momentum
+        self.temperature, self.momentum = temperature, momentum
         self.mode = one_of("mode", mode, Mode)
         self.student_embedding = UnitEmbedding(dim, student_features)
         self.teacher_embedding = UnitEmbedding(dim, teacher_features)

@@ -22,7 +22,7 @@ Link: https://arxiv.org/abs/2306.11369
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -36,11 +36,10 @@ from ..layers import (
     kl_divergence,
     one_of,
     pairs,
-    positive,
     refuse_infinite,
     require_same_shape,
-    within,
 )
+from ..ranges import PositiveFloat, Range, checked
 from ..registry import register
 
 Compare = Literal["classes", "distributions", "boxes"]
@@ -137,19 +136,20 @@ class CrossKDLoss(nn.Module):
 
     batch: ClassVar[str] = "local"
 
+    @checked
     def __init__(
         self,
         head: nn.Module,
         compare: Compare,
-        beta: float = 1.0,
-        temperature: float = 10.0,
+        beta: Annotated[float, Range(min=1)] = 1.0,
+        temperature: PositiveFloat = 10.0,
         *,
         align: bool = True,
     ) -> None:
         super().__init__()
         self.head, self.align = Constant(head), align
         self.compare = one_of("compare", compare, Compare)
-        self.beta, self.temperature = within("beta", beta, 1), positive("temperature", temperature)
+        self.beta, self.temperature = beta, temperature
 
     def forward(
         self,

@@ -28,11 +28,11 @@ from ..layers import (
     at_least_float32,
     filled,
     kl_divergence,
-    positive,
     refuse_infinite,
     require_same_shape,
     ruled_out,
 )
+from ..ranges import NonNegativeFloat, PositiveFloat, checked
 from ..registry import register
 
 
@@ -54,11 +54,15 @@ class CTKDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
+    @checked
     def __init__(
-        self, least: float = 1.0, spread: float = 20.0, strength: float | Callable[[Progress], float] = 1.0
+        self,
+        least: PositiveFloat = 1.0,
+        spread: PositiveFloat = 20.0,
+        strength: NonNegativeFloat | Callable[[Progress], float] = 1.0,
     ) -> None:
         super().__init__()
-        self.least, self.spread = positive("least", least), positive("spread", spread)
+        self.least, self.spread = least, spread
         self.theta = nn.Parameter(torch.ones(()))
         self.reversal = GradientReversal(strength)
 

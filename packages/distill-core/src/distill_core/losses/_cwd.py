@@ -26,10 +26,10 @@ from ..layers import (
     excluded,
     filled,
     kl_divergence,
-    positive,
     refuse_infinite,
     require_same_shape,
 )
+from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 
 
@@ -72,16 +72,17 @@ class CWDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
+    @checked
     def __init__(
         self,
-        temperature: float = 4.0,
+        temperature: PositiveFloat = 4.0,
         *,
         align: bool = False,
-        student_channels: int | None = None,
-        teacher_channels: int | None = None,
+        student_channels: PositiveInt | None = None,
+        teacher_channels: PositiveInt | None = None,
     ) -> None:
         super().__init__()
-        self.temperature = positive("temperature", temperature)
+        self.temperature = temperature
         self.regressor = Regressor(student_channels, teacher_channels, bias=False) if align else None
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from ..layers import NormalisedConv, at_least_float32, pool_to_smaller, require_same_shape, within
+from ..layers import NormalisedConv, at_least_float32, pool_to_smaller, require_same_shape
+from ..ranges import NonNegativeFloat, PositiveInt, checked
 from ..registry import register
 
 
@@ -59,11 +60,15 @@ class DABLoss(nn.Module):
 
     batch: ClassVar[str] = "local"
 
+    @checked
     def __init__(
-        self, margin: float = 1.0, student_channels: int | None = None, teacher_channels: int | None = None
+        self,
+        margin: NonNegativeFloat = 1.0,
+        student_channels: PositiveInt | None = None,
+        teacher_channels: PositiveInt | None = None,
     ) -> None:
         super().__init__()
-        self.margin = within("margin", margin)
+        self.margin = margin
         self.connector = NormalisedConv(student_channels, teacher_channels)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

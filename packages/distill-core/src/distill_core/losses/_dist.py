@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import at_least_float32, excluded, positive, refuse_infinite, require_same_shape, within
+from ..layers import at_least_float32, excluded, refuse_infinite, require_same_shape
+from ..ranges import NonNegativeFloat, PositiveFloat, checked
 from ..registry import register
 
 
@@ -79,10 +80,13 @@ class DISTLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
-    def __init__(self, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0) -> None:
+    @checked
+    def __init__(
+        self, beta: NonNegativeFloat = 1.0, gamma: NonNegativeFloat = 1.0, temperature: PositiveFloat = 1.0
+    ) -> None:
         super().__init__()
-        self.beta, self.gamma = within("beta", beta), within("gamma", gamma)
-        self.temperature = positive("temperature", temperature)
+        self.beta, self.gamma = beta, gamma
+        self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes, …)."""

@@ -28,7 +28,8 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import at_least_float32, pool_to_smaller, positive, require_same_shape, within
+from ..layers import at_least_float32, pool_to_smaller, require_same_shape
+from ..ranges import NonNegativeFloat, PositiveFloat, checked
 from ..registry import register
 from ._dist import correlation_losses, pearson
 
@@ -69,13 +70,19 @@ class DISTPlusLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
+    @checked
     def __init__(
-        self, beta: float = 1.0, gamma: float = 1.0, iota: float = 1.0, kappa: float = 1.0, temperature: float = 1.0
+        self,
+        beta: NonNegativeFloat = 1.0,
+        gamma: NonNegativeFloat = 1.0,
+        iota: NonNegativeFloat = 1.0,
+        kappa: NonNegativeFloat = 1.0,
+        temperature: PositiveFloat = 1.0,
     ) -> None:
         super().__init__()
-        self.beta, self.gamma = within("beta", beta), within("gamma", gamma)
-        self.iota, self.kappa = within("iota", iota), within("kappa", kappa)
-        self.temperature = positive("temperature", temperature)
+        self.beta, self.gamma = beta, gamma
+        self.iota, self.kappa = iota, kappa
+        self.temperature = temperature
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """The scalar loss of two lists: logits (batch, classes) and a feature (batch, channels, height, width)."""

@@ -25,12 +25,11 @@ from ..layers import (
     at_least_float32,
     kl_divergence,
     other_log_probabilities,
-    positive,
     refuse_infinite,
     require_same_shape,
     target_or_not,
-    within,
 )
+from ..ranges import NonNegativeFloat, PositiveFloat, checked
 from ..registry import register
 
 
@@ -76,10 +75,13 @@ class DKDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0) -> None:
+    @checked
+    def __init__(
+        self, alpha: NonNegativeFloat = 1.0, beta: NonNegativeFloat = 8.0, temperature: PositiveFloat = 4.0
+    ) -> None:
         super().__init__()
-        self.alpha, self.beta = within("alpha", alpha), within("beta", beta)
-        self.temperature = positive("temperature", temperature)
+        self.alpha, self.beta = alpha, beta
+        self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes) and class numbers (batch,)."""

@@ -20,7 +20,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from ..layers import positive
+from ..ranges import PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
 
@@ -40,9 +40,10 @@ class DMLLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, temperature: float = 1.0) -> None:
+    @checked
+    def __init__(self, temperature: PositiveFloat = 1.0) -> None:
         super().__init__()
-        self.temperature = positive("temperature", temperature)
+        self.temperature = temperature
 
     def forward(self, student: Sequence[Tensor]) -> Tensor:
         """The scalar loss of two or more students' logits (batch, classes).

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from ..layers import GlobalContext, Regressor, at_least_float32, pairs, positive, require_same_shape, within
+from ..layers import GlobalContext, Regressor, at_least_float32, pairs, require_same_shape
+from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
 from ..registry import register
 
 
@@ -98,24 +99,25 @@ class FGDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
+    @checked
     def __init__(
         self,
-        teacher_channels: int,
-        student_channels: int | None = None,
-        levels: int = 5,
-        image_size: tuple[int, int] | None = None,
-        object_weight: float = 1e-3,
-        background_weight: float = 5e-4,
-        attention_weight: float = 5e-4,
-        global_weight: float = 5e-6,
-        temperature: float = 0.5,
+        teacher_channels: PositiveInt,
+        student_channels: PositiveInt | None = None,
+        levels: PositiveInt = 5,
+        image_size: tuple[PositiveInt, PositiveInt] | None = None,
+        object_weight: NonNegativeFloat = 1e-3,
+        background_weight: NonNegativeFloat = 5e-4,
+        attention_weight: NonNegativeFloat = 5e-4,
+        global_weight: NonNegativeFloat = 5e-6,
+        temperature: PositiveFloat = 0.5,
     ) -> None:
         super().__init__()
-        self.image_size, self.temperature = image_size, positive("temperature", temperature)
-        self.object_weight = within("object_weight", object_weight)
-        self.background_weight = within("background_weight", background_weight)
-        self.attention_weight = within("attention_weight", attention_weight)
-        self.global_weight = within("global_weight", global_weight)
+        self.image_size, self.temperature = image_size, temperature
+        self.object_weight = object_weight
+        self.background_weight = background_weight
+        self.attention_weight = attention_weight
+        self.global_weight = global_weight
         aligned = student_channels is not None and student_channels != teacher_channels
         self.aligns = nn.ModuleList(
             Regressor(student_channels, teacher_channels) for _ in range(levels if aligned else 0)

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import Regressor, at_least_float32, pool_to_smaller, require_same_shape
+from ..ranges import PositiveInt, checked
 from ..registry import register
 
 
@@ -53,7 +54,10 @@ class FitNetLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, student_channels: int | None = None, teacher_channels: int | None = None) -> None:
+    @checked
+    def __init__(
+        self, student_channels: PositiveInt | None = None, teacher_channels: PositiveInt | None = None
+    ) -> None:
         super().__init__()
         self.regressor = Regressor(student_channels, teacher_channels)
 

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from ..distributed import sum_over_processes, world_size
-from ..layers import per_token, positive, require_same_shape, softmax_divergence
+from ..layers import per_token, require_same_shape, softmax_divergence
+from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 
 
@@ -71,9 +72,10 @@ class ForwardKLLoss(nn.Module):
 
     batch: ClassVar[str] = "token"
 
-    def __init__(self, temperature: float = 1.0, chunk: int = 256) -> None:
+    @checked
+    def __init__(self, temperature: PositiveFloat = 1.0, chunk: PositiveInt = 256) -> None:
         super().__init__()
-        self.temperature, self.chunk = positive("temperature", temperature), int(positive("chunk", chunk))
+        self.temperature, self.chunk = temperature, chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""

@@ -17,13 +17,14 @@ Link: https://arxiv.org/abs/1802.04977
 
 from __future__ import annotations
 
-from typing import Literal, Self, final
+from typing import Annotated, Literal, Self, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import Paraphraser, Translator, at_least_float32, batch_of, one_of, pool_to_smaller, require_same_shape
+from ..ranges import Range, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -91,7 +92,14 @@ class FTLoss(nn.Module):
     batch: str = "sample"
     """`local` with batch normalisation in the translator."""
 
-    def __init__(self, paraphraser: Paraphraser, translator: Translator, p: float = 1.0, mode: Mode = "paper") -> None:
+    @checked
+    def __init__(
+        self,
+        paraphraser: Paraphraser,
+        translator: Translator,
+        p: Annotated[float, Range(min=1)] = 1.0,
+        mode: Mode = "paper",
+    ) -> None:
         super().__init__()
         self.paraphraser = paraphraser
         self.translator = translator

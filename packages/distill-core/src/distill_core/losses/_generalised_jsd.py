@@ -27,12 +27,11 @@ from ..layers import (
     log_mixture,
     one_of,
     per_token,
-    positive,
     refuse_infinite,
     require_same_shape,
     softmax_divergence,
-    within,
 )
+from ..ranges import Fraction, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -78,10 +77,11 @@ class GeneralisedJSDLoss(nn.Module):
 
     batch: ClassVar[str] = "token"
 
-    def __init__(self, beta: float = 0.5, mode: Mode = "paper", chunk: int = 256) -> None:
+    @checked
+    def __init__(self, beta: Fraction = 0.5, mode: Mode = "paper", chunk: PositiveInt = 256) -> None:
         super().__init__()
-        self.beta, self.mode = within("beta", beta, 0, 1), one_of("mode", mode, Mode)
-        self.chunk = int(positive("chunk", chunk))
+        self.beta, self.mode = beta, one_of("mode", mode, Mode)
+        self.chunk = chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""

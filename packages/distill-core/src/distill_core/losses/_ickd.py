@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import NormalisedConv, at_least_float32, one_of, require_same_shape, unit_length, without_autocast
+from ..ranges import PositiveInt, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -59,8 +60,12 @@ class ICKDLoss(nn.Module):
 
     batch: ClassVar[str] = "local"
 
+    @checked
     def __init__(
-        self, student_channels: int | None = None, teacher_channels: int | None = None, mode: Mode = "paper"
+        self,
+        student_channels: PositiveInt | None = None,
+        teacher_channels: PositiveInt | None = None,
+        mode: Mode = "paper",
     ) -> None:
         super().__init__()
         self.embedding = NormalisedConv(student_channels, teacher_channels)

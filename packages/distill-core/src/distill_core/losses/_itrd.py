@@ -20,14 +20,15 @@ Link: https://arxiv.org/abs/2112.00459
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import Regressor, at_least_float32, one_of, require_same_shape, within, without_autocast
+from ..layers import Regressor, at_least_float32, one_of, require_same_shape, without_autocast
+from ..ranges import NonNegativeFloat, PositiveInt, Range, checked
 from ..registry import register
 
 EPS, LEAST = 1e-5, 1e-12
@@ -84,19 +85,20 @@ class ITRDLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
+    @checked
     def __init__(
         self,
-        correlation_weight: float = 2.0,
-        mutual_weight: float = 1.0,
-        alpha: float = 1.5,
+        correlation_weight: NonNegativeFloat = 2.0,
+        mutual_weight: NonNegativeFloat = 1.0,
+        alpha: Annotated[float, Range(min=0.5)] = 1.5,
         mode: Mode = "paper",
-        student_features: int | None = None,
-        teacher_features: int | None = None,
+        student_features: PositiveInt | None = None,
+        teacher_features: PositiveInt | None = None,
     ) -> None:
         super().__init__()
-        self.correlation_weight = within("correlation_weight", correlation_weight)
-        self.mutual_weight = within("mutual_weight", mutual_weight)
-        self.alpha, self.mode = within("alpha", alpha, 0.5), one_of("mode", mode, Mode)
+        self.correlation_weight = correlation_weight
+        self.mutual_weight = mutual_weight
+        self.alpha, self.mode = alpha, one_of("mode", mode, Mode)
         self.regressor = Regressor(student_features, teacher_features)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

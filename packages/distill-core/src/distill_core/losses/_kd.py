@@ -18,7 +18,8 @@ from typing import ClassVar, Literal, final
 
 from torch import Tensor, nn
 
-from ..layers import one_of, positive, require_same_shape, softmax_divergence
+from ..layers import one_of, require_same_shape, softmax_divergence
+from ..ranges import PositiveFloat, checked
 from ..registry import register
 
 Reduction = Literal["batchmean", "mean"]
@@ -57,9 +58,10 @@ class KDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, temperature: float = 4.0, reduction: Reduction = "batchmean") -> None:
+    @checked
+    def __init__(self, temperature: PositiveFloat = 4.0, reduction: Reduction = "batchmean") -> None:
         super().__init__()
-        self.temperature = positive("temperature", temperature)
+        self.temperature = temperature
         self.reduction = one_of("reduction", reduction, Reduction)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ from typing import ClassVar, final
 
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, positive, smooth_cross_entropy, within
+from ..layers import at_least_float32, smooth_cross_entropy
+from ..ranges import Fraction, PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
 
@@ -44,11 +45,12 @@ class KDLSLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, smoothing: float = 0.1, alpha: float = 0.9, temperature: float = 1.0) -> None:
+    @checked
+    def __init__(self, smoothing: Fraction = 0.1, alpha: Fraction = 0.9, temperature: PositiveFloat = 1.0) -> None:
         super().__init__()
-        self.smoothing = within("smoothing", smoothing, 0.0, 1.0)
-        self.alpha = within("alpha", alpha, 0.0, 1.0)
-        self.temperature = positive("temperature", temperature)
+        self.smoothing = smoothing
+        self.alpha = alpha
+        self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes) and class numbers (batch,)."""

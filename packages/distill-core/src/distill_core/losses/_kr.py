@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import AttentionFusion, at_least_float32, pairs, require_same_shape
+from ..ranges import PositiveInt, checked
 from ..registry import register
 
 SIZES = (4, 2, 1)
@@ -72,7 +73,8 @@ class KRLoss(nn.Module):
 
     batch: ClassVar[str] = "local"
 
-    def __init__(self, levels: int, middle_channels: int = 512) -> None:
+    @checked
+    def __init__(self, levels: PositiveInt, middle_channels: PositiveInt = 512) -> None:
         super().__init__()
         self.levels = nn.ModuleList(AttentionFusion(middle_channels, fuses=i < levels - 1) for i in range(levels))
 

@@ -23,7 +23,7 @@ Link: https://arxiv.org/abs/1903.04688
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self, final
+from typing import Annotated, ClassVar, Literal, Self, final
 
 import torch
 import torch.nn.functional as F
@@ -38,9 +38,9 @@ from ..layers import (
     pool_to_smaller,
     require_same_shape,
     unit_length,
-    within,
     without_autocast,
 )
+from ..ranges import NonNegativeFloat, PositiveInt, Range, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -98,11 +98,12 @@ class KTAutoencoderLoss(nn.Module):
     batch: str = "sample"
     """`local` with batch normalisation in the translator."""
 
-    def __init__(self, translator: Paraphraser, sparsity: float = 1e-7) -> None:
+    @checked
+    def __init__(self, translator: Paraphraser, sparsity: NonNegativeFloat = 1e-7) -> None:
         super().__init__()
         self.translator = translator
         self.batch = batch_of(translator)
-        self.sparsity = within("sparsity", sparsity)
+        self.sparsity = sparsity
 
     def forward(self, teacher: Tensor) -> Tensor:
         """The scalar loss of a feature (batch, channels, height, width)."""
@@ -130,18 +131,19 @@ class KTALoss(nn.Module):
 
     batch: ClassVar[str] = "local"
 
+    @checked
     def __init__(
         self,
         translator: Paraphraser,
-        p: float = 1.0,
-        q: float = 2.0,
-        student_channels: int | None = None,
+        p: Annotated[float, Range(min=1)] = 1.0,
+        q: Annotated[float, Range(min=1)] = 2.0,
+        student_channels: PositiveInt | None = None,
         mode: Mode = "paper",
     ) -> None:
         super().__init__()
         self.translator = translator
         self.adapter = NormalisedConv(student_channels, translator.factor_channels, kernel_size=3)
-        self.p, self.q = within("p", p, 1.0), within("q", q, 1.0)
+        self.p, self.q = p, q
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -172,7 +174,8 @@ class AffinityLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, translator: Paraphraser, student_channels: int | None = None) -> None:
+    @checked
+    def __init__(self, translator: Paraphraser, student_channels: PositiveInt | None = None) -> None:
         super().__init__()
         self.translator = translator
         out_channels = translator.factor_channels

@@ -21,7 +21,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, filled, positive, ruled_out
+from ..layers import at_least_float32, filled, ruled_out
+from ..ranges import PositiveFloat, checked
 from ..registry import register
 
 
@@ -71,10 +72,11 @@ class StandardisedLogits(nn.Module):
     batch: str = "sample"
     """That of the loss inside."""
 
-    def __init__(self, loss: nn.Module, eps: float = 1e-7) -> None:
+    @checked
+    def __init__(self, loss: nn.Module, eps: PositiveFloat = 1e-7) -> None:
         super().__init__()
         self.loss = loss
-        self.eps = positive("eps", eps)
+        self.eps = eps
         self.batch = str(getattr(loss, "batch", self.batch))
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor | None = None) -> Tensor:

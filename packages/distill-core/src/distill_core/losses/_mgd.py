@@ -32,8 +32,8 @@ from ..layers import (
     pairs,
     pool_to_smaller,
     require_same_shape,
-    within,
 )
+from ..ranges import Fraction, PositiveInt, checked
 from ..registry import register
 
 Hidden = Literal["positions", "channels"]
@@ -87,16 +87,17 @@ class MGDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
+    @checked
     def __init__(
         self,
-        ratio: float = 0.65,
+        ratio: Fraction = 0.65,
         hidden: Hidden = "positions",
-        levels: int = 1,
-        student_channels: int | None = None,
-        teacher_channels: int | None = None,
+        levels: PositiveInt = 1,
+        student_channels: PositiveInt | None = None,
+        teacher_channels: PositiveInt | None = None,
     ) -> None:
         super().__init__()
-        self.ratio, self.hidden = within("ratio", ratio, 0, 1), one_of("hidden", hidden, Hidden)
+        self.ratio, self.hidden = ratio, one_of("hidden", hidden, Hidden)
         self.aligns = nn.ModuleList(Regressor(student_channels, teacher_channels) for _ in range(levels))
         self.generators = nn.ModuleList(Generator(teacher_channels) for _ in range(levels))
 

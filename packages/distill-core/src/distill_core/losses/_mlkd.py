@@ -27,7 +27,8 @@ import torch
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import at_least_float32, excluded, filled, one_of, pairs, positive, require_same_shape, without_autocast
+from ..layers import at_least_float32, excluded, filled, one_of, pairs, require_same_shape, without_autocast
+from ..ranges import PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
 
@@ -86,9 +87,10 @@ class MLKDLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
-    def __init__(self, temperatures: Sequence[float] = (2.0, 3.0, 4.0, 5.0, 6.0), mode: Mode = "paper") -> None:
+    @checked
+    def __init__(self, temperatures: Sequence[PositiveFloat] = (2.0, 3.0, 4.0, 5.0, 6.0), mode: Mode = "paper") -> None:
         super().__init__()
-        self.temperatures = [positive("temperatures", temperature) for temperature in temperatures]
+        self.temperatures = list(temperatures)
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:

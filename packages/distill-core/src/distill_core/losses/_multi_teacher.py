@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, kl_divergence, positive, refuse_infinite, require_same_shape, within
+from ..layers import at_least_float32, kl_divergence, refuse_infinite, require_same_shape
+from ..ranges import NonNegativeFloat, PositiveFloat, checked
 from ..registry import register
 
 
@@ -61,10 +62,11 @@ class MultiTeacherKDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, temperature: float = 4.0, weights: Sequence[float] | None = None) -> None:
+    @checked
+    def __init__(self, temperature: PositiveFloat = 4.0, weights: Sequence[NonNegativeFloat] | None = None) -> None:
         super().__init__()
-        self.temperature = positive("temperature", temperature)
-        self.weights = None if weights is None else [within("weights", float(weight)) for weight in weights]
+        self.temperature = temperature
+        self.weights = None if weights is None else list(weights)
         if self.weights is not None and not any(self.weights):
             message = "`weights` must not all be 0"
             raise ValueError(message)

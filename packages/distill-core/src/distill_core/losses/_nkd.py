@@ -23,12 +23,11 @@ from ..layers import (
     at_least_float32,
     cross_entropy,
     other_log_probabilities,
-    positive,
     refuse_infinite,
     require_same_shape,
     target_or_not,
-    within,
 )
+from ..ranges import NonNegativeFloat, PositiveFloat, checked
 from ..registry import register
 
 
@@ -82,9 +81,10 @@ class NKDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, gamma: float = 1.5, temperature: float = 1.0) -> None:
+    @checked
+    def __init__(self, gamma: NonNegativeFloat = 1.5, temperature: PositiveFloat = 1.0) -> None:
         super().__init__()
-        self.gamma, self.temperature = within("gamma", gamma), positive("temperature", temperature)
+        self.gamma, self.temperature = gamma, temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes) and class numbers (batch,)."""

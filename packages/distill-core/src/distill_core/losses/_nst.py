@@ -25,7 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, pairs, pool_to_smaller, within, without_autocast
+from ..layers import at_least_float32, pairs, pool_to_smaller, without_autocast
+from ..ranges import NonNegativeFloat, PositiveInt, checked
 from ..registry import register
 
 
@@ -68,9 +69,10 @@ class NSTLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, degree: int = 2, offset: float = 0.0) -> None:
+    @checked
+    def __init__(self, degree: PositiveInt = 2, offset: NonNegativeFloat = 0.0) -> None:
         super().__init__()
-        self.degree, self.offset = int(within("degree", degree, 1)), within("offset", offset)
+        self.degree, self.offset = degree, offset
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
         """The scalar loss of lists of maps (batch, channels, height, width), one entry per pair."""

@@ -18,7 +18,7 @@ Link: https://arxiv.org/abs/2310.19444
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import Annotated, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -32,8 +32,8 @@ from ..layers import (
     one_of,
     refuse_infinite,
     require_same_shape,
-    within,
 )
+from ..ranges import PositiveInt, Range, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -84,17 +84,18 @@ class OFALoss(nn.Module):
     batch: str = "local"
     """`sample` for sequences, whose heads have no batch normalisation."""
 
+    @checked
     def __init__(
         self,
-        num_classes: int,
-        channels: Sequence[int],
-        gamma: float = 1.0,
+        num_classes: PositiveInt,
+        channels: Sequence[PositiveInt],
+        gamma: Annotated[float, Range(min=1)] = 1.0,
         *,
         sequences: bool = False,
         mode: Mode = "code",
     ) -> None:
         super().__init__()
-        self.gamma, self.mode = within("gamma", gamma, 1), one_of("mode", mode, Mode)
+        self.gamma, self.mode = gamma, one_of("mode", mode, Mode)
         self.heads = nn.ModuleList(StageHead(count, num_classes, sequences=sequences) for count in channels)
         self.batch = batch_of(self.heads)
 

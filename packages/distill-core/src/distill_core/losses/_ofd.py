@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ..layers import NormalisedConv, at_least_float32, one_of, pairs, pool_to_smaller, require_same_shape
+from ..ranges import PositiveInt, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -87,8 +88,9 @@ class OFDLoss(nn.Module):
 
     batch: ClassVar[str] = "local"
 
+    @checked
     def __init__(
-        self, margins: Sequence[Tensor], student_channels: Sequence[int] | None = None, mode: Mode = "paper"
+        self, margins: Sequence[Tensor], student_channels: Sequence[PositiveInt] | None = None, mode: Mode = "paper"
     ) -> None:
         super().__init__()
         channels = [None] * len(margins) if student_channels is None else student_channels

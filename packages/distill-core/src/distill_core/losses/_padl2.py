@@ -21,7 +21,8 @@ from typing import ClassVar, final
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import NormalisedConv, at_least_float32, positive, require_same_shape
+from ..layers import NormalisedConv, at_least_float32, require_same_shape
+from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 
 
@@ -57,9 +58,10 @@ class PADL2Loss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
-    def __init__(self, eps: float = 1e-6, features: int | None = None) -> None:
+    @checked
+    def __init__(self, eps: PositiveFloat = 1e-6, features: PositiveInt | None = None) -> None:
         super().__init__()
-        self.eps = positive("eps", eps)
+        self.eps = eps
         self.branch = NormalisedConv(features, features)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import at_least_float32, one_of, positive, unit_length, without_autocast
+from ..layers import at_least_float32, one_of, unit_length, without_autocast
+from ..ranges import PositiveFloat, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -61,9 +62,10 @@ class PKTLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
-    def __init__(self, eps: float = 1e-7, mode: Mode = "paper") -> None:
+    @checked
+    def __init__(self, eps: PositiveFloat = 1e-7, mode: Mode = "paper") -> None:
         super().__init__()
-        self.eps = positive("eps", eps)
+        self.eps = eps
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..distributed import gather_batch
-from ..layers import at_least_float32, unit_length, within, without_autocast
+from ..layers import at_least_float32, unit_length, without_autocast
+from ..ranges import NonNegativeFloat, checked
 from ..registry import register
 
 AT_A_TIME = 2**24
@@ -79,10 +80,11 @@ class RKDLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
-    def __init__(self, distance_weight: float = 25.0, angle_weight: float = 50.0) -> None:
+    @checked
+    def __init__(self, distance_weight: NonNegativeFloat = 25.0, angle_weight: NonNegativeFloat = 50.0) -> None:
         super().__init__()
-        self.distance_weight = within("distance_weight", distance_weight)
-        self.angle_weight = within("angle_weight", angle_weight)
+        self.distance_weight = distance_weight
+        self.angle_weight = angle_weight
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The scalar loss of features (batch, …)."""

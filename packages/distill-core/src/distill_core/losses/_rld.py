@@ -26,13 +26,12 @@ from torch import Tensor, nn
 from ..layers import (
     at_least_float32,
     kl_divergence,
-    positive,
     refuse_infinite,
     refuse_infinite_target,
     require_same_shape,
     target_or_not,
-    within,
 )
+from ..ranges import NonNegativeFloat, PositiveFloat, checked
 from ..registry import register
 
 
@@ -94,13 +93,18 @@ class RLDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
+    @checked
     def __init__(
-        self, alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0, confidence_temperature: float = 1.0
+        self,
+        alpha: NonNegativeFloat = 1.0,
+        beta: NonNegativeFloat = 8.0,
+        temperature: PositiveFloat = 4.0,
+        confidence_temperature: PositiveFloat = 1.0,
     ) -> None:
         super().__init__()
-        self.alpha, self.beta = within("alpha", alpha), within("beta", beta)
-        self.temperature = positive("temperature", temperature)
-        self.confidence_temperature = positive("confidence_temperature", confidence_temperature)
+        self.alpha, self.beta = alpha, beta
+        self.temperature = temperature
+        self.confidence_temperature = confidence_temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes) and class numbers (batch,)."""

@@ -20,7 +20,8 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import cross_entropy, per_token, positive, refuse_infinite
+from ..layers import cross_entropy, per_token, refuse_infinite
+from ..ranges import PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 from ._topk_kl import of_tokens
@@ -56,9 +57,10 @@ class RSKDLoss(nn.Module):
 
     batch: ClassVar[str] = "token"
 
-    def __init__(self, chunk: int = 256) -> None:
+    @checked
+    def __init__(self, chunk: PositiveInt = 256) -> None:
         super().__init__()
-        self.chunk = int(positive("chunk", chunk))
+        self.chunk = chunk
 
     def forward(self, student: Tensor, teacher: Tensor, index: Tensor, mask: Tensor | None = None) -> Tensor:
         """The scalar loss.

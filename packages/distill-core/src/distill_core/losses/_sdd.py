@@ -23,7 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, one_of, positive, within
+from ..layers import at_least_float32, one_of
+from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._dkd import decoupled_divergences
 from ._kd import kd_divergence
@@ -73,20 +74,21 @@ class SDDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
+    @checked
     def __init__(
         self,
-        scales: Sequence[int] = (1, 2, 4),
+        scales: Sequence[PositiveInt] = (1, 2, 4),
         base: Base = "kd",
-        temperature: float = 4.0,
-        alpha: float = 1.0,
-        beta: float = 8.0,
-        complementary: float = 2.0,
+        temperature: PositiveFloat = 4.0,
+        alpha: NonNegativeFloat = 1.0,
+        beta: NonNegativeFloat = 8.0,
+        complementary: NonNegativeFloat = 2.0,
     ) -> None:
         super().__init__()
-        self.scales = [int(positive("scales", scale)) for scale in scales]
-        self.base, self.temperature = one_of("base", base, Base), positive("temperature", temperature)
-        self.alpha, self.beta = within("alpha", alpha), within("beta", beta)
-        self.complementary = within("complementary", complementary)
+        self.scales = list(scales)
+        self.base, self.temperature = one_of("base", base, Base), temperature
+        self.alpha, self.beta = alpha, beta
+        self.complementary = complementary
 
     def forward(self, student: tuple[Tensor, Head], teacher: tuple[Tensor, Head], target: Tensor) -> Tensor:
         """The scalar loss.

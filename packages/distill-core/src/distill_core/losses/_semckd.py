@@ -25,7 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import NormalisedConv, at_least_float32, pool_to_smaller, positive, without_autocast
+from ..layers import NormalisedConv, at_least_float32, pool_to_smaller, without_autocast
+from ..ranges import PositiveInt, checked
 from ..registry import register
 
 
@@ -57,12 +58,17 @@ class SemCKDLoss(nn.Module):
 
     batch: ClassVar[str] = "local"
 
+    @checked
     def __init__(
-        self, batch_size: int, teacher_channels: Sequence[int], student_channels: Sequence[int], factor: int = 4
+        self,
+        batch_size: PositiveInt,
+        teacher_channels: Sequence[PositiveInt],
+        student_channels: Sequence[PositiveInt],
+        factor: PositiveInt = 4,
     ) -> None:
         super().__init__()
-        self.batch_size = int(positive("batch_size", batch_size))
-        dim = max(batch_size // int(positive("factor", factor)), 1)
+        self.batch_size = batch_size
+        dim = max(batch_size // factor, 1)
         self.queries = nn.ModuleList(_mlp(batch_size, dim) for _ in student_channels)
         self.keys = nn.ModuleList(_mlp(batch_size, dim) for _ in teacher_channels)
         self.regressors = nn.ModuleList(

@@ -35,12 +35,12 @@ from ..layers import (
     excluded,
     filled,
     one_of,
-    positive,
     refuse_infinite,
     require_same_shape,
     unit_length,
     without_autocast,
 )
+from ..ranges import PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
 from ._mlkd import hidden_classes, share_below_median
@@ -96,9 +96,10 @@ class SKDInstanceLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
-    def __init__(self, temperature: float = 4.0, mode: Mode = "paper") -> None:
+    @checked
+    def __init__(self, temperature: PositiveFloat = 4.0, mode: Mode = "paper") -> None:
         super().__init__()
-        self.temperature = positive("temperature", temperature)
+        self.temperature = temperature
         self.mode = one_of("mode", mode, Mode)
         self.decomposes = mode == "paper"
 
@@ -127,9 +128,10 @@ class SKDDirectionLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
-    def __init__(self, tikhonov: float = 0.1, mode: Mode = "paper") -> None:
+    @checked
+    def __init__(self, tikhonov: PositiveFloat = 0.1, mode: Mode = "paper") -> None:
         super().__init__()
-        self.tikhonov = positive("tikhonov", tikhonov)
+        self.tikhonov = tikhonov
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

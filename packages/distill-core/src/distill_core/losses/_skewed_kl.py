@@ -21,7 +21,8 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import kl_divergence, log_mixture, per_token, positive, refuse_infinite, require_same_shape, within
+from ..layers import kl_divergence, log_mixture, per_token, refuse_infinite, require_same_shape
+from ..ranges import Fraction, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -79,9 +80,10 @@ class SkewedKLLoss(nn.Module):
 
     batch: ClassVar[str] = "token"
 
-    def __init__(self, skew: float = 0.1, chunk: int = 256) -> None:
+    @checked
+    def __init__(self, skew: Fraction = 0.1, chunk: PositiveInt = 256) -> None:
         super().__init__()
-        self.skew, self.chunk = within("skew", skew, 0, 1), int(positive("chunk", chunk))
+        self.skew, self.chunk = skew, chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
@@ -110,9 +112,10 @@ class SkewedReverseKLLoss(nn.Module):
 
     batch: ClassVar[str] = "token"
 
-    def __init__(self, skew: float = 0.1, chunk: int = 256) -> None:
+    @checked
+    def __init__(self, skew: Fraction = 0.1, chunk: PositiveInt = 256) -> None:
         super().__init__()
-        self.skew, self.chunk = within("skew", skew, 0, 1), int(positive("chunk", chunk))
+        self.skew, self.chunk = skew, chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""

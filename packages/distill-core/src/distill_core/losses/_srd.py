@@ -18,12 +18,13 @@ Link: https://arxiv.org/abs/2303.11098
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import NormalisedConv, at_least_float32, positive, require_same_shape, within
+from ..layers import NormalisedConv, at_least_float32, require_same_shape
+from ..ranges import PositiveFloat, PositiveInt, Range, checked
 from ..registry import register
 
 
@@ -60,15 +61,16 @@ class SRDLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
+    @checked
     def __init__(
         self,
-        exponent: float = 4.0,
-        eps: float = 1e-8,
-        student_channels: int | None = None,
-        teacher_channels: int | None = None,
+        exponent: Annotated[float, Range(min=1)] = 4.0,
+        eps: PositiveFloat = 1e-8,
+        student_channels: PositiveInt | None = None,
+        teacher_channels: PositiveInt | None = None,
     ) -> None:
         super().__init__()
-        self.exponent, self.eps = within("exponent", exponent, 1.0), positive("eps", eps)
+        self.exponent, self.eps = exponent, eps
         self.projector = NormalisedConv(student_channels, teacher_channels, affine=False, eps=1e-4)
         self.norm: nn.Module = (
             nn.LazyBatchNorm1d(eps=1e-4, affine=False)

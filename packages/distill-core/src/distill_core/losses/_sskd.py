@@ -36,12 +36,11 @@ from ..distributed import gather_batch
 from ..layers import (
     ProjectionHead,
     at_least_float32,
-    positive,
     refuse_infinite_target,
     unit_length,
-    within,
     without_autocast,
 )
+from ..ranges import Fraction, NonNegativeFloat, PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
 
@@ -126,28 +125,29 @@ class SSKDLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
+    @checked
     def __init__(
         self,
         teacher_head: ProjectionHead,
-        ce_weight: float = 0.1,
-        kd_weight: float = 0.9,
-        ss_weight: float = 10.0,
-        tf_weight: float = 2.7,
-        kd_temperature: float = 4.0,
-        ss_temperature: float = 0.5,
-        tf_temperature: float = 4.0,
-        ss_ratio: float = 0.75,
-        tf_ratio: float = 1.0,
+        ce_weight: NonNegativeFloat = 0.1,
+        kd_weight: NonNegativeFloat = 0.9,
+        ss_weight: NonNegativeFloat = 10.0,
+        tf_weight: NonNegativeFloat = 2.7,
+        kd_temperature: PositiveFloat = 4.0,
+        ss_temperature: PositiveFloat = 0.5,
+        tf_temperature: PositiveFloat = 4.0,
+        ss_ratio: Fraction = 0.75,
+        tf_ratio: Fraction = 1.0,
     ) -> None:
         super().__init__()
         self.teacher_head = teacher_head
         self.student_head = ProjectionHead()
-        self.ce_weight, self.kd_weight = within("ce_weight", ce_weight), within("kd_weight", kd_weight)
-        self.ss_weight, self.tf_weight = within("ss_weight", ss_weight), within("tf_weight", tf_weight)
-        self.kd_temperature = positive("kd_temperature", kd_temperature)
-        self.ss_temperature = positive("ss_temperature", ss_temperature)
-        self.tf_temperature = positive("tf_temperature", tf_temperature)
-        self.ss_ratio, self.tf_ratio = within("ss_ratio", ss_ratio, 0.0, 1.0), within("tf_ratio", tf_ratio, 0.0, 1.0)
+        self.ce_weight, self.kd_weight = ce_weight, kd_weight
+        self.ss_weight, self.tf_weight = ss_weight, tf_weight
+        self.kd_temperature = kd_temperature
+        self.ss_temperature = ss_temperature
+        self.tf_temperature = tf_temperature
+        self.ss_ratio, self.tf_ratio = ss_ratio, tf_ratio
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor], target: Tensor) -> Tensor:
         """The scalar loss of two lists: logits and the feature before the classifier.

@@ -28,12 +28,11 @@ from ..layers import (
     at_least_float32,
     one_of,
     pool_to_smaller,
-    positive,
     require_same_shape,
     softmax_divergence,
-    within,
     without_autocast,
 )
+from ..ranges import Fraction, PositiveFloat, checked
 from ..registry import register
 
 Pooling = Literal["max", "mean"]
@@ -86,9 +85,10 @@ class PixelwiseLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, temperature: float = 1.0) -> None:
+    @checked
+    def __init__(self, temperature: PositiveFloat = 1.0) -> None:
         super().__init__()
-        self.temperature = positive("temperature", temperature)
+        self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes, height, width)."""
@@ -111,9 +111,10 @@ class PairwiseLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, scale: float = 0.5, pooling: Pooling = "max") -> None:
+    @checked
+    def __init__(self, scale: Fraction = 0.5, pooling: Pooling = "max") -> None:
         super().__init__()
-        self.scale = within("scale", scale, 0, 1)
+        self.scale = scale
         self.pooling = one_of("pooling", pooling, Pooling)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import sum_over_processes, world_size
-from ..layers import Progress, finite, kl_divergence, per_token, positive, refuse_infinite, require_same_shape, within
+from ..layers import Progress, finite, kl_divergence, per_token, refuse_infinite, require_same_shape, within
+from ..ranges import Fraction, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -76,13 +77,19 @@ class TAIDLoss(nn.Module):
     change: Tensor
     previous: Tensor
 
+    @checked
     def __init__(
-        self, start: float = 0.4, end: float = 1.0, rate: float = 5e-4, momentum: float = 0.99, chunk: int = 256
+        self,
+        start: Fraction = 0.4,
+        end: Fraction = 1.0,
+        rate: Fraction = 5e-4,
+        momentum: Fraction = 0.99,
+        chunk: PositiveInt = 256,
     ) -> None:
         super().__init__()
-        self.start, self.end = within("start", start, 0, 1), within("end", end, start, 1)
-        self.rate, self.momentum = within("rate", rate, 0, 1), within("momentum", momentum, 0, 1)
-        self.chunk = int(positive("chunk", chunk))
+        self.start, self.end = start, within("end", end, start, 1)
+        self.rate, self.momentum = rate, momentum
+        self.chunk = chunk
         self.register_buffer("t", torch.tensor(float(start)))
         self.register_buffer("progress", torch.tensor(0.0))
         self.register_buffer("change", torch.tensor(0.0))

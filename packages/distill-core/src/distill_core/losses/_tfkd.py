@@ -31,11 +31,10 @@ from ..layers import (
     filled,
     kl_divergence,
     one_of,
-    positive,
     refuse_infinite_target,
     ruled_out,
-    within,
 )
+from ..ranges import Fraction, PositiveFloat, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -109,10 +108,11 @@ class TfKDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, correct: float = 0.99, temperature: float = 20.0, mode: Mode = "paper") -> None:
+    @checked
+    def __init__(self, correct: Fraction = 0.99, temperature: PositiveFloat = 20.0, mode: Mode = "paper") -> None:
         super().__init__()
-        self.correct = within("correct", correct, 0.0, 1.0)
-        self.temperature = positive("temperature", temperature)
+        self.correct = correct
+        self.temperature = temperature
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor, target: Tensor) -> Tensor:

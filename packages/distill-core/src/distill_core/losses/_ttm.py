@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, kl_divergence, refuse_infinite, require_same_shape, within
+from ..layers import at_least_float32, kl_divergence, refuse_infinite, require_same_shape
+from ..ranges import NonNegativeFloat, checked
 from ..registry import register
 
 
@@ -77,9 +78,10 @@ class TTMLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, gamma: float = 0.1) -> None:
+    @checked
+    def __init__(self, gamma: NonNegativeFloat = 0.1) -> None:
         super().__init__()
-        self.gamma = within("gamma", gamma)
+        self.gamma = gamma
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes)."""
@@ -102,9 +104,10 @@ class WTTMLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, gamma: float = 0.1) -> None:
+    @checked
+    def __init__(self, gamma: NonNegativeFloat = 0.1) -> None:
         super().__init__()
-        self.gamma = within("gamma", gamma)
+        self.gamma = gamma
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes)."""

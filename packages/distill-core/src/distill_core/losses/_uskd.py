@@ -37,8 +37,8 @@ from ..layers import (
     ruled_out,
     smooth_cross_entropy,
     target_or_not,
-    within,
 )
+from ..ranges import NonNegativeFloat, PositiveInt, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -94,17 +94,18 @@ class USKDLoss(nn.Module):
     batch: ClassVar[str] = "sample"
     decomposes: ClassVar[bool] = False
 
+    @checked
     def __init__(
         self,
-        num_classes: int,
-        alpha: float = 1.0,
-        beta: float = 0.1,
-        mu: float = 0.005,
-        channels: int | None = None,
+        num_classes: PositiveInt,
+        alpha: NonNegativeFloat = 1.0,
+        beta: NonNegativeFloat = 0.1,
+        mu: NonNegativeFloat = 0.005,
+        channels: PositiveInt | None = None,
         mode: Mode = "paper",
     ) -> None:
         super().__init__()
-        self.alpha, self.beta, self.mu = within("alpha", alpha), within("beta", beta), within("mu", mu)
+        self.alpha, self.beta, self.mu = alpha, beta, mu
         self.mode = one_of("mode", mode, Mode)
         self.head = nn.LazyLinear(num_classes) if channels is None else nn.Linear(channels, num_classes)
 

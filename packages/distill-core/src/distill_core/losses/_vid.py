@@ -21,7 +21,8 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import ChannelVariance, Regressor, at_least_float32, pool_to_smaller, positive, require_same_shape
+from ..layers import ChannelVariance, Regressor, at_least_float32, pool_to_smaller, require_same_shape
+from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 
 
@@ -58,13 +59,14 @@ class VIDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
+    @checked
     def __init__(
         self,
-        middle_channels: int | None = None,
-        initial_variance: float = 5.0,
-        eps: float = 1e-5,
-        student_channels: int | None = None,
-        teacher_channels: int | None = None,
+        middle_channels: PositiveInt | None = None,
+        initial_variance: PositiveFloat = 5.0,
+        eps: PositiveFloat = 1e-5,
+        student_channels: PositiveInt | None = None,
+        teacher_channels: PositiveInt | None = None,
     ) -> None:
         super().__init__()
         if not initial_variance > eps:
@@ -74,7 +76,7 @@ class VIDLoss(nn.Module):
         self.first = Regressor(student_channels, middle)
         self.second = Regressor(middle, middle)
         self.third = Regressor(middle, teacher_channels)
-        self.variance = ChannelVariance(teacher_channels, initial_variance, positive("eps", eps))
+        self.variance = ChannelVariance(teacher_channels, initial_variance, eps)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The scalar loss of two features: maps, sequences or vectors."""

@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import OrthogonalProjection, at_least_float32, one_of, positive, without_autocast
+from ..layers import OrthogonalProjection, at_least_float32, one_of, without_autocast
+from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 
 Normaliser = Literal["layer", "whiten", "none"]
@@ -73,15 +74,16 @@ class VKDLoss(nn.Module):
 
     batch: ClassVar[str] = "gathered"
 
+    @checked
     def __init__(
         self,
         normaliser: Normaliser = "layer",
-        student_features: int | None = None,
-        teacher_features: int | None = None,
-        eps: float = 1e-5,
+        student_features: PositiveInt | None = None,
+        teacher_features: PositiveInt | None = None,
+        eps: PositiveFloat = 1e-5,
     ) -> None:
         super().__init__()
-        self.normaliser, self.eps = one_of("normaliser", normaliser, Normaliser), positive("eps", eps)
+        self.normaliser, self.eps = one_of("normaliser", normaliser, Normaliser), eps
         self.decomposes = normaliser != "whiten"
         self.projection = OrthogonalProjection(student_features, teacher_features)
 

@@ -23,7 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import NormalisedConv, at_least_float32, positive, require_same_shape, within
+from ..layers import NormalisedConv, at_least_float32, require_same_shape
+from ..ranges import NonNegativeFloat, PositiveInt, checked
 from ..registry import register
 
 EPS = 1e-5
@@ -66,15 +67,16 @@ class WKDFLoss(nn.Module):
 
     batch: ClassVar[str] = "local"
 
+    @checked
     def __init__(
         self,
-        mean_ratio: float = 2.0,
-        cells: int = 1,
-        student_channels: int | None = None,
-        teacher_channels: int | None = None,
+        mean_ratio: NonNegativeFloat = 2.0,
+        cells: PositiveInt = 1,
+        student_channels: PositiveInt | None = None,
+        teacher_channels: PositiveInt | None = None,
     ) -> None:
         super().__init__()
-        self.mean_ratio, self.cells = within("mean_ratio", mean_ratio), int(positive("cells", cells))
+        self.mean_ratio, self.cells = mean_ratio, cells
         self.projector = NormalisedConv(student_channels, teacher_channels)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -28,12 +28,11 @@ from ..layers import (
     at_least_float32,
     filled,
     nothing_left,
-    positive,
     refuse_infinite,
     require_same_shape,
-    within,
     without_autocast,
 )
+from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._nkd import soft_target
 
@@ -117,12 +116,18 @@ class WKDLLoss(nn.Module):
     batch: ClassVar[str] = "sample"
     cost: Tensor
 
+    @checked
     def __init__(
-        self, cost: Tensor, gamma: float = 30.0, temperature: float = 2.0, epsilon: float = 0.05, steps: int = 10
+        self,
+        cost: Tensor,
+        gamma: NonNegativeFloat = 30.0,
+        temperature: PositiveFloat = 2.0,
+        epsilon: PositiveFloat = 0.05,
+        steps: PositiveInt = 10,
     ) -> None:
         super().__init__()
-        self.gamma, self.temperature = within("gamma", gamma), positive("temperature", temperature)
-        self.epsilon, self.steps = positive("epsilon", epsilon), int(within("steps", steps, 1))
+        self.gamma, self.temperature = gamma, temperature
+        self.epsilon, self.steps = epsilon, steps
         _require_costs(cost, epsilon)
         self.register_buffer("cost", at_least_float32(cost.detach()).clone())
 

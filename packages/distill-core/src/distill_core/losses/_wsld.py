@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, positive, refuse_infinite_target, require_same_shape
+from ..layers import at_least_float32, refuse_infinite_target, require_same_shape
+from ..ranges import PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
 
@@ -60,9 +61,10 @@ class WSLDLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, temperature: float = 2.0) -> None:
+    @checked
+    def __init__(self, temperature: PositiveFloat = 2.0) -> None:
         super().__init__()
-        self.temperature = positive("temperature", temperature)
+        self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """The scalar loss of logits (batch, classes) and class numbers (batch,)."""

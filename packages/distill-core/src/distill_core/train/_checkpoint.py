@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import TrainingError, did_you_mean
-from ..layers import one_of, positive
-from ..ranges import PositiveInt
+from ..layers import one_of
+from ..ranges import PositiveInt, checked
 from ..wiring import Wiring
 from ._callback import Callback
 from ._evaluate import Evaluate
@@ -35,6 +35,7 @@ class Checkpoint(Callback):
         TrainingError: No evaluation measures that metric.
     """
 
+    @checked
     def __init__(
         self,
         *,
@@ -47,10 +48,10 @@ class Checkpoint(Callback):
     ) -> None:
         self.best = best
         self.mode = one_of("mode", mode, Literal["max", "min"])
-        self.every = int(positive("every", every))
-        self.every_steps = None if every_steps is None else int(positive("every_steps", every_steps))
+        self.every = every
+        self.every_steps = every_steps
         self.split = split
-        self.keep = int(positive("keep", keep))
+        self.keep = keep
         self.value: float | None = None
         self.chosen: dict[str, Any] | None = None
 

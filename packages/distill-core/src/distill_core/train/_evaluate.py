@@ -11,8 +11,7 @@ from torch import nn
 from ..data import BatchPlan, Loader, Place, as_loader
 from ..errors import TrainingError
 from ..experiment import Evaluation, Inputs, Metric
-from ..layers import positive
-from ..ranges import PositiveInt
+from ..ranges import PositiveInt, checked
 from ..tree import to_device
 from ..wiring import Wiring, check_signature
 from ._callback import Callback
@@ -102,11 +101,12 @@ class Evaluate(Callback):
         split: What the data are called in the log.
     """
 
+    @checked
     def __init__(
         self, loader: Any, metrics: Mapping[str, Metric], *, every: PositiveInt = 1, split: str = "val"
     ) -> None:
         self.evaluation = Evaluation(loader=loader, metrics=metrics)
-        self.every = int(positive("every", every))
+        self.every = every
         self.split = split
 
     def on_epoch_end(self, trainer: Trainer) -> None:

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_core.layers import at_least_float32, require_same_shape
+from distill_core.ranges import PositiveInt, checked
 from distill_core.registry import register
 
 
@@ -59,8 +60,13 @@ class SentenceEmbeddingLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
+    @checked
     def __init__(
-        self, student_width: int | None = None, teacher_width: int | None = None, *, normalise: bool = False
+        self,
+        student_width: PositiveInt | None = None,
+        teacher_width: PositiveInt | None = None,
+        *,
+        normalise: bool = False,
     ) -> None:
         super().__init__()
         if (student_width is None) != (teacher_width is None):

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from distill_core.errors import WiringError
-from distill_core.layers import kl_divergence, positive
+from distill_core.layers import kl_divergence
 from distill_core.losses import token_mean
+from distill_core.ranges import PositiveInt, checked
 from distill_core.registry import register
 
 from ._attention import attention_scores
@@ -68,9 +69,10 @@ class MiniLMLoss(nn.Module):
 
     batch: ClassVar[str] = "token"
 
-    def __init__(self, heads: int) -> None:
+    @checked
+    def __init__(self, heads: PositiveInt) -> None:
         super().__init__()
-        self.heads = int(positive("heads", heads))
+        self.heads = heads
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
         """The scalar loss of `[queries, keys, values]`, each (batch, tokens, width), and a mask (batch, tokens)."""

@@ -21,7 +21,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from distill_core.layers import positive
+from distill_core.ranges import NonNegativeFloat, PositiveInt, checked
 from distill_core.registry import register
 
 from ._minilm import relation_divergence, require_three
@@ -43,9 +43,14 @@ class MiniLMv2Loss(nn.Module):
 
     batch: ClassVar[str] = "token"
 
-    def __init__(self, relation_heads: int, weights: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
+    @checked
+    def __init__(
+        self,
+        relation_heads: PositiveInt,
+        weights: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (1.0, 1.0, 1.0),
+    ) -> None:
         super().__init__()
-        self.relation_heads, self.weights = int(positive("relation_heads", relation_heads)), tuple(weights)
+        self.relation_heads, self.weights = relation_heads, tuple(weights)
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
         """The scalar loss of `[queries, keys, values]`, each (batch, tokens, width), and a mask (batch, tokens)."""

@@ -19,7 +19,7 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distill_core.layers import positive
+from distill_core.ranges import PositiveFloat, checked
 from distill_core.registry import register
 
 from ._embeddings import mean_pooled
@@ -41,9 +41,10 @@ class SimilarityLoss(nn.Module):
 
     batch: ClassVar[str] = "sample"
 
-    def __init__(self, greatest: float = 5.0) -> None:
+    @checked
+    def __init__(self, greatest: PositiveFloat = 5.0) -> None:
         super().__init__()
-        self.greatest = positive("greatest", greatest)
+        self.greatest = greatest
 
     def forward(self, student: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """The scalar loss of hidden states (2 · batch, tokens, width), of which rows 2i and 2i + 1 are a pair.

@@ -27,8 +27,9 @@ import torch
 from torch import Tensor, nn
 
 from distill_core.errors import WiringError
-from distill_core.layers import at_least_float32, pairs, positive, require_same_shape
+from distill_core.layers import at_least_float32, pairs, require_same_shape
 from distill_core.losses import token_mean
+from distill_core.ranges import PositiveInt, checked
 from distill_core.registry import register
 
 from ._attention import attention_scores
@@ -71,9 +72,10 @@ class TinyBERTAttentionLoss(nn.Module):
     batch: ClassVar[str] = "token"
     count = staticmethod(pairs_counted)
 
-    def __init__(self, heads: int) -> None:
+    @checked
+    def __init__(self, heads: PositiveInt) -> None:
         super().__init__()
-        self.heads = int(positive("heads", heads))
+        self.heads = heads
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
         """The scalar loss of lists of queries and keys by turns, each (batch, tokens, width), and a mask (batch, tokens).
@@ -137,7 +139,8 @@ class TinyBERTHiddenLoss(nn.Module):
 
     batch: ClassVar[str] = "token"
 
-    def __init__(self, student_width: int, teacher_width: int) -> None:
+    @checked
+    def __init__(self, student_width: PositiveInt, teacher_width: PositiveInt) -> None:
         super().__init__()
         self.projection = nn.Linear(student_width, teacher_width, bias=False)
 
