@@ -73,7 +73,7 @@ def padding_notes(stage: Stage, dataset: object, processes: int = 1) -> list[str
         processes: How many there are.
     """
     lengths = getattr(dataset, "lengths", None)
-    if int(stage.accumulate) * processes == 1 or not isinstance(lengths, Tensor) or len(lengths.unique()) < 2:  # type: ignore[arg-type]
+    if int(stage.accumulate) * processes == 1 or not isinstance(lengths, Tensor) or bool((lengths == lengths[0]).all()):  # type: ignore[arg-type]
         return []
     found = []
     for name, term in stage.losses.items():  # type: ignore[union-attr]
