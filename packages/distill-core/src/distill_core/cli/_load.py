@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..config import Builder, Document, check, read, refuse
 from ..experiment import Evaluation, Experiment, Metric, Stage, Term
 from ._complete import stage_problems
+from ._fits import misfits
+from ._places import Places
 
 SCHEMAS = {"Evaluation": Evaluation, "Metric": Metric, "Stage": Stage, "Term": Term}
 """The records that an experiment consists of, by the name that annotations call them."""
@@ -21,7 +24,7 @@ def load_document(file: Path, overrides: Sequence[str] = (), trust: Sequence[str
         TrustError: The file names something outside the trusted packages.
     """
     document = read(file, tuple(overrides))
-    refuse([*check(document, Experiment, SCHEMAS, trust), *stage_problems(document)])
+    refuse([*check(document, Experiment, SCHEMAS, trust), *stage_problems(document), *misfits(document, trust)])
     return document
 
 
@@ -37,4 +40,24 @@ def build_experiment(document: Document, trust: Sequence[str] = ()) -> Experimen
     builder = Builder(document, trust)
     seed = next((value for key, value in document.root.value if key.value == "seed"), None)
     seed_everything(int(builder.build(seed)) if seed is not None else 0)
-    return builder.decode(document.root, Experiment)
+    experiment = builder.decode(document.root, Experiment)
+    refuse_models(document, experiment.models)
+    return experiment
+
+
+def refuse_models(document: Document, models: Mapping[str, Any]) -> None:
+    """Refuse models that are not an `nn.Module`.
+
+    Raises:
+        ConfigError: There are some; each is located.
+    """
+    from torch import nn
+
+    places, problems = Places(document), []
+    for name, model in models.items():
+        if not isinstance(model, nn.Module):
+            what = f"the {'class' if isinstance(model, type) else type(model).__name__} {getattr(model, '__name__', '')}".rstrip()
+            hint = "'!import_call:' makes a model, '!import_get:' gives the class or function itself"
+            node, key = places.find(f"models.{name}")
+            problems.append(document.problem(node, f"'{name}' must be an nn.Module, got {what}", key, hint))
+    refuse(problems)

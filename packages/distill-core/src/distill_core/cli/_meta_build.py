@@ -15,6 +15,7 @@ from ..config import Builder, Document
 from ..config._nodes import walk
 from ..experiment import Experiment
 from ..train._average import Averages
+from ._load import refuse_models
 from ._places import Places
 from ._shapes import needs_data, shapes_only
 
@@ -32,6 +33,7 @@ def build_on_meta(document: Document, trust: Sequence[str] = ()) -> Experiment:
     builder = _MetaBuilder(document, trust)
     with torch.device("meta"):
         experiment = builder.decode(document.root, Experiment)
+        refuse_models(document, experiment.models)
         models = dict(experiment.models)
         Averages(models, experiment.ema)
     return replace(experiment, models=models)

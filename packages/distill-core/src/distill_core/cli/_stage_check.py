@@ -176,7 +176,7 @@ class StageCheck:
     def _where(self, error: DistillError) -> str:
         """The key that the message begins with: `losses.kd`, `feed.student`, `stages.0.train`."""
         key = str(error).partition(":")[0] if isinstance(error, WiringError | TrainingError) else ""
-        if key.startswith("stages."):
+        if key.startswith("stages.") and key.count(".") > 1:
             return self.places.of_stage(self.number, key.split(".", 2)[2])
         if key.startswith("losses."):
             return self.places.of_stage(self.number, f"{key}.inputs")

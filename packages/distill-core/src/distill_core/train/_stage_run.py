@@ -212,7 +212,11 @@ def _frozen(
 def _optimizer(stage: Stage, trainable: Named, named: Named, key: str) -> Any:
     """The stage's optimizer, proven to have each trainable tensor once and to take the gradients that there are."""
     groups = parameter_groups(trainable, stage.groups, f"{key}.groups")  # type: ignore[arg-type]
-    optimizer = make_optimizer(stage.optimizer, groups)  # type: ignore[arg-type]
+    try:
+        optimizer = make_optimizer(stage.optimizer, groups)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        message = f"{key}.optimizer: it cannot be made: {error}"
+        raise WiringError(message) from error
     frozen = {name: parameter for name, parameter in named.items() if name not in trainable}
     prove_groups(optimizer, trainable, frozen)
     refuse_optimizer(stage, optimizer, key)

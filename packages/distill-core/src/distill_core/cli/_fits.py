@@ -1,0 +1,95 @@
+"""Find parts of a file that do not fit each other, without importing what the file names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from yaml import MappingNode, Node, SequenceNode
+
+from ..config import Document
+from ..config._guard import NotFoundError, UntrustedError
+from ..config._nodes import is_untagged, join, pairs, string
+from ..config._signatures import of_definition
+from ..config._spellings import parse
+from ..config._tags import TagError, Tagged
+from ..config._targets import locate
+from ..errors import Problem, did_you_mean
+
+_EVALUATE, _CHECKPOINT = "distill_core.train.Evaluate", "distill_core.train.Checkpoint"
+
+
+def misfits(document: Document, trust: Sequence[str]) -> Iterator[Problem]:
+    """Yield options of parameter groups that the optimizer does not take, and metrics of `best` that nothing measures."""
+    top = {name: value for name, (_, value) in pairs(document.root).items()}
+    yield from _group_options(document, _items(top.get("stages")), trust, registering="imports" in top)
+    yield from _best(document, _items(top.get("callbacks")))
+
+
+def _group_options(
+    document: Document, stages: Sequence[Node], trust: Sequence[str], *, registering: bool
+) -> Iterator[Problem]:
+    optimizer: Tagged | None = None
+    for number, stage in enumerate(stages):
+        given = {name: value for name, (_, value) in pairs(stage).items()}
+        if "optimizer" in given or not is_untagged(stage):
+            optimizer = _tagged(given.get("optimizer"))
+        known = _options(optimizer, trust, registering=registering) if optimizer and "groups" in given else []
+        for glob, (_, options) in pairs(given["groups"]).items() if known else ():
+            for name, (node, _) in pairs(options).items():
+                if name not in known:
+                    message = f"the optimizer {optimizer.path if optimizer else ''} has no option '{name}'"
+                    key = join(f"stages.{number}.groups", glob)
+                    yield document.problem(node, message, key, did_you_mean(name, known))
+
+
+def _options(optimizer: Tagged, trust: Sequence[str], *, registering: bool) -> list[str]:
+    """The options that an optimizer takes; empty if its source does not tell."""
+    try:
+        found = locate(optimizer.path, trust, registering=registering)
+    except (NotFoundError, UntrustedError):
+        return []
+    signature = of_definition(found) if found else None
+    if signature is None or signature.var_named:
+        return []
+    return [parameter.name for parameter in signature.parameters[1:] if parameter.named]
+
+
+def _best(document: Document, callbacks: Sequence[Node]) -> Iterator[Problem]:
+    measured: dict[str, set[str]] = {}
+    for number, node in enumerate(callbacks):
+        callback = _tagged(node)
+        if callback is None or callback.path not in (_EVALUATE, _CHECKPOINT):
+            return  # it may measure anything, and so may what comes after
+        given = {name: value for name, (_, value) in callback.kwargs.items()}
+        split = string(given["split"]) if "split" in given else "val"
+        if callback.args or split is None:
+            return
+        if callback.path == _EVALUATE:
+            metrics = given.get("metrics")
+            if not isinstance(metrics, MappingNode) or not is_untagged(metrics):
+                return
+            measured.setdefault(split, set()).update(pairs(metrics))
+        elif (best := string(given["best"]) if "best" in given else None) and not _measures(
+            measured.get(split, ()), best
+        ):
+            hint = did_you_mean(best, measured.get(split, ())) or "list an Evaluate with that metric before it"
+            message = f"nothing measures '{best}' on '{split}' before this Checkpoint"
+            yield document.problem(given["best"], message, f"callbacks.{number}.best", hint)
+
+
+def _measures(metrics: Sequence[str] | set[str] | tuple[()], best: str) -> bool:
+    """Whether one of the metrics may give a value of this name: `top5`, or `accuracy.top5` of `accuracy`."""
+    return any(best == name or best.startswith(f"{name}.") for name in metrics)
+
+
+def _items(node: Node | None) -> list[Node]:
+    return list(node.value) if isinstance(node, SequenceNode) and is_untagged(node) else []
+
+
+def _tagged(node: Node | None) -> Tagged | None:
+    """What a node imports; None for anything else."""
+    try:
+        tagged = parse(node) if node is not None and not is_untagged(node) else None
+    except TagError:
+        return None
+    return tagged if tagged is not None and tagged.tag.startswith("import_") else None

@@ -1,0 +1,57 @@
+"""Parts of a file that do not fit each other are found without importing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distill_core.cli._fits import misfits
+from distill_core.config import read
+
+EVALUATE = "- !import_call:distill_core.train.Evaluate {loader: x, metrics: {share: {}}}\n"
+CHECKPOINT = "- !import_call:distill_core.train.Checkpoint {best: %s}\n"
+
+
+def _messages(text):
+    Path("run.yaml").write_text(text, encoding="utf-8")
+    return [problem.message for problem in misfits(read("run.yaml"), ())]
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stages", "options"),
+    [
+        ("- {optimizer: !import_partial:torch.optim.SGD {lr: 1}, groups: {a: {lr: 1, momentum: 0.9}}}", []),
+        ("- {optimizer: !import_partial:torch.optim.SGD {lr: 1}, groups: {a: {betas: [0, 0]}}}", ["betas"]),
+        ("- {optimizer: !import_get:torch.optim.SGD , groups: {a: {lrr: 1}}}", ["lrr"]),
+        ("- {optimizer: !import_partial:torch.optim.Adam {lr: 1}}\n- {groups: {a: {momentum: 1}}}", ["momentum"]),
+        ("- {optimizer: !import_partial:distill_core.optim.DOT {lr: 1}, groups: {a: {delta: 0, dleta: 0}}}", ["dleta"]),
+        ("- {optimizer: !import_partial:torch.optim.SGD {lr: 1}, groups: {a: {params: []}}}", ["params"]),
+        ("- {optimizer: !import_partial:toy.Mine {lr: 1}, groups: {a: {anything: 1}}}", []),
+    ],
+)
+def test_options_of_groups(stages, options):
+    found = _messages(f"models: {{}}\ndata: {{}}\nstages:\n{stages}\n")
+    assert [message.rpartition(" ")[2].strip("'") for message in found] == options
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "count"),
+    [
+        (EVALUATE + CHECKPOINT % "share", 0),
+        (EVALUATE + CHECKPOINT % "share.top5", 0),
+        (EVALUATE + CHECKPOINT % "top5", 1),
+        (CHECKPOINT % "share" + EVALUATE, 1),
+        (EVALUATE + CHECKPOINT % "'share', split: test", 1),
+        ("- !import_call:toy.Mine {}\n" + CHECKPOINT % "top5", 0),
+        ("- !import_call:distill_core.train.Evaluate {loader: x, metrics: !include m.yaml}\n" + CHECKPOINT % "top5", 1),
+    ],
+)
+def test_best_is_measured(callbacks, count):
+    Path("m.yaml").write_text("share: {}\n")
+    assert len(_messages(f"models: {{}}\ndata: {{}}\nstages: []\ncallbacks:\n{callbacks}")) == count
