@@ -111,8 +111,8 @@ def test_a_folder_with_another_experiment_is_not_resumed(toy, distill):
     assert ended == (
         2,
         "",
-        "the run in out is of another experiment: config.resolved.yaml differs\n"
-        "  hint: give the file and the changes that are in out/command.txt, or choose another --output\n",
+        "the run in out is of another experiment: stages.0.epochs was 1 and is 2\n"
+        "  hint: none of these changes what was trained so far: `--resume --change` accepts them\n",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ._options import Debug, Json, end
+from ._options import Change, Debug, Json, Resume, Trust, end
 from ._runs_app import runs_app
 from ._setup_app import setup_app
 from ._zoo import zoo_app
@@ -25,12 +25,6 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Changes of the file: stages.0.epochs=2", show_default=False),
 ]
-Trust = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--trust", metavar="PACKAGE", help="Let the file name objects of this package, too.", show_default=False
-    ),
-]
 
 
 @app.command()
@@ -40,7 +34,8 @@ def run(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="The folder of the run [runs/…/<time>].")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output, if it was begun.")] = False,
+    resume: Resume = False,
+    change: Change = False,
     trust: Trust = None,
     debug: Debug = False,
 ) -> None:
@@ -49,7 +44,7 @@ def run(
     def action() -> None:
         from ._run import run_experiment
 
-        run_experiment(file, overrides or (), output=output, resume=resume, trust=trust or ())
+        run_experiment(file, overrides or (), output=output, resume=resume, change=change, trust=trust or ())
 
     end(action, debug=debug)
 
@@ -164,7 +159,8 @@ def launch(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="The folder of the run [runs/…/<time>].")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output, if it was begun.")] = False,
+    resume: Resume = False,
+    change: Change = False,
     trust: Trust = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the command.")] = False,
     debug: Debug = False,
@@ -181,6 +177,7 @@ def launch(
             processes=processes,
             output=output,
             resume=resume,
+            change=change,
             trust=trust or (),
             dry_run=dry_run,
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import did_you_mean
 from ..weights import read_weights
+from ._changed import newest_config
 from ._exit import refuse
 from ._folder import RESOLVED
 from ._load import build_experiment, load_document
@@ -44,7 +45,7 @@ def evaluate_run(run_dir: Path, *, checkpoint: str = "best", trust: Sequence[str
         refuse(f"--checkpoint is 'best' or 'last', not '{checkpoint}'", did_you_mean(checkpoint, CHECKPOINTS))
     if not (run_dir / RESOLVED).is_file():
         refuse(f"{run_dir} is not the folder of a run: it has no {RESOLVED}", "")
-    experiment = build_experiment(load_document(run_dir / RESOLVED, (), trust), trust)
+    experiment = build_experiment(load_document(newest_config(run_dir, RESOLVED), (), trust), trust)
     trainer = Trainer(experiment, output=run_dir)
     for name, weights in _weights(trainer, run_dir, checkpoint).items():
         trainer.models[name].load_state_dict(weights)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import did_you_mean
+from ._changed import newest_config
 from ._exit import refuse
 from ._folder import RESOLVED, RESULTS, SOURCE
 from ._load import build_experiment, load_document
@@ -50,7 +51,7 @@ def export_run(
         refuse(f"there is no format '{format}'", did_you_mean(format, FORMATS))
     if not (run_dir / RESOLVED).is_file():
         refuse(f"{run_dir} is not the folder of a run: it has no {RESOLVED}", "")
-    experiment = build_experiment(load_document(run_dir / RESOLVED, (), trust), trust)
+    experiment = build_experiment(load_document(newest_config(run_dir, RESOLVED), (), trust), trust)
     if model not in experiment.models:
         refuse(f"the run has no model '{model}'", did_you_mean(model, experiment.models))
     check_recorded(run_dir / f"{model}.safetensors")

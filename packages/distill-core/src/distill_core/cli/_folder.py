@@ -12,11 +12,16 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigError
 from ..records import write_record
+from ._changed import Changes, changes_of, newest_config, next_version, numbered, refuse_changes
 from ._exit import refuse
 from ._git import git_state
+
+if TYPE_CHECKING:
+    from ..config import Document
 
 SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, METRICS, RESULTS = (
     "config.source.yaml",
@@ -62,8 +67,12 @@ def choose_folder(file: Path, output: Path | None, *, resume: bool, num_processe
     return Path("runs") / file.resolve().parent.name / file.stem / moment
 
 
-def prepare_folder(folder: Path, *, source: Path, resolved: str, command: Sequence[str], resume: bool) -> None:
+def prepare_folder(
+    folder: Path, *, source: Path, document: Document, command: Sequence[str], resume: bool, change: bool = False
+) -> Changes:
     """Write what is to be run: the file, the file with everything resolved, and the command that repeats the run.
+
+    With accepted changes these are written beside the earlier ones, with a number. Returns the changes.
 
     Raises:
         ConfigError: There is something in the folder already and the run is not to be resumed, or it is to be resumed
@@ -72,15 +81,31 @@ def prepare_folder(folder: Path, *, source: Path, resolved: str, command: Sequen
     if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         refuse(f"{folder} exists and is not empty", "go on with --resume, or choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
-    old = folder / RESOLVED
     has_begun = has_checkpoint(folder)
-    if has_begun and old.is_file() and old.read_text(encoding="utf-8", errors="replace") != resolved:
-        hint = f"give the file and the changes that are in {folder / COMMAND}, or choose another --output"
-        refuse(f"the run in {folder} is of another experiment: {RESOLVED} differs", hint)
-    records = {SOURCE: source.read_bytes(), RESOLVED: resolved, COMMAND: shlex.join(command) + "\n"}
+    changes = _accepted_changes(folder, document, change=change) if has_begun else {}
+    records = {SOURCE: source.read_bytes(), RESOLVED: document.dump(), COMMAND: shlex.join(command) + "\n"}
+    number = next_version(folder, RESOLVED)
     for name, content in records.items():
-        if not (has_begun and (folder / name).is_file()):
-            write_record(folder / name, content)
+        file = numbered(folder, name, number) if changes else folder / name
+        if changes or not (has_begun and file.is_file()):
+            write_record(file, content)
+    return changes
+
+
+def _accepted_changes(folder: Path, document: Document, *, change: bool) -> Changes:
+    """How a file differs from that of the run in a folder, if that is accepted."""
+    newest = newest_config(folder, RESOLVED)
+    if not newest.is_file() or newest.read_text(encoding="utf-8", errors="replace") == document.dump():
+        return {}
+    try:
+        changes = changes_of(newest, document)
+    except ConfigError:  # a damaged record
+        changes = {}
+    if not changes:
+        hint = f"give the file and the changes that are in {folder / COMMAND}, or choose another --output"
+        refuse(f"the run in {folder} is of another experiment: {newest.name} differs", hint)
+    refuse_changes(folder, changes, change=change)
+    return changes
 
 
 def has_checkpoint(folder: Path) -> bool:

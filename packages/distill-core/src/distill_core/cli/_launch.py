@@ -16,15 +16,16 @@ _LAUNCHER = ("-P", "-m", "distill_core.cli._ranks")  # -P: not from the current 
 
 
 def run_words(
-    file: Path, overrides: Sequence[str], output: Path, *, resume: bool = False, trust: Sequence[str] = ()
-) -> list[str]:
+    file: Path, overrides: Sequence[str], output: Path, *, resume: bool = False, change: bool = False,
+    trust: Sequence[str] = (),
+) -> list[str]:  # fmt: skip
     """The words after `distill` of one run.
 
     >>> run_words(Path("kd.yaml"), ["seed=1"], Path("out"), trust=["mine"])
     ['run', 'kd.yaml', 'seed=1', '--output', 'out', '--trust', 'mine']
     """
     words = ["run", str(file), *overrides, "--output", str(output)]
-    return words + ["--resume"] * resume + [word for package in trust for word in ("--trust", package)]
+    return words + ["--resume"] * resume + ["--change"] * change + [word for package in trust for word in ("--trust", package)]
 
 
 def launch_command(num_processes: int, words: Sequence[str]) -> list[str]:
@@ -45,6 +46,7 @@ def launch(
     processes: int | None = None,
     output: Path | None = None,
     resume: bool = False,
+    change: bool = False,
     trust: Sequence[str] = (),
     dry_run: bool = False,
 ) -> None:
@@ -57,6 +59,7 @@ def launch(
         processes: Processes on the CPU.
         output: The folder of the run; a new one under `runs/` if left out.
         resume: Go on with the run in `output`.
+        change: With `resume`, accept changes of the file that do not concern what was trained so far.
         trust: Packages that the file may name.
         dry_run: Only print the command.
 
@@ -65,7 +68,7 @@ def launch(
     """
     count = _one_of(gpus, processes)
     folder = choose_folder(file, output, resume=resume)
-    command = launch_command(count, run_words(file, overrides, folder, resume=resume, trust=trust))
+    command = launch_command(count, run_words(file, overrides, folder, resume=resume, change=change, trust=trust))
     hidden = {} if gpus is not None else {"CUDA_VISIBLE_DEVICES": ""}
     print(shlex.join([*(f"{name}={value}" for name, value in hidden.items()), *command]), flush=True)
     if not dry_run:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..config import read
 from ..records import fingerprint
+from ._changed import newest_config
 from ._exit import refuse
 from ._folder import ENVIRONMENT, METRICS, RESOLVED, RESULTS
 from ._leaves import leaves
@@ -53,7 +54,7 @@ def read_run(folder: Path) -> Run:
     """
     if not (folder / RESOLVED).is_file():
         refuse(f"{folder} is not the folder of a run: it has no {RESOLVED}")
-    config = leaves(read(folder / RESOLVED).root)
+    config = leaves(read(newest_config(folder, RESOLVED)).root)
     environment, results = (_read(folder / name) for name in (ENVIRONMENT, RESULTS))
     return Run(folder, config, dict(_flat(environment or {})), results, _last(folder / METRICS))
 

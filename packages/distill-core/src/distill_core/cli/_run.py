@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DistillError, TrainingError
 from ._advice import without_advice
-from ._exit import with_notes
-from ._folder import LOG, choose_folder, has_checkpoint, prepare_folder, remove_refused, write_environment
+from ._changed import newest_config
+from ._exit import refuse, with_notes
+from ._folder import LOG, RESOLVED, choose_folder, has_checkpoint, prepare_folder, remove_refused, write_environment
 from ._load import build_experiment, load_document
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def run_experiment(
     *,
     output: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    change: bool = False,
     trust: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def run_experiment(
         overrides: Changes of the file, each as `key=value`.
         output: The folder of the run; a new one under `runs/` if left out.
         resume: Go on with the run in `output`, or begin it if there is none.
+        change: With `resume`, accept changes of the file that do not concern what was trained so far.
         trust: Packages whose objects the file may name besides the trusted ones.
         quiet: Write to the folder only, not to the terminal.
 
@@ -49,19 +52,25 @@ def run_experiment(
         TrustError: The file names something outside the trusted packages.
         DistillError: The run failed for a reason that the user can act on.
     """
-    file = Path(file)
+    if change and not resume:
+        refuse("--change goes on with a run whose file has changed", "give it with --resume and --output DIR")
+    file, changes = Path(file), {}
     document = load_document(file, overrides, trust)
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     folder = choose_folder(file, Path(output) if output else None, resume=resume, num_processes=num_processes)
     command = ["distill", "run", str(file), *overrides, *(word for package in trust for word in ("--trust", package))]
     is_new = not folder.exists()
     if _is_main():
-        prepare_folder(folder, source=file, resolved=document.dump(), command=command, resume=resume)
+        changes = prepare_folder(folder, source=file, document=document, command=command, resume=resume, change=change)
     with _removed_if_refused(folder, is_new=is_new), _output(folder, quiet=quiet) as out, _told(out, folder, command):
-        return _train(build_experiment(document, trust), folder, out, resume=resume)
+        if changes:
+            from ..train._changes import record_changes
+
+            record_changes(folder, changes, config=newest_config(folder, RESOLVED).name)
+        return _train(build_experiment(document, trust), folder, out, resume=resume, change=change)
 
 
-def _train(experiment: Experiment, folder: Path, out: Output, *, resume: bool) -> dict[str, Any]:
+def _train(experiment: Experiment, folder: Path, out: Output, *, resume: bool, change: bool) -> dict[str, Any]:
     from ..train import Trainer
     from ._results import results_table
 
@@ -74,7 +83,7 @@ def _train(experiment: Experiment, folder: Path, out: Output, *, resume: bool) -
         write_environment(folder, trainer.device)
     if out.continues and not has_checkpoint(folder):
         out.line("there is no checkpoint yet: the run starts at the beginning")
-    results = trainer.fit(resume=resume and has_checkpoint(folder))
+    results = trainer.fit(resume=resume and has_checkpoint(folder), change=change)
     if trainer.is_main:
         out.show(results_table(results))
         out.line(f"in {folder}")

@@ -1,0 +1,108 @@
+"""`--resume --change`: a file corrected in the middle of a run goes on to the end, and the run says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+TRUST = ("--trust", "toy")
+SCHEDULE = "    scheduler_step: step\n    scheduler: !import_partial:torch.optim.lr_scheduler.CosineAnnealingLR {}\n    losses:\n"
+
+
+@pytest.fixture
+def begun(toy, distill):
+    """A run of 3 epochs that was interrupted in its second."""
+    text = toy.read_text().replace("    losses:\n", SCHEDULE)
+    interrupt = "callbacks:\n  - !import_call:toy.Interrupt {epoch: 2}\n"
+    toy.write_text(text.replace("callbacks:\n", interrupt))
+    assert distill("run", toy, "--output", "out", *TRUST).code == 130
+    toy.write_text(text)
+    return toy
+
+
+def resume(distill, toy, *words):
+    return distill("run", toy, *words[:-1], "--output", "out", "--resume", *TRUST, *words[-1:])
+
+
+def test_a_corrected_schedule_and_more_epochs_go_on_to_the_end(begun, distill):
+    before = {path: path.read_bytes() for path in Path("out").glob("co*")}
+    ended = resume(distill, begun, "stages.0.epochs=5", "--change")
+    assert ended.code == 0, ended.err
+    assert "stages.0.epochs: 3 → 5" in ended.err
+    assert "not promised to be bit for bit" in ended.err
+    assert "not promised to be bit for bit" in Path("out/log.txt").read_text()
+    assert {path: path.read_bytes() for path in before} == before
+    assert "epochs: 5" in Path("out/config.resolved.2.yaml").read_text()
+    assert "stages.0.epochs=5" in Path("out/command.2.txt").read_text()
+    records = [json.loads(line) for line in Path("out/changes.jsonl").read_text().splitlines()]
+    assert records[0]["config"] == "config.resolved.2.yaml"
+    assert records[0]["changes"]["stages.0.epochs"] == [3, 5]
+    last = [json.loads(line) for line in Path("out/metrics.jsonl").read_text().splitlines()][-1]
+    assert (last["epoch"], last["step"]) == (5, 15)
+    assert distill("evaluate", "out", *TRUST).code == 0
+
+
+def test_the_changed_run_resumes_again_without_a_word(begun, distill):
+    assert resume(distill, begun, "stages.0.epochs=5", "--change").code == 0
+    assert resume(distill, begun, "stages.0.epochs=5", "--debug").code == 0
+    assert not Path("out/config.resolved.3.yaml").exists()
+    assert resume(distill, begun, "stages.0.epochs=6", "--change").code == 0
+    assert Path("out/config.resolved.3.yaml").exists()
+
+
+FUTURE = {
+    "epochs": "stages.0.epochs=4",
+    "schedule": "+stages.0.scheduler.eta_min=0.01",
+    "logging": "log_every=1",
+    "evaluation": "test=null",
+    "words": "about=mended",
+}
+PAST = {
+    "seed": "seed=4",
+    "model": "models.student.width=8",
+    "teacher": "models.teacher.width=8",
+    "data": "+data.train.size=40",
+    "optimizer": "stages.0.optimizer.lr=0.2",
+    "loss": "stages.0.losses.kd.weight=0.5",
+    "precision": "+precision=bf16",
+    "best": "callbacks.1.best=other",
+}
+
+
+@pytest.mark.parametrize("name", FUTURE)
+def test_without_change_the_refusal_names_the_key_and_the_option(begun, distill, name):
+    ended = resume(distill, begun, FUTURE[name], "--debug")
+    assert ended.code == 2
+    assert FUTURE[name].strip("+").partition("=")[0] in ended.err
+    assert "`--resume --change` accepts them" in ended.err
+
+
+@pytest.mark.parametrize("name", FUTURE)
+def test_what_cannot_change_the_past_is_accepted(begun, distill, name):
+    ended = resume(distill, begun, FUTURE[name], "--change")
+    assert (ended.code, "Traceback" in ended.err) == (0, False), ended.err
+
+
+@pytest.mark.parametrize("name", PAST)
+def test_what_would_change_the_past_is_refused_with_its_key(begun, distill, name):
+    ended = resume(distill, begun, PAST[name], "--change")
+    key = PAST[name].strip("+").partition("=")[0]
+    assert ended.code == 2
+    assert "would change what was trained so far" in ended.err
+    assert key.rpartition(".")[2] in ended.err.partition("hint: ")[2]
+    assert not Path("out/changes.jsonl").exists()
+    assert not Path("out/config.resolved.2.yaml").exists()
+
+
+def test_a_later_stage_may_be_added(begun, distill):
+    begun.write_text(begun.read_text().replace("\ncallbacks:", "  - {epochs: 1}\n\ncallbacks:"))
+    ended = resume(distill, begun, "about=two stages", "--change")
+    assert (ended.code, "stages.1.epochs: None → 1" in ended.err) == (0, True), ended.err
+
+
+def test_change_without_resume_is_refused(toy, distill):
+    ended = distill("run", toy, "--output", "out", "--change", *TRUST)
+    assert ended.code == 2
+    assert "give it with --resume" in ended.err
