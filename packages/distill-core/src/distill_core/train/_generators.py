@@ -21,15 +21,15 @@ def generator_states(device: torch.device) -> dict[str, list[Tensor]]:
         device: Where this process computes.
     """
     version, numbers, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state()
+    of_numpy: Any = np.random.get_state(legacy=False)
     own = {
         "python": torch.tensor([version, *numbers]),
         "python_gauss": torch.tensor([gauss is not None, gauss or 0.0], dtype=torch.float64),
         "torch": torch.get_rng_state(),
     }
-    if kind == "MT19937":  # not one that somebody has put in its place
-        own["numpy"] = torch.tensor([*keys.tolist(), position])  # type: ignore[union-attr]
-        own["numpy_gauss"] = torch.tensor([has_gauss, cached], dtype=torch.float64)
+    if of_numpy["bit_generator"] == "MT19937":  # not one that somebody has put in its place
+        own["numpy"] = torch.tensor([*of_numpy["state"]["key"].tolist(), of_numpy["state"]["pos"]])
+        own["numpy_gauss"] = torch.tensor([of_numpy["has_gauss"], of_numpy["gauss"]], dtype=torch.float64)
     if device.type == "cuda":
         own["cuda"] = torch.cuda.get_rng_state()
     return {name: [value.cpu() for value in each_process(state.to(device))] for name, state in own.items()}

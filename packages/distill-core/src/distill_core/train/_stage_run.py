@@ -187,7 +187,8 @@ def _chosen(stage: Stage, named: Named, key: str) -> set[str]:
 
 def _require_grad(named: Named, learning: Collection[int]) -> list[tuple[nn.Parameter, bool]]:
     """Let the parameters of these ids require gradients and no others; return what each required before."""
-    made = {id(parameter): parameter for parameter in named.values() if not is_lazy(parameter)}
+    tensors: list[Any] = list(named.values())
+    made: dict[int, nn.Parameter] = {id(tensor): tensor for tensor in tensors if not is_lazy(tensor)}
     before = [(parameter, parameter.requires_grad) for parameter in made.values()]
     for parameter in made.values():
         parameter.requires_grad_(id(parameter) in learning)
