@@ -45,7 +45,7 @@ def finish(trainer: Trainer, seconds: float) -> dict[str, Any]:
         if test is not None:
             same = (best["stage"], best["epoch"]) == (last["stage"], last["epoch"])
             best["test"] = last["test"] if same else trainer.evaluate(test)
-    results = {
+    results: dict[str, Any] = {
         "about": experiment.about,
         "test": (best or last).get("test"),
         "best": best,
