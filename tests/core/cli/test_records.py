@@ -76,6 +76,11 @@ def die(toy, folder, at, *, resume, error=Killed):
     return False
 
 
+def state_of_records(folder):
+    """Contents, and the times at which they were written."""
+    return {name: ((folder / name).read_bytes(), (folder / name).stat().st_mtime_ns) for name in RECORDS}
+
+
 def assert_ends_as(whole, toy, folder, at):
     results = run(toy, folder, resume=True)
     assert {**results, "seconds": 0} == {**whole, "seconds": 0}, f"killed at write {at}"
@@ -100,13 +105,13 @@ def test_a_resume_killed_at_any_write_leaves_the_records_and_is_resumed(toy):
     begun = Path("begun")
     assert die(toy, begun, 40, resume=False)
     assert (begun / "checkpoints" / "latest").is_file()
-    records = {name: (begun / name).read_bytes() for name in RECORDS}
+    records = state_of_records(begun)
     at = 1
     while True:
         folder = Path(f"resumed-{at}")
         shutil.copytree(begun, folder)
         died = die(toy, folder, at, resume=True)
-        assert {name: (folder / name).read_bytes() for name in RECORDS} == records
+        assert state_of_records(folder) == records
         if not died:
             break
         assert_ends_as(whole, toy, folder, at)
