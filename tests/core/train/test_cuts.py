@@ -74,7 +74,7 @@ def of_torch():
 
 @pytest.mark.parametrize("kind", of_torch(), ids=lambda kind: kind.__name__)
 def test_every_loss_of_torch_is_known(kind):
-    arguments = (3, 2) if kind is nn.LinearCrossEntropyLoss else ()
+    arguments = (3, 2) if kind.__name__ == "LinearCrossEntropyLoss" else ()
     assert torch_unit(kind(*arguments)).unit in {"samples", "elements", "labels"}
     assert torch_unit(kind(*arguments, reduction="sum")).unit == "sum"
 

@@ -30,7 +30,7 @@ class TorchUnit:
     equal: bool = True
 
 
-_CLASSES: set[Any] = {F.cross_entropy, F.nll_loss, F.linear_cross_entropy}
+_CLASSES: set[Any] = {F.cross_entropy, F.nll_loss}
 _ELEMENTS: set[Any] = {
     F.l1_loss,
     F.mse_loss,
@@ -71,7 +71,6 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     nn.HuberLoss.forward: F.huber_loss,
     nn.SoftMarginLoss.forward: F.soft_margin_loss,
     nn.CrossEntropyLoss.forward: F.cross_entropy,
-    nn.LinearCrossEntropyLoss.forward: F.linear_cross_entropy,
     nn.MultiLabelSoftMarginLoss.forward: F.multilabel_soft_margin_loss,
     nn.CosineEmbeddingLoss.forward: F.cosine_embedding_loss,
     nn.MarginRankingLoss.forward: F.margin_ranking_loss,
@@ -80,6 +79,9 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     nn.TripletMarginWithDistanceLoss.forward: F.triplet_margin_with_distance_loss,
     nn.CTCLoss.forward: F.ctc_loss,
 }
+if hasattr(nn, "LinearCrossEntropyLoss"):  # since torch 2.15
+    _CLASSES.add(F.linear_cross_entropy)
+    _FUNCTIONS[nn.LinearCrossEntropyLoss.forward] = F.linear_cross_entropy
 
 
 def torch_unit(loss: Any) -> TorchUnit | None:
