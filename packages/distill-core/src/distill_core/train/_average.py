@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -113,8 +113,9 @@ class Averages:
 def _copy(model: nn.Module) -> nn.Module:
     """A copy of the model that does not learn; torch does not copy a lazy buffer by itself."""
     lazy = [buffer for buffer in model.buffers() if is_lazy(buffer)]
-    made = {id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
-    average: nn.Module = copy.deepcopy(model, dict(made)).eval()
+    make: Any = UninitializedBuffer  # its stub takes no arguments
+    made = {id(buffer): make(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
+    average = copy.deepcopy(model, made).eval()
     for parameter in average.parameters():
         if not is_lazy(parameter):  # those follow in `make`
             parameter.requires_grad_(False)

@@ -63,7 +63,7 @@ def materialise(distiller: Distiller, first: Callable[[], Batch], seed: int, dev
                 module.training = training
 
 
-def refuse_lazy(trainable: Mapping[str, nn.Parameter], key: str) -> None:
+def refuse_lazy(trainable: Mapping[str, Any], key: str) -> None:
     """Refuse to train what still has no shape.
 
     Raises:
