@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -15,6 +16,11 @@ from ._ranks import leave_reason
 DONE = 0
 FAILED = 1
 INTERRUPTED = 130
+_DISK = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+}
 
 
 def guarded(action: Callable[[], object], *, debug: bool = False) -> int:
@@ -42,10 +48,19 @@ def guarded(action: Callable[[], object], *, debug: bool = False) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:  # noqa: BLE001 — the outermost frame: whatever it is, it becomes an exit code
-        leave_reason(with_notes(f"{type(error).__name__}: {error}", error))
-        print(without_advice(traceback.format_exc()).rstrip(), file=sys.stderr)
+        disk = _disk_failure(error)
+        reason = with_notes(disk or f"{type(error).__name__}: {error}", error)
+        leave_reason(reason)
+        print(reason if disk and not debug else without_advice(traceback.format_exc()).rstrip(), file=sys.stderr)
         return FAILED
     return DONE
+
+
+def _disk_failure(error: Exception) -> str:
+    """Return what is wrong with the disk; an empty string for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _DISK:
+        return ""
+    return _DISK[error.errno] + (f" ('{error.filename}')" if error.filename else "")
 
 
 def with_notes(message: str, error: BaseException) -> str:
