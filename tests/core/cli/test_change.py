@@ -67,7 +67,7 @@ PAST = {
     "optimizer": "stages.0.optimizer.lr=0.2",
     "loss": "stages.0.losses.kd.weight=0.5",
     "precision": "+precision=bf16",
-    "best": "callbacks.1.best=other",
+    "best": "+callbacks.1.mode=min",
 }
 
 

@@ -83,7 +83,11 @@ def prepare_folder(
     folder.mkdir(parents=True, exist_ok=True)
     has_begun = has_checkpoint(folder)
     changes = _accepted_changes(folder, document, change=change) if has_begun else {}
-    records = {SOURCE: source.read_bytes(), RESOLVED: document.dump(), COMMAND: shlex.join(command) + "\n"}
+    records: dict[str, str | bytes] = {
+        SOURCE: source.read_bytes(),
+        RESOLVED: document.dump(),
+        COMMAND: shlex.join(command) + "\n",
+    }
     number = next_version(folder, RESOLVED)
     for name, content in records.items():
         file = numbered(folder, name, number) if changes else folder / name
