@@ -146,7 +146,7 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
 
 @functools.cache
-def _hints(record: Callable[..., Any]) -> dict[str, Any]:
+def _hints(record: Any) -> dict[str, Any]:
     return typing.get_type_hints(record, include_extras=True)
 
 

@@ -121,7 +121,8 @@ class Decoder:
             bare, bounds = without_range(member)
             if bounds is None or isinstance(value, bool) or not isinstance(value, int | float) or not fits(value, bare):
                 continue
-            if refusal := bounds.refusal(_subject(key), scalar_value(node) if isinstance(node, ScalarNode) else value):
+            given = scalar_value(node) if isinstance(node, ScalarNode) and is_untagged(node) else value
+            if refusal := bounds.refusal(_subject(key), given if isinstance(given, int | float) else value):
                 self.problems.append(self._document.problem(node, refusal, key))
                 return UNKNOWN
         return value
