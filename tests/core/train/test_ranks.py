@@ -33,14 +33,14 @@ def test_a_process_that_fails_tells_the_other_why(ended):
     first, second = (process["said"] for process in ended["raises"])
     reason = "OSError: cannot identify image file 'cat.jpg'\nwhile reading sample 11 of Samples"
     assert second == reason
-    assert first == f"TrainingError: process 1 has ended: {reason}"
+    assert first == f"PeerError: process 1 has ended: {reason}"
 
 
 def test_a_process_that_is_killed_leaves_no_reason_and_the_other_says_so(ended):
     first, second = ended["killed"]
     assert second["code"] == signal.SIGKILL
     assert re.fullmatch(
-        r"TrainingError: another process has ended or hangs, and left no reason \(it may have been killed\): .+\n"
+        r"PeerError: another process has ended or hangs, and left no reason \(it may have been killed\): .+\n"
         r"  hint: look at what the other processes wrote, then go on with --resume",
         first["said"],
     )
@@ -82,5 +82,7 @@ def test_a_loss_that_is_not_finite_on_one_stops_both(ended):
     assert first == f"TrainingError: stage 0, epoch 1: a loss of another process is not finite{HINT}"
     assert second == (
         "TrainingError: stage 0, epoch 1, batch 2: the loss is not finite\n"
-        f"  losses: ce inf\n  samples of process 1: 10, 11{HINT}"
+        "  losses: ce inf\n  samples of process 1: 10, 11\n"
+        "  hint: ce is infinite: where logits hold −∞, rule out the same classes in student and teacher; "
+        "or a lower learning rate"
     )
