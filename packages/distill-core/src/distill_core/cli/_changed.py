@@ -63,10 +63,7 @@ def refuse_changes(folder: Path, changes: Changes, *, change: bool) -> None:
         ConfigError: There are such changes.
     """
     stage = _stage_of(folder)
-    choice = [sorted(str(pair[side]) for key, pair in changes.items() if _CHOICE.fullmatch(key)) for side in (0, 1)]
-    refused = [
-        key for key in changes if not _is_future(key, stage) or (_CHOICE.fullmatch(key) and choice[0] != choice[1])
-    ]
+    refused = [key for key in changes if not _is_future(key, stage) or _is_other_choice(key, changes)]
     keys = refused if change else list(changes)
     if change and not refused:
         return
@@ -92,6 +89,16 @@ def _is_future(key: str, stage: int) -> bool:
         own = number == stage and parts[2:3] and parts[2] in _OF_STAGE
         return number > stage or bool(own) or (parts[2:3] == ["data"] and not _WORKERS.isdisjoint(parts))
     return False
+
+
+def _is_other_choice(key: str, changes: Changes) -> bool:
+    """Whether the best is chosen otherwise than before; a callback that only has another index chooses the same."""
+    match = _CHOICE.fullmatch(key)
+    if match is None:
+        return False
+    pairs = [pair for name, pair in changes.items() if (other := _CHOICE.fullmatch(name)) and other[1] == match[1]]
+    then, now = (sorted(str(pair[side]) for pair in pairs) for side in (0, 1))
+    return then != now
 
 
 def _line(key: str, change: tuple[Any, Any]) -> str:
