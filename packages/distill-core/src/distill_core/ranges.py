@@ -113,7 +113,8 @@ def check_fields(record: Any) -> None:
     Raises:
         ValueError: One is out of the range that its type hint gives.
     """
-    for name, hint in _hints(type(record)).items():
+    record_type: Any = type(record)
+    for name, hint in _hints(record_type).items():
         for refusal in _refusals(name, getattr(record, name), hint):
             raise ValueError(refusal)
 
