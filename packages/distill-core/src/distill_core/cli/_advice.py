@@ -16,6 +16,7 @@ _UNSAFE = (
     r"weights_only`*\s*(=|set to|to)\s*`*False",
     r"(trust_remote_code|allow_pickle|allow_all_kernels|use_kernels)`*\s*(=|set to|to)\s*`*True",
     r"(?-i:TRUST_REMOTE_CODE)",
+    r"`(allow_pickle|trust_remote_code|weights_only)=`",
     r"safe_globals",
     r"import_allowlist`*\s*=",
 )
@@ -29,8 +30,9 @@ _AROUND = (
     r"permit loading of this model",
     r"wish to run the custom code",
 )
-"""Sentences that lead to the advice, or repeat it."""
-_ADVICE = re.compile("|".join(_UNSAFE + _AROUND), re.IGNORECASE)
+"""Sentences that lead to the advice, or repeat it. Without the advice beside them they stay: our own hints say some."""
+_ADVICE = re.compile("|".join(_UNSAFE), re.IGNORECASE)
+_ANY = re.compile("|".join(_UNSAFE + _AROUND), re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])(?=\s)|(?=\n)")
 
 
@@ -41,8 +43,7 @@ def without_advice(text: str) -> str:
     It is a pickle.
       hint: Distill runs no code of a file: convert weights to safetensors, data to plain files, where you trust them
     """
-    sentences = _SENTENCE.split(text)
-    kept = [sentence for sentence in sentences if not _ADVICE.search(sentence)]
-    if len(kept) == len(sentences):
+    if not _ADVICE.search(text):
         return text
+    kept = [sentence for sentence in _SENTENCE.split(text) if not _ANY.search(sentence)]
     return "".join(kept).rstrip() + f"\n{INSTEAD}"
