@@ -25,7 +25,12 @@ def run_words(
     ['run', 'kd.yaml', 'seed=1', '--output', 'out', '--trust', 'mine']
     """
     words = ["run", str(file), *overrides, "--output", str(output)]
-    return words + ["--resume"] * resume + ["--change"] * change + [word for package in trust for word in ("--trust", package)]
+    return (
+        words
+        + ["--resume"] * resume
+        + ["--change"] * change
+        + [word for package in trust for word in ("--trust", package)]
+    )
 
 
 def launch_command(num_processes: int, words: Sequence[str]) -> list[str]:
