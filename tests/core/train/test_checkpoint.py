@@ -149,6 +149,7 @@ def test_a_damaged_best_is_noticed_at_resume_and_chosen_anew(experiment, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         Trainer(scripted(experiment, [4.0, 3.0, 2.0, 1.0], Stop()), output=tmp_path).fit()
     damage(tmp_path / "checkpoints")
-    results = Trainer(scripted(experiment, [2.0, 1.0], Stop.__base__()), output=tmp_path).fit(resume=True)
+    resumed = Trainer(scripted(experiment, [2.0, 1.0], Callback()), output=tmp_path)
+    results = resumed.fit(resume=True, change=True)  # without the callback that stopped it
     assert "the best checkpoint" in caplog.text
     assert results["best"]["epoch"] == 3

@@ -40,7 +40,7 @@ def _check(
     if pad_to is not None:
         check_readable(name, model, inputs, {field: Extent(pad_to) for field in fields}, {}, "right")
     extents = {
-        field: Extent(max_length, greatest_of(causal_tokenizer(each)))
+        field: Extent(max_length, greatest_of(each))
         for field, each in fields.items()
         if each is not None
     }

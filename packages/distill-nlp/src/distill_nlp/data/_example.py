@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence, Sized
 import torch
 from torch import Tensor, nn
 
-from ._encoded import Tokenizer, find_tokenizer, side_of
+from distill_core.errors import DistillError
+
+from ._encoded import Tokenizer, find_tokenizer, load_tokenizer, side_of
 from ._readable import Extent, check_readable
 
 
@@ -55,6 +57,10 @@ def check_of_texts(
     return check_readable(name, model, inputs, extents, padding, side_of(found["input_ids"]), at_most=True)
 
 
-def greatest_of(tokenizer: Tokenizer) -> int:
-    """Return the greatest token of a tokenizer; −1 if it does not say how many it has."""
+def greatest_of(tokenizer: str | Tokenizer) -> int:
+    """Return the greatest token of a tokenizer; −1 if it does not say how many it has, or is not on this machine."""
+    try:
+        tokenizer = load_tokenizer(tokenizer)
+    except DistillError:  # a run raises it; an experiment can be checked without its data
+        return -1
     return len(tokenizer) - 1 if isinstance(tokenizer, Sized) else -1

@@ -29,7 +29,7 @@ def _check(
 ) -> str:
     if packed:
         check_readable(name, model, inputs, {"input_ids": Extent(block)}, {}, "right")
-    extents = {"input_ids": Extent(block, greatest_of(causal_tokenizer(tokenizer)))}
+    extents = {"input_ids": Extent(block, greatest_of(tokenizer))}
     return check_readable(name, model, inputs, extents, {}, "right", at_most=True)
 
 
