@@ -18,7 +18,9 @@ def test_without_the_package_it_says_what_to_install(monkeypatch):
     module = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
     with pytest.raises(TrainingError) as raised:
-        ZeroEngine(module, module.parameters(), optimizer, clip_grad_norm=None, buffers=KeptBuffers(module), sticky=True)
+        ZeroEngine(
+            module, module.parameters(), optimizer, clip_grad_norm=None, buffers=KeptBuffers(module), sticky=True
+        )
     assert str(raised.value) == (
         "parallel: deepspeed needs the package deepspeed, which is not installed\n"
         "  hint: pip install 'distill-core[deepspeed]', or parallel: fsdp"

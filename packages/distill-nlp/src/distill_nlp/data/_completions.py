@@ -39,11 +39,7 @@ def _check(
     fields = {"input_ids": tokenizer, "teacher_input_ids": teacher_tokenizer}
     if pad_to is not None:
         check_readable(name, model, inputs, {field: Extent(pad_to) for field in fields}, {}, "right")
-    extents = {
-        field: Extent(max_length, greatest_of(each))
-        for field, each in fields.items()
-        if each is not None
-    }
+    extents = {field: Extent(max_length, greatest_of(each)) for field, each in fields.items() if each is not None}
     return check_readable(name, model, inputs, extents, {}, "right", at_most=True)
 
 
