@@ -245,7 +245,6 @@ MISTAKES = [
      "all models of a run see the same views: cache.teacher.views: 2, views: 3"),
     ({"cache": {"teacher": CacheSettings(folder="x", views=1, codec={"student": "int8"})}},
      "cache.teacher.codec: 'student' is no tap of 'teacher'\n  hint: write it like 'teacher' or 'teacher.layer*'"),
-    ({"cache": {"teacher": CacheSettings(folder="x", views=0)}}, "cache.teacher.views is at least 1, not 0"),
     ({"cache": {"teacher": CacheSettings(folder="x")}}, "cache: how many views of each sample are there?\n  hint: give "
      "`views`: 1 if nothing is augmented, otherwise after how many epochs the augmentations come again"),
 ]  # fmt: skip
