@@ -28,20 +28,20 @@ class Failing(Callback):
         if trainer.step >= 7:
             raise KeyError("absent")
 """
-SCHEDULER = "    scheduler_step: step\n    scheduler: !import_partial:odd.Odd {}\n    losses:\n"
+SCHEDULER = "    scheduler_step: step\n    scheduler: !import_partial:breaks.Odd {}\n    losses:\n"
 
 
 @pytest.fixture
 def run(toy, distill, tmp_path, monkeypatch):
     """Run the toy experiment of 9 steps after a replacement."""
-    (tmp_path / "odd.py").write_text(ODD)
-    monkeypatch.delitem(__import__("sys").modules, "odd", raising=False)
+    (tmp_path / "breaks.py").write_text(ODD)
+    monkeypatch.delitem(__import__("sys").modules, "breaks", raising=False)
 
     def run(old, new, *words):
         text = toy.read_text()
         assert old in text
         toy.write_text(text.replace(old, new, 1))
-        return distill("run", toy, "--output", "out", "--trust", "toy", "--trust", "odd", *words)
+        return distill("run", toy, "--output", "out", "--trust", "toy", "--trust", "breaks", *words)
 
     return run
 
@@ -52,7 +52,7 @@ def test_a_scheduler(run):
     assert "Traceback" not in ended.err
     message = ended.err[ended.err.index("IndexError") :].splitlines()
     assert message[0] == "IndexError: there are no rates left"
-    assert message[1].startswith("stages.0.scheduler (Odd) failed in stage 1, epoch 3, step 8 (odd.py:")
+    assert message[1].startswith("stages.0.scheduler (Odd) failed in stage 1, epoch 3, step 8 (breaks.py:")
     assert message[2].startswith("  hint: correct it and go on from out/checkpoints/step-00000006 with --resume")
 
 
@@ -64,7 +64,7 @@ def test_the_log_has_the_traceback_and_debug_shows_it(run, tmp_path):
 
 @pytest.mark.parametrize("event", ["on_epoch_end", "on_log"])
 def test_a_callback(run, event):
-    ended = run("callbacks:\n", f"callbacks:\n  - !import_call:odd.Failing {{event: {event}}}\n")
+    ended = run("callbacks:\n", f"callbacks:\n  - !import_call:breaks.Failing {{event: {event}}}\n")
     assert ended.code == 1
     assert "Traceback" not in ended.err
     assert "KeyError: 'absent'\ncallbacks.0 (Failing) failed in stage 1, epoch 3, step " in ended.err

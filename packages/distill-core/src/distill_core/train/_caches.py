@@ -217,9 +217,6 @@ def _views(experiment: Experiment) -> int | None:
     if len(set(said.values())) > 1:
         message = "all models of a run see the same views: " + ", ".join(f"{key}: {n}" for key, n in said.items())
         raise WiringError(message)
-    if wrong := {key: views for key, views in said.items() if views < 1}:
-        message = ", ".join(f"{key} is at least 1, not {views}" for key, views in wrong.items())
-        raise WiringError(message)
     if experiment.cache and not said:
         message = (
             "cache: how many views of each sample are there?\n"
