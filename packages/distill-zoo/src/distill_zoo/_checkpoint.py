@@ -81,11 +81,11 @@ def _is_damaged(path: Path) -> bool:
 
 
 def _foreign(path: Path) -> list[str]:
-    """The names of what the file would load besides tensors, without loading it."""
+    """Return the sorted names of what the file would load besides tensors and settings, without loading it."""
     from torch.serialization import get_unsafe_globals_in_checkpoint
 
     try:
-        return get_unsafe_globals_in_checkpoint(path)
+        return sorted(set(get_unsafe_globals_in_checkpoint(path)) - {"argparse.Namespace"})
     except Exception:  # noqa: BLE001  damaged in one way or another
         return []
 

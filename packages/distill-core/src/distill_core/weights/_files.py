@@ -60,9 +60,9 @@ def _read_file(path: Path) -> Mapping[Any, Any]:
 
 
 def _foreign(path: Path) -> list[str]:
-    """Return the names of what a file would load besides tensors, without loading it."""
+    """Return the sorted names of what a file would load besides tensors and settings, without loading it."""
     try:
-        return torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        return sorted(set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - {"argparse.Namespace"})
     except Exception:  # noqa: BLE001  not an archive of torch
         return []
 
