@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from distill_core.data import Loader, Place
+from distill_core.data import Loader, SeedPath
 from distill_vision.data import Pixels, resident_loader
 from distill_vision.transforms import Compose, CutMix, Mixup, RandAugment, crop_and_flip, cutout, normalize
 
@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 NUM, BATCH = 4096, 128
 
-Batches = Callable[[Place], Iterator[dict[str, Any]]]
+Batches = Callable[[SeedPath], Iterator[dict[str, Any]]]
 
 TEXT = """# What it costs to prepare an image
 
@@ -89,7 +89,7 @@ def measure(found: dict[str, Batches], rounds: int, steps: int) -> dict[str, lis
     times: dict[str, list[float]] = {name: [] for name in found}
     for number in range(rounds):
         for name in random.sample(list(found), len(found)):
-            batches = found[name](Place(epoch=number))
+            batches = found[name](SeedPath(epoch=number))
             next(batches)
             start = time.process_time()
             for _ in range(steps):

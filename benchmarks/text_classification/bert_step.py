@@ -13,7 +13,7 @@ import torch
 from lanes import Loop, Tick, race, ratios
 from torch import nn
 
-from distill_core.data import Loader, Place, TensorData
+from distill_core.data import Loader, SeedPath, TensorData
 from distill_core.train import Callback, Experiment, Stage, Term, Trainer
 from distill_nlp.models import tiny_bert
 
@@ -141,7 +141,7 @@ def real_tokens() -> dict[str, float]:
     for name, grouped in (("padded to the longest of a batch", False), ("grouped by length, too", True)):
         loader = glue("sst2", "train", tokenizer=tokenizer, batch_size=BATCH, group_by_length=grouped)
         lengths = loader.dataset.lengths
-        stretches = loader.plan(Place(seed=0, stage=0, epoch=1)).indices
+        stretches = loader.plan(SeedPath(seed=0, stage=0, epoch=1)).indices
         padded = sum(int(lengths[index].max()) * len(index) for index in stretches)
         shares[name] = float(lengths.sum()) / padded
     return shares

@@ -12,7 +12,7 @@ import torch
 
 import distill_core.weights
 from distill_core.cli._load import load_document
-from distill_core.cli._places import Places
+from distill_core.cli._nodes_by_key import Places
 from distill_core.config import Builder
 from distill_core.data import Loader
 from distill_core.experiment import Experiment

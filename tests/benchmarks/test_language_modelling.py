@@ -14,7 +14,7 @@ import torch
 
 import distill_core.weights
 from distill_core.cli._load import load_document
-from distill_core.cli._places import Places
+from distill_core.cli._nodes_by_key import Places
 from distill_core.config import Builder, read
 from distill_core.data import Loader, TensorData
 from distill_core.train import Checkpoint, Evaluate, Trainer

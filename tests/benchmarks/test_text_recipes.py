@@ -14,7 +14,7 @@ import torch
 from distill_core.cli import run_experiment
 from distill_core.cli._grid import read_sweep
 from distill_core.cli._load import load_document
-from distill_core.cli._places import Places
+from distill_core.cli._nodes_by_key import Places
 from distill_core.config import Builder
 from distill_core.data import Loader, TensorData
 from distill_core.experiment import Experiment

@@ -3,8 +3,8 @@ from __future__ import annotations
 from distill_core.errors import (
     ConfigError,
     DistillError,
-    Place,
     Problem,
+    Location,
     TrustError,
     WiringError,
     did_you_mean,
@@ -14,7 +14,7 @@ from distill_core.errors import (
 
 def test_problem_shows_place_line_caret_key_and_hint():
     problem = Problem(
-        "no such key", Place("run.yaml", 3, 5), "    optimiser: x", "stages.0.optimiser", "did you mean 'optimizer'?"
+        "no such key", Location("run.yaml", 3, 5), "    optimiser: x", "stages.0.optimiser", "did you mean 'optimizer'?"
     )
     assert str(problem) == (
         "run.yaml:3:5: no such key (at stages.0.optimiser)\n"
@@ -38,7 +38,7 @@ def test_nearest_names():
 
 
 def test_an_error_of_a_file_is_the_same_in_another_process():
-    error = TrustError([Problem("no such key", Place("run.yaml", 3, 5)), Problem("another")])
+    error = TrustError([Problem("no such key", Location("run.yaml", 3, 5)), Problem("another")])
     kind, arguments = error.__reduce__()
     again = kind(*arguments)
     assert type(again) is TrustError

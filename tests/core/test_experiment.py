@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from distill_core.experiment import FIRST_STAGE, INHERIT, Moment, Stage
+from distill_core.experiment import FIRST_STAGE, INHERIT, Stage, StageProgress
 
 
 def test_left_out_is_inherited_and_none_clears():
@@ -12,5 +12,5 @@ def test_left_out_is_inherited_and_none_clears():
 
 
 def test_moment():
-    moment = Moment(stage=1, step=30, steps=120, epochs=6)
-    assert (moment.progress, moment.epoch) == (0.25, 1.5)
+    progress = StageProgress(stage=1, step=30, steps=120, epochs=6)
+    assert (progress.progress, progress.epoch) == (0.25, 1.5)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from distill_core.experiment import Moment
+from distill_core.experiment import StageProgress
 from distill_core.schedules import Cosine, Linear, Step, Warmup
 
 
 def at(epoch, epochs=10):
-    return Moment(stage=0, step=round(epoch * 4), steps=4 * epochs, epochs=epochs)
+    return StageProgress(stage=0, step=round(epoch * 4), steps=4 * epochs, epochs=epochs)
 
 
 def values(schedule, epochs):

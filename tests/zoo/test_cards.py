@@ -7,7 +7,7 @@ import pytest
 
 import distill_zoo
 from distill_zoo import Measurement, ZooError, _cards
-from distill_zoo._read import read_cards
+from distill_zoo._parse_cards import read_cards
 
 PUBLISHED = {
     "cifar10/resnet20": 91.92,

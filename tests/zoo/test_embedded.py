@@ -76,9 +76,9 @@ def test_a_model_of_the_digits_reaches_what_its_card_says(name):
 
 
 def _place():
-    from distill_core.data import Place
+    from distill_core.data import SeedPath
 
-    return Place(seed=0, stage=0, epoch=0)
+    return SeedPath(seed=0, stage=0, epoch=0)
 
 
 @pytest.mark.parametrize("name", [name for name in EMBEDDED if name.startswith("digits/")])

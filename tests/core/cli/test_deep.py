@@ -75,7 +75,7 @@ def test_the_plan_without_reading_data(hinted, distill):
 
 
 def test_a_loss_that_is_apart_and_what_it_needs(hinted, distill):
-    hinted.write_text(hinted.read_text().replace("hint: {weight: 0.9,", "hint: {weight: 0.9, apart: true,"))
+    hinted.write_text(hinted.read_text().replace("hint: {weight: 0.9,", "hint: {weight: 0.9, separate_gradient: true,"))
     ended = distill("check", hinted, "models.teacher.width=4", "--deep", "--trust", "toy")
     assert ended.code == 2
     assert ended.err.startswith(

@@ -29,7 +29,7 @@ Link: https://example.org/1
 @final
 @register
 class AVGLoss(nn.Module):
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
 class Part(nn.Module):
     pass
@@ -41,15 +41,15 @@ def test_every_registered_loss_is_listed_as_it_declares_itself():
     registered = {name for name in names() if hasattr(losses, name)}
     assert listed.keys() == registered
     assert len(listed) > 40
-    assert {name: method.batch for name, method in listed.items()} == {
-        name: getattr(losses, name).batch for name in listed
+    assert {name: method.reduction_scope for name, method in listed.items()} == {
+        name: getattr(losses, name).reduction_scope for name in listed
     }
 
 
 def test_a_file_is_read_without_running_it(tmp_path):
     (tmp_path / "_avg.py").write_text(FILE)
     (found,) = methods(tmp_path)
-    assert (found.name, found.path, found.batch) == ("AVGLoss", "distill_core.losses.AVGLoss", "gathered")
+    assert (found.name, found.path, found.reduction_scope) == ("AVGLoss", "distill_core.losses.AVGLoss", "gathered")
     assert (found.reference.method, found.reference.year) == ("Averaging (AVG)", "2020")
     assert markdown([found]).splitlines()[2] == (
         "| `AVGLoss` | Averaging (AVG) | [On means](https://example.org/1), MEAN 2020 | gathered |"
@@ -66,7 +66,7 @@ def test_the_table_for_people(distill):
     ended = distill("list", "losses")
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
-    assert lines[0].split() == ["loss", "year", "venue", "batch", "method"]
+    assert lines[0].split() == ["loss", "year", "venue", "reduction", "scope", "method"]
     (rkd,) = [line for line in lines if line.startswith("RKDLoss ")]
     assert rkd.split(maxsplit=4) == ["RKDLoss", "2019", "CVPR", "gathered", "Relational knowledge distillation (RKD)"]
     assert lines[-1] == f"{len(lines) - 3} losses; each by its path, distill_core.losses.ABKDLoss"
@@ -75,7 +75,7 @@ def test_the_table_for_people(distill):
 def test_the_list_for_programs(distill):
     records = json.loads(distill("list", "losses", "--json").out)
     (kd,) = [record for record in records if record["name"] == "KDLoss"]
-    assert (kd["path"], kd["batch"], kd["year"]) == ("distill_core.losses.KDLoss", "sample", "2015")
+    assert (kd["path"], kd["reduction_scope"], kd["year"]) == ("distill_core.losses.KDLoss", "sample", "2015")
     assert kd["link"].startswith("https://")
 
 

@@ -62,8 +62,8 @@ def wrong(value: Any, rule: dict[str, Any], key: str = "") -> Iterator[str]:
     elif "pattern" in rule and not re.search(rule["pattern"], value):
         yield f"{key}: {value!r} is not like {rule['pattern']}"
     if isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from wrong(item, rule.get("items", {}), f"{key}.{place}")
+        for item_index, item in enumerate(value):
+            yield from wrong(item, rule.get("items", {}), f"{key}.{item_index}")
     if isinstance(value, dict):
         yield from (f"{key}: '{name}' is missing" for name in rule.get("required", ()) if name not in value)
         yield from (fault for name in value for fault in wrong_entry(name, value[name], rule, f"{key}.{name}"))

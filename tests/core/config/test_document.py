@@ -75,7 +75,7 @@ def test_an_include_is_the_root_of_its_file(build):
 
 def test_problems_stand_in_their_own_file(problems):
     files = {"base.yaml": "models: {}\ndata: {}\nstages:\n  - epochs: two\n"}
-    assert [str(problem.place) for problem in problems("base: base.yaml\nsede: 1\n", files=files)] == [
+    assert [str(problem.location) for problem in problems("base: base.yaml\nsede: 1\n", files=files)] == [
         "run.yaml:2:1",
         "base.yaml:4:13",
     ]

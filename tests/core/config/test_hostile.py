@@ -44,7 +44,7 @@ def test_there_are_enough_cases():
 def test_check_refuses(problems, name):
     found = problems(f"models: {{}}\ndata: {{}}\nstages: []\n_x: {CASES[name]}\n")
     assert found
-    assert {problem.place.line for problem in found if problem.place} == {4}
+    assert {problem.location.line for problem in found if problem.location} == {4}
     if name not in NO_TAG | NO_NAME and _installed(CASES[name]):
         assert any(isinstance(problem, TrustProblem) for problem in found)
 
@@ -55,14 +55,14 @@ def test_build_refuses(document, name):
     error = ConfigError if name in NO_TAG | NO_NAME or not _installed(CASES[name]) else TrustError
     with pytest.raises(error) as raised:
         Builder(made).build(made.root)
-    assert raised.value.problems[0].place.file == "run.yaml"
+    assert raised.value.problems[0].location.file == "run.yaml"
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_override_is_refused_too(problems, name):
     text = "models: {}\ndata: {}\nstages: []\n"
     found = problems(text, f"+about={CASES[name]}")
-    assert "command line" in {problem.place.file for problem in found if problem.place}
+    assert "command line" in {problem.location.file for problem in found if problem.location}
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_a_byte_order_mark_does_no_harm():
     Path("run.yaml").write_bytes(b"\xef\xbb\xbfseed: 1\n")
     document = read("run.yaml")
     assert [key.value for key, _ in document.root.value] == ["seed"]
-    assert str(document.place(document.root)) == "run.yaml:1:1"
+    assert str(document.location(document.root)) == "run.yaml:1:1"
 
 
 def test_a_loop_of_includes_is_told_with_its_chain(problems):

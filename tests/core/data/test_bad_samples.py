@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import Subset
 
-from distill_core.data import Loader, Place
+from distill_core.data import Loader, SeedPath
 from distill_core.errors import DataError
 
 
@@ -32,7 +32,7 @@ def read(loader, epochs=2):
     return [
         {name: value.tolist() for name, value in batch.items()}
         for epoch in range(epochs)
-        for batch in loader.batches(Place(1, 0, epoch))
+        for batch in loader.batches(SeedPath(1, 0, epoch))
     ]
 
 

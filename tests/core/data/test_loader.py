@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from torch.utils.data import TensorDataset as TorchTensorDataset
 
-from distill_core.data import Loader, Place, TensorData, as_loader, sample_seeds
+from distill_core.data import Loader, SeedPath, TensorData, as_loader, sample_seeds
 from distill_core.errors import DataError
 
 COUNT = 23
@@ -32,7 +32,7 @@ def tensors():
 @pytest.mark.parametrize("dataset", [tensors(), Noisy()], ids=["tensors", "samples"])
 def test_every_sample_once_with_its_index(dataset):
     for shuffle in (False, True):
-        batches = list(Loader(dataset, 5, shuffle=shuffle).batches(Place(1, 2, 3)))
+        batches = list(Loader(dataset, 5, shuffle=shuffle).batches(SeedPath(1, 2, 3)))
         assert [len(batch["index"]) for batch in batches] == [5, 5, 5, 5, 3]
         index = torch.cat([batch["index"] for batch in batches])
         assert sorted(index.tolist()) == list(range(COUNT))
@@ -44,24 +44,24 @@ def test_every_sample_once_with_its_index(dataset):
 def test_order_follows_from_the_place_and_nothing_else():
     loader = Loader(tensors(), 5, shuffle=True)
     orders = {
-        place: loader.order(place).tolist()
-        for place in [Place(s, t, e) for s in (0, 1) for t in (0, 1) for e in (0, 1)]
+        seed_path: loader.order(seed_path).tolist()
+        for seed_path in [SeedPath(s, t, e) for s in (0, 1) for t in (0, 1) for e in (0, 1)]
     }
     assert len({tuple(order) for order in orders.values()}) == 8
     torch.manual_seed(99)
-    assert loader.order(Place(0, 1, 1)).tolist() == orders[Place(0, 1, 1)]
+    assert loader.order(SeedPath(0, 1, 1)).tolist() == orders[SeedPath(0, 1, 1)]
 
 
 def test_workers_and_start_change_nothing():
-    place = Place(3, 0, 4)
-    whole = list(Loader(Noisy(), 5, shuffle=True).batches(place))
-    with_workers = list(Loader(Noisy(), 5, shuffle=True, num_workers=2).batches(place))
-    resumed = list(Loader(Noisy(), 5, shuffle=True, num_workers=2).batches(place, start=2))
+    seed_path = SeedPath(3, 0, 4)
+    whole = list(Loader(Noisy(), 5, shuffle=True).batches(seed_path))
+    with_workers = list(Loader(Noisy(), 5, shuffle=True, num_workers=2).batches(seed_path))
+    resumed = list(Loader(Noisy(), 5, shuffle=True, num_workers=2).batches(seed_path, start=2))
     for first, second in zip(whole, with_workers, strict=True):
         assert torch.equal(first["input"], second["input"])
     for first, second in zip(whole[2:], resumed, strict=True):
         assert torch.equal(first["input"], second["input"])
-    other = list(Loader(Noisy(), 5, shuffle=True).batches(Place(3, 0, 5)))
+    other = list(Loader(Noisy(), 5, shuffle=True).batches(SeedPath(3, 0, 5)))
     assert not torch.equal(whole[0]["input"].sort(0)[0], other[0]["input"].sort(0)[0])
 
 
@@ -70,7 +70,7 @@ def test_augmentation_of_tensors_depends_on_place_and_index_only():
     seen = {}
     for size in (4, 7):
         seen[size] = {}
-        for batch in Loader(data, size, shuffle=True).batches(Place(1, 0, 2)):
+        for batch in Loader(data, size, shuffle=True).batches(SeedPath(1, 0, 2)):
             seen[size] |= dict(zip(batch["index"].tolist(), batch["input"].tolist(), strict=True))
     assert seen[4] == seen[7]
     assert len(set(seen[4].values())) == COUNT
@@ -84,7 +84,7 @@ def test_lengths(size, drop_last):
         len(loader)
         == len(list(loader))
         == loader.num_training_batches()
-        == len(loader.plan(Place(), even=True).indices)
+        == len(loader.plan(SeedPath(), even=True).indices)
     )
 
 
@@ -120,20 +120,20 @@ def test_bad_sample_is_named():
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_repeated_sample_is_beside_itself_with_chance_of_its_own(workers):
-    place = Place(1, 0, 2)
+    seed_path = SeedPath(1, 0, 2)
     loader = Loader(Noisy(), 6, shuffle=True, num_workers=workers, repeats=3)
-    batches = list(loader.batches(place))
+    batches = list(loader.batches(seed_path))
     index = torch.cat([batch["index"] for batch in batches])
-    plain = Loader(Noisy(), 6, shuffle=True).order(place)
+    plain = Loader(Noisy(), 6, shuffle=True).order(seed_path)
     assert len(index) == len(plain)
     assert torch.equal(index, plain.repeat_interleave(3)[: len(plain)])
     assert all(len(set(batch["input"][:3].flatten().tolist())) > 1 for batch in batches)
     for start in (1, 2):
-        for one, other in zip(loader.batches(place, start=start), batches[start:], strict=True):
+        for one, other in zip(loader.batches(seed_path, start=start), batches[start:], strict=True):
             assert torch.equal(one["input"], other["input"])
     assert all(
         torch.equal(one["input"], other["input"])
-        for one, other in zip(Loader(Noisy(), 6, shuffle=True, repeats=3).batches(place), batches, strict=True)
+        for one, other in zip(Loader(Noisy(), 6, shuffle=True, repeats=3).batches(seed_path), batches, strict=True)
     )
 
 
@@ -145,11 +145,11 @@ def test_whole_batches_are_mixed_by_the_seeds_of_their_samples(workers):
         seen.append((batch["index"], seeds))
         return batch | {"seed": seeds, "input": batch["input"] + batch["input"].roll(1, 0)}
 
-    place = Place(1, 0, 2)
-    mixed = list(Loader(Noisy(), 5, shuffle=True, num_workers=workers, mix=mix).batches(place))
-    plain = list(Loader(Noisy(), 5, shuffle=True).batches(place))
+    seed_path = SeedPath(1, 0, 2)
+    mixed = list(Loader(Noisy(), 5, shuffle=True, num_workers=workers, mix=mix).batches(seed_path))
+    plain = list(Loader(Noisy(), 5, shuffle=True).batches(seed_path))
     for (index, seeds), one, other in zip(seen, mixed, plain, strict=True):
-        assert torch.equal(seeds, sample_seeds(place, index))
+        assert torch.equal(seeds, sample_seeds(seed_path, index))
         assert torch.equal(one["input"], other["input"] + other["input"].roll(1, 0))
 
 

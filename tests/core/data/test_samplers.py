@@ -21,14 +21,14 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from distill_core.data import Loader, Place, TensorData, as_loader
+from distill_core.data import Loader, SeedPath, TensorData, as_loader
 from distill_core.errors import DataError
 
 sys.path.append(str(Path(__file__).parent))
 
 from samplers import BATCH_SAMPLERS, COUNT, DATA, REPEATED, SAMPLERS, SUBSET, Noisy, Own
 
-PLACES = [Place(s, t, e) for s in (0, 1) for t in (0, 1) for e in (0, 1)]
+PLACES = [SeedPath(s, t, e) for s in (0, 1) for t in (0, 1) for e in (0, 1)]
 
 
 def torch_loader(name, workers=0):
@@ -37,8 +37,8 @@ def torch_loader(name, workers=0):
     return DataLoader(DATA, batch_sampler=BATCH_SAMPLERS[name](), num_workers=workers)
 
 
-def read(loader, place=None, **options):
-    return [batch["index"].tolist() for batch in loader.batches(place or Place(), **options)]
+def read(loader, seed_path=None, **options):
+    return [batch["index"].tolist() for batch in loader.batches(seed_path or SeedPath(), **options)]
 
 
 def same(one, other):
@@ -63,8 +63,8 @@ def processes(monkeypatch):
 def test_an_epoch_is_one_that_torch_could_have_given(name):
     theirs = [batch[0][:, 0].long().tolist() for batch in torch_loader(name)]
     loader = as_loader(torch_loader(name))
-    for place in PLACES:
-        ours = read(loader, place)
+    for seed_path in PLACES:
+        ours = read(loader, seed_path)
         assert [len(batch) for batch in ours] == [len(batch) for batch in theirs]
         assert {index for batch in ours for index in batch} <= allowed(name)
         if name not in REPEATED and name not in {"weighted", "random, replaced", "random, fewer", "weighted, once"}:
@@ -92,12 +92,12 @@ def allowed(name):
 @pytest.mark.parametrize("name", [*SAMPLERS, *BATCH_SAMPLERS])
 def test_an_epoch_is_the_same_however_it_is_come_to(name):
     loader = as_loader(torch_loader(name))
-    there = {place: list(loader.batches(place)) for place in PLACES}
+    there = {seed_path: list(loader.batches(seed_path)) for seed_path in PLACES}
     torch.manual_seed(99)
     random.seed(99)
     again = as_loader(torch_loader(name))
-    for place in reversed(PLACES):
-        same(list(again.batches(place, start=1)), there[place][1:])
+    for seed_path in reversed(PLACES):
+        same(list(again.batches(seed_path, start=1)), there[seed_path][1:])
     orders = {str([batch["index"].tolist() for batch in batches]) for batches in there.values()}
     fixed = {"sequential", "the first few", "list", "range", "array", "tensor", "lists"}
     assert len(orders) == (1 if name in fixed else 2 if name in {"distributed, one process", "own, epoch"} else 8)
@@ -105,9 +105,9 @@ def test_an_epoch_is_the_same_however_it_is_come_to(name):
 
 @pytest.mark.parametrize("name", ["random, several times", "own, python", "plain", "own"])
 def test_workers_change_nothing(name):
-    here = list(as_loader(torch_loader(name)).batches(Place(1, 2, 3)))
+    here = list(as_loader(torch_loader(name)).batches(SeedPath(1, 2, 3)))
     for workers in (1, 2):
-        same(list(as_loader(torch_loader(name, workers)).batches(Place(1, 2, 3))), here)
+        same(list(as_loader(torch_loader(name, workers)).batches(SeedPath(1, 2, 3))), here)
 
 
 @pytest.mark.parametrize("name", [*SAMPLERS, *BATCH_SAMPLERS])
@@ -135,19 +135,19 @@ def test_processes_share_what_one_reads(name, count, processes):
 
 @pytest.mark.parametrize("name", sorted(REPEATED))
 def test_a_sample_that_comes_several_times_is_augmented_anew(name, processes):
-    batches = list(as_loader(torch_loader(name)).batches(Place(1)))
+    batches = list(as_loader(torch_loader(name)).batches(SeedPath(1)))
     rows = torch.cat([batch["input"] for batch in batches])
     assert len(rows.unique(dim=0)) == len(rows) > len(rows[:, 0].unique())
     shared = []
     for number in range(2):
         processes(number, 2)
-        shared += [batch["input"] for batch in as_loader(torch_loader(name)).batches(Place(1))]
+        shared += [batch["input"] for batch in as_loader(torch_loader(name)).batches(SeedPath(1))]
     assert torch.equal(torch.cat(shared).sort(0).values, rows.sort(0).values)
 
 
 def test_samples_that_come_once_look_as_they_do_without_a_sampler():
-    plain = torch.cat([batch["input"] for batch in Loader(DATA, 4).batches(Place(1))])
-    drawn = torch.cat([batch["input"] for batch in Loader(DATA, 4, sampler=[7, 3, 9]).batches(Place(1))])
+    plain = torch.cat([batch["input"] for batch in Loader(DATA, 4).batches(SeedPath(1))])
+    drawn = torch.cat([batch["input"] for batch in Loader(DATA, 4, sampler=[7, 3, 9]).batches(SeedPath(1))])
     assert torch.equal(drawn, plain[[7, 3, 9]])
 
 
@@ -155,7 +155,7 @@ def test_samples_that_come_once_look_as_they_do_without_a_sampler():
 def test_nothing_outside_is_touched(name):
     given = torch_loader(name)
     before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
-    order = as_loader(given).plan(Place(4)).indices
+    order = as_loader(given).plan(SeedPath(4)).indices
     assert random.getstate() == before[0]
     assert (np.random.get_state()[1] == before[1]).all()
     assert torch.equal(torch.get_rng_state(), before[2])
@@ -163,19 +163,19 @@ def test_nothing_outside_is_touched(name):
     state = None if generator is None else generator.get_state()
     list(as_loader(given))
     assert generator is None or torch.equal(generator.get_state(), state)
-    assert torch.equal(torch.cat(list(order)), torch.cat(list(as_loader(given).plan(Place(4)).indices)))
+    assert torch.equal(torch.cat(list(order)), torch.cat(list(as_loader(given).plan(SeedPath(4)).indices)))
 
 
 def test_weights_are_frequencies():
     weights = [0.0, 1.0, 2.0, 5.0] + [0.0] * (COUNT - 4)
     loader = Loader(TensorData({"input": torch.zeros(COUNT)}), 8, weights=weights)
-    drawn = torch.cat([loader.order(Place(3, 0, epoch)) for epoch in range(800)])
+    drawn = torch.cat([loader.order(SeedPath(3, 0, epoch)) for epoch in range(800)])
     assert len(drawn) == 800 * COUNT
     found = torch.bincount(drawn, minlength=COUNT) / len(drawn)
     assert torch.allclose(found, torch.tensor(weights) / 8, atol=0.015)
     assert found[0] == 0
-    assert torch.equal(loader.order(Place(3, 0, 5)), loader.order(Place(3, 0, 5)))
-    assert len({tuple(loader.order(place).tolist()) for place in PLACES}) == 8
+    assert torch.equal(loader.order(SeedPath(3, 0, 5)), loader.order(SeedPath(3, 0, 5)))
+    assert len({tuple(loader.order(seed_path).tolist()) for seed_path in PLACES}) == 8
 
 
 def test_held_out_samples_never_stand_in_for_bad_ones():
@@ -195,7 +195,10 @@ def test_held_out_samples_never_stand_in_for_bad_ones():
     ):
         loader = Loader(Damaged(), 2, max_bad_samples=2, **options)
         seen = {
-            int(value) for epoch in range(5) for batch in loader.batches(Place(0, 0, epoch)) for value in batch["input"]
+            int(value)
+            for epoch in range(5)
+            for batch in loader.batches(SeedPath(0, 0, epoch))
+            for value in batch["input"]
         }
         assert seen <= {3, 4, 5}
 
@@ -265,7 +268,7 @@ BIG = TensorDataset(torch.zeros(256))
 )
 def test_what_cannot_be_honoured_is_refused(options, sentence):
     with pytest.raises(DataError) as error:
-        Loader(BIG, 4, **options).plan(Place())
+        Loader(BIG, 4, **options).plan(SeedPath())
     assert str(error.value).partition("\n")[0] == sentence
 
 
@@ -289,10 +292,10 @@ def test_what_cannot_be_honoured_is_refused(options, sentence):
 )
 def test_batches_that_cannot_be_honoured_are_refused(batches, sentence):
     if sentence is None:
-        assert len(Loader(BIG, batch_sampler=batches).plan(Place()).indices) == 2
+        assert len(Loader(BIG, batch_sampler=batches).plan(SeedPath()).indices) == 2
         return
     with pytest.raises(DataError) as error:
-        Loader(BIG, batch_sampler=batches).plan(Place())
+        Loader(BIG, batch_sampler=batches).plan(SeedPath())
     assert str(error.value).partition("\n")[0] == sentence
 
 
@@ -303,7 +306,7 @@ def test_a_sampler_that_cannot_be_copied_is_refused():
             self.source = (each for each in ())
 
     with pytest.raises(DataError, match="sampler: Locked cannot be copied"):
-        Loader(DATA, 4, sampler=Locked()).plan(Place())
+        Loader(DATA, 4, sampler=Locked()).plan(SeedPath())
 
 
 def test_a_data_set_is_never_copied_with_its_sampler():
@@ -313,7 +316,7 @@ def test_a_data_set_is_never_copied_with_its_sampler():
 
     sampler = Own("python")
     sampler.source, sampler.other = Large(), Large()
-    assert len(Loader(sampler.source, 4, sampler=sampler).plan(Place()).indices) == 6
+    assert len(Loader(sampler.source, 4, sampler=sampler).plan(SeedPath()).indices) == 6
 
 
 def test_what_changes_a_sampler_between_epochs_counts():

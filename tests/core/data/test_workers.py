@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, RandomSampler, TensorDataset
 
-from distill_core.data import Loader, Place, TensorData, WorkerOptions, as_loader
+from distill_core.data import Loader, SeedPath, TensorData, WorkerOptions, as_loader
 from distill_core.data._as_loader import OPTIONS
 from distill_core.errors import DataError
 
@@ -47,49 +47,49 @@ def read(batches):
     return torch.cat([batch["input"] for batch in batches]), pids
 
 
-def expected(place, start=0):
-    return read(Loader(Noisy(), 4, shuffle=True).batches(place, start=start))[0]
+def expected(seed_path, start=0):
+    return read(Loader(Noisy(), 4, shuffle=True).batches(seed_path, start=start))[0]
 
 
-def place(epoch):
-    return Place(1, 0, epoch)
+def seed_path(epoch):
+    return SeedPath(1, 0, epoch)
 
 
 def test_workers_survive_epochs_whole_partial_and_abandoned():
     loader = Loader(Noisy(), 4, shuffle=True, num_workers=2)
-    first, pids = read(loader.batches(place(0)))
-    assert torch.equal(first, expected(place(0)))
+    first, pids = read(loader.batches(seed_path(0)))
+    assert torch.equal(first, expected(seed_path(0)))
     assert len(pids) == 2
     assert os.getpid() not in pids
     for start in (0, 2, 5):
-        rows, again = read(loader.batches(place(1), start=start))
-        assert torch.equal(rows, expected(place(1), start))
+        rows, again = read(loader.batches(seed_path(1), start=start))
+        assert torch.equal(rows, expected(seed_path(1), start))
         assert again <= pids
     for taken in (0, 1, 3):
-        abandoned = loader.batches(place(2))
+        abandoned = loader.batches(seed_path(2))
         for _ in range(taken):
             next(abandoned)
         abandoned.close()
-        rows, again = read(loader.batches(place(3)))
-        assert torch.equal(rows, expected(place(3)))
+        rows, again = read(loader.batches(seed_path(3)))
+        assert torch.equal(rows, expected(seed_path(3)))
         assert again <= pids
 
 
 def test_two_iterations_at_once_do_not_disturb_each_other():
     loader = Loader(Noisy(), 4, shuffle=True, num_workers=1)
-    pairs = list(zip(loader.batches(place(0)), loader.batches(place(1)), strict=True))
-    assert torch.equal(read([one for one, _ in pairs])[0], expected(place(0)))
-    assert torch.equal(read([other for _, other in pairs])[0], expected(place(1)))
+    pairs = list(zip(loader.batches(seed_path(0)), loader.batches(seed_path(1)), strict=True))
+    assert torch.equal(read([one for one, _ in pairs])[0], expected(seed_path(0)))
+    assert torch.equal(read([other for _, other in pairs])[0], expected(seed_path(1)))
 
 
 @pytest.mark.parametrize(("start", "error"), [(3, ValueError), (7, RuntimeError)])
 def test_after_an_error_there_are_new_workers(start, error):
     """Sample 13 raises, sample 14 kills its worker."""
     loader = Loader(Damaged(), 2, sampler=[0, 1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 10, 11, 12, 14, 15], num_workers=1)
-    _, before = read(loader.batches(place(0), plan=loader.plan(place(0)).pick([0, 1])))
+    _, before = read(loader.batches(seed_path(0), plan=loader.plan(seed_path(0)).pick([0, 1])))
     with pytest.raises(error):
-        list(loader.batches(place(0), start=start))
-    rows, after = read(loader.batches(place(0), plan=loader.plan(place(0)).pick([0, 1])))
+        list(loader.batches(seed_path(0), start=start))
+    rows, after = read(loader.batches(seed_path(0), plan=loader.plan(seed_path(0)).pick([0, 1])))
     assert rows[:, 0].tolist() == [0, 1, 2, 3]
     assert not after & before
 
@@ -150,18 +150,18 @@ def test_init_functions_run_in_each_worker():
 @pytest.mark.parametrize("persistent", [False, True])
 def test_a_dataloader_keeps_its_workers_if_it_says_so(persistent):
     data = DataLoader(Noisy(), 4, shuffle=True, num_workers=2, persistent_workers=persistent)
-    first, pids = read(as_loader(data).batches(place(0)))
-    second, others = read(as_loader(data).batches(place(1)))
+    first, pids = read(as_loader(data).batches(seed_path(0)))
+    second, others = read(as_loader(data).batches(seed_path(1)))
     assert (others == pids) is persistent
-    assert torch.equal(first, expected(place(0)))
-    assert torch.equal(second, expected(place(1)))
+    assert torch.equal(first, expected(seed_path(0)))
+    assert torch.equal(second, expected(seed_path(1)))
 
 
 def test_spawned_workers_read_the_same():
     samples = TensorDataset(torch.arange(COUNT), torch.arange(COUNT))  # a class that a new process can import
     data = DataLoader(samples, 4, shuffle=True, num_workers=1, multiprocessing_context="spawn")
-    read_there = [batch["input"] for batch in as_loader(data).batches(place(0))]
-    assert torch.equal(torch.cat(read_there), Loader(samples, 4, shuffle=True).order(place(0)))
+    read_there = [batch["input"] for batch in as_loader(data).batches(seed_path(0))]
+    assert torch.equal(torch.cat(read_there), Loader(samples, 4, shuffle=True).order(seed_path(0)))
 
 
 def test_slow_workers_time_out():
@@ -180,8 +180,8 @@ def collate(samples):
 GIVEN = {
     "batch_size": ({"batch_size": 7}, lambda loader: loader.batch_size == 7 and len(loader) == 4),
     "shuffle": ({"shuffle": True}, lambda loader: loader.shuffle),
-    "sampler": ({"sampler": [3, 1]}, lambda loader: loader.order(Place()).tolist() == [3, 1]),
-    "batch_sampler": ({"batch_sampler": [[3, 1], [2]]}, lambda loader: len(loader.plan(Place()).indices) == 2),
+    "sampler": ({"sampler": [3, 1]}, lambda loader: loader.order(SeedPath()).tolist() == [3, 1]),
+    "batch_sampler": ({"batch_sampler": [[3, 1], [2]]}, lambda loader: len(loader.plan(SeedPath()).indices) == 2),
     "num_workers": ({"num_workers": 2}, lambda loader: loader.num_workers == 2),
     "collate_fn": ({"collate_fn": collate}, lambda loader: next(iter(loader))["input"].tolist() == [1]),
     "pin_memory": ({"pin_memory": True}, lambda loader: loader.workers.pin_memory),
@@ -197,7 +197,7 @@ GIVEN = {
     ),
     "generator": (
         {"shuffle": True, "generator": torch.Generator()},
-        lambda loader: sorted(loader.order(Place()).tolist()) == list(range(COUNT)),
+        lambda loader: sorted(loader.order(SeedPath()).tolist()) == list(range(COUNT)),
     ),
     "prefetch_factor": ({"num_workers": 1, "prefetch_factor": 5}, lambda loader: loader.workers.prefetch_factor == 5),
     "persistent_workers": (
@@ -269,7 +269,7 @@ def test_an_option_that_is_changed_later_counts():
 
 def test_an_order_of_fewer_samples_than_there_are_is_kept():
     data = DataLoader(Noisy(), 4, sampler=RandomSampler(range(5)))
-    assert sorted(as_loader(data).order(Place()).tolist()) == list(range(5))
+    assert sorted(as_loader(data).order(SeedPath()).tolist()) == list(range(5))
 
 
 @pytest.mark.parametrize(

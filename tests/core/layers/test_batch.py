@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from distill_core.layers import batch_of
+from distill_core.layers import reduction_scope_of
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from distill_core.layers import batch_of
     ],
 )
 def test_batch_normalisation_makes_it_local(modules, expected):
-    assert batch_of(nn.Sequential(*modules), nn.ReLU()) == expected
+    assert reduction_scope_of(nn.Sequential(*modules), nn.ReLU()) == expected

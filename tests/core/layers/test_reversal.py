@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from distill_core.experiment import Moment
+from distill_core.experiment import StageProgress
 from distill_core.layers import GradientReversal
 
 
@@ -19,13 +19,13 @@ def test_is_the_identity_and_turns_the_gradient_around(strength: float):
 
 
 def test_a_schedule_moves_the_strength():
-    reversal = GradientReversal(lambda moment: moment.progress)
+    reversal = GradientReversal(lambda progress: progress.progress)
     assert reversal.strength.item() == 0
-    reversal.set_moment(Moment(stage=0, step=3, steps=4, epochs=2))
+    reversal.set_progress(StageProgress(stage=0, step=3, steps=4, epochs=2))
     assert reversal.strength.item() == 0.75
 
 
 def test_a_number_stays_what_it_is():
     reversal = GradientReversal(0.5)
-    reversal.set_moment(Moment(stage=0, step=3, steps=4, epochs=2))
+    reversal.set_progress(StageProgress(stage=0, step=3, steps=4, epochs=2))
     assert reversal.strength.item() == 0.5

@@ -37,7 +37,7 @@ def used(loss: nn.Module, inputs: dict[str, Any]) -> list[Tensor]:
 
 def shard(loss: nn.Module) -> Tensor:
     """Which samples are this process's: equal parts, or unequal ones where all processes are looked at."""
-    first = BATCH // 2 if loss.batch == "sample" else BATCH // 2 - 1
+    first = BATCH // 2 if loss.reduction_scope == "sample" else BATCH // 2 - 1
     return torch.arange(first) if dist.get_rank() == 0 else torch.arange(first, BATCH)
 
 
@@ -85,7 +85,7 @@ def compare_memories(case: Case, whole: nn.Module, loss: nn.Module) -> dict[str,
 
 
 def main(output: str) -> None:
-    cases = [case for case in table() if case.splits and case.loss().batch != "local"]
+    cases = [case for case in table() if case.splits and case.loss().reduction_scope != "local"]
     references = [case.ready() for case in cases]
     losses = [twin(loss) for loss in references]
     wholes = [used(loss, case.draw()) for case, loss in zip(cases, references, strict=True)]

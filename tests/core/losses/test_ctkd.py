@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_core.experiment import Moment
+from distill_core.experiment import StageProgress
 from distill_core.losses import CTKDLoss
 from distill_core.schedules import Cosine
 
@@ -61,8 +61,8 @@ def test_the_schedule_reaches_the_reversal():
     loss = CTKDLoss(strength=Cosine(start=0.0, end=1.0, until=10))
     assert loss.reversal.strength.item() == 0
     for module in loss.modules():
-        if hasattr(module, "set_moment"):
-            module.set_moment(Moment(stage=0, step=5, steps=240, epochs=240))
+        if hasattr(module, "set_progress"):
+            module.set_progress(StageProgress(stage=0, step=5, steps=240, epochs=240))
     assert loss.reversal.strength.item() == pytest.approx(0.5)
 
 

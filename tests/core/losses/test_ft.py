@@ -119,6 +119,6 @@ def test_slips_of_the_keyboard_are_refused():
 
 def test_batch_normalisation_makes_it_local():
     plain, normalised = Paraphraser(6), Paraphraser(6, batch_norm=True)
-    assert [FactorAutoencoderLoss(p).batch for p in (plain, normalised)] == ["sample", "local"]
-    assert FTLoss(normalised, Translator(3, 3)).batch == "sample"  # the paraphraser is constant
-    assert FTLoss(plain, Translator(3, 3, batch_norm=True)).batch == "local"
+    assert [FactorAutoencoderLoss(p).reduction_scope for p in (plain, normalised)] == ["sample", "local"]
+    assert FTLoss(normalised, Translator(3, 3)).reduction_scope == "sample"  # the paraphraser is constant
+    assert FTLoss(plain, Translator(3, 3, batch_norm=True)).reduction_scope == "local"

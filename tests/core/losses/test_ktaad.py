@@ -156,4 +156,7 @@ def test_refusals():
 
 
 def test_batch_normalisation_makes_the_first_stage_local():
-    assert [KTAutoencoderLoss(Paraphraser(6, batch_norm=norm)).batch for norm in (False, True)] == ["sample", "local"]
+    assert [KTAutoencoderLoss(Paraphraser(6, batch_norm=norm)).reduction_scope for norm in (False, True)] == [
+        "sample",
+        "local",
+    ]

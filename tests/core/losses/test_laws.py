@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 import distill_core.losses
 from distill_core import registry
-from distill_core.layers import batch_of
+from distill_core.layers import reduction_scope_of
 
 from .cases import Case, apply, samples, table, tensors, twin, value_and_gradients
 
@@ -69,7 +69,7 @@ def test_names_of_cases_are_unique_and_begin_with_the_class():
 @every_case
 def test_declares_itself(case: Case):
     loss = type(case.loss())
-    assert {loss.batch, case.loss().batch} <= {"sample", "gathered", "token", "local", "unknown"}
+    assert {loss.reduction_scope, case.loss().reduction_scope} <= {"sample", "gathered", "token", "local", "unknown"}
     assert registry.lookup(loss.__name__) is loss
     assert registry.reference(sys.modules[loss.__module__].__doc__).link.startswith("https://")
 
@@ -242,13 +242,16 @@ def test_batch_statistics_are_declared(case: Case):
     """Whoever normalises over a batch and is not proven to see all processes' depends on how it is split."""
     loss = case.loss().train()
     learning = [x for name, x in loss.named_modules() if case.is_learned(name) and x.training]
-    assert loss.batch in {"local", "gathered"} or batch_of(*(x for x in learning if not [*x.children()])) == "sample"
+    assert (
+        loss.reduction_scope in {"local", "gathered"}
+        or reduction_scope_of(*(x for x in learning if not [*x.children()])) == "sample"
+    )
 
 
 def test_two_processes_are_compared_for_every_class_that_is_not_local():
     """A case that cannot be split has another one of its class beside it; a loss that a model reports has no samples."""
     split = {type(case.loss()) for case in TABLE if case.splits}
-    kinds = {type(case.loss()) for case in TABLE if case.loss().batch != "local"}
+    kinds = {type(case.loss()) for case in TABLE if case.loss().reduction_scope != "local"}
     assert {kind.__name__ for kind in kinds - split} == {"ReportedLoss"}
 
 
@@ -265,7 +268,7 @@ def two_processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     return [json.loads(Path(f"{output}.{rank}.json").read_text()) for rank in range(2)]
 
 
-@pytest.mark.parametrize("case", [c for c in TABLE if c.splits and c.loss().batch != "local"], ids=str)
+@pytest.mark.parametrize("case", [c for c in TABLE if c.splits and c.loss().reduction_scope != "local"], ids=str)
 def test_two_processes_equal_one(case: Case, two_processes: list[dict]):
     for found in two_processes:
         assert found[case.name] == pytest.approx({"loss": 0, "gradients": 0, "buffers": 0}, abs=2e-5)

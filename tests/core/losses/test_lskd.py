@@ -105,7 +105,7 @@ def test_composes_with_a_loss_that_takes_targets():
 
 
 def test_what_it_is_for_several_processes_is_what_the_loss_inside_is():
-    assert [StandardisedLogits(loss).batch for loss in (KDLoss(), DISTLoss())] == ["sample", "gathered"]
+    assert [StandardisedLogits(loss).reduction_scope for loss in (KDLoss(), DISTLoss())] == ["sample", "gathered"]
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -7.3])
@@ -123,4 +123,4 @@ def test_refusals():
 
 
 def test_several_processes_compute_what_the_loss_inside_does():
-    assert [StandardisedLogits(loss).batch for loss in (KDLoss(), DISTLoss())] == ["sample", "gathered"]
+    assert [StandardisedLogits(loss).reduction_scope for loss in (KDLoss(), DISTLoss())] == ["sample", "gathered"]

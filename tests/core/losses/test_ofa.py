@@ -89,4 +89,4 @@ def test_what_makes_no_sense_is_refused():
 
 
 def test_heads_of_sequences_see_each_sample_alone():
-    assert [OFALoss(5, [3], sequences=sequences).batch for sequences in (False, True)] == ["local", "sample"]
+    assert [OFALoss(5, [3], sequences=sequences).reduction_scope for sequences in (False, True)] == ["local", "sample"]

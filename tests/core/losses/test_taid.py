@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_core.experiment import Moment
+from distill_core.experiment import StageProgress
 from distill_core.losses import ForwardKLLoss, TAIDLoss
 
 from .cases import Case
@@ -34,7 +34,7 @@ def test_t_moves_as_the_paper_says():
     loss, batches = TAIDLoss(rate=0.1, momentum=0.6).double(), [sequences(4) for _ in range(4)]
     t, change, previous = 0.4, 0.0, None
     for step, batch in enumerate(batches):
-        loss.set_moment(Moment(stage=0, step=step, steps=8, epochs=1))
+        loss.set_progress(StageProgress(stage=0, step=step, steps=8, epochs=1))
         inputs = {k: v.double() if v.is_floating_point() else v for k, v in batch.items()}
         assert loss.t.item() == pytest.approx(t)
         value = loss(**inputs).item()
@@ -48,7 +48,7 @@ def test_t_moves_as_the_paper_says():
 
 def test_t_ends_where_it_shall():
     loss, inputs = TAIDLoss(start=0.2, end=0.8), sequences(4)
-    loss.set_moment(Moment(stage=0, step=10, steps=10, epochs=1))
+    loss.set_progress(StageProgress(stage=0, step=10, steps=10, epochs=1))
     for _ in range(3):
         loss(**inputs)
     assert loss.t.item() == pytest.approx(0.8)

@@ -65,7 +65,7 @@ class TopOne:
 class Bank(nn.Module):
     """A loss with a learnable part and a memory: both belong into a checkpoint."""
 
-    batch = "sample"
+    reduction_scope = "sample"
 
     def __init__(self) -> None:
         super().__init__()

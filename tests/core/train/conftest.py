@@ -35,7 +35,7 @@ class TopOne:
 class Divergence(nn.Module):
     """KL divergence with a learnable scale, so that a loss with parameters takes part."""
 
-    batch = "sample"
+    reduction_scope = "sample"
 
     def __init__(self) -> None:
         super().__init__()

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from distill_core.data import BatchPlan
 from distill_core.experiment import Term
-from distill_core.train._means import Means
-from distill_core.train._shares import Shares, shared_backward
+from distill_core.train._loss_meter import Means
+from distill_core.train._loss_scale import Shares, shared_backward
 from distill_nlp.losses import (
     HiddenCosineLoss,
     MiniLMLoss,

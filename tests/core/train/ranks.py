@@ -49,7 +49,7 @@ class Samples:
 class LossNotFinite(nn.Module):
     """Not finite on the second process, with gradients that are."""
 
-    batch = "sample"
+    reduction_scope = "sample"
 
     def forward(self, student: Tensor, index: Tensor) -> Tensor:
         bad = bool((index == 11).any())

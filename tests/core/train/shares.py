@@ -34,7 +34,7 @@ class Sequences(TensorData):
 class Pooled(nn.Module):
     """A mean over samples."""
 
-    batch = "sample"
+    reduction_scope = "sample"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         return nn.functional.mse_loss(student.mean(1), teacher.mean(1))
@@ -43,7 +43,7 @@ class Pooled(nn.Module):
 class Flat(nn.Module):
     """A loss of a whole batch."""
 
-    batch = "gathered"
+    reduction_scope = "gathered"
 
     def __init__(self) -> None:
         super().__init__()

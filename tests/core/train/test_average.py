@@ -12,7 +12,7 @@ from torch.utils.data import TensorDataset
 from distill_core.data import Loader
 from distill_core.errors import TrainingError, WiringError
 from distill_core.train import Callback, Checkpoint, Evaluate, Experiment, Metric, Stage, Term, Trainer
-from distill_core.train._average import Averages
+from distill_core.train._ema import Averages
 
 
 def test_average_is_the_running_mean_and_can_be_measured_and_taught_from(experiment, tmp_path):

@@ -116,7 +116,7 @@ def test_a_loss_that_says_nothing_is_refused_where_it_is_accumulated(loss, input
     assert str(error.value) == (
         f"stages.1.losses.x: {name} does not declare what it averages over, and accumulate is 2: batches cannot be weighted\n"
         "  hint: `averages_over: samples` (or `sum`, or the tap of a mask) of the term; a class of your own declares it "
-        "(`batch`, `count`; see distill_core.losses)"
+        "(`reduction_scope`, `count`; see distill_core.losses)"
     )
     refuse_uncounted(stage(Term(loss=loss, inputs=inputs), accumulate=1), 0)
     refuse_uncounted(stage(Term(loss=loss, inputs=inputs, averages_over="samples")), 0)
@@ -219,7 +219,7 @@ def test_means_over_padding_are_noted(loss, inputs, data, noted):
 
 
 def test_labels_of_a_model_that_learns():
-    from distill_core.train._shares import Shares
+    from distill_core.train._loss_scale import Shares
 
     class Source:
         def __init__(self, name, *, frozen):

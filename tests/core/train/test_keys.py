@@ -105,8 +105,8 @@ def test_schedule_compiles_no_graph_for_each_step(backend, graphs):
         ramp = Term(
             loss=Hint(),
             inputs={"student": "student.0.norm", "teacher": "teacher.0.norm"},
-            weight=lambda moment: 0.1 + 0.4 * moment.progress,
-            schedules={"sharpness": lambda moment: 1.0 + moment.progress},
+            weight=lambda progress: 0.1 + 0.4 * progress.progress,
+            schedules={"sharpness": lambda progress: 1.0 + progress.progress},
         )
         return {"ramp": ramp}
 

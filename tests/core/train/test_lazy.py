@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from distill_core.cache import hash_tensors
-from distill_core.data import Loader, TensorData, preserved_chance
+from distill_core.data import Loader, TensorData, preserve_rng_state
 from distill_core.errors import WiringError
 from distill_core.losses import CRDLoss, FitNetLoss
 from distill_core.train import Callback, Checkpoint, Experiment, Stage, Term, Trainer
@@ -125,7 +125,7 @@ def weights(made: Experiment, seed: int = 0) -> torch.Tensor:
 def test_initial_values_follow_from_seed_and_name():
     alone = weights(experiment())
     torch.manual_seed(77)
-    with preserved_chance(5):
+    with preserve_rng_state(5):
         assert torch.equal(weights(experiment()), alone)
     crd = CRDLoss(num_samples=32, dim=4, num_negatives=3)
     another = Term(loss=crd, inputs={"student": "student:out.auxiliary", "teacher": "teacher", "index": "batch.index"})

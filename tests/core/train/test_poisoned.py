@@ -29,7 +29,7 @@ def data(value=float("nan")):
 class Bank(nn.Module):
     """Cross-entropy with three kinds of state: an EMA in place, a buffer assigned anew, a queue with its pointer."""
 
-    batch = "sample"
+    reduction_scope = "sample"
 
     def __init__(self):
         super().__init__()

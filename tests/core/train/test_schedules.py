@@ -8,7 +8,7 @@ from torch import nn
 
 from distill_core.data import Loader, TensorData
 from distill_core.errors import WiringError
-from distill_core.experiment import Experiment, Moment, Stage, Term
+from distill_core.experiment import Experiment, Stage, StageProgress, Term
 from distill_core.losses import CTKDLoss, KDLoss
 from distill_core.schedules import Linear
 from distill_core.train import Trainer
@@ -18,7 +18,7 @@ INPUTS = {"student": "student", "teacher": "teacher"}
 
 
 def at(step):
-    return Moment(stage=0, step=step, steps=8, epochs=4)
+    return StageProgress(stage=0, step=step, steps=8, epochs=4)
 
 
 def test_weights_and_numbers_of_losses_follow_their_schedules():

@@ -16,7 +16,7 @@ from distill_core.data import BatchPlan, Loader
 from distill_core.experiment import Term
 from distill_core.losses import TokenCELoss
 from distill_core.train import Callback, Experiment, Stage, Trainer
-from distill_core.train._shares import Shares
+from distill_core.train._loss_scale import Shares
 
 from .shares import Sequences, train
 

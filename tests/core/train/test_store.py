@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill_core.errors import TrainingError
-from distill_core.train._pack import pack, unpack
+from distill_core.train._state_tree import pack, unpack
 from distill_core.train._store import CheckpointStore
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

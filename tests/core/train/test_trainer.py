@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from distill_core.data import Loader, Place
+from distill_core.data import Loader, SeedPath
 from distill_core.errors import TrainingError, WiringError
 from distill_core.train import Callback, Distiller, Stage, Term, Trainer
 
@@ -39,12 +39,12 @@ def test_equals_a_plain_loop(experiment):
     stage = by_hand.stages[0]
     divergence = stage.losses["kd"].loss
     optimizer = torch.optim.SGD([*student.parameters(), *divergence.parameters()], lr=0.1, momentum=0.9)
-    from distill_core.data import mix
+    from distill_core.data import derive_seed
 
     for epoch in range(2):
         student.train()
-        for number, batch in enumerate(by_hand.data["train"].batches(Place(0, 0, epoch))):
-            torch.manual_seed(mix(0, 0, epoch + 1, number, 0))
+        for number, batch in enumerate(by_hand.data["train"].batches(SeedPath(0, 0, epoch))):
+            torch.manual_seed(derive_seed(0, 0, epoch + 1, number, 0))
             with torch.no_grad():
                 target = teacher(batch["input"])
             output = student(batch["input"])
@@ -173,9 +173,9 @@ def test_scheduler_by_step_and_clipping(experiment):
 def test_schedule_of_a_weight(experiment):
     moments = []
 
-    def ramp(moment):
-        moments.append(moment.progress)
-        return moment.progress
+    def ramp(progress):
+        moments.append(progress.progress)
+        return progress.progress
 
     term = Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"}, weight=ramp)
     Trainer(experiment(stages=[Stage(losses={"ce": term}, epochs=2).after(experiment().stages[0])], callbacks=())).fit()

@@ -47,7 +47,7 @@ class TopOne:
 
 
 class Hint(nn.Module):
-    batch = "sample"
+    reduction_scope = "sample"
 
     def __init__(self) -> None:
         super().__init__()

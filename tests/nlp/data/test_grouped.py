@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_nlp.data import EncodedTexts, LengthGroupedLoader, text_classification
 
 WORDS = "the film is a delight from first scene to last plot mess jokes old girl".split()
@@ -17,22 +17,22 @@ def texts(tokenizer):
     return EncodedTexts([[" ".join(WORDS[i % 15] for i in range(int(n))) for n in counts]], [0] * 1003, tokenizer)
 
 
-def real_share(loader, place) -> float:
-    masks = [batch["attention_mask"] for batch in loader.batches(place)]
+def real_share(loader, seed_path) -> float:
+    masks = [batch["attention_mask"] for batch in loader.batches(seed_path)]
     return sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
 
 
 def test_an_epoch_is_every_sample_once_and_a_function_of_its_place(texts):
     loader = LengthGroupedLoader(texts, 8, shuffle=True)
-    orders = [loader.order(Place(0, 0, epoch)) for epoch in (0, 1, 0)]
+    orders = [loader.order(SeedPath(0, 0, epoch)) for epoch in (0, 1, 0)]
     assert all(sorted(order.tolist()) == list(range(1003)) for order in orders)
     assert torch.equal(orders[0], orders[2])
     assert not torch.equal(orders[0], orders[1])
-    assert not torch.equal(orders[0], loader.order(Place(1, 0, 0)))
+    assert not torch.equal(orders[0], loader.order(SeedPath(1, 0, 0)))
 
 
 def test_batches_are_of_one_length_but_come_in_any_order(texts):
-    plan = LengthGroupedLoader(texts, 8, shuffle=True).plan(Place())
+    plan = LengthGroupedLoader(texts, 8, shuffle=True).plan(SeedPath())
     assert [len(index) for index in plan.indices] == [8] * 125 + [3]
     longest = [int(texts.lengths[index].max()) for index in plan.indices[:-1]]
     assert longest != sorted(longest, reverse=True)
@@ -41,8 +41,8 @@ def test_batches_are_of_one_length_but_come_in_any_order(texts):
 
 def test_little_is_padding(texts):
     grouped, plain = LengthGroupedLoader(texts, 8, shuffle=True), text_loader(texts)
-    assert real_share(grouped, Place()) > 0.93
-    assert real_share(plain, Place()) < 0.6
+    assert real_share(grouped, SeedPath()) > 0.93
+    assert real_share(plain, SeedPath()) < 0.6
 
 
 def text_loader(texts):
@@ -53,8 +53,8 @@ def text_loader(texts):
 
 def test_a_start_in_the_middle_goes_on_as_it_was(texts):
     loader = LengthGroupedLoader(texts, 8, shuffle=True)
-    whole = [batch["input_ids"] for batch in loader.batches(Place(3, 0, 2))]
-    rest = [batch["input_ids"] for batch in loader.batches(Place(3, 0, 2), start=100)]
+    whole = [batch["input_ids"] for batch in loader.batches(SeedPath(3, 0, 2))]
+    rest = [batch["input_ids"] for batch in loader.batches(SeedPath(3, 0, 2), start=100)]
     assert len(rest) == 26
     assert all(torch.equal(one, other) for one, other in zip(whole[100:], rest, strict=True))
 

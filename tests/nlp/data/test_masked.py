@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_core.errors import DataError
 from distill_nlp.data import masked_language_modelling
 from distill_nlp.tokenizers import wordpiece
@@ -18,8 +18,8 @@ def tokenizer():
     return wordpiece(TEXTS, vocab_size=60)
 
 
-def batches(loader, **place):
-    return list(loader.batches(Place(**{"seed": 0, "stage": 0, "epoch": 1} | place)))
+def batches(loader, **seed_path):
+    return list(loader.batches(SeedPath(**{"seed": 0, "stage": 0, "epoch": 1} | seed_path)))
 
 
 def test_the_target_is_what_was_there_and_only_where_it_was_chosen(tokenizer):

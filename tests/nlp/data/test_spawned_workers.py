@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
 import distill_nlp.data
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_nlp.tokenizers import byte_level, wordpiece
 
 TEXTS = [f"the old dog {number} lay on the rug {number % 3}" for number in range(12)]
@@ -60,10 +60,10 @@ def same(one, other) -> bool:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pickled_dataset_reads_the_same(name, tmp_path):
     loader = load(name, tmp_path)
-    expected = next(loader.batches(Place(seed=3)))
+    expected = next(loader.batches(SeedPath(seed=3)))
     for part in ("dataset", "collate", "mix"):
         setattr(loader, part, ForkingPickler.loads(ForkingPickler.dumps(getattr(loader, part))))
-    assert same(next(loader.batches(Place(seed=3))), expected)
+    assert same(next(loader.batches(SeedPath(seed=3))), expected)
 
 
 def test_a_spawned_worker_reads_the_same(tmp_path):

@@ -23,7 +23,7 @@ def bpe():
     return byte_level(TEXTS, vocab_size=270)
 
 
-def batch_of(lengths, width=10):
+def reduction_scope_of(lengths, width=10):
     inputs = torch.randint(1, 250, (len(lengths), width))
     mask = torch.arange(width) >= torch.tensor(lengths)[:, None] - 1
     return {"input_ids": inputs, "target": torch.where(mask, inputs.roll(-1, 1), -100), "mask": mask}
@@ -34,7 +34,7 @@ def model_of(width=16):
 
 
 def test_prompts_stay_and_what_was_written_counts(bpe):
-    student, batch = model_of(), batch_of([3, 1, 5])
+    student, batch = model_of(), reduction_scope_of([3, 1, 5])
     rollout = OnPolicy(student, bpe, fraction=1.0, max_new_tokens=6)
     torch.manual_seed(7)
     made = rollout(**batch)
@@ -53,7 +53,7 @@ def test_prompts_stay_and_what_was_written_counts(bpe):
 
 
 def test_greedy_on_policy_text_is_what_the_student_writes(bpe):
-    student, batch = model_of(), batch_of([4, 4])
+    student, batch = model_of(), reduction_scope_of([4, 4])
     made = OnPolicy(student, bpe, fraction=1.0, max_new_tokens=5, temperature=0.0)(**batch)
     written, counts = generate(
         student, batch["input_ids"], torch.tensor([4, 4]), Sampling(max_new_tokens=5, temperature=0.0), end=0
@@ -64,12 +64,12 @@ def test_greedy_on_policy_text_is_what_the_student_writes(bpe):
 
 
 def test_running_text_has_prompts_of_a_given_length(bpe):
-    made = OnPolicy(model_of(), bpe, fraction=1.0, prompt_tokens=6, max_new_tokens=4)(**batch_of([1, 1]))
+    made = OnPolicy(model_of(), bpe, fraction=1.0, prompt_tokens=6, max_new_tokens=4)(**reduction_scope_of([1, 1]))
     assert made["mask"].int().argmax(1).tolist() == [5, 5]
 
 
 def test_data_pass_unchanged_in_evaluation_and_where_chance_says_so(bpe):
-    batch = batch_of([3, 2])
+    batch = reduction_scope_of([3, 2])
     for rollout in (OnPolicy(model_of().eval(), bpe, fraction=1.0), OnPolicy(model_of(), bpe, fraction=0.0)):
         made = rollout(**batch)
         assert all(made[name] is batch[name] for name in batch)
@@ -78,7 +78,7 @@ def test_data_pass_unchanged_in_evaluation_and_where_chance_says_so(bpe):
 
 def test_the_share_of_batches_is_lambda_and_follows_the_seed(bpe):
     rollout = OnPolicy(model_of(8), bpe, fraction=0.3, max_new_tokens=1)
-    batch = batch_of([2], width=3)
+    batch = reduction_scope_of([2], width=3)
 
     def own(seed):
         torch.manual_seed(seed)

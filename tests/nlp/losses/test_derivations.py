@@ -251,7 +251,9 @@ def test_the_docstring_tells_the_source(name):
 
     module = importlib.import_module(getattr(losses, name).__module__)
     assert reference(module.__doc__).link.startswith("https://arxiv.org/abs/")
-    assert getattr(losses, name).batch == ("sample" if name in ("PatientKDLoss", "SentenceEmbeddingLoss") else "token")
+    assert getattr(losses, name).reduction_scope == (
+        "sample" if name in ("PatientKDLoss", "SentenceEmbeddingLoss") else "token"
+    )
 
 
 @pytest.mark.parametrize(

@@ -125,4 +125,4 @@ def test_check_names_the_line_of_a_folder_that_brings_code(folder, monkeypatch, 
     assert not [each for each in check(document, Experiment) if isinstance(each, TrustProblem)]
     add(folder / "config.json", SETTINGS[0])
     found = [each for each in check(document, Experiment) if isinstance(each, TrustProblem)]
-    assert [(each.place.line, each.message.partition(": ")[0]) for each in found] == [(4, "model/config.json")]
+    assert [(each.location.line, each.message.partition(": ")[0]) for each in found] == [(4, "model/config.json")]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_core.errors import DataError
 from distill_vision.data import cifar10, cifar100
 from distill_vision.transforms import crop_and_flip, horizontal_flip, random_crop
@@ -57,7 +57,7 @@ def test_the_splits_are_disjoint_and_stratified(folder):
 
 def test_a_batch_is_normalised_and_augmented(folder):
     plain, moved = (
-        next(cifar10("train", batch_size=70, root=folder, holdout=30, augment=augment).batches(Place(seed=1)))
+        next(cifar10("train", batch_size=70, root=folder, holdout=30, augment=augment).batches(SeedPath(seed=1)))
         for augment in (None, crop_and_flip)
     )
     assert torch.equal(plain["index"], moved["index"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_core.errors import DataError
 from distill_vision.data import coco_detection, coco_segmentation
 
@@ -60,7 +60,7 @@ def change(folder: Path, **tables) -> Path:
 
 
 def whole(loader) -> dict[str, list]:
-    batches = list(loader.batches(Place()))
+    batches = list(loader.batches(SeedPath()))
     return {name: [value for batch in batches for value in batch[name]] for name in batches[0]}
 
 
@@ -142,7 +142,7 @@ def test_images_and_boxes_are_mirrored_together_and_again_by_the_same_seed(coco)
     assert torch.equal(turned["input"][0], plain["input"][0].flip(2))
     assert turned["target"][0]["boxes"].tolist() == [[38, 4, 58, 24], [38, 8, 48, 18], [10, 10, 30, 30]]
     chance = coco_detection("test", batch_size=6, root=coco, transform=detection_train())
-    first, again, later = (next(chance.batches(Place(epoch=epoch)))["input"] for epoch in (0, 0, 1))
+    first, again, later = (next(chance.batches(SeedPath(epoch=epoch)))["input"] for epoch in (0, 0, 1))
     assert all(map(torch.equal, first, again))
     assert not all(map(torch.equal, first, later))
 
@@ -182,10 +182,10 @@ def test_scenes_are_scaled_cut_and_padded(coco):
     file = coco / "annotations" / "instances_train2017.json"
     rows = [{**row, "area": 1200} for row in json.loads(file.read_text())["annotations"]]
     change(coco, annotations=rows)
-    train = next(coco_segmentation("train", batch_size=3, root=coco, holdout=0, crop=48, size=40).batches(Place()))
+    train = next(coco_segmentation("train", batch_size=3, root=coco, holdout=0, crop=48, size=40).batches(SeedPath()))
     assert (train["input"].shape, train["target"].shape) == ((3, 3, 48, 48), (3, 48, 48))
     assert (train["target"].dtype, set(train["target"].unique().tolist()) <= {0, 5, 15, 255}) == (torch.int64, True)
-    test = next(coco_segmentation("test", batch_size=2, root=coco, size=30).batches(Place()))
+    test = next(coco_segmentation("test", batch_size=2, root=coco, size=30).batches(SeedPath()))
     assert (test["input"].shape, test["target"].shape) == ((2, 3, 50, 45), (2, 50, 45))
     assert set(test["target"][0, 30:].unique().tolist()) == {255}  # 30×45 beside 50×30
 

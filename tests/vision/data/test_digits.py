@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_core.errors import DataError
 from distill_vision.data import digits
 from distill_vision.transforms import random_crop
@@ -64,7 +64,7 @@ def test_few_labels_leave_the_other_splits_whole(split):
 
 def test_batches():
     loader = digits("train", batch_size=500)
-    batches = list(loader.batches(Place(epoch=1)))
+    batches = list(loader.batches(SeedPath(epoch=1)))
     assert [len(batch["index"]) for batch in batches] == [500, 500, 257]
     assert sorted(torch.cat([batch["index"] for batch in batches]).tolist()) == list(range(1257))
     pixels = torch.cat([batch["input"] for batch in batches])
@@ -90,7 +90,7 @@ def test_augmentation_sees_stored_pixels_and_a_new_seed_in_each_epoch():
         return random_crop(images, seeds, padding=1)
 
     loader = digits("val", batch_size=180, augment=augment)
-    first, again, later = (next(loader.batches(Place(epoch=epoch)))["input"] for epoch in (0, 0, 1))
+    first, again, later = (next(loader.batches(SeedPath(epoch=epoch)))["input"] for epoch in (0, 0, 1))
     assert seen == [(torch.uint8, 16)] * 3
     assert torch.equal(first, again)
     assert not torch.equal(first, later)

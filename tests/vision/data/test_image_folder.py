@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_core.errors import DataError
 from distill_vision.data import image_folder
 from distill_vision.transforms import CutMix
@@ -51,7 +51,7 @@ def test_two_folders_and_a_split_held_out(folder):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_mixed_and_repeated_photographs_follow_from_the_place(folder, workers):
     def batches(**options):
-        return list(made(folder, "train", mix=CutMix(), repeats=3, **options).batches(Place(seed=1)))
+        return list(made(folder, "train", mix=CutMix(), repeats=3, **options).batches(SeedPath(seed=1)))
 
     for one, other in zip(batches(), batches(num_workers=workers), strict=True):
         assert torch.equal(one["input"], other["input"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_core.errors import DataError
 from distill_vision.data import imagenet
 from distill_vision.transforms import horizontal_flip, imagenet_eval, imagenet_train, rotations
@@ -30,7 +30,7 @@ def folder(tmp_path):
 
 def batch(folder, split="train", *, epoch=0, **options):
     loader = imagenet(split, batch_size=12, root=folder, size=16, holdout=6, **options)
-    return next(loader.batches(Place(seed=3, epoch=epoch)))
+    return next(loader.batches(SeedPath(seed=3, epoch=epoch)))
 
 
 def test_the_splits_are_disjoint_and_stratified(folder):

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
 import distill_vision.data
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_vision.transforms import CutMix, Mixup, RandAugment, crop_and_flip
 
 
@@ -102,10 +102,10 @@ def same(one, other) -> bool:
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_a_pickled_dataset_reads_the_same(name, root):
     loader = load(name, root)
-    expected = next(loader.batches(Place(seed=3)))
+    expected = next(loader.batches(SeedPath(seed=3)))
     for part in ("dataset", "collate", "mix"):
         setattr(loader, part, ForkingPickler.loads(ForkingPickler.dumps(getattr(loader, part))))
-    assert same(next(loader.batches(Place(seed=3))), expected)
+    assert same(next(loader.batches(SeedPath(seed=3))), expected)
 
 
 @pytest.mark.parametrize("name", ["voc_segmentation", "coco_detection"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_core.errors import DataError
 from distill_vision.data import voc_segmentation
 
@@ -34,7 +34,7 @@ def voc(tmp_path: Path) -> Path:
 
 
 def test_masks_are_numbers_of_classes_whatever_their_colours(voc):
-    batch = next(voc_segmentation("test", batch_size=2, root=voc, size=20).batches(Place()))
+    batch = next(voc_segmentation("test", batch_size=2, root=voc, size=20).batches(SeedPath()))
     assert (batch["input"].shape, batch["target"].shape) == ((2, 3, 20, 30), (2, 20, 30))
     assert [sample.unique().tolist() for sample in batch["target"]] == [[1, 255], [2, 255]]
     assert batch["target"][0, 2, 3] == 255

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import beta, kstest
 from torchvision.transforms import v2
 
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_vision.data import digits
 from distill_vision.transforms import CutMix, Mixup, OneMix, draw_beta
 from distill_vision.transforms._mix import mixed, pasted
@@ -103,16 +103,16 @@ def test_mistakes_are_told(make, sentence):
 
 
 def test_a_batch_of_a_data_set_is_mixed_with_its_labels():
-    place = Place(seed=3, epoch=2)
+    seed_path = SeedPath(seed=3, epoch=2)
     loader = digits("train", batch_size=64, mix=OneMix([Mixup(0.4), CutMix()]))
-    first, again = (list(loader.batches(place)) for _ in range(2))
+    first, again = (list(loader.batches(seed_path)) for _ in range(2))
     assert all(torch.equal(a["input"], b["input"]) for a, b in zip(first, again, strict=True))
-    resumed = next(loader.batches(place, start=3))
+    resumed = next(loader.batches(seed_path, start=3))
     assert torch.equal(resumed["input"], first[3]["input"])
     assert torch.equal(resumed["target"], first[3]["target"])
     assert first[0]["target"].shape == (64, 10)
     torch.testing.assert_close(first[0]["target"].sum(1), torch.ones(64))
-    plain = next(digits("train", batch_size=64).batches(place))
+    plain = next(digits("train", batch_size=64).batches(seed_path))
     assert not torch.equal(plain["input"], first[0]["input"])
     labels = torch.eye(10)[plain["target"]]
     share = (first[0]["target"] * labels).sum(1)

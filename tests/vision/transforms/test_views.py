@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import RandAugment
 
-from distill_core.data import Place
+from distill_core.data import SeedPath
 from distill_vision.data import digits
 from distill_vision.transforms import PerImage, random_crop, rotations
 
@@ -40,9 +40,9 @@ def test_a_batch_has_its_views_beside_the_input():
     def shift(images, seeds):
         return random_crop(images, seeds, padding=2)
 
-    place = Place(seed=1)
+    seed_path = SeedPath(seed=1)
     (plain, *_), (viewed, *_) = (
-        list(digits("train", batch_size=50, **more).batches(place))
+        list(digits("train", batch_size=50, **more).batches(seed_path))
         for more in ({}, {"views": {"strong": shift, "same": lambda images, seeds: images}})
     )
     assert list(viewed) == ["input", "target", "strong", "same", "index"]

@@ -35,7 +35,7 @@ class PeerError(TrainingError):
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where in a file something stands; `line` and `column` count from 1."""
 
     file: str
@@ -59,18 +59,18 @@ class Problem:
     """
 
     message: str
-    place: Place | None = None
+    location: Location | None = None
     source: str = ""
     key: str = ""
     hint: str = ""
 
     def __str__(self) -> str:
-        head = f"{self.place}: {self.message}" if self.place else self.message
+        head = f"{self.location}: {self.message}" if self.location else self.message
         if self.key:
             head += f" (at {self.key})"
         lines = [head]
-        if self.source and self.place:
-            lines += [f"    {self.source}", "    " + " " * (self.place.column - 1) + "^"]
+        if self.source and self.location:
+            lines += [f"    {self.source}", "    " + " " * (self.location.column - 1) + "^"]
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)

@@ -27,7 +27,7 @@ Inputs = Mapping[str, str | Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class StageProgress:
     """How far a stage has come: what a schedule of a weight or a temperature depends on.
 
     Attributes:
@@ -46,7 +46,7 @@ class Moment:
     def progress(self) -> float:
         """From 0 at the first step to 1 at the end.
 
-        >>> Moment(stage=0, step=50, steps=200, epochs=4).progress
+        >>> StageProgress(stage=0, step=50, steps=200, epochs=4).progress
         0.25
         """
         return self.step / self.steps
@@ -55,7 +55,7 @@ class Moment:
     def epoch(self) -> float:
         """Epochs done, with fractions.
 
-        >>> Moment(stage=0, step=50, steps=200, epochs=4).epoch
+        >>> StageProgress(stage=0, step=50, steps=200, epochs=4).epoch
         1.0
         """
         return self.progress * self.epochs
@@ -68,9 +68,9 @@ class Term:
     Attributes:
         loss: A callable that returns a scalar tensor, usually an `nn.Module`.
         inputs: Which tensor each parameter of the loss receives.
-        weight: A number, or a callable from a `Moment` to a number (a schedule).
+        weight: A number, or a callable from a `StageProgress` to a number (a schedule).
         schedules: Number that the loss holds (`temperature`) → schedule that sets it before each batch.
-        apart: Whether its gradient reaches the optimizer apart from that of the other terms (`distill_core.optim`).
+        separate_gradient: Whether its gradient reaches the optimizer separately from that of the other terms (`distill_core.optim`).
         averages_over: What the loss averages over, if it does not declare it: `samples`, `sum` (values add up), or the tap
             of a mask or weights whose sum is the count (`batch.mask`). Accumulated batches and several processes need
             it. The losses of this project and of torch are known. Of a loss that compares samples with each other,
@@ -81,7 +81,7 @@ class Term:
     inputs: Inputs
     weight: NonNegativeFloat | Callable[[Any], float] = 1.0
     schedules: Mapping[str, Any] = field(default_factory=dict)
-    apart: bool = False
+    separate_gradient: bool = False
     averages_over: str | None = None
 
     def __post_init__(self) -> None:

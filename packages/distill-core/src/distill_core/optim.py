@@ -1,6 +1,6 @@
 """Optimizers that are given two gradients: the task's, and that of the losses of distillation.
 
-A `Term` with `apart: true` hands its gradient to such an optimizer apart from that of the others.
+A `Term` with `separate_gradient: true` hands its gradient to such an optimizer apart from that of the others.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Schedules: a number that changes while a stage runs, the weight of a term for example.
 
-Anything that takes a `Moment` and returns a number is a schedule; these are the usual ones. They count in epochs of the
+Anything that takes a `StageProgress` and returns a number is a schedule; these are the usual ones. They count in epochs of the
 stage, with fractions, and so change with every step. In YAML:
 
     kd:
@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .experiment import Moment
+from .experiment import StageProgress
 from .ranges import Finite, NonNegativeFloat, PositiveFloat, check_fields
 
 
@@ -30,7 +30,7 @@ class Linear:
         since: Epochs of the stage after which it begins to change.
         until: Epochs after which it has arrived; the end of the stage if left out.
 
-    >>> Linear(start=1.0, end=3.0)(Moment(stage=0, step=50, steps=100, epochs=10))
+    >>> Linear(start=1.0, end=3.0)(StageProgress(stage=0, step=50, steps=100, epochs=10))
     2.0
     """
 
@@ -42,16 +42,16 @@ class Linear:
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, progress: StageProgress) -> float:
         """The value at this moment."""
-        return self.start + (self.end - self.start) * _share(moment, self.since, self.until)
+        return self.start + (self.end - self.start) * _share(progress, self.since, self.until)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine:
     """From `start` to `end` along half a cosine: slowly, fast, slowly; its fields are those of `Linear`.
 
-    >>> round(Cosine(start=1.0, end=0.0)(Moment(stage=0, step=25, steps=100, epochs=10)), 4)
+    >>> round(Cosine(start=1.0, end=0.0)(StageProgress(stage=0, step=25, steps=100, epochs=10)), 4)
     0.8536
     """
 
@@ -63,9 +63,9 @@ class Cosine:
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, progress: StageProgress) -> float:
         """The value at this moment."""
-        share = (1 - math.cos(math.pi * _share(moment, self.since, self.until))) / 2
+        share = (1 - math.cos(math.pi * _share(progress, self.since, self.until))) / 2
         return self.start + (self.end - self.start) * share
 
 
@@ -73,7 +73,7 @@ class Cosine:
 class Warmup:
     """From 0 to `value` within the first `epochs`, epoch by epoch: `value · min(n/epochs, 1)` in the n-th.
 
-    >>> Warmup(value=8.0, epochs=4)(Moment(stage=0, step=0, steps=100, epochs=10))
+    >>> Warmup(value=8.0, epochs=4)(StageProgress(stage=0, step=0, steps=100, epochs=10))
     2.0
     """
 
@@ -83,9 +83,9 @@ class Warmup:
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, progress: StageProgress) -> float:
         """The value at this moment."""
-        return self.value * min((math.floor(moment.epoch) + 1) / self.epochs, 1.0)
+        return self.value * min((math.floor(progress.epoch) + 1) / self.epochs, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ class Step:
         milestones: The epochs after which it changes.
         factor: By how much.
 
-    >>> Step(start=1.0, milestones=[3, 6], factor=0.5)(Moment(stage=0, step=60, steps=100, epochs=10))
+    >>> Step(start=1.0, milestones=[3, 6], factor=0.5)(StageProgress(stage=0, step=60, steps=100, epochs=10))
     0.25
     """
 
@@ -108,12 +108,14 @@ class Step:
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def __call__(self, moment: Moment) -> float:
+    def __call__(self, progress: StageProgress) -> float:
         """The value at this moment."""
-        return self.start * self.factor ** sum(moment.epoch >= milestone for milestone in self.milestones)
+        return self.start * self.factor ** sum(progress.epoch >= milestone for milestone in self.milestones)
 
 
-def _share(moment: Moment, since: float, until: float | None) -> float:
+def _share(progress: StageProgress, since: float, until: float | None) -> float:
     """How much of the way from `since` to `until` is done, from 0 to 1."""
-    end = float(moment.epochs if until is None else until)
-    return min(max((moment.epoch - since) / (end - since), 0.0), 1.0) if end > since else float(moment.epoch >= since)
+    end = float(progress.epochs if until is None else until)
+    return (
+        min(max((progress.epoch - since) / (end - since), 0.0), 1.0) if end > since else float(progress.epoch >= since)
+    )

@@ -17,7 +17,7 @@ from ._card import Card
 from ._cards import forget
 from ._checkpoint import read_state_dict
 from ._errors import ZooError
-from ._read import read_cards
+from ._parse_cards import read_cards
 from ._recipe import student_of
 from ._safetensors import write_safetensors
 from ._settings import home

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ._card import Card, split_tag
 from ._errors import ZooError, did_you_mean
-from ._read import read_cards
+from ._parse_cards import read_cards
 from ._settings import home
 
 GROUP = "distill_zoo.cards"

@@ -11,7 +11,7 @@ from ._cards import card as find_card
 from ._checkpoint import read_state_dict
 from ._download import download
 from ._errors import ZooError
-from ._fit import fill
+from ._load_state_dict import fill
 from ._optional import optional
 from ._preprocess import Preprocess
 

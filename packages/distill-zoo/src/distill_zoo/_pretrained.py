@@ -16,11 +16,11 @@ from ._cards import card as find_card
 from ._cards import registry
 from ._checkpoint import read_state_dict
 from ._errors import ZooError
-from ._fit import fill
 from ._hub import push_folder, snapshot
 from ._load import load_state_dict, name_classes
+from ._load_state_dict import fill
 from ._optional import optional
-from ._read import decode
+from ._parse_cards import decode
 from ._readme import describe
 from ._safetensors import write_safetensors
 

@@ -3,7 +3,7 @@
 Written by `python tests/zoo/test_names.py` from the cards.
 """
 
-from ._named import Named
+from ._enum import Named
 
 
 class Cifar10(Named):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..config import Document, read
 from ._exit import refuse
-from ._leaves import leaves, shown
+from ._flatten import leaves, shown
 
 _ANY_TIME = frozenset("about test log_every timeout nonfinite max_nonfinite".split())
 _OF_STAGE = frozenset("epochs scheduler scheduler_step".split())

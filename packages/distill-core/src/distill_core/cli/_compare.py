@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ._exit import refuse
+from ._flatten import shown
 from ._folder import ENVIRONMENT, RESOLVED
-from ._leaves import shown
 from ._numbers import describe_number
 from ._record import Run, read_run
 

@@ -12,7 +12,7 @@ from ..config import Document
 from ..config._nodes import NULL, is_untagged, pairs
 from ..errors import Problem
 from ..experiment import Stage, incomplete
-from ._places import Places
+from ._nodes_by_key import Places
 
 _GIVEN: Any = object()  # a value that is neither null nor empty, or that only building would tell
 _FIELDS = [field.name for field in dataclasses.fields(Stage)]

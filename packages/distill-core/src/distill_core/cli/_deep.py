@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..config import Document
-from ..data import Place
+from ..data import SeedPath
 from ..errors import ConfigError, DistillError, Problem
 from ..experiment import Evaluation, Experiment
 from ..taps import BATCH
@@ -17,7 +17,7 @@ from ..train._stage_run import resolved_stages
 from ..wiring import Wiring, check_signature, read_batch
 from ._example import example_batch, loader_of
 from ._meta_build import build_on_meta
-from ._places import Places
+from ._nodes_by_key import Places
 from ._plan import Line, Plan, StagePlan, describe_inputs
 from ._progress import describe_model
 from ._stage_check import StageCheck
@@ -44,7 +44,7 @@ def deep_check(document: Document, trust: Sequence[str] = ()) -> Plan:
     plans, problems = _stages(experiment, places)
     measures, more = _measures(experiment, places)
     if problems or more:
-        unique = {(problem.place, problem.message): problem for problem in reversed([*problems, *more])}
+        unique = {(problem.location, problem.message): problem for problem in reversed([*problems, *more])}
         raise ConfigError(list(reversed(unique.values())))  # a metric behind an alias is wrong once
     models = [(name, describe_model(model)) for name, model in experiment.models.items()]
     return Plan(models=models, stages=plans, measures=measures)
@@ -68,7 +68,7 @@ def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], li
     averages = [f"{name}_ema" for name in experiment.ema]
     for number, stage in enumerate(stages):
         data = stage.data if stage.data is not None else experiment.data["train"]
-        start = Place(experiment.seed, number)
+        start = SeedPath(experiment.seed, number)
         try:
             batch = example_batch(data, start)
         except DistillError as error:

@@ -52,11 +52,11 @@ def disk(runs: Path) -> Iterator[Finding]:
     """Whether runs can be written where they go, and how much room there is."""
     import shutil
 
-    place = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        yield problem("disk", f"nothing can be written to {place}", "run in another folder, or give --output DIR")
+    path = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
+    if not path.is_dir() or not os.access(path, os.W_OK):
+        yield problem("disk", f"nothing can be written to {path}", "run in another folder, or give --output DIR")
         return
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(path).free
     told = f"{free / 1e9:.1f} GB free where runs go, {runs.absolute()}"
     hint = "checkpoints and caches of teachers take room: free some, or give --output DIR"
     if free < NEEDED:

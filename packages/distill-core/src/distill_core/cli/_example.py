@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data import BatchPlan, Loader, Place, TensorData, WorkerOptions, as_loader
+from ..data import BatchPlan, Loader, SeedPath, TensorData, WorkerOptions, as_loader
 from ..errors import DataError, DistillError
 from ..tree import map_tensors
 
@@ -21,7 +21,7 @@ MAX_REAL = 1024
 """How many floating-point numbers a tensor of a batch may have to be kept."""
 
 
-def example_batch(loader: Any, place: Place | None = None) -> dict[str, Any]:
+def example_batch(loader: Any, seed_path: SeedPath | None = None) -> dict[str, Any]:
     """Return a batch such as the loader's, on the meta device but for small tensors, which models may look into.
 
     Args:
@@ -37,7 +37,7 @@ def example_batch(loader: Any, place: Place | None = None) -> dict[str, Any]:
             with torch.device("meta"):
                 batch: dict[str, Any] = example(*loader.args, **loader.keywords)
                 return batch
-        batch = _first_batch(loader_of(loader), place or Place())
+        batch = _first_batch(loader_of(loader), seed_path or SeedPath())
     except DistillError:
         raise
     except Exception as error:
@@ -54,15 +54,15 @@ def loader_of(data: Any) -> Loader | None:
     return as_loader(data() if isinstance(data, functools.partial) else data)
 
 
-def _first_batch(original: Loader | None, place: Place) -> dict[str, Any]:
+def _first_batch(original: Loader | None, seed_path: SeedPath) -> dict[str, Any]:
     """Return a batch of a loader, read in this process; slow datasets are asked for few samples."""
     loader: Any = copy.copy(original)
     loader.num_workers, loader.workers = 0, WorkerOptions()
     if not isinstance(loader.dataset, TensorData):
         few = type(type(loader.dataset).__name__, (_FewSamples,), {})  # errors name the dataset itself
         loader.dataset = few(loader.dataset)
-    plan = loader.plan(place)
-    return next(iter(loader.batches(place, plan=BatchPlan(plan.indices[:1], plan.global_sizes[:1]))))
+    plan = loader.plan(seed_path)
+    return next(iter(loader.batches(seed_path, plan=BatchPlan(plan.indices[:1], plan.global_sizes[:1]))))
 
 
 class _FewSamples(Dataset[Any]):

@@ -36,27 +36,33 @@ def print_list(what: str, *, as_json: bool = False) -> None:
 
 def markdown(found: Sequence[Method]) -> str:
     """The methods as a Markdown table, a line each."""
-    lines = ["| loss | method | paper | batch |", "|---|---|---|---|"]
+    lines = ["| loss | method | paper | reduction scope |", "|---|---|---|---|"]
     for method in found:
         source = method.reference
         where = " ".join(part for part in (source.venue, source.year) if part)
         paper = f"[{source.paper}]({source.link})" if source.paper else "–"
         lines.append(
-            f"| `{method.name}` | {source.method} | {', '.join((paper, *([where] if where else [])))} | {method.batch} |"
+            f"| `{method.name}` | {source.method} | {', '.join((paper, *([where] if where else [])))} | {method.reduction_scope} |"
         )
     return "\n".join(lines) + "\n"
 
 
 def _records(found: Sequence[Method]) -> list[dict[str, str]]:
     return [
-        {"name": method.name, "path": method.path, "batch": method.batch, **asdict(method.reference)}
+        {
+            "name": method.name,
+            "path": method.path,
+            "reduction_scope": method.reduction_scope,
+            **asdict(method.reference),
+        }
         for method in found
     ]
 
 
 def _losses(found: Sequence[Method]) -> str:
-    rows = [("loss", "year", "venue", "batch", "method")] + [
-        (m.name, m.reference.year or "–", m.reference.venue or "–", m.batch or "–", m.reference.method) for m in found
+    rows = [("loss", "year", "venue", "reduction scope", "method")] + [
+        (m.name, m.reference.year or "–", m.reference.venue or "–", m.reduction_scope or "–", m.reference.method)
+        for m in found
     ]
     return table(rows, f"{len(found)} losses; each by its path, {found[0].path}")
 

@@ -10,7 +10,7 @@ from ..config import Builder, Document, check, read, refuse
 from ..experiment import Evaluation, Experiment, Metric, Stage, Term
 from ._complete import stage_problems
 from ._fits import misfits
-from ._places import Places
+from ._nodes_by_key import Places
 
 SCHEMAS = {"Evaluation": Evaluation, "Metric": Metric, "Stage": Stage, "Term": Term}
 """The records that an experiment consists of, by the name that annotations call them."""

@@ -14,9 +14,9 @@ from yaml import Node
 from ..config import Builder, Document
 from ..config._nodes import walk
 from ..experiment import Experiment
-from ..train._average import Averages
+from ..train._ema import Averages
 from ._load import refuse_models
-from ._places import Places
+from ._nodes_by_key import Places
 from ._shapes import needs_data, shapes_only
 
 

@@ -19,13 +19,13 @@ class Method:
     Attributes:
         name: The class, `KDLoss`.
         path: Its import path, `distill_core.losses.KDLoss`.
-        batch: What the loss of several processes is: `sample`, `gathered`, `token`, `local` or `unknown`, described in `distill_core.losses`.
+        reduction_scope: What the loss of several processes is: `sample`, `gathered`, `token`, `local` or `unknown`, described in `distill_core.losses`.
         reference: What the docstring of its file says about the paper.
     """
 
     name: str
     path: str
-    batch: str
+    reduction_scope: str
     reference: Reference
 
 
@@ -45,15 +45,19 @@ def _methods_of(file: Path) -> Iterator[Method]:
     if registered:
         source = reference(ast.get_docstring(tree) or "")
         for node in registered:
-            yield Method(node.name, f"distill_core.losses.{node.name}", _batch(node), source)
+            yield Method(node.name, f"distill_core.losses.{node.name}", _reduction_scope(node), source)
 
 
 def _is_registered(node: ast.ClassDef) -> bool:
     return any(isinstance(decorator, ast.Name) and decorator.id == "register" for decorator in node.decorator_list)
 
 
-def _batch(node: ast.ClassDef) -> str:
+def _reduction_scope(node: ast.ClassDef) -> str:
     for line in node.body:
-        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id == "batch":
+        if (
+            isinstance(line, ast.AnnAssign)
+            and isinstance(line.target, ast.Name)
+            and line.target.id == "reduction_scope"
+        ):
             return str(ast.literal_eval(line.value)) if line.value else ""
     return ""

@@ -37,8 +37,8 @@ class PlainLog(Callback):
 
     def on_log(self, trainer: Trainer, record: dict[str, Any]) -> None:
         """One record."""
-        place = f"{stage_name(trainer)} · epoch {record['epoch']}/{trainer.stage.epochs} · step {record['step']}"
-        self.write(f"{place} · {record['split']} · {describe_record(record)}")
+        position = f"{stage_name(trainer)} · epoch {record['epoch']}/{trainer.stage.epochs} · step {record['step']}"
+        self.write(f"{position} · {record['split']} · {describe_record(record)}")
 
 
 def stage_name(trainer: Trainer) -> str:

@@ -12,8 +12,8 @@ from ..config import read
 from ..records import fingerprint
 from ._changed import newest_config
 from ._exit import refuse
+from ._flatten import leaves
 from ._folder import ENVIRONMENT, METRICS, RESOLVED, RESULTS
-from ._leaves import leaves
 
 
 @dataclass(frozen=True)

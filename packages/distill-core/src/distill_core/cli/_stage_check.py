@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data import Loader, Place
+from ..data import Loader, SeedPath
 from ..errors import DistillError, Problem, TrainingError, WiringError
 from ..experiment import Stage, Term
 from ..taps import Tap
@@ -24,8 +24,8 @@ from ..train._source import ModelSource
 from ..train._stage_notes import stage_notes
 from ..train._stage_run import StageRun, prepare_stage
 from ._depth import depth
+from ._nodes_by_key import Places
 from ._partial import as_far_as_it_goes
-from ._places import Places
 from ._plan import Line, StagePlan, describe_call, describe_inputs, describe_value
 from ._progress import describe_weight
 from ._shapes import by_shapes, needs_data
@@ -63,7 +63,7 @@ class StageCheck:
     problems: list[Problem] = field(default_factory=list)
     ends: dict[str, str] = field(default_factory=dict)
 
-    def run(self, loader: Loader | None, place: Place) -> tuple[StagePlan | None, list[Problem]]:
+    def run(self, loader: Loader | None, seed_path: SeedPath) -> tuple[StagePlan | None, list[Problem]]:
         """Return the plan, unless there are problems, and the problems.
 
         Args:
@@ -76,7 +76,7 @@ class StageCheck:
         try:
             self._run_models(run)
             if not self.problems:
-                self.notes += stage_notes(run, self.models, f"stages.{self.number}", loader, place)
+                self.notes += stage_notes(run, self.models, f"stages.{self.number}", loader, seed_path)
                 self._run_losses(run)
             if self.problems:
                 return None, self.problems
@@ -209,7 +209,7 @@ def _told(error: Exception) -> str:
 
 
 def _kind(term: Term) -> str:
-    return type(term.loss).__name__ + (" (apart)" if term.apart else "")
+    return type(term.loss).__name__ + (" (apart)" if term.separate_gradient else "")
 
 
 def _learns(name: str, part: nn.Module, run: StageRun) -> Line | None:

@@ -47,16 +47,16 @@ def run_sweep(
     sweep = read_sweep(file, changes)
     folder = output or Path("runs") / "sweeps" / file.stem
     points = {folder / name_of(point): point for point in sweep.points()}
-    for place, point in points.items():
+    for path, point in points.items():
         resolved = load_document(sweep.experiment, _changes(sweep, point), trust).dump()
-        old = place / RESOLVED
-        if (place / RESULTS).is_file() and old.is_file() and old.read_text(encoding="utf-8") != resolved:
-            refuse(f"the run in {place} is of another experiment: {RESOLVED} differs", "choose another --output")
-    failed = [place for number, place in enumerate(points, 1) if not _make(sweep, points, place, number, trust)]
+        old = path / RESOLVED
+        if (path / RESULTS).is_file() and old.is_file() and old.read_text(encoding="utf-8") != resolved:
+            refuse(f"the run in {path} is of another experiment: {RESOLVED} differs", "choose another --output")
+    failed = [path for number, path in enumerate(points, 1) if not _make(sweep, points, path, number, trust)]
     records = table_of(points, metric or sweep.metric)
     _write(folder, records, list(sweep.grid))
     if failed:
-        message = f"{len(failed)} of {len(points)} runs failed: {', '.join(place.name for place in failed)}\n  hint: log.txt in each folder says why; the same command runs only these again"
+        message = f"{len(failed)} of {len(points)} runs failed: {', '.join(path.name for path in failed)}\n  hint: log.txt in each folder says why; the same command runs only these again"
         raise DistillError(message)
     return records
 
@@ -79,19 +79,19 @@ def _changes(sweep: Sweep, point: dict[str, str]) -> list[str]:
     return [*sweep.constant, *(f"{key}={value}" for key, value in point.items())]
 
 
-def _make(sweep: Sweep, points: dict[Path, dict[str, str]], place: Path, number: int, trust: Sequence[str]) -> bool:
+def _make(sweep: Sweep, points: dict[Path, dict[str, str]], path: Path, number: int, trust: Sequence[str]) -> bool:
     """Make a run unless it is finished; whether it is now."""
-    if (place / RESULTS).is_file():
-        print(f"{number}/{len(points)} {place.name}: finished before", flush=True)
+    if (path / RESULTS).is_file():
+        print(f"{number}/{len(points)} {path.name}: finished before", flush=True)
         return True
     from ._run import run_experiment
 
-    print(f"{number}/{len(points)} {place.name}", flush=True)
-    changes = _changes(sweep, points[place])
+    print(f"{number}/{len(points)} {path.name}", flush=True)
+    changes = _changes(sweep, points[path])
     try:
-        run_experiment(sweep.experiment, changes, output=place, resume=True, trust=trust, quiet=True)
+        run_experiment(sweep.experiment, changes, output=path, resume=True, trust=trust, quiet=True)
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs are made
-        print(f"{place.name} failed: {with_notes(str(error), error)}", file=sys.stderr, flush=True)
+        print(f"{path.name} failed: {with_notes(str(error), error)}", file=sys.stderr, flush=True)
         return False
     return True
 
@@ -104,10 +104,10 @@ def table_of(points: dict[Path, dict[str, str]], metric: str = "") -> list[dict[
     """
     records = []
     best_is_most = True
-    for place, point in points.items():
-        if not (place / RESULTS).is_file():
+    for path, point in points.items():
+        if not (path / RESULTS).is_file():
             continue
-        results = json.loads((place / RESULTS).read_text(encoding="utf-8"))
+        results = json.loads((path / RESULTS).read_text(encoding="utf-8"))
         selection = results.get("selection") or {}
         name = metric or str(selection.get("metric") or "")
         if not name:
@@ -117,9 +117,9 @@ def table_of(points: dict[Path, dict[str, str]], metric: str = "") -> list[dict[
         split = str(selection.get("split") or "val")
         measured = (results.get("best") or results["last"]).get(split) or {}
         if name not in measured:
-            refuse(f"{place / RESULTS}: there is no metric '{name}' on {split}", did_you_mean(name, measured))
+            refuse(f"{path / RESULTS}: there is no metric '{name}' on {split}", did_you_mean(name, measured))
         best_is_most = selection.get("mode", "max") == "max" if name == selection.get("metric") else best_is_most
-        records.append({"values": point, "metric": f"{split} {name}", "value": measured[name], "folder": place.name})
+        records.append({"values": point, "metric": f"{split} {name}", "value": measured[name], "folder": path.name})
     sign = -1 if best_is_most else 1
     return sorted(records, key=lambda record: math.inf if math.isnan(record["value"]) else sign * record["value"])
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..errors import Place, Problem, did_you_mean
+from ..errors import Location, Problem, did_you_mean
 from ._compose import MAX_BYTES, MAX_DEPTH, MAX_NODES, Composer
 from ._merge import lay_over
 from ._nodes import MAP, NULL, children, describe, problem_at, string, substitute, walk
@@ -63,7 +63,7 @@ class Assembly:
         root = composer.compose()
         self.problems += composer.problems
         if root is None and not composer.problems:
-            self.problems.append(Problem("the file is empty", Place(name, 1, 1)))
+            self.problems.append(Problem("the file is empty", Location(name, 1, 1)))
         return root
 
     def _text(self, name: str, origin: Node | None) -> str | None:
@@ -150,9 +150,9 @@ class Assembly:
             apply(root, override, value)
         except ValueError as error:
             message, column, hint = (*error.args, 0, "")[:3]
-            self.problems.append(Problem(message, Place("command line", 1, column + 1), text, hint=hint))
+            self.problems.append(Problem(message, Location("command line", 1, column + 1), text, hint=hint))
         if excess := _excess(root, {}):
-            self.problems.append(Problem(excess, Place("command line", 1, 1), text))
+            self.problems.append(Problem(excess, Location("command line", 1, 1), text))
 
     def _refuse(self, node: Node | None, message: str, hint: str = "") -> None:
         if node is None:

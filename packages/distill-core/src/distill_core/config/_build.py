@@ -17,12 +17,12 @@ from ._imports import attribute, find
 from ._nodes import TrustProblem, is_untagged, pairs, scalar_value, string, walk
 from ._partial import Partial
 from ._policy import untrustable
-from ._reach import REACH
 from ._schema import Decoder
 from ._signatures import of_object
 from ._spellings import parse
 from ._tags import TagError, Tagged
 from ._targets import SHORT_NAMES
+from ._value_tags import REACH
 
 T = TypeVar("T")
 
@@ -143,7 +143,7 @@ class Builder:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            error.add_note(f"while {doing} at {self._document.place(node)}")
+            error.add_note(f"while {doing} at {self._document.location(node)}")
             raise
 
     def _find(self, tagged: Tagged) -> Any:
@@ -176,7 +176,7 @@ class Builder:
             raise TagError(tagged.at, f"'{tagged.path}' cannot be called", "'!import_get' gives the object itself")
         args, kwargs = self._arguments(tagged, tagged.path, thing, partial=True)
         partial = Partial(thing, *args, **kwargs)
-        partial.note = f"while calling {tagged.path} from {self._document.place(tagged.node)}"
+        partial.note = f"while calling {tagged.path} from {self._document.location(tagged.node)}"
         return partial
 
     def _arguments(self, tagged: Tagged, name: str, thing: Any, *, partial: bool) -> tuple[list[Any], dict[str, Any]]:

@@ -43,7 +43,7 @@ def check(
     problems = [*checker.trust_problems(), *checker.decoder.problems, *checker.problems]
     unique: dict[tuple[str, str], Problem] = {}
     for problem in problems:
-        unique.setdefault((str(problem.place), problem.message), problem)
+        unique.setdefault((str(problem.location), problem.message), problem)
     return sorted(unique.values(), key=lambda item: _order(item, document))
 
 
@@ -60,11 +60,11 @@ def refuse(problems: Sequence[Problem]) -> None:
 
 
 def _order(problem: Problem, document: Document) -> tuple[int, str, int, int]:
-    place = problem.place
-    if place is None:
+    location = problem.location
+    if location is None:
         return (0, "", 0, 0)
-    main = 1 if place.file == str(document.path) else 2
-    return (main, place.file, place.line, place.column)
+    main = 1 if location.file == str(document.path) else 2
+    return (main, location.file, location.line, location.column)
 
 
 class _Checker:

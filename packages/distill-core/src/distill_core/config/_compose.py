@@ -23,7 +23,7 @@ from ._nodes import (
     describe,
     is_untagged,
     join,
-    place_of,
+    location_of,
     problem_at,
     resolve,
     scalar_value,
@@ -147,7 +147,7 @@ class Composer:
         if event.anchor is None:
             return
         if event.anchor in self._anchors:
-            first = place_of(self._anchors[event.anchor].start_mark)
+            first = location_of(self._anchors[event.anchor].start_mark)
             self._problem(event, f"the anchor '&{event.anchor}' stands already at {first}", hint="give it another name")
         set_anchor(node, event.anchor)
         self._anchors[event.anchor] = node
@@ -191,7 +191,7 @@ class Composer:
             if key.value == "<<" and key.style is None:
                 merged += self._sources_of_merge(value)
             elif key.value in first:
-                where = place_of(first[key.value].start_mark)
+                where = location_of(first[key.value].start_mark)
                 self._problem(key, f"the key '{key.value}' stands already at {where}")
             else:
                 first[key.value] = key

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from yaml import MappingNode, Node
 
-from ..errors import ConfigError, Place, Problem
+from ..errors import ConfigError, Location, Problem
 from ._assemble import Assembly
 from ._dump import dump
-from ._nodes import MAP, describe, place_of, problem_at
+from ._nodes import MAP, describe, location_of, problem_at
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Document:
         """The whole document as YAML: bases, includes and overrides put in, tags and anchors kept."""
         return dump(self.root)
 
-    def place(self, node: Node) -> Place:
+    def location(self, node: Node) -> Location:
         """Where the node stands."""
-        return place_of(node.start_mark)
+        return location_of(node.start_mark)
 
     def problem(
         self, node: Node, message: str, key: str = "", hint: str = "", *, kind: type[Problem] = Problem
@@ -87,5 +87,5 @@ def read_call(path: str, arguments: Sequence[str] = ()) -> Document:
 
 
 def _order(problem: Problem) -> tuple[str, int, int]:
-    place = problem.place
-    return (place.file, place.line, place.column) if place else ("", 0, 0)
+    location = problem.location
+    return (location.file, location.line, location.column) if location else ("", 0, 0)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..errors import Place, Problem
+from ..errors import Location, Problem
 
 STANDARD = "tag:yaml.org,2002:"
 STR, INT, FLOAT, BOOL, NULL = (STANDARD + name for name in ("str", "int", "float", "bool", "null"))
@@ -185,7 +185,7 @@ def problem_at(
     """A problem at a mark, with the line of the file that it stands in."""
     lines = re.split("\r\n|[\n\r\x85\u2028\u2029]", sources.get(mark.name, ""))
     source = lines[mark.line].replace("\t", " ") if mark.line < len(lines) else ""
-    return kind(message, place_of(mark), source if len(source) <= LONGEST_LINE else "", key, hint)
+    return kind(message, location_of(mark), source if len(source) <= LONGEST_LINE else "", key, hint)
 
 
 def mark_at(name: str, line: int, column: int) -> Mark:
@@ -193,7 +193,7 @@ def mark_at(name: str, line: int, column: int) -> Mark:
     return yaml.Mark(name, 0, line, column, None, None)  # type: ignore[arg-type]
 
 
-def place_of(mark: Mark) -> Place:
+def location_of(mark: Mark) -> Location:
     """Where a mark stands, counted from 1; an override stands on the command line."""
     name = "command line" if mark.name.startswith("<override ") else mark.name
-    return Place(name, mark.line + 1, mark.column + 1)
+    return Location(name, mark.line + 1, mark.column + 1)

@@ -11,7 +11,7 @@ from yaml.scanner import ScannerError
 from yaml.tokens import TagToken
 
 from ..errors import Problem
-from ._nodes import mark_at, place_of, problem_at
+from ._nodes import location_of, mark_at, problem_at
 
 _TAG = re.compile(r"(!<(?P<whole>[^>\s]*)>|(?P<handle>!([\w-]*!)?)(?P<name>[^\s\0,\[\]{}]*))")
 _AFTER = " \n\r\0\x85\u2028\u2029"
@@ -54,7 +54,7 @@ def syntax_problem(error: yaml.MarkedYAMLError, sources: Mapping[str, str]) -> P
         hint = "put a text that contains ': ' in quotes"
     elif error.context:
         what = f"{what}, {error.context}"
-        hint = f"it began at {place_of(error.context_mark)}" if error.context_mark else ""
+        hint = f"it began at {location_of(error.context_mark)}" if error.context_mark else ""
     mark = error.problem_mark or error.context_mark
     return problem_at(mark, sources, f"this is not YAML: {what}", hint=hint)
 

@@ -4,18 +4,18 @@ Nothing about a loader needs to be saved to resume, and the number of workers ch
 """
 
 from ._as_loader import as_loader as as_loader
-from ._chance import Place as Place
-from ._chance import batch_seeds as batch_seeds
-from ._chance import mix as mix
-from ._chance import preserved_chance as preserved_chance
-from ._chance import sample_seeds as sample_seeds
-from ._chance import seed_everything as seed_everything
-from ._chance import seed_torch as seed_torch
 from ._class_names import class_names_of_data as class_names_of_data
 from ._class_names import class_names_of_model as class_names_of_model
 from ._example import with_example as with_example
 from ._loader import Loader as Loader
 from ._plan import BatchPlan as BatchPlan
 from ._reader import WorkerOptions as WorkerOptions
+from ._seeds import SeedPath as SeedPath
+from ._seeds import batch_seeds as batch_seeds
+from ._seeds import derive_seed as derive_seed
+from ._seeds import preserve_rng_state as preserve_rng_state
+from ._seeds import sample_seeds as sample_seeds
+from ._seeds import seed_everything as seed_everything
+from ._seeds import seed_torch as seed_torch
 from ._tensors import TensorData as TensorData
 from ._unique_keys import unique_keys as unique_keys

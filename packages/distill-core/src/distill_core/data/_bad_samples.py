@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from ..errors import DataError
-from ._chance import mix
+from ._seeds import derive_seed
 
 _TRIES = 20  # stand-ins for one sample
 logger = logging.getLogger("distill")
@@ -47,7 +47,7 @@ def read_or_replace(read: Callable[[int], Any], index: int, dataset: Any, stand_
     """
     bad: dict[int, str] = {}
     for attempt in range(_TRIES):
-        tried = index if attempt == 0 else stand_ins[mix(index, attempt) % len(stand_ins)]
+        tried = index if attempt == 0 else stand_ins[derive_seed(index, attempt) % len(stand_ins)]
         if tried in bad:
             continue
         try:

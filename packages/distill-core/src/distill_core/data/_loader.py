@@ -15,10 +15,10 @@ from ..distributed import rank, world_size
 from ..errors import DataError
 from ..tree import children
 from ._bad_samples import BadSamples
-from ._chance import Place, mix, occurrences, sample_seeds
 from ._order import Order
 from ._plan import BatchPlan, cut_batches, cut_evenly
 from ._reader import CollateReads, SampleReader, SeededSamples, WorkerOptions
+from ._seeds import SeedPath, derive_seed, occurrences, sample_seeds
 from ._tensors import TensorData
 
 
@@ -150,16 +150,16 @@ class Loader:
         return full + (rest >= world_size() and not self.drop_last)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return self.batches(Place())
+        return self.batches(SeedPath())
 
-    def order(self, place: Place) -> Tensor:
+    def order(self, seed_path: SeedPath) -> Tensor:
         """The indices in the order of this epoch: all of them or those that are drawn, with `repeats` each several times."""
-        order, sizes = self._order.draw(place)
+        order, sizes = self._order.draw(seed_path)
         if self.repeats == 1 or sizes is not None:
             return order
         return order[: -(-len(order) // self.repeats)].repeat_interleave(self.repeats)[: len(order)]
 
-    def plan(self, place: Place, *, even: bool = False, order: Tensor | None = None) -> BatchPlan:
+    def plan(self, seed_path: SeedPath, *, even: bool = False, order: Tensor | None = None) -> BatchPlan:
         """What this process reads in an epoch.
 
         Each stretch of `batch_size · processes` samples is one batch of the run, split evenly among the processes; so
@@ -173,16 +173,16 @@ class Loader:
         """
         processes, own = world_size(), rank()
         if self.batch_sampler is None:
-            drawn = self.order(place)
+            drawn = self.order(seed_path)
             cuts = cut_evenly(len(drawn), self.batch_size, processes, drop_last=self.drop_last)
         else:
-            drawn, sizes = self._order.draw(place)
+            drawn, sizes = self._order.draw(seed_path)
             cuts = cut_batches(sizes or [], processes)
         if even and cuts and cuts[-1][-1] - cuts[-1][0] < processes:
             cuts.pop()
         if even and self.batch_sampler is not None and len(cuts) != self.num_training_batches():
             message = (
-                f"{type(self.batch_sampler).__name__} gives each process {len(cuts)} batches in epoch {place.epoch + 1}, but "
+                f"{type(self.batch_sampler).__name__} gives each process {len(cuts)} batches in epoch {seed_path.epoch + 1}, but "
                 f"{self.num_training_batches()} in the first"
             )
             raise DataError(message)
@@ -195,9 +195,9 @@ class Loader:
             [times[cut[own] : cut[own + 1]] for cut in kept] if times is not None else [],
         )
 
-    def times(self, place: Place) -> Tensor | None:
+    def times(self, seed_path: SeedPath) -> Tensor | None:
         """How often each sample of `order(place)` came earlier in it (samples,); None if each comes once."""
-        return self._times(self.order(place))
+        return self._times(self.order(seed_path))
 
     def _times(self, order: Tensor) -> Tensor | None:
         if self.repeats == 1 and self._order.is_permutation:
@@ -205,22 +205,26 @@ class Loader:
         times = occurrences(order)
         return times if self.repeats > 1 or bool(times.any()) else None
 
-    def batches(self, place: Place, *, start: int = 0, plan: BatchPlan | None = None) -> Iterator[dict[str, Any]]:
+    def batches(
+        self, seed_path: SeedPath, *, start: int = 0, plan: BatchPlan | None = None
+    ) -> Iterator[dict[str, Any]]:
         """The batches of an epoch from number `start` on, as planned; by `plan(place)` if no plan is given."""
-        plan = plan or self.plan(place)
+        plan = plan or self.plan(seed_path)
         indices = plan.indices[start:]
         if not indices:
             return
         times = torch.cat(list(plan.repeats[start:])) if plan.repeats else None
-        seeds = torch.split(sample_seeds(place, torch.cat(list(indices)), times), [len(index) for index in indices])
-        for batch, seed in zip(self._read(indices, seeds, place), seeds, strict=True):
+        seeds = torch.split(sample_seeds(seed_path, torch.cat(list(indices)), times), [len(index) for index in indices])
+        for batch, seed in zip(self._read(indices, seeds, seed_path), seeds, strict=True):
             yield batch if self.mix is None else self.mix(batch, seed)
 
     def close(self) -> None:
         """End the worker processes; reading starts new ones."""
         self._reader = None
 
-    def _read(self, indices: Sequence[Tensor], seeds: Sequence[Tensor], place: Place) -> Iterator[dict[str, Any]]:
+    def _read(
+        self, indices: Sequence[Tensor], seeds: Sequence[Tensor], seed_path: SeedPath
+    ) -> Iterator[dict[str, Any]]:
         """The batches of these samples, each sample with its seed."""
         if isinstance(self.dataset, TensorData):
             for index, seed in zip(indices, seeds, strict=True):
@@ -229,7 +233,7 @@ class Loader:
         seeded = [
             list(zip(index.tolist(), seed.tolist(), strict=True)) for index, seed in zip(indices, seeds, strict=True)
         ]
-        reading = self._sample_reader().read(seeded, mix(place.seed, place.stage, place.epoch))
+        reading = self._sample_reader().read(seeded, derive_seed(seed_path.seed, seed_path.stage, seed_path.epoch))
         for index, batch in zip(indices, reading, strict=True):
             if self.bad_samples is None:
                 yield self._named(batch) | {"index": index}
@@ -250,7 +254,7 @@ class Loader:
         """The samples that may replace one that cannot be read: those of a first epoch, where not all are drawn."""
         if self._order.is_permutation:
             return range(self.num_samples)
-        return sorted(set(self.order(Place()).tolist()))
+        return sorted(set(self.order(SeedPath()).tolist()))
 
     def _named(self, batch: Any) -> dict[str, Any]:
         names = getattr(batch, "_fields", ())

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from ._chance import Place, mix
 from ._sampler import check_sampler, check_weights, draw_batches, draw_order, draw_weighted, length_of
+from ._seeds import SeedPath, derive_seed
 
 
 class Order:
@@ -51,7 +51,7 @@ class Order:
     @functools.cached_property
     def first_sizes(self) -> list[int]:
         """The sizes of a batch sampler's batches in a first epoch."""
-        return self.draw(Place())[1] or []
+        return self.draw(SeedPath())[1] or []
 
     def __len__(self) -> int:
         """The number of samples that an epoch draws."""
@@ -59,17 +59,17 @@ class Order:
             return sum(self.first_sizes)
         return len(self.dataset) if self.sampler is None else length_of(self.sampler, "sampler")
 
-    def draw(self, place: Place) -> tuple[Tensor, list[int] | None]:
+    def draw(self, seed_path: SeedPath) -> tuple[Tensor, list[int] | None]:
         """Return the indices of an epoch (samples,) int64, and the sizes of its batches where a batch sampler decides.
 
         Raises:
             DataError: A sampler yields what is not an index, or something else each time it is asked.
         """
         if self.is_permutation or self.weights is not None:
-            return self._own(place), None
-        drawn = self._sampled(place)
+            return self._own(seed_path), None
+        drawn = self._sampled(seed_path)
         if not self._is_repeatable:
-            again = self._sampled(place)
+            again = self._sampled(seed_path)
             if not torch.equal(drawn[0], again[0]) or drawn[1] != again[1]:
                 kind = type(self.sampler if self.batch_sampler is None else self.batch_sampler).__name__
                 message = (
@@ -80,14 +80,14 @@ class Order:
             self._is_repeatable = True
         return drawn
 
-    def _own(self, place: Place) -> Tensor:
+    def _own(self, seed_path: SeedPath) -> Tensor:
         count = len(self.dataset)
-        generator = torch.Generator().manual_seed(mix(place.seed, place.stage, place.epoch))
+        generator = torch.Generator().manual_seed(derive_seed(seed_path.seed, seed_path.stage, seed_path.epoch))
         if self.weights is not None:
             return draw_weighted(self.weights, count, generator)
         return torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
 
-    def _sampled(self, place: Place) -> tuple[Tensor, list[int] | None]:
+    def _sampled(self, seed_path: SeedPath) -> tuple[Tensor, list[int] | None]:
         if self.batch_sampler is None:
-            return draw_order(self.sampler, place, self.dataset), None
-        return draw_batches(self.batch_sampler, place, self.dataset)
+            return draw_order(self.sampler, seed_path, self.dataset), None
+        return draw_batches(self.batch_sampler, seed_path, self.dataset)

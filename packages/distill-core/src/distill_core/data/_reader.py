@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..errors import DataError
 from ._bad_samples import Read, describe, read_or_replace
-from ._chance import preserved_chance
+from ._seeds import preserve_rng_state
 
 SeededBatch = list[tuple[int, int]]
 """Index and seed of each sample."""
@@ -97,7 +97,7 @@ class SampleReader:
     def _read_here(self, batches: list[SeededBatch]) -> Iterator[Any]:
         reading = iter(self._loader(_Planned(batches), 0, persistent=False))
         for _ in batches:
-            with preserved_chance():
+            with preserve_rng_state():
                 batch = next(reading)
             yield batch
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from ..errors import DataError
-from ._chance import Place, mix, preserved_chance
+from ._seeds import SeedPath, derive_seed, preserve_rng_state
 
 _CONTAINERS = (Sampler, list, tuple, dict, str, bytes, range, Tensor, np.ndarray)
 
@@ -61,7 +61,7 @@ def length_of(sampler: Any, name: str) -> int:
         raise DataError(message) from error
 
 
-def draw_order(sampler: Any, place: Place, dataset: Any) -> Tensor:
+def draw_order(sampler: Any, seed_path: SeedPath, dataset: Any) -> Tensor:
     """Draw an epoch's indices from a sampler.
 
     Returns:
@@ -70,10 +70,10 @@ def draw_order(sampler: Any, place: Place, dataset: Any) -> Tensor:
     Raises:
         DataError: It yields something other than as many indices of the data set as its length says.
     """
-    return _checked(_drawn(sampler, "sampler", place, dataset), dataset, f"sampler: {type(sampler).__name__}")
+    return _checked(_drawn(sampler, "sampler", seed_path, dataset), dataset, f"sampler: {type(sampler).__name__}")
 
 
-def draw_batches(sampler: Any, place: Place, dataset: Any) -> tuple[Tensor, list[int]]:
+def draw_batches(sampler: Any, seed_path: SeedPath, dataset: Any) -> tuple[Tensor, list[int]]:
     """Draw an epoch's batches from a batch sampler.
 
     Returns:
@@ -83,7 +83,7 @@ def draw_batches(sampler: Any, place: Place, dataset: Any) -> tuple[Tensor, list
         DataError: It yields something other than as many batches of indices as its length says.
     """
     where = f"batch_sampler: {type(sampler).__name__}"
-    batches = _drawn(sampler, "batch_sampler", place, dataset)
+    batches = _drawn(sampler, "batch_sampler", seed_path, dataset)
     for number, batch in enumerate(batches):
         if isinstance(batch, str) or not hasattr(batch, "__iter__") or not hasattr(batch, "__len__"):
             message = f"{where} must yield lists of indices, got {batch!r} as batch {number}"
@@ -94,25 +94,25 @@ def draw_batches(sampler: Any, place: Place, dataset: Any) -> tuple[Tensor, list
     return _checked(list(chain.from_iterable(batches)), dataset, where), [len(batch) for batch in batches]
 
 
-def _drawn(sampler: Any, name: str, place: Place, dataset: Any) -> list[Any]:
+def _drawn(sampler: Any, name: str, seed_path: SeedPath, dataset: Any) -> list[Any]:
     """Iterate over a copy whose generators are seeded, with the global generators seeded, too.
 
     The sampler itself stays as it is, so nothing that an iteration leaves in it reaches another epoch.
     """
     length = length_of(sampler, name)
     own, copied = _copy(sampler, name, dataset)
-    seed = mix(place.seed, place.stage, place.epoch)
+    seed = derive_seed(seed_path.seed, seed_path.stage, seed_path.epoch)
     for number, generator in enumerate(filter(_is_generator, copied)):
-        _seed(generator, seed if number == 0 else mix(seed, number))
-    with preserved_chance(seed):
+        _seed(generator, seed if number == 0 else derive_seed(seed, number))
+    with preserve_rng_state(seed):
         for each in _nested(own):
             if callable(getattr(each, "set_epoch", None)):
-                each.set_epoch(place.epoch)
+                each.set_epoch(seed_path.epoch)
         drawn = list(islice(own, length + 1))
     if len(drawn) != length:
         given = f"more than {length}" if len(drawn) > length else str(len(drawn))
         message = (
-            f"{name}: {type(sampler).__name__} has length {length}, but yields {given} in epoch {place.epoch + 1}\n"
+            f"{name}: {type(sampler).__name__} has length {length}, but yields {given} in epoch {seed_path.epoch + 1}\n"
             "  hint: its `__len__` must return what every epoch yields"
         )
         raise DataError(message)

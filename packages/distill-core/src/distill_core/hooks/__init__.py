@@ -2,7 +2,7 @@
 
 from ._capture import Capture as Capture
 from ._captured import Captured as Captured
-from ._chain import head as head
 from ._modules import module_names as module_names
 from ._modules import resolve as resolve
 from ._modules import unwrap as unwrap
+from ._truncate import head as head

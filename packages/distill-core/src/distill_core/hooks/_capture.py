@@ -13,10 +13,10 @@ from torch.utils.hooks import RemovableHandle
 from ..errors import Problem, WiringError
 from ..taps import Tap, take
 from ._captured import Captured
-from ._chain import head
 from ._modules import resolve, unwrap
+from ._pytree import shape_of_call
 from ._record import Record
-from ._structure import shape_of_call
+from ._truncate import head
 
 _MOST_KINDS = 10_000  # of calls that may be stopped early; later kinds run to the end
 _NONE: frozenset[Record] = frozenset()

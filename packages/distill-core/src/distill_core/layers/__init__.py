@@ -6,7 +6,6 @@ Features are (batch, channels, height, width) maps, (batch, tokens, channels) se
 from ._arguments import one_of as one_of
 from ._arguments import positive as positive
 from ._arguments import within as within
-from ._batch import batch_of as batch_of
 from ._constant import Constant as Constant
 from ._convolution import NormalisedConv as NormalisedConv
 from ._divergence import LEAST as LEAST
@@ -34,6 +33,7 @@ from ._global_context import GlobalContext as GlobalContext
 from ._orthogonal import OrthogonalProjection as OrthogonalProjection
 from ._projection import ProjectionHead as ProjectionHead
 from ._queues import ClassQueues as ClassQueues
+from ._reduction_scope import reduction_scope_of as reduction_scope_of
 from ._regressor import Regressor as Regressor
 from ._renormalise import Renormalise as Renormalise
 from ._reversal import GradientReversal as GradientReversal

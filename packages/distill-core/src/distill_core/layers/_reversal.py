@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Progress(Protocol):
-    """How far training has come, as `distill_core.experiment.Moment` says it: what a schedule depends on."""
+    """How far training has come, as `distill_core.experiment.StageProgress` says it: what a schedule depends on."""
 
     @property
     def progress(self) -> float:
@@ -25,7 +25,7 @@ class GradientReversal(nn.Module):
     """Hands a tensor on unchanged; its gradient is multiplied by −strength (Ganin & Lempitsky 2015).
 
     Args:
-        strength: λ ≥ 0, or a schedule: a callable from a `Moment` to λ, see `set_moment`.
+        strength: λ ≥ 0, or a schedule: a callable from a `StageProgress` to λ, see `set_progress`.
 
     >>> x = torch.tensor(3.0, requires_grad=True)
     >>> GradientReversal(0.5)(x**2).backward()
@@ -40,10 +40,10 @@ class GradientReversal(nn.Module):
         self.schedule = strength if callable(strength) else None
         self.register_buffer("strength", torch.tensor(0.0 if callable(strength) else float(strength)))
 
-    def set_moment(self, moment: Progress) -> None:
+    def set_progress(self, progress: Progress) -> None:
         """Take the strength that the schedule has at this moment; whoever trains calls it before each step."""
         if self.schedule is not None:
-            self.strength.fill_(self.schedule(moment))
+            self.strength.fill_(self.schedule(progress))
 
     def forward(self, tensor: Tensor) -> Tensor:
         """The same numbers."""

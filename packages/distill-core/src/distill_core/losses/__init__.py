@@ -19,7 +19,7 @@ One file a method. Its docstring begins like this, so that the table of methods 
     Link: https://…
     """
 
-Each class declares with `batch` what a loss of several processes is:
+Each class declares with `reduction_scope` what a loss of several processes is:
 
 * `"sample"`: a mean over samples; the mean over equal shards is the loss of the whole batch.
 * `"gathered"`: compares samples with each other and gathers all processes' batches first, so that each process has the

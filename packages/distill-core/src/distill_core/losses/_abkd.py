@@ -87,7 +87,7 @@ class ABKDLoss(nn.Module):
     tensor(0.4330)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, alpha: NonNegativeFloat = 0.2, beta: NonNegativeFloat = 0.7, chunk: PositiveInt = 256) -> None:

@@ -83,7 +83,7 @@ class AKLLoss(nn.Module):
     tensor(0.4537)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, mass: Fraction = 0.5, mode: Mode = "paper", chunk: PositiveInt = 256) -> None:

@@ -57,7 +57,7 @@ class ATLoss(nn.Module):
     (tensor(1.4142), tensor(1.))
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     def __init__(self, mode: Mode = "paper") -> None:
         super().__init__()

@@ -60,7 +60,7 @@ class CATKDLoss(nn.Module):
     tensor(0.5000)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, resolution: PositiveInt = 2, *, normalise: bool = True) -> None:

@@ -69,7 +69,7 @@ class CCKDLoss(nn.Module):
     (torch.Size([]), torch.Size([4, 6]))
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(

@@ -114,7 +114,7 @@ class CIRKDLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "local"
+    reduction_scope: ClassVar[str] = "local"
 
     @checked
     def __init__(

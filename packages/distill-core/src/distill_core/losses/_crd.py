@@ -75,7 +75,7 @@ class CRDLoss(nn.Module):
     (torch.Size([]), torch.Size([100, 4]))
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
     decomposes: ClassVar[bool] = False
     student_bank: Tensor
     teacher_bank: Tensor

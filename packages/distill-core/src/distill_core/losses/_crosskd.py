@@ -134,7 +134,7 @@ class CrossKDLoss(nn.Module):
     tensor(0.)
     """
 
-    batch: ClassVar[str] = "local"
+    reduction_scope: ClassVar[str] = "local"
 
     @checked
     def __init__(

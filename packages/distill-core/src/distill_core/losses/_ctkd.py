@@ -52,7 +52,7 @@ class CTKDLoss(nn.Module):
     (tensor(0.3314), tensor(15.6212))
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(

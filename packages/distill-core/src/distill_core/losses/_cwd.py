@@ -70,7 +70,7 @@ class CWDLoss(nn.Module):
     tensor(2.3256)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(

@@ -58,7 +58,7 @@ class DABLoss(nn.Module):
     (tensor(3., grad_fn=<DivBackward0>), torch.Size([3, 4, 1, 1]))
     """
 
-    batch: ClassVar[str] = "local"
+    reduction_scope: ClassVar[str] = "local"
 
     @checked
     def __init__(

@@ -78,7 +78,7 @@ class DISTLoss(nn.Module):
     tensor(1.3865)
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(

@@ -68,7 +68,7 @@ class DISTPlusLoss(nn.Module):
     tensor(0.)
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(

@@ -73,7 +73,7 @@ class DKDLoss(nn.Module):
     tensor(1.2038)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(

@@ -38,7 +38,7 @@ class DMLLoss(nn.Module):
     tensor(0.9242)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, temperature: PositiveFloat = 1.0) -> None:

@@ -97,7 +97,7 @@ class FGDLoss(nn.Module):
     tensor(0., grad_fn=<SumBackward0>)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(

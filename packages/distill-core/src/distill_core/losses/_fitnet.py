@@ -52,7 +52,7 @@ class FitNetLoss(nn.Module):
     (torch.Size([]), torch.Size([16, 4]))
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(

@@ -70,7 +70,7 @@ class ForwardKLLoss(nn.Module):
     tensor(0.4330)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, temperature: PositiveFloat = 1.0, chunk: PositiveInt = 256) -> None:

@@ -59,7 +59,7 @@ class FSPLoss(nn.Module):
     (tensor(4.), tensor(1.))
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     def __init__(self, mode: Mode = "paper") -> None:
         super().__init__()

@@ -23,7 +23,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Paraphraser, Translator, at_least_float32, batch_of, one_of, pool_to_smaller, require_same_shape
+from ..layers import (
+    Paraphraser,
+    Translator,
+    at_least_float32,
+    one_of,
+    pool_to_smaller,
+    reduction_scope_of,
+    require_same_shape,
+)
 from ..ranges import Range, checked
 from ..registry import register
 
@@ -59,13 +67,13 @@ class FactorAutoencoderLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: str = "sample"
+    reduction_scope: str = "sample"
     """`local` with batch normalisation in the paraphraser."""
 
     def __init__(self, paraphraser: Paraphraser) -> None:
         super().__init__()
         self.paraphraser = paraphraser
-        self.batch = batch_of(paraphraser)
+        self.reduction_scope = reduction_scope_of(paraphraser)
 
     def forward(self, teacher: Tensor) -> Tensor:
         """The scalar loss of a feature (batch, channels, height, width)."""
@@ -89,7 +97,7 @@ class FTLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: str = "sample"
+    reduction_scope: str = "sample"
     """`local` with batch normalisation in the translator."""
 
     @checked
@@ -103,7 +111,7 @@ class FTLoss(nn.Module):
         super().__init__()
         self.paraphraser = paraphraser
         self.translator = translator
-        self.batch = batch_of(translator)
+        self.reduction_scope = reduction_scope_of(translator)
         self.p = p
         self.mode = one_of("mode", mode, Mode)
 

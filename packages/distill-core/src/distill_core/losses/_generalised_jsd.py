@@ -75,7 +75,7 @@ class GeneralisedJSDLoss(nn.Module):
     (tensor(0.1087), tensor(0.4330))
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, beta: Fraction = 0.5, mode: Mode = "paper", chunk: PositiveInt = 256) -> None:

@@ -35,7 +35,7 @@ class GHNDLoss(nn.Module):
     tensor(7.)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     def __init__(self) -> None:
         super().__init__()

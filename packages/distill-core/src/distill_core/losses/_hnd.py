@@ -43,7 +43,7 @@ class HNDLoss(nn.Module):
     tensor(3.)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     def __init__(self) -> None:
         super().__init__()

@@ -58,7 +58,7 @@ class ICKDLoss(nn.Module):
     (torch.Size([]), torch.Size([6, 4, 1, 1]))
     """
 
-    batch: ClassVar[str] = "local"
+    reduction_scope: ClassVar[str] = "local"
 
     @checked
     def __init__(

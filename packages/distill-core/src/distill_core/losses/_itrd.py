@@ -83,7 +83,7 @@ class ITRDLoss(nn.Module):
     (torch.Size([]), torch.Size([4, 3]))
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(

@@ -56,7 +56,7 @@ class KDLoss(nn.Module):
     tensor(0.3057)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, temperature: PositiveFloat = 4.0, reduction: Reduction = "batchmean") -> None:

@@ -43,7 +43,7 @@ class KDLSLoss(nn.Module):
     tensor(0.3116)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, smoothing: Fraction = 0.1, alpha: Fraction = 0.9, temperature: PositiveFloat = 1.0) -> None:

@@ -71,7 +71,7 @@ class KRLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "local"
+    reduction_scope: ClassVar[str] = "local"
 
     @checked
     def __init__(self, levels: PositiveInt, middle_channels: PositiveInt = 512) -> None:

@@ -33,9 +33,9 @@ from ..layers import (
     NormalisedConv,
     Paraphraser,
     at_least_float32,
-    batch_of,
     one_of,
     pool_to_smaller,
+    reduction_scope_of,
     require_same_shape,
     unit_length,
     without_autocast,
@@ -95,14 +95,14 @@ class KTAutoencoderLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: str = "sample"
+    reduction_scope: str = "sample"
     """`local` with batch normalisation in the translator."""
 
     @checked
     def __init__(self, translator: Paraphraser, sparsity: NonNegativeFloat = 1e-7) -> None:
         super().__init__()
         self.translator = translator
-        self.batch = batch_of(translator)
+        self.reduction_scope = reduction_scope_of(translator)
         self.sparsity = sparsity
 
     def forward(self, teacher: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ class KTALoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "local"
+    reduction_scope: ClassVar[str] = "local"
 
     @checked
     def __init__(
@@ -172,7 +172,7 @@ class AffinityLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, translator: Paraphraser, student_channels: PositiveInt | None = None) -> None:

@@ -33,7 +33,7 @@ class L2Loss(nn.Module):
     tensor(0.5000)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     def __init__(self) -> None:
         super().__init__()

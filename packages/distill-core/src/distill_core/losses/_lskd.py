@@ -69,7 +69,7 @@ class StandardisedLogits(nn.Module):
     tensor(0.1043)
     """
 
-    batch: str = "sample"
+    reduction_scope: str = "sample"
     """That of the loss inside."""
 
     @checked
@@ -77,7 +77,7 @@ class StandardisedLogits(nn.Module):
         super().__init__()
         self.loss = loss
         self.eps = eps
-        self.batch = str(getattr(loss, "batch", self.batch))
+        self.reduction_scope = str(getattr(loss, "reduction_scope", self.reduction_scope))
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor | None = None) -> Tensor:
         """The scalar loss of logits (batch, classes, …)."""

@@ -85,7 +85,7 @@ class MGDLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(

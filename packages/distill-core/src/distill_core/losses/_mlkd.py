@@ -85,7 +85,7 @@ class MLKDLoss(nn.Module):
     tensor(3.0363)
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(self, temperatures: Sequence[PositiveFloat] = (2.0, 3.0, 4.0, 5.0, 6.0), mode: Mode = "paper") -> None:

@@ -60,7 +60,7 @@ class MultiTeacherKDLoss(nn.Module):
     (tensor(0.), tensor(0.6919))
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, temperature: PositiveFloat = 4.0, weights: Sequence[NonNegativeFloat] | None = None) -> None:

@@ -79,7 +79,7 @@ class NKDLoss(nn.Module):
     tensor(1.0020)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, gamma: NonNegativeFloat = 1.5, temperature: PositiveFloat = 1.0) -> None:

@@ -67,7 +67,7 @@ class NSTLoss(nn.Module):
     tensor(2.)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, degree: PositiveInt = 2, offset: NonNegativeFloat = 0.0) -> None:

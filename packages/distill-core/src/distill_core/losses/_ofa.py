@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from ..layers import (
     StageHead,
     at_least_float32,
-    batch_of,
     cross_entropy,
     one_of,
+    reduction_scope_of,
     refuse_infinite,
     require_same_shape,
 )
@@ -81,7 +81,7 @@ class OFALoss(nn.Module):
     torch.Size([])
     """
 
-    batch: str = "local"
+    reduction_scope: str = "local"
     """`sample` for sequences, whose heads have no batch normalisation."""
 
     @checked
@@ -97,7 +97,7 @@ class OFALoss(nn.Module):
         super().__init__()
         self.gamma, self.mode = gamma, one_of("mode", mode, Mode)
         self.heads = nn.ModuleList(StageHead(count, num_classes, sequences=sequences) for count in channels)
-        self.batch = batch_of(self.heads)
+        self.reduction_scope = reduction_scope_of(self.heads)
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor, target: Tensor) -> Tensor:
         """The scalar loss.

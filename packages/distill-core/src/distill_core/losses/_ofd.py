@@ -86,7 +86,7 @@ class OFDLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "local"
+    reduction_scope: ClassVar[str] = "local"
 
     @checked
     def __init__(

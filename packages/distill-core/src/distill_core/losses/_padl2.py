@@ -56,7 +56,7 @@ class PADL2Loss(nn.Module):
     (tensor(1.0000, grad_fn=<MeanBackward0>), torch.Size([4, 4]))
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(self, eps: PositiveFloat = 1e-6, features: PositiveInt | None = None) -> None:

@@ -63,7 +63,7 @@ class PKDLoss(nn.Module):
     (tensor(0.), tensor(2.0000))
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     def __init__(self) -> None:
         super().__init__()

@@ -60,7 +60,7 @@ class PKTLoss(nn.Module):
     tensor(0.1155)
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(self, eps: PositiveFloat = 1e-7, mode: Mode = "paper") -> None:

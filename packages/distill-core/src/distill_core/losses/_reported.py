@@ -39,7 +39,7 @@ class ReportedLoss(nn.Module):
     tensor(1.)
     """
 
-    batch: ClassVar[str] = "unknown"
+    reduction_scope: ClassVar[str] = "unknown"
 
     def __init__(self, names: Sequence[str] | None = None) -> None:
         super().__init__()

@@ -54,7 +54,7 @@ class ReverseKLLoss(nn.Module):
     tensor(0.4743)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, temperature: PositiveFloat = 1.0, chunk: PositiveInt = 256) -> None:

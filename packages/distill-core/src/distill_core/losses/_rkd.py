@@ -78,7 +78,7 @@ class RKDLoss(nn.Module):
     tensor(8.2740)
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(self, distance_weight: NonNegativeFloat = 25.0, angle_weight: NonNegativeFloat = 50.0) -> None:

@@ -91,7 +91,7 @@ class RLDLoss(nn.Module):
     tensor(1.0638)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(

@@ -72,7 +72,7 @@ class SDDLoss(nn.Module):
     tensor(6.2737)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(

@@ -56,7 +56,7 @@ class SemCKDLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "local"
+    reduction_scope: ClassVar[str] = "local"
 
     @checked
     def __init__(

@@ -47,7 +47,7 @@ class SimKDLoss(nn.Module):
     tensor(2.)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     def __init__(self) -> None:
         super().__init__()

@@ -94,7 +94,7 @@ class SKDInstanceLoss(nn.Module):
     (tensor(0.0191), tensor(0.3057))
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(self, temperature: PositiveFloat = 4.0, mode: Mode = "paper") -> None:
@@ -126,7 +126,7 @@ class SKDDirectionLoss(nn.Module):
     tensor(2.3355)
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(self, tikhonov: PositiveFloat = 0.1, mode: Mode = "paper") -> None:

@@ -78,7 +78,7 @@ class SkewedKLLoss(nn.Module):
     tensor(0.3476)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, skew: Fraction = 0.1, chunk: PositiveInt = 256) -> None:
@@ -110,7 +110,7 @@ class SkewedReverseKLLoss(nn.Module):
     tensor(0.3653)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, skew: Fraction = 0.1, chunk: PositiveInt = 256) -> None:

@@ -44,7 +44,7 @@ class SPKDLoss(nn.Module):
     tensor(0.2929)
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     def __init__(self) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ class SRDLoss(nn.Module):
     (torch.Size([]), torch.Size([6, 4]))
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(

@@ -89,7 +89,7 @@ class SSKDHeadLoss(nn.Module):
     tensor(0.6931)
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     def __init__(self, head: ProjectionHead) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class SSKDLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(

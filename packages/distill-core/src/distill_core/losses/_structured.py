@@ -83,7 +83,7 @@ class PixelwiseLoss(nn.Module):
     tensor(0.8287)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, temperature: PositiveFloat = 1.0) -> None:
@@ -109,7 +109,7 @@ class PairwiseLoss(nn.Module):
     tensor(2.)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, scale: Fraction = 0.5, pooling: Pooling = "max") -> None:

@@ -8,7 +8,7 @@ After each forward in training mode, with L₀ the loss before:
     m ← β · m + (1 − β) · (L₀ − L)/L₀
     t ← min( t_end, max( t_start + (t_end − t_start) · progress, t + α · σ(m) · (1 − t) ) )
 
-`progress`, from 0 to 1, comes from whoever trains, by `set_moment`. All of it is kept in buffers, and L is that of all
+`progress`, from 0 to 1, comes from whoever trains, by `set_progress`. All of it is kept in buffers, and L is that of all
 processes together, so that they agree about t; in the authors' code each goes by its own loss. The first forward only
 remembers L. The mean is that of `token_mean`.
 
@@ -70,7 +70,7 @@ class TAIDLoss(nn.Module):
     (tensor(0.0788), tensor(0.4000))
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
     decomposes: ClassVar[bool] = False
     t: Tensor
     progress: Tensor
@@ -95,9 +95,9 @@ class TAIDLoss(nn.Module):
         self.register_buffer("change", torch.tensor(0.0))
         self.register_buffer("previous", torch.tensor(math.nan))
 
-    def set_moment(self, moment: Progress) -> None:
+    def set_progress(self, progress: Progress) -> None:
         """Take note of how far training has come; whoever trains calls it before each step."""
-        self.progress.fill_(moment.progress)
+        self.progress.fill_(progress.progress)
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""

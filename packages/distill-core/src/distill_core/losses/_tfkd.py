@@ -106,7 +106,7 @@ class TfKDLoss(nn.Module):
     (tensor(1.6531), tensor(0.5421))
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, correct: Fraction = 0.99, temperature: PositiveFloat = 20.0, mode: Mode = "paper") -> None:

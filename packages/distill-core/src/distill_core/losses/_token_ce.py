@@ -55,7 +55,7 @@ class TokenCELoss(nn.Module):
     tensor(1.0986)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, chunk: PositiveInt = 256) -> None:

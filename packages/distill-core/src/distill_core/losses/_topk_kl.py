@@ -96,7 +96,7 @@ class TopKKLLoss(nn.Module):
     tensor(0.4330)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, chunk: PositiveInt = 256) -> None:

@@ -76,7 +76,7 @@ class TTMLoss(nn.Module):
     tensor(0.2120)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, gamma: NonNegativeFloat = 0.1) -> None:
@@ -102,7 +102,7 @@ class WTTMLoss(nn.Module):
     tensor(0.2967)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, gamma: NonNegativeFloat = 0.1) -> None:

@@ -60,7 +60,7 @@ class ULDLoss(nn.Module):
     tensor(1.)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, chunk: PositiveInt = 256) -> None:

@@ -91,7 +91,7 @@ class USKDLoss(nn.Module):
     (torch.Size([]), torch.Size([3, 8]))
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
     decomposes: ClassVar[bool] = False
 
     @checked

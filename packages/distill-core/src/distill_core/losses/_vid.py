@@ -57,7 +57,7 @@ class VIDLoss(nn.Module):
     (torch.Size([]), torch.Size([16]))
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(

@@ -72,7 +72,7 @@ class VKDLoss(nn.Module):
     (torch.Size([]), torch.Size([5, 3]))
     """
 
-    batch: ClassVar[str] = "gathered"
+    reduction_scope: ClassVar[str] = "gathered"
 
     @checked
     def __init__(

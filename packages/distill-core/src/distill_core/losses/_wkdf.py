@@ -65,7 +65,7 @@ class WKDFLoss(nn.Module):
     torch.Size([])
     """
 
-    batch: ClassVar[str] = "local"
+    reduction_scope: ClassVar[str] = "local"
 
     @checked
     def __init__(

@@ -113,7 +113,7 @@ class WKDLLoss(nn.Module):
     tensor(0.3533)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
     cost: Tensor
 
     @checked

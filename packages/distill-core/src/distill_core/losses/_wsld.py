@@ -59,7 +59,7 @@ class WSLDLoss(nn.Module):
     tensor(0.2272)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, temperature: PositiveFloat = 2.0) -> None:

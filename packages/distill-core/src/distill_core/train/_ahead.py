@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..data import Place, seed_torch
-from ._shares import Share, Values
+from ..data import SeedPath, seed_torch
+from ._loss_scale import Share, Values
 
 if TYPE_CHECKING:
     from ._stage_run import StageRun
     from ._trainer import Trainer
 
 
-def shared_batches(trainer: Trainer, run: StageRun, place: Place) -> Iterator[tuple[dict[str, Any], Share]]:
+def shared_batches(trainer: Trainer, run: StageRun, seed_path: SeedPath) -> Iterator[tuple[dict[str, Any], Share]]:
     """Pair the rest of an epoch's batches with their shares of the updates.
 
     Args:
@@ -32,6 +32,6 @@ def shared_batches(trainer: Trainer, run: StageRun, place: Place) -> Iterator[tu
         trainer.batch = at
         return moved, values
 
-    batches = run.loader.batches(trainer.caches.place(place), start=trainer.batch, plan=trainer.plan)
+    batches = run.loader.batches(trainer.caches.seed_path(seed_path), start=trainer.batch, plan=trainer.plan)
     accumulate = int(run.stage.accumulate)  # type: ignore[arg-type]
     return run.shares.of_batches(batches, trainer.plan, trainer.batch, accumulate, before)

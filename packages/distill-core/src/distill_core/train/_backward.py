@@ -144,13 +144,13 @@ def refuse_optimizer(stage: Stage, optimizer: Any, key: str) -> None:
         message = f"{key}.losses.{apart[0]}: its gradient is apart, and {kind} takes one only\n  hint: distill_core.optim.DOT takes two"
         raise WiringError(message)
     if not apart and isinstance(optimizer, SplitOptimizer):
-        message = f"{key}.optimizer: {kind} takes two gradients, and no loss is apart\n  hint: `apart: true` for those of distillation"
+        message = f"{key}.optimizer: {kind} takes two gradients, and no loss is apart\n  hint: `separate_gradient: true` for those of distillation"
         raise WiringError(message)
     if apart and len(apart) == len(terms):  # type: ignore[arg-type]
-        message = f"{key}.losses: all are apart, and none is the task's\n  hint: leave out `apart` of the task's"
+        message = f"{key}.losses: all are apart, and none is the task's\n  hint: omit `separate_gradient` of the task's"
         raise WiringError(message)
 
 
 def names_apart(stage: Stage) -> list[str]:
     """The terms whose gradient is apart."""
-    return [name for name, term in stage.losses.items() if term.apart]  # type: ignore[union-attr]
+    return [name for name, term in stage.losses.items() if term.separate_gradient]  # type: ignore[union-attr]

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from ..cache import Key, describe, hash_tensors, source_of
-from ..data import BatchPlan, Loader, Place, TensorData, preserved_chance
+from ..data import BatchPlan, Loader, SeedPath, TensorData, preserve_rng_state
 from ..distributed import world_size
 from ..experiment import Experiment
-from ._replay import is_mixed
+from ._view_plan import is_mixed
 
 if TYPE_CHECKING:
     from ._cached_source import CachedSource
@@ -66,10 +66,10 @@ def data_parts(loader: Loader, seed: int) -> tuple[str, str]:
     if isinstance(data, TensorData):
         return hash_tensors(data.tensors.items()), describe([data.augment, data.views])
     spread = torch.linspace(0, len(data) - 1, min(_ITEMS, len(data))).round().long()
-    with preserved_chance():
+    with preserve_rng_state():
         plan = BatchPlan([index.view(1) for index in spread], [1] * len(spread))
         reader = Loader(data, 1, collate=_first, fields=loader.fields)
-        items: list[Any] = list(reader.batches(Place(seed, 0, 0), plan=plan))
+        items: list[Any] = list(reader.batches(SeedPath(seed, 0, 0), plan=plan))
     kind = f"{type(data).__module__}.{type(data).__qualname__}"
     return describe([kind, len(data), items]), describe([data, loader.collate, loader.fields])
 

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from ..cache import NAMES, Codec, Format, Shard, codec_named
-from ..data import BatchPlan, Loader, Place
+from ..data import BatchPlan, Loader, SeedPath
 from ..errors import WiringError
 from ..layers import kl_divergence
 from ..tree import tensors
 from ._cached_source import CachedSource
 from ._lazy import first_batch
 from ._placement import place_models
-from ._replay import num_rows, plan_of_rows
 from ._stage_run import prepare_stage
+from ._view_plan import num_rows, plan_of_rows
 
 if TYPE_CHECKING:
     from ._trainer import Trainer
@@ -118,7 +118,7 @@ def _stages(trainer: Trainer, *, writing: bool = True) -> Iterator[list[CachedSo
     place_models(trainer.models, trainer.experiment, trainer.stages, trainer.device)
     for index, stage in enumerate(trainer.stages):
         trainer.stage_index, trainer.stage, loader = index, stage, trainer.loader(stage)
-        first = Place(trainer.experiment.seed, index)
+        first = SeedPath(trainer.experiment.seed, index)
         trainer.run = prepare_stage(
             trainer.models,
             stage,
@@ -143,8 +143,8 @@ def _stages(trainer: Trainer, *, writing: bool = True) -> Iterator[list[CachedSo
 
 
 def _batches(plan: BatchPlan, view: int, trainer: Trainer) -> Iterator[dict[str, Any]]:
-    place = trainer.caches.place(Place(trainer.experiment.seed, 0, view))
-    for batch in trainer.run.loader.batches(place, plan=plan):  # type: ignore[union-attr]
+    seed_path = trainer.caches.seed_path(SeedPath(trainer.experiment.seed, 0, view))
+    for batch in trainer.run.loader.batches(seed_path, plan=plan):  # type: ignore[union-attr]
         yield trainer.moved(batch)
 
 
@@ -152,7 +152,7 @@ def _values(source: CachedSource, view: int, samples: int, trainer: Trainer) -> 
     """What the cache gives and what the model gives, for samples spread over the data."""
     loader: Loader = trainer.run.loader  # type: ignore[union-attr]
     spread = torch.linspace(0, num_rows(loader) - 1, min(samples, num_rows(loader))).round().long()
-    plan, pieces = plan_of_rows(loader, Place(trainer.experiment.seed, 0, view), spread)
+    plan, pieces = plan_of_rows(loader, SeedPath(trainer.experiment.seed, 0, view), spread)
     number = min(len(pieces), -(-samples // loader.batch_size))  # where batches are mixed these are whole ones
     read: dict[str, list[Any]] = {}
     live: dict[str, list[Any]] = {}

@@ -19,7 +19,7 @@ from ._tap_codecs import TapCodecs
 INPUT = "#input"
 _CHECK_EVERY = 32  # batches; a batch's input is compared with what the cache was built from
 
-Moment = tuple[int, Tensor]
+ViewRows = tuple[int, Tensor]
 """The view at hand, and the rows (batch,) of the cache for its samples, on the CPU."""
 
 
@@ -27,7 +27,7 @@ class CachedSource(ModelSource):
     """One frozen model of a step, cached.
 
     What it gives is what the codec gives back, whether it was read or has just been computed. Before `open`, or where
-    `moment` knows none, nothing is read or stored.
+    `view_rows` knows none, nothing is read or stored.
 
     Args:
         source: The model, live.
@@ -49,7 +49,7 @@ class CachedSource(ModelSource):
             self.live = self._source(list(self._bases.values()))
             self.constant = self._source([tap for tap in source.taps if tap.port == "module"])
             self.capture = self.live.capture
-        self._moment: Callable[[], Moment | None] = lambda: None
+        self._moment: Callable[[], ViewRows | None] = lambda: None
         self._formats: dict[int, Format] = {}
         self._reads: dict[int, int] = {}
 
@@ -74,9 +74,9 @@ class CachedSource(ModelSource):
         self.live.detach()
         self.flush()
 
-    def open(self, cache: Cache, moment: Callable[[], Moment | None], *, writes: bool) -> None:
-        """Read from a cache and, if `writes`, add to it; `moment` tells where in the run a batch is."""
-        self.cache, self._moment, self.writes = cache, moment, writes
+    def open(self, cache: Cache, view_rows: Callable[[], ViewRows | None], *, writes: bool) -> None:
+        """Read from a cache and, if `writes`, add to it; `view_rows` tells where in the run a batch is."""
+        self.cache, self._moment, self.writes = cache, view_rows, writes
 
     def flush(self) -> None:
         """Make last what was stored."""
@@ -96,11 +96,11 @@ class CachedSource(ModelSource):
         Raises:
             DataError: The cache was built from another input, or a value cannot be cached.
         """
-        moment = self._moment() if self.cache is not None else None
-        if self.cache is not None and moment is not None and self.cache.has(*moment):
-            found = self.read(*moment, batch)
+        view_rows = self._moment() if self.cache is not None else None
+        if self.cache is not None and view_rows is not None and self.cache.has(*view_rows):
+            found = self.read(*view_rows, batch)
         else:
-            found = self._compute(moment, batch, values)
+            found = self._compute(view_rows, batch, values)
         fixed = dict(zip(self.constant.taps, self.constant.run(batch, values), strict=True)) if self.constant else {}
         return [fixed[tap] if tap in fixed else self._part(tap, found) for tap in self.taps]
 
@@ -113,17 +113,19 @@ class CachedSource(ModelSource):
         value = found[base.address]
         return value if base is tap else value[tap.fields[-1]]
 
-    def _compute(self, moment: Moment | None, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> dict[str, Any]:
+    def _compute(
+        self, view_rows: ViewRows | None, batch: Mapping[str, Any], values: Mapping[Tap, Any]
+    ) -> dict[str, Any]:
         given = zip(self.live.taps, self.live.run(batch, values), strict=True)
         live = {tap.address: value for tap, value in given}
         rows = len(batch["index"])
         known = self._formats.get(-1)
         form = known or Format.of(live, rows, self.stored)
         self._formats[-1] = form
-        view, indices = moment if moment is not None else (0, batch["index"])
+        view, indices = view_rows if view_rows is not None else (0, batch["index"])
         with torch.no_grad():
             parts = form.encode(live, _seeds(view, indices))
-            if self.cache is not None and moment is not None and self.writes:
+            if self.cache is not None and view_rows is not None and self.writes:
                 stored = {**parts, INPUT: self._hash(batch, rows)}
                 self.cache.write(view, indices, stored, {"format": form.to_text()})
             return form.decode(parts)

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..cache import NAMES, SPARSE, Cache, Codec, codec_named
-from ..data import BatchPlan, Loader, Place
+from ..data import BatchPlan, Loader, SeedPath
 from ..distributed import sum_over_processes
 from ..errors import TrainingError, WiringError, did_you_mean
 from ..experiment import Experiment, Term
 from ..taps import BATCH
 from ..wiring import Wiring
 from ._cache_key import key_of
-from ._cached_source import CachedSource, Moment
+from ._cached_source import CachedSource, ViewRows
 from ._callback import Callback
 from ._lock import FolderLock
-from ._replay import num_rows, plan_of_rows, plan_of_view
+from ._pad_batch import WholeBatches
 from ._source import ModelSource
 from ._tap_codecs import TapCodecs
-from ._whole_batch import WholeBatches
+from ._view_plan import num_rows, plan_of_rows, plan_of_view
 
 if TYPE_CHECKING:
     from ._trainer import Trainer
@@ -65,15 +65,15 @@ class Caches(Callback):
                     message = f"{key}: there is no model '{name}'\n  hint: {did_you_mean(name, experiment.models)}"
                     raise WiringError(message)
 
-    def place(self, place: Place) -> Place:
+    def seed_path(self, seed_path: SeedPath) -> SeedPath:
         """Where the augmentation of an epoch comes from: the same for all epochs that show the same view."""
-        return place if self.views is None else replace(place, stage=0, epoch=place.epoch % self.views)
+        return seed_path if self.views is None else replace(seed_path, stage=0, epoch=seed_path.epoch % self.views)
 
-    def plan(self, loader: Loader, place: Place) -> BatchPlan:
+    def plan(self, loader: Loader, seed_path: SeedPath) -> BatchPlan:
         """The batches of this process in an epoch."""
         if self.views is None:
-            return loader.plan(place, even=True)
-        plan, self._rows = plan_of_view(loader, self.place(place), place)
+            return loader.plan(seed_path, even=True)
+        plan, self._rows = plan_of_view(loader, self.seed_path(seed_path), seed_path)
         return plan
 
     def prepare(self, terms: Mapping[str, Term]) -> None:
@@ -162,10 +162,10 @@ class Caches(Callback):
 
     def _fill(self, source: CachedSource, view: int, missing: torch.Tensor, trainer: Trainer) -> None:
         loader: Loader = trainer.run.loader  # type: ignore[union-attr]
-        place, flushed = Place(trainer.experiment.seed, 0, view), time.monotonic()
-        plan, pieces = plan_of_rows(loader, place, missing)
+        seed_path, flushed = SeedPath(trainer.experiment.seed, 0, view), time.monotonic()
+        plan, pieces = plan_of_rows(loader, seed_path, missing)
         with torch.no_grad(), trainer.accelerator.autocast():
-            for rows, batch in zip(pieces, loader.batches(place, plan=plan), strict=True):
+            for rows, batch in zip(pieces, loader.batches(seed_path, plan=plan), strict=True):
                 source.store(view, rows, trainer.moved(batch))
                 if time.monotonic() - flushed > FLUSH_EVERY:
                     source.flush()
@@ -184,7 +184,7 @@ class Caches(Callback):
         if trainer.is_main:
             logger.info(_told(source, cache, len(whole)))
 
-    def _moment(self) -> Moment | None:
+    def _moment(self) -> ViewRows | None:
         """The view and the rows of the batch that the trainer is at."""
         trainer = self._trainer
         if trainer is None or trainer.epoch == 0 or self.views is None:

@@ -13,8 +13,8 @@ from ..experiment import Experiment
 from ._backward import make_backward
 from ._compiled import compiled
 from ._deepspeed import ZeroEngine
+from ._finite_guard import FiniteGuard
 from ._gradients import SharedGradients
-from ._guard import FiniteGuard
 from ._kept_buffers import KeptBuffers
 from ._stage_run import StageRun
 from ._update import Update

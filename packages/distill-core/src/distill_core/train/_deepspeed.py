@@ -22,7 +22,7 @@ from ..distributed import rank
 from ..errors import TrainingError
 from ._distiller import NOTHING
 from ._kept_buffers import KeptBuffers
-from ._processes import each_process
+from ._rank_buffers import each_process
 
 _BUCKET = 25 * 2**20  # numbers that are sent at once
 

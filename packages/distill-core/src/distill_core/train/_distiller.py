@@ -127,7 +127,7 @@ class Distiller(nn.Module):
             given: The values of models that ran `before`.
 
         Returns:
-            `Σ weight · term`, and the sum of those that are `apart` as a second one if there are any; each term by name
+            `Σ weight · term`, and the sum of those with `separate_gradient` as a second one if there are any; each term by name
             without its weight and its graph.
         """
         values = self._values(batch, given)
@@ -145,7 +145,7 @@ class Distiller(nn.Module):
             terms[name] = loss.detach()
             weight = weights[name]
             weighted = loss if isinstance(weight, float | int) and weight == 1 else weight * loss
-            if term.apart:
+            if term.separate_gradient:
                 apart = weighted if apart is None else apart + weighted
             else:
                 total = weighted if total is None else total + weighted

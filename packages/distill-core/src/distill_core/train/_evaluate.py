@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ..data import BatchPlan, Loader, Place, as_loader
+from ..data import BatchPlan, Loader, SeedPath, as_loader
 from ..errors import TrainingError
 from ..experiment import Evaluation, Inputs, Metric
 from ..ranges import PositiveInt, checked
@@ -81,13 +81,13 @@ def _batches(loader: Loader, models: Sequence[nn.Module]) -> Iterator[tuple[dict
     sample, for nothing.
     """
     done = 0
-    for batch in loader.batches(Place()):
+    for batch in loader.batches(SeedPath()):
         done += 1
         yield batch, True
     if any(map(is_sharded, models)):
         for _ in range(len(loader) - done):
             alone = BatchPlan([torch.zeros(1, dtype=torch.long)], [1])
-            for batch in loader.batches(Place(), plan=alone):
+            for batch in loader.batches(SeedPath(), plan=alone):
                 yield batch, False
 
 

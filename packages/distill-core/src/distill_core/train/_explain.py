@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..data import Loader, Place
+from ..data import Loader, SeedPath
 from ..distributed import rank, world_size
 from ..errors import DataError, DistillError, Problem, TrainingError, WiringError
 from ..taps import Tap, field_names
@@ -155,7 +155,7 @@ def _is_active(module: nn.Module) -> bool:
     return isinstance(module, _BatchNorm) and (module.training or not module.track_running_stats)
 
 
-def one_sample_note(run: StageRun, loader: Loader, place: Place) -> str:
+def one_sample_note(run: StageRun, loader: Loader, seed_path: SeedPath) -> str:
     """Say that a batch has one sample where BatchNorm normalises by the batch; empty if that is not so.
 
     Args:
@@ -165,7 +165,7 @@ def one_sample_note(run: StageRun, loader: Loader, place: Place) -> str:
     """
     if not (names := batch_norms(run)):
         return ""
-    sizes = [size // world_size() for size in loader.plan(place, even=True).global_sizes]
+    sizes = [size // world_size() for size in loader.plan(seed_path, even=True).global_sizes]
     if 1 not in sizes:
         return ""
     which = "the last batch" if sizes.index(1) == len(sizes) - 1 else "a batch"

@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 from ..distributed import rank
 from ..errors import TrainingError
 from ._held_buffers import hold, put_back
-from ._processes import each_process
+from ._rank_buffers import each_process
 from ._sharding import local
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..distributed import rank
-from ._processes import each_process
+from ._rank_buffers import each_process
 
 
 def generator_states(device: torch.device) -> dict[str, list[Tensor]]:

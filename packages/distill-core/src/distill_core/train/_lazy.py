@@ -16,16 +16,16 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..data import Loader, Place, mix, preserved_chance, seed_torch
+from ..data import Loader, SeedPath, derive_seed, preserve_rng_state, seed_torch
 from ..errors import Problem, WiringError
 from ._distiller import Batch, Distiller
 from ._held_buffers import hold, put_back
 
 
-def first_batch(loader: Loader, place: Place) -> dict[str, Any]:
+def first_batch(loader: Loader, seed_path: SeedPath) -> dict[str, Any]:
     """Read the first batch of an epoch, and no other one ahead of it."""
-    plan = loader.plan(place, even=True)
-    return next(loader.batches(place, plan=plan.pick(range(1))))
+    plan = loader.plan(seed_path, even=True)
+    return next(loader.batches(seed_path, plan=plan.pick(range(1))))
 
 
 def materialise(distiller: Distiller, first: Callable[[], Batch], seed: int, device: torch.device) -> None:
@@ -45,7 +45,7 @@ def materialise(distiller: Distiller, first: Callable[[], Batch], seed: int, dev
     lazy = _lazy_modules(parts)
     if not lazy:
         return
-    with preserved_chance(device=device), _same_buffers(parts.values(), lazy.values()), torch.no_grad():
+    with preserve_rng_state(device=device), _same_buffers(parts.values(), lazy.values()), torch.no_grad():
         batch = first()
         modes = {module: module.training for module in distiller.losses.modules()}
         distiller.losses.eval()
@@ -54,7 +54,7 @@ def materialise(distiller: Distiller, first: Callable[[], Batch], seed: int, dev
             for name, module in lazy.items()
         ]
         try:
-            seed_torch(mix(seed), device)
+            seed_torch(derive_seed(seed), device)
             distiller(batch, dict.fromkeys(distiller.terms, 1.0))
         finally:
             for handle in handles:
@@ -88,7 +88,7 @@ def _lazy_modules(parts: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
 
 
 def _hash(seed: int, name: str) -> int:
-    return mix(seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
+    return derive_seed(seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
 
 
 def _seeding(seed: int, device: torch.device) -> Callable[[nn.Module, Any], None]:

@@ -13,9 +13,9 @@ import torch
 from ..distributed import is_distributed
 from ..errors import DistillError
 from ._callback import Callback
-from ._failure import lost_another
-from ._faults import RollBack
 from ._lr_scheduler import step_scheduler
+from ._nonfinite import RollBack
+from ._peer_failure import lost_another
 
 if TYPE_CHECKING:
     from ._trainer import Trainer

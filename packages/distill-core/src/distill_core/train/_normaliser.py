@@ -84,8 +84,8 @@ def kind_of(loss: Any) -> str:
 
 
 def _declared(name: str, term: Term, loss: Any) -> Normaliser | None:
-    """By the attributes `batch`, `decomposes` and `count` of the loss."""
-    scope, count = getattr(loss, "batch", None), getattr(loss, "count", None)
+    """By the attributes `reduction_scope`, `decomposes` and `count` of the loss."""
+    scope, count = getattr(loss, "reduction_scope", None), getattr(loss, "count", None)
     if scope == "unknown" or not (isinstance(scope, str) or callable(count)):
         return None
     gathered = scope in ("gathered", "token")
@@ -103,7 +103,7 @@ def averages_elements(name: str, term: Term) -> bool:
     if known.taps or known.unit not in ("samples", "count"):
         return False
     found = torch_unit(loss)
-    return getattr(loss, "batch", None) == "token" or (found is not None and found.unit == "elements")
+    return getattr(loss, "reduction_scope", None) == "token" or (found is not None and found.unit == "elements")
 
 
 def masked(mask: Tensor | None = None) -> Count:

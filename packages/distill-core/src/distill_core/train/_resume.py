@@ -13,8 +13,8 @@ from ..distributed import world_size
 from ..errors import TrainingError
 from ._changes import accept_changes, record_changes
 from ._generators import generator_states, restore_generators
-from ._means import Means
-from ._processes import own_buffers, restore_own_buffers
+from ._loss_meter import Means
+from ._rank_buffers import own_buffers, restore_own_buffers
 from ._schedule_length import schedules_of
 from ._scheduler_state import restore_scheduler, scheduler_state
 from ._sharding import load_whole, whole

@@ -8,13 +8,13 @@ from typing import Any
 from torch import nn
 
 from ..errors import WiringError, did_you_mean
-from ..experiment import Moment, Term
+from ..experiment import StageProgress, Term
 
 
 class Schedules:
     """The schedules of a stage.
 
-    A module anywhere in a loss that has a method `set_moment` is told the moment before each batch.
+    A module anywhere in a loss that has a method `set_progress` is told the moment before each batch.
 
     Args:
         terms: The terms of the objective by name.
@@ -29,7 +29,7 @@ class Schedules:
     def __init__(self, terms: Mapping[str, Term]) -> None:
         self.terms = dict(terms)
         losses = [term.loss for term in terms.values()]
-        self._told = list({id(part): part for part in _parts(losses) if hasattr(part, "set_moment")}.values())
+        self._told = list({id(part): part for part in _parts(losses) if hasattr(part, "set_progress")}.values())
         for name, term in terms.items():
             for attribute in term.schedules:
                 _check(term.loss, attribute, f"losses.{name}")
@@ -37,18 +37,18 @@ class Schedules:
         changes = self._told or len(weights) < len(terms) or any(term.schedules for term in terms.values())
         self.constant = None if changes else weights
 
-    def at(self, moment: Moment) -> dict[str, float]:
+    def at(self, progress: StageProgress) -> dict[str, float]:
         """Set everything for this moment; returns the weight of each term."""
         for part in self._told:
-            part.set_moment(moment)
+            part.set_progress(progress)
         for term in self.terms.values():
             for attribute, schedule in term.schedules.items():
-                setattr(term.loss, attribute, schedule(moment))
-        return {name: _weight(term, moment) for name, term in self.terms.items()}
+                setattr(term.loss, attribute, schedule(progress))
+        return {name: _weight(term, progress) for name, term in self.terms.items()}
 
 
-def _weight(term: Term, moment: Moment) -> float:
-    return term.weight(moment) if callable(term.weight) else term.weight
+def _weight(term: Term, progress: StageProgress) -> float:
+    return term.weight(progress) if callable(term.weight) else term.weight
 
 
 def _parts(losses: Iterable[Any]) -> Iterable[Any]:

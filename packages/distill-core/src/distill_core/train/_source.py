@@ -15,8 +15,8 @@ from ..hooks import Capture
 from ..taps import BATCH, Tap
 from ..wiring import Wiring, check_signature, model_taps, read_batch
 from ._compiled import compiled
+from ._pad_batch import WholeBatches
 from ._precision import in_precision
-from ._whole_batch import WholeBatches
 
 
 class ModelSource:

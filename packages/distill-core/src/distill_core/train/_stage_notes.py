@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from ..data import Loader, Place
+from ..data import Loader, SeedPath
 from ..distributed import world_size
 from ..errors import Problem
 from ._explain import one_sample_note
@@ -23,16 +23,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger("distill")
 
 
-def tell_stage_notes(run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader, place: Place) -> None:
+def tell_stage_notes(
+    run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader, seed_path: SeedPath
+) -> None:
     """Log the lengths of the scheduler and the notes of a stage that begins."""
     if run.scheduler and (lengths := length_note(run.stage, run.num_steps, key)):
         logger.info("%s", lengths)
-    for note in stage_notes(run, models, key, loader, place):
+    for note in stage_notes(run, models, key, loader, seed_path):
         logger.warning("%s", note)
 
 
 def stage_notes(
-    run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader | None, place: Place
+    run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader | None, seed_path: SeedPath
 ) -> Iterator[str]:
     """Yield one sentence for each.
 
@@ -52,7 +54,7 @@ def stage_notes(
     padding = padding_notes(run.stage, loader.dataset, world_size()) if loader is not None else []
     for note in [*cut_notes(run.stage, world_size()), *padding]:
         yield f"{key}.{note}"
-    if loader is not None and (note := one_sample_note(run, loader, place)):
+    if loader is not None and (note := one_sample_note(run, loader, seed_path)):
         yield f"{key}: {note}"
 
 

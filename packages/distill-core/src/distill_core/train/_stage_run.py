@@ -13,18 +13,18 @@ from torch.nn.parameter import is_lazy
 
 from ..data import Loader
 from ..errors import Problem, WiringError, did_you_mean
-from ..experiment import FIRST_STAGE, Experiment, Moment, Stage, incomplete
+from ..experiment import FIRST_STAGE, Experiment, Stage, StageProgress, incomplete
 from ._backward import refuse_apart, refuse_optimizer
 from ._caches import Caches
 from ._distiller import Batch, Distiller
 from ._frozen import FrozenModels
-from ._fused import make_optimizer
 from ._lazy import materialise, refuse_lazy
+from ._loss_scale import Shares
 from ._lr_scheduler import make_scheduler
+from ._optimizer import make_optimizer
 from ._parameters import Named, default_patterns, named_parameters, parameter_groups, prove_groups, select
 from ._schedule_length import steps_per_epoch
 from ._schedules import Schedules
-from ._shares import Shares
 from ._uncounted import refuse_uncounted
 
 
@@ -58,7 +58,7 @@ class StageRun:
         """The weight of each term at this step of the stage with this number; whatever else is scheduled is set."""
         if self.schedules.constant is not None:
             return self.schedules.constant
-        return self.schedules.at(Moment(number, step, self.num_steps, int(self.stage.epochs)))  # type: ignore[arg-type]
+        return self.schedules.at(StageProgress(number, step, self.num_steps, int(self.stage.epochs)))  # type: ignore[arg-type]
 
     def set_modes(self, models: Mapping[str, nn.Module]) -> None:
         """Set the modes again, for an epoch."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from ..errors import DistillError, TrainingError
 from ..records import fingerprint, sync, write_record
 from ..weights import write_tensors
-from ._pack import pack, unpack
+from ._state_tree import pack, unpack
 
 logger = logging.getLogger("distill")
 _UNREADABLE = (OSError, ValueError, AttributeError, LookupError, TypeError)

@@ -13,37 +13,37 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from ..data import BatchPlan, Loader, Place, as_loader, batch_seeds, mix, seed_everything, seed_torch
+from ..data import BatchPlan, Loader, SeedPath, as_loader, batch_seeds, derive_seed, seed_everything, seed_torch
 from ..distributed import rank
 from ..errors import TrainingError
 from ..experiment import Evaluation, Experiment, Stage
 from ..layers import checks_on_every_device
 from ..tree import channels_last, to_device
 from ._ahead import shared_batches
-from ._average import Averages
 from ._caches import Caches
 from ._callback import Callback
 from ._checkpoint import Checkpoint
 from ._connect import connect
+from ._ema import Averages
 from ._evaluate import evaluate
 from ._explain import explained_step
-from ._faults import Faults, RollBack
 from ._finite import begin_finite, prove_finite
 from ._label_order import check_label_order
 from ._lazy import first_batch
 from ._located import advance_scheduler, call_each
 from ._log import MetricsLog
-from ._means import Means
+from ._loss_meter import Means
+from ._loss_scale import Share, shared_backward
+from ._nonfinite import Faults, RollBack
 from ._parameters import tell_without_gradient
 from ._placement import place_models
-from ._processes import same_buffers
+from ._rank_buffers import same_buffers
 from ._readers import check_readers
 from ._results import finish
 from ._resume import gather_state, restore_run, restore_stage
+from ._run_context import explained, held, make_deterministic
 from ._schedule_length import schedules_of
-from ._session import explained, held, make_deterministic
 from ._sharding import shard_models, sharded_names
-from ._shares import Share, shared_backward
 from ._stage_notes import tell_stage_notes
 from ._stage_run import StageRun, prepare_stage, resolved_stages
 from ._stop import StopRequest
@@ -186,8 +186,8 @@ class Trainer:
     def _fit_stage(self, restored: dict[str, Any] | None) -> None:
         self.stage = stage = self.stages[self.stage_index]
         loader = self.loader(stage)
-        start = Place(self.experiment.seed, self.stage_index)
-        seed_everything(mix(start.seed, start.stage))
+        start = SeedPath(self.experiment.seed, self.stage_index)
+        seed_everything(derive_seed(start.seed, start.stage))
         run = prepare_stage(
             self.models,
             stage,
@@ -231,12 +231,12 @@ class Trainer:
         self._logged_at = time.monotonic()
         if self.batch == 0:
             self.measured, self.means = {}, Means(list(run.distiller.terms))
-        place = Place(self.experiment.seed, self.stage_index, self.epoch - 1)
-        self.plan = plan = self.caches.plan(run.loader, place)
-        self.seeds = batch_seeds(Place(place.seed, place.stage, self.epoch), len(plan.indices), rank())
+        seed_path = SeedPath(self.experiment.seed, self.stage_index, self.epoch - 1)
+        self.plan = plan = self.caches.plan(run.loader, seed_path)
+        self.seeds = batch_seeds(SeedPath(seed_path.seed, seed_path.stage, self.epoch), len(plan.indices), rank())
         run.set_modes(self.models)
         run.update.keep_buffers()
-        for batch, share in shared_batches(self, run, place):
+        for batch, share in shared_batches(self, run, seed_path):
             self._fit_batch(run, batch, share, plan)
         self._log_training(run)
         prove_finite(self)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..data import Place
+from ..data import SeedPath
 from ..distributed import world_size
 from ..errors import TrainingError
 from ..experiment import Stage
@@ -34,7 +34,7 @@ def refuse_uncounted(stage: Stage, number: int, *, uneven: bool = False) -> None
         accumulated = int(stage.accumulate) > 1 or uneven  # type: ignore[arg-type]
         if (accumulated or term.averages_over is not None) and normaliser(name, term).unit == "unknown":
             several = f"accumulate is {stage.accumulate}" if not uneven else "processes have batches of different sizes"
-            message = f"stages.{number}.losses.{name}: {kind_of(term.loss)} does not declare what it averages over, and {several}: batches cannot be weighted\n  hint: `averages_over: samples` (or `sum`, or the tap of a mask) of the term; a class of your own declares it (`batch`, `count`; see distill_core.losses)"
+            message = f"stages.{number}.losses.{name}: {kind_of(term.loss)} does not declare what it averages over, and {several}: batches cannot be weighted\n  hint: `averages_over: samples` (or `sum`, or the tap of a mask) of the term; a class of your own declares it (`reduction_scope`, `count`; see distill_core.losses)"
             raise TrainingError(message)
 
 
@@ -99,6 +99,6 @@ def refuse_uncounted_processes(trainer: Trainer) -> None:
         TrainingError: There is such a term.
     """
     for number, stage in enumerate(trainer.stages) if world_size() > 1 else ():
-        plan = trainer.loader(stage).plan(Place(trainer.experiment.seed, number), even=True)
+        plan = trainer.loader(stage).plan(SeedPath(trainer.experiment.seed, number), even=True)
         sizes = zip(plan.indices, plan.global_sizes, strict=True)
         refuse_uncounted(stage, number, uneven=any(len(own) * world_size() != size for own, size in sizes))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from ..optim import SplitOptimizer
-from ._guard import FiniteGuard
+from ._finite_guard import FiniteGuard
 from ._sharding import clip_sharded, load_whole_optimizer, whole
 
 

@@ -1,6 +1,5 @@
 """Text data as batches of `input_ids`, `attention_mask` and `target`, read from local files or from the hub."""
 
-from ._apart import TextsApart as TextsApart
 from ._causal import CausalCollate as CausalCollate
 from ._causal import PackedTokens as PackedTokens
 from ._causal import TokenSequences as TokenSequences
@@ -32,3 +31,4 @@ from ._tagged_files import read_tagged as read_tagged
 from ._text_classification import text_classification as text_classification
 from ._token_classification import TaggedTexts as TaggedTexts
 from ._token_classification import token_classification as token_classification
+from ._two_tokenizers import TextsApart as TextsApart

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from distill_core.data import mix
+from distill_core.data import derive_seed
 from distill_core.errors import DataError, did_you_mean
 
 from ._lines import read_text
@@ -101,7 +101,7 @@ def split_indices(count: int, split: str, *, val: float, test: float, seed: int)
             "  hint: other shares, or a `separator` that divides the file into more documents"
         )
         raise DataError(message)
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(mix(seed))).tolist()
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed(seed))).tolist()
     first = {"val": 0, "test": sizes["val"], "train": sizes["val"] + sizes["test"]}[split]
     return sorted(order[first : first + sizes[split]])
 

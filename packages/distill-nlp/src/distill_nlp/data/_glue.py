@@ -17,7 +17,6 @@ from torch import Tensor
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
-from ._apart import encoded
 from ._corrupted import corrupted
 from ._encoded import Tokenizer
 from ._example import check_of_texts, example_of_texts
@@ -27,6 +26,7 @@ from ._grouped import loader_of_texts
 from ._labels import are_unlabelled, class_numbers, scores
 from ._rows import HELD_OUT, chosen_rows
 from ._table import Table
+from ._two_tokenizers import encoded
 
 
 def glue_texts(

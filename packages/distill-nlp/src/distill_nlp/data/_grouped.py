@@ -8,7 +8,7 @@ from typing import Any, Protocol, final
 import torch
 from torch import Tensor
 
-from distill_core.data import Loader, Place, mix
+from distill_core.data import Loader, SeedPath, derive_seed
 from distill_core.distributed import world_size
 
 WINDOW = 64
@@ -48,16 +48,16 @@ class LengthGroupedLoader(Loader):
         super().__init__(dataset, batch_size, shuffle=shuffle, num_workers=num_workers, collate=dataset.collate)
         self.lengths = dataset.lengths
 
-    def order(self, place: Place) -> Tensor:
+    def order(self, seed_path: SeedPath) -> Tensor:
         """All indices in the order of this epoch."""
         if not self.shuffle:
             return torch.argsort(self.lengths, descending=True, stable=True)
         size = self.batch_size * world_size()
-        windows = torch.split(super().order(place), size * WINDOW)
+        windows = torch.split(super().order(seed_path), size * WINDOW)
         ordered = torch.cat([w[torch.argsort(self.lengths[w], descending=True, stable=True)] for w in windows])
         batches = torch.split(ordered, size)
         whole = len(ordered) // size  # what is left over stays last, or the batches would be cut elsewhere
-        generator = torch.Generator().manual_seed(mix(place.seed, place.stage, place.epoch, 1))
+        generator = torch.Generator().manual_seed(derive_seed(seed_path.seed, seed_path.stage, seed_path.epoch, 1))
         chosen = torch.randperm(whole, generator=generator).tolist()
         return torch.cat([*(batches[number] for number in chosen), *batches[whole:]])
 

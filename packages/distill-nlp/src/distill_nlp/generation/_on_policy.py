@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from distill_core.data import mix
+from distill_core.data import derive_seed
 from distill_core.distributed import is_distributed
 from distill_core.layers import within
 
@@ -96,7 +96,7 @@ class OnPolicy(nn.Module):
         seed = torch.initial_seed()  # of this batch and process: whoever trains has set it
         if self.fraction < 1 and _coin(seed, input_ids.device) >= self.fraction:
             return batch
-        generator = torch.Generator(input_ids.device).manual_seed(mix(seed, 2))
+        generator = torch.Generator(input_ids.device).manual_seed(derive_seed(seed, 2))
         lengths = prompt_lengths(mask, self.prompt_tokens)
         written, counts = generate(self._held[0], input_ids, lengths, self.sampling, end=self.ends, generator=generator)
         return joined(input_ids, lengths, written, counts, self.padding)
@@ -141,7 +141,7 @@ def joined(prompts: Tensor, lengths: Tensor, written: Tensor, counts: Tensor, pa
 
 def _coin(seed: int, device: torch.device) -> float:
     """A number from [0, 1), that of the first process on all."""
-    drawn = torch.rand((), generator=torch.Generator().manual_seed(mix(seed, 1)), dtype=torch.float64)
+    drawn = torch.rand((), generator=torch.Generator().manual_seed(derive_seed(seed, 1)), dtype=torch.float64)
     if is_distributed():
         drawn = drawn.to(device)
         dist.broadcast(drawn, 0)

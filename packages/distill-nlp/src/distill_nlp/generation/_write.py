@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from distill_core.data import mix
+from distill_core.data import derive_seed
 from distill_core.errors import DataError
 
 from ..data import Tokenizer, causal_tokenizer, read_table
@@ -78,7 +78,7 @@ def write_completions(
         if done < 0:
             print(json.dumps(head), file=file)
         for number in range(max(done, 0), len(batches)):
-            answers = _answers(model, batches[number], found, chosen, max_prompt, mix(seed, number), ends)
+            answers = _answers(model, batches[number], found, chosen, max_prompt, derive_seed(seed, number), ends)
             for prompt, answer in zip(batches[number], answers, strict=True):
                 print(json.dumps({"prompt": prompt, "completion": answer}, ensure_ascii=False), file=file)
             file.flush()

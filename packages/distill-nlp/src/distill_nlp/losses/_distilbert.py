@@ -51,7 +51,7 @@ class HiddenCosineLoss(nn.Module):
     tensor(1.)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """The scalar loss of hidden states (batch, tokens, width) and a mask (batch, tokens)."""

@@ -58,7 +58,7 @@ class SentenceEmbeddingLoss(nn.Module):
     tensor(2.5000)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(

@@ -67,7 +67,7 @@ class MiniLMLoss(nn.Module):
     (tensor(True), tensor(0.))
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, heads: PositiveInt) -> None:

@@ -41,7 +41,7 @@ class MiniLMv2Loss(nn.Module):
     tensor(0.)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(

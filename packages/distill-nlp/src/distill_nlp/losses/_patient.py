@@ -51,7 +51,7 @@ class PatientKDLoss(nn.Module):
     tensor(2.)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
         """The scalar loss of lists of hidden states (batch, tokens, width), one entry per pair of layers."""

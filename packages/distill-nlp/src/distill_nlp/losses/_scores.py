@@ -25,7 +25,7 @@ class ScoreLoss(nn.Module):
     tensor(2.)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     def forward(self, student: Tensor, target: Tensor) -> Tensor:
         """The scalar loss of scores (batch, 1) or (batch,) and true ones (batch,)."""

@@ -39,7 +39,7 @@ class SimilarityLoss(nn.Module):
     tensor(0.2500)
     """
 
-    batch: ClassVar[str] = "sample"
+    reduction_scope: ClassVar[str] = "sample"
 
     @checked
     def __init__(self, greatest: PositiveFloat = 5.0) -> None:

@@ -69,7 +69,7 @@ class TinyBERTAttentionLoss(nn.Module):
     tensor(4.)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
     count = staticmethod(pairs_counted)
 
     @checked
@@ -105,7 +105,7 @@ class TinyBERTAttentionMapLoss(nn.Module):
     tensor(1.)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
     count = staticmethod(pairs_counted)
 
     def forward(
@@ -137,7 +137,7 @@ class TinyBERTHiddenLoss(nn.Module):
     tensor(5., grad_fn=<SumBackward0>)
     """
 
-    batch: ClassVar[str] = "token"
+    reduction_scope: ClassVar[str] = "token"
 
     @checked
     def __init__(self, student_width: PositiveInt, teacher_width: PositiveInt) -> None:

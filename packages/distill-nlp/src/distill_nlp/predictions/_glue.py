@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from distill_core.data import BatchPlan, Loader, Place, as_loader
+from distill_core.data import BatchPlan, Loader, SeedPath, as_loader
 from distill_core.errors import DataError
 from distill_core.train import Callback, Evaluation, Metric, Trainer, evaluate
 
@@ -121,8 +121,8 @@ class _Alone(Loader):
             fields=loader.fields,
         )
 
-    def plan(self, place: Place, *, even: bool = False, order: Tensor | None = None) -> BatchPlan:  # noqa: ARG002  a loader's signature
-        stretches = torch.split(self.order(place) if order is None else order, self.batch_size)
+    def plan(self, seed_path: SeedPath, *, even: bool = False, order: Tensor | None = None) -> BatchPlan:  # noqa: ARG002  a loader's signature
+        stretches = torch.split(self.order(seed_path) if order is None else order, self.batch_size)
         return BatchPlan(stretches, [len(stretch) for stretch in stretches])
 
 

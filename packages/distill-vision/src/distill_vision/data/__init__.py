@@ -9,9 +9,9 @@ from ._example import example_of_images as example_of_images
 from ._fashion_mnist import fashion_mnist as fashion_mnist
 from ._image_folder import image_folder as image_folder
 from ._imagenet import imagenet as imagenet
+from ._in_memory import Pixels as Pixels
+from ._in_memory import resident_loader as resident_loader
 from ._mnist import mnist as mnist
-from ._resident import Pixels as Pixels
-from ._resident import resident_loader as resident_loader
 from ._split import balanced_choice as balanced_choice
 from ._split import hold_out as hold_out
 from ._split import stratified_order as stratified_order

@@ -23,8 +23,8 @@ from distill_core.errors import DataError
 
 from ..transforms import Mix
 from ._example import example_of_images
+from ._in_memory import Augmentation, Pixels, check_split, resident_loader
 from ._labels import check_labels
-from ._resident import Augmentation, Pixels, check_split, resident_loader
 from ._root import data_root
 from ._split import hold_out
 

@@ -16,7 +16,7 @@ from distill_core.errors import DataError
 
 from ._coco_categories import Categories, categories
 from ._coco_rows import CocoImage, image_row, object_row, read_rows
-from ._resident import check_split
+from ._in_memory import check_split
 from ._root import data_root
 from ._split import hold_out
 

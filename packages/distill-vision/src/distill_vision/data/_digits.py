@@ -15,7 +15,7 @@ from distill_core.errors import DataError
 
 from ..transforms import Mix
 from ._example import example_of_images
-from ._resident import Augmentation, Pixels, check_split, resident_loader
+from ._in_memory import Augmentation, Pixels, check_split, resident_loader
 from ._split import stratified_order
 
 # A pixel counts the dark points, 0 to 16, of a 4×4 square.

@@ -13,8 +13,8 @@ from distill_core.data import Loader, with_example
 
 from ..transforms import Mix
 from ._example import example_of_images
-from ._grey import NUM_CLASSES, GreySet, grey_images
-from ._resident import Augmentation, Pixels, resident_loader
+from ._in_memory import Augmentation, Pixels, resident_loader
+from ._mnist_files import NUM_CLASSES, GreySet, grey_images
 
 _DATA = GreySet("FashionMNIST", "Fashion-MNIST", "fashion_mnist", Pixels(mean=(0.286,), std=(0.353,)))
 

@@ -17,8 +17,8 @@ from ..transforms import Mix, imagenet_eval, imagenet_train
 from ._class_folders import class_files, class_names
 from ._example import example_of_images
 from ._image_file import read_image
+from ._in_memory import Augmentation, check_split
 from ._mixed import mix_batches
-from ._resident import Augmentation, check_split
 from ._split import hold_out
 
 Transform = Callable[[Any], Tensor]

@@ -13,7 +13,7 @@ from distill_core.data import Loader, with_example
 
 from ..transforms import Mix
 from ._image_folder import Transform, example_of_photographs, image_folder
-from ._resident import Augmentation
+from ._in_memory import Augmentation
 from ._root import data_root
 
 

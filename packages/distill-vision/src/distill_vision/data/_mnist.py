@@ -13,8 +13,8 @@ from distill_core.data import Loader, with_example
 
 from ..transforms import Mix
 from ._example import example_of_images
-from ._grey import NUM_CLASSES, GreySet, grey_images
-from ._resident import Augmentation, Pixels, resident_loader
+from ._in_memory import Augmentation, Pixels, resident_loader
+from ._mnist_files import NUM_CLASSES, GreySet, grey_images
 
 _DATA = GreySet("MNIST", "MNIST", "mnist", Pixels(mean=(0.1307,), std=(0.3081,)))
 

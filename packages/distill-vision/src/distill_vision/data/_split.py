@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from distill_core.data import Place, sample_seeds
+from distill_core.data import SeedPath, sample_seeds
 from distill_core.errors import DataError
 
 
 def _rank_in_class(targets: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """Each sample's place in a random order of its class, and the size of its class; both (samples,)."""
     # An order by hashes is the same with every version of torch and numpy; one by a generator need not be.
-    shuffled = sample_seeds(Place(seed=seed), torch.arange(len(targets))).argsort(stable=True)
+    shuffled = sample_seeds(SeedPath(seed=seed), torch.arange(len(targets))).argsort(stable=True)
     by_class = shuffled[targets[shuffled].argsort(stable=True)]
     counts = torch.bincount(targets)
     starts = counts.cumsum(0) - counts

@@ -19,7 +19,7 @@ from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ._image_file import read_mask
-from ._resident import check_split
+from ._in_memory import check_split
 from ._root import data_root, require_inside
 from ._scenes import PairTransform, Scenes, example_of_scenes, scenes_loader
 from ._split import hold_out

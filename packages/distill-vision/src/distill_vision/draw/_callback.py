@@ -7,7 +7,7 @@ from typing import Any, final
 
 from torch.utils.data import Subset
 
-from distill_core.data import Loader, Place, as_loader
+from distill_core.data import Loader, SeedPath, as_loader
 from distill_core.experiment import Evaluation, Metric
 from distill_core.train import Callback, evaluate
 
@@ -38,7 +38,7 @@ class DrawPredictions(Callback):
         if trainer.output is None:
             return
         loader = as_loader(self.loader)
-        first = loader.order(Place())[: self.count].tolist()
+        first = loader.order(SeedPath())[: self.count].tolist()
         few = Loader(Subset(loader.dataset, first), loader.batch_size, collate=loader.collate, fields=loader.fields)
         names = getattr(loader.dataset, "names", None)
         pictures = Pictures(trainer.output / "pictures", self.count, self.threshold, names)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from distill_core.errors import DataError
 
+from ._in_memory import Pixels, check_split
 from ._labels import check_labels
-from ._resident import Pixels, check_split
 from ._root import data_root
 from ._split import balanced_choice, hold_out
 

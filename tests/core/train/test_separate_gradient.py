@@ -21,7 +21,7 @@ SGD = partial(torch.optim.SGD, lr=0.3, momentum=0.9, weight_decay=0.01)
 class Hint(nn.Module):
     """Learns itself: its tensors get no gradient of the task."""
 
-    batch = "sample"
+    reduction_scope = "sample"
 
     def __init__(self):
         super().__init__()
@@ -46,8 +46,12 @@ def experiment(optimizer, *, apart=True, poison=None, stage=None, **options):
     }
     losses = {
         "ce": Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"}),
-        "hint": Term(loss=Hint(), inputs={"student": "student.1", "teacher": "teacher.1"}, weight=2.0, apart=apart),
-        "kd": Term(loss=nn.MSELoss(), inputs={"input": "student", "target": "teacher"}, weight=0.5, apart=apart),
+        "hint": Term(
+            loss=Hint(), inputs={"student": "student.1", "teacher": "teacher.1"}, weight=2.0, separate_gradient=apart
+        ),
+        "kd": Term(
+            loss=nn.MSELoss(), inputs={"input": "student", "target": "teacher"}, weight=0.5, separate_gradient=apart
+        ),
     }
     whole = Stage(epochs=2, losses=losses, optimizer=optimizer, **(stage or {}))
     train = Loader(data(poison=poison), 4, shuffle=True)
@@ -162,7 +166,7 @@ def test_a_gradient_that_is_not_finite_is_withheld_whichever_it_is():
             return ((student - teacher) * (teacher[:, :1] * 0)).abs().sqrt().mean()  # 0, with a gradient that is not
 
         inputs = {"student": "student", "teacher": "teacher"}
-        terms["root"] = Term(loss=root, inputs=inputs, apart=broken == "kd")
+        terms["root"] = Term(loss=root, inputs=inputs, separate_gradient=broken == "kd")
         run = replace(run, stages=[replace(run.stages[0], losses=terms)])
         before = {name: value.clone() for name, value in run.models["student"].state_dict().items()}
         with pytest.raises(TrainingError, match=r"the gradients or buffers are not finite; the update was withheld"):
@@ -245,12 +249,12 @@ def test_an_optimizer_that_does_not_fit_is_refused():
     assert refused(experiment(SGD)) == (
         f"stages.0.losses.hint: its gradient is apart, and SGD takes one only{HINT}distill_core.optim.DOT takes two"
     )
-    assert refused(experiment(dot(0.05), apart=False)) == (
+    assert refused(experiment(dot(0.05), separate_gradient=False)) == (
         "stages.0.optimizer: DOT takes two gradients, and no loss is apart"
-        f"{HINT}`apart: true` for those of distillation"
+        f"{HINT}`separate_gradient: true` for those of distillation"
     )
     run = experiment(dot(0.05))
     terms = {name: term for name, term in run.stages[0].losses.items() if name != "ce"}
     assert refused(replace(run, stages=[replace(run.stages[0], losses=terms)])) == (
-        f"stages.0.losses: all are apart, and none is the task's{HINT}leave out `apart` of the task's"
+        f"stages.0.losses: all are apart, and none is the task's{HINT}omit `separate_gradient` of the task's"
     )

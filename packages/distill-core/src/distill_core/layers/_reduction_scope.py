@@ -6,10 +6,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 
-def batch_of(*modules: nn.Module) -> str:
+def reduction_scope_of(*modules: nn.Module) -> str:
     """`local` if a part normalises over the batch of its process, `sample` otherwise.
 
-    >>> batch_of(nn.Linear(2, 2)), batch_of(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    >>> reduction_scope_of(nn.Linear(2, 2)), reduction_scope_of(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
     ('sample', 'local')
     """
     parts = [part for module in modules for part in module.modules()]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..distributed import rank, sum_over_processes
-from ._processes import each_process
+from ._rank_buffers import each_process
 
 
 @dataclass(frozen=True)

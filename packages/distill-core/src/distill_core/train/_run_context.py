@@ -11,8 +11,8 @@ import torch
 
 from ..distributed import is_distributed
 from ..errors import PeerError, TrainingError
-from ._failure import lost_another, tell_others, why_another_ended
 from ._lock import FolderLock
+from ._peer_failure import lost_another, tell_others, why_another_ended
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..data import BatchPlan, Loader, Place, mix
+from ..data import BatchPlan, Loader, SeedPath, derive_seed
 from ..distributed import rank, world_size
 
 
@@ -27,7 +27,7 @@ def num_rows(loader: Loader) -> int:
     return loader.samples_per_epoch if is_mixed(loader) else loader.num_samples
 
 
-def plan_of_view(loader: Loader, view: Place, place: Place) -> tuple[BatchPlan, Sequence[Tensor]]:
+def plan_of_view(loader: Loader, view: SeedPath, seed_path: SeedPath) -> tuple[BatchPlan, Sequence[Tensor]]:
     """The batches of an epoch that shows a view, and the rows of a cache for each.
 
     Args:
@@ -36,17 +36,17 @@ def plan_of_view(loader: Loader, view: Place, place: Place) -> tuple[BatchPlan, 
         place: The epoch.
     """
     if not is_mixed(loader):
-        plan = loader.plan(place, even=True)
+        plan = loader.plan(seed_path, even=True)
         # A row is of a sample and a view, so a sample that comes several times is the same each time.
         return replace(plan, repeats=()), plan.indices
     plan, rows = loader.plan(view, even=True), _places(loader, view)
     count = len(rows)
-    chance = torch.Generator().manual_seed(mix(place.seed, place.stage, place.epoch))
+    chance = torch.Generator().manual_seed(derive_seed(seed_path.seed, seed_path.stage, seed_path.epoch))
     order = torch.randperm(count, generator=chance).tolist() if _is_drawn(loader) else list(range(count))
     return plan.pick(order), [rows[number] for number in order]
 
 
-def plan_of_rows(loader: Loader, view: Place, missing: Tensor) -> tuple[BatchPlan, Sequence[Tensor]]:
+def plan_of_rows(loader: Loader, view: SeedPath, missing: Tensor) -> tuple[BatchPlan, Sequence[Tensor]]:
     """This process's batches that have the rows `missing` (rows,) of a view, and the rows of each."""
     if not is_mixed(loader):
         own = missing.tensor_split(world_size())[rank()]
@@ -70,6 +70,6 @@ def _is_drawn(loader: Loader) -> bool:
     return loader.shuffle or loader.weights is not None
 
 
-def _places(loader: Loader, view: Place) -> Sequence[Tensor]:
+def _places(loader: Loader, view: SeedPath) -> Sequence[Tensor]:
     """For each batch of the view the places of its samples in the order of the view."""
     return loader.plan(view, even=True, order=torch.arange(loader.samples_per_epoch)).indices

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..distributed import rank
 from ..errors import TrainingError
-from ._means import Window
+from ._loss_meter import Window
 from ._parameters import shorten
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ _GOLDEN, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SeedPath:
     """Where in a run something happens; all counts from 0."""
 
     seed: int = 0
@@ -28,7 +28,7 @@ class Place:
     epoch: int = 0
 
 
-def mix(*parts: int) -> int:
+def derive_seed(*parts: int) -> int:
     """A hash of the parts and their order, from 0 to 2⁶³ − 1.
 
     >>> mix(0, 1) == mix(0, 1), mix(0, 1) == mix(1, 0)
@@ -43,7 +43,7 @@ def mix(*parts: int) -> int:
     return state >> 1
 
 
-def sample_seeds(place: Place, indices: Tensor, times: Tensor | None = None) -> Tensor:
+def sample_seeds(seed_path: SeedPath, indices: Tensor, times: Tensor | None = None) -> Tensor:
     """The seed of each sample's augmentation, `mix(seed, stage, epoch, index)` of each index.
 
     Args:
@@ -54,7 +54,7 @@ def sample_seeds(place: Place, indices: Tensor, times: Tensor | None = None) -> 
         (batch,) int64, none negative.
     """
     parts = [indices.numpy()] if times is None else [indices.numpy(), times.numpy()]
-    return torch.from_numpy(_mixed(place.seed, place.stage, place.epoch, *parts))
+    return torch.from_numpy(_mixed(seed_path.seed, seed_path.stage, seed_path.epoch, *parts))
 
 
 def occurrences(indices: Tensor) -> Tensor:
@@ -69,9 +69,9 @@ def occurrences(indices: Tensor) -> Tensor:
     return torch.empty_like(count).scatter_(0, places, count - torch.where(begins, count, 0).cummax(0).values)
 
 
-def batch_seeds(place: Place, count: int, rank: int) -> list[int]:
+def batch_seeds(seed_path: SeedPath, count: int, rank: int) -> list[int]:
     """The seed of the device in each of so many batches of a process, `mix(seed, stage, epoch, batch, rank)`."""
-    seeds: list[int] = _mixed(place.seed, place.stage, place.epoch, np.arange(count), rank).tolist()
+    seeds: list[int] = _mixed(seed_path.seed, seed_path.stage, seed_path.epoch, np.arange(count), rank).tolist()
     return seeds
 
 
@@ -102,7 +102,7 @@ def seed_torch(seed: int, device: torch.device) -> None:
 
 
 @contextmanager
-def preserved_chance(seed: int | None = None, device: torch.device | None = None) -> Iterator[None]:
+def preserve_rng_state(seed: int | None = None, device: torch.device | None = None) -> Iterator[None]:
     """Put the global generators of Python, NumPy and torch (CPU) back at the end.
 
     Args:
