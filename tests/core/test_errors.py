@@ -3,8 +3,8 @@ from __future__ import annotations
 from distill_core.errors import (
     ConfigError,
     DistillError,
-    Problem,
     Location,
+    Problem,
     TrustError,
     WiringError,
     did_you_mean,

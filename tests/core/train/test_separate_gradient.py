@@ -249,7 +249,7 @@ def test_an_optimizer_that_does_not_fit_is_refused():
     assert refused(experiment(SGD)) == (
         f"stages.0.losses.hint: its gradient is apart, and SGD takes one only{HINT}distill_core.optim.DOT takes two"
     )
-    assert refused(experiment(dot(0.05), separate_gradient=False)) == (
+    assert refused(experiment(dot(0.05), apart=False)) == (
         "stages.0.optimizer: DOT takes two gradients, and no loss is apart"
         f"{HINT}`separate_gradient: true` for those of distillation"
     )
