@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+import pickle  # noqa: TID251 — processes exchange errors pickled
+
+import pytest
+
 from distill_core.errors import (
     ConfigError,
+    DataError,
     DistillError,
     Location,
+    PeerError,
     Problem,
+    TrainingError,
     TrustError,
     WiringError,
     did_you_mean,
     nearest,
 )
+from distill_core.registry import RegistryError
 
 
-def test_problem_shows_place_line_caret_key_and_hint():
+def test_problem_shows_location_line_caret_key_and_hint():
     problem = Problem(
         "no such key", Location("run.yaml", 3, 5), "    optimiser: x", "stages.0.optimiser", "did you mean 'optimizer'?"
     )
@@ -37,9 +45,31 @@ def test_nearest_names():
     assert did_you_mean("zzz", ["b", "a"]) == "choose from 'a', 'b'"
 
 
-def test_an_error_of_a_file_is_the_same_in_another_process():
-    error = TrustError([Problem("no such key", Location("run.yaml", 3, 5)), Problem("another")])
-    kind, arguments = error.__reduce__()
-    again = kind(*arguments)
-    assert type(again) is TrustError
-    assert (again.problems, str(again)) == (error.problems, "run.yaml:3:5: no such key\nanother")
+@pytest.mark.parametrize("kind", [DistillError, WiringError, DataError, TrainingError, PeerError])
+def test_an_error_is_a_record_that_is_formatted_like_a_problem(kind):
+    record = {"key": "stages.0.feed", "hint": "rename it", "location": Location("run.yaml", 3, 5)}
+    error = kind("no such model", **record)
+    assert {name: getattr(error, name) for name in record} == record
+    assert error.message == "no such model"
+    assert str(error) == "run.yaml:3:5: no such model (at stages.0.feed)\n  hint: rename it" == str(*error.problems)
+    assert (str(kind("plain")), kind("plain").key, kind("plain").hint, kind("plain").location) == (
+        "plain",
+        "",
+        "",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("no such split", key="data.train", hint="choose another", location=Location("run.yaml", 3, 5)),
+        RegistryError("no such name", hint="choose another"),
+        TrustError([Problem("no such key", Location("run.yaml", 3, 5), id="unknown-key"), Problem("another")]),
+    ],
+)
+def test_an_error_is_the_same_in_another_process(error):
+    error.add_note("while reading")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (again.problems, str(again), again.__notes__) == (error.problems, str(error), ["while reading"])

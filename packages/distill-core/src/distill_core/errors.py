@@ -1,42 +1,22 @@
-"""Errors meant for the user: the place, what is wrong, what to do.
+"""Errors meant for the user, and the record that each of them holds.
 
-Every error that Distill raises on purpose is a `DistillError`; its `exit_code` is what the command line ends with.
+Every error that Distill raises deliberately is a `DistillError`: a record of what is wrong, formatted once, by `str`.
+Its `exit_code` is the exit code of the command line.
+
+    raise WiringError("there is no model 'techer'", key="stages.0.feed", hint="did you mean 'teacher'?")
 """
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
-class DistillError(Exception):
-    """The run failed for a reason that the user can act on."""
-
-    exit_code = 1
-
-
-class WiringError(DistillError):
-    """Names that do not fit: a tap without a module, an input without a parameter."""
-
-    exit_code = 2
-
-
-class DataError(DistillError):
-    """A sample, a file or a split that cannot be used."""
-
-
-class TrainingError(DistillError):
-    """The run cannot start, go on or be resumed."""
-
-
-class PeerError(TrainingError):
-    """Another process of the run has ended, and this one cannot go on without it."""
-
-
 @dataclass(frozen=True)
 class Location:
-    """Where in a file something stands; `line` and `column` count from 1."""
+    """A position in a file; `line` and `column` count from 1."""
 
     file: str
     line: int
@@ -48,14 +28,15 @@ class Location:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where, what, and what to do about it.
+    """One thing that is wrong: where, what, and how to fix it.
 
     Args:
         message: One sentence without a full stop.
-        place: Where it stands, if it stands in a file.
+        location: The position in a file, if the problem comes from a file.
         source: The line of the file, shown above a caret.
         key: The path of keys to it, `stages.0.optimizer`.
-        hint: What to do: the nearest right name, the missing part.
+        hint: How to fix it: the nearest valid name, the missing part.
+        id: Short name of the message, unique and stable: `unknown-key`.
     """
 
     message: str
@@ -63,6 +44,7 @@ class Problem:
     source: str = ""
     key: str = ""
     hint: str = ""
+    id: str = ""
 
     def __str__(self) -> str:
         head = f"{self.location}: {self.message}" if self.location else self.message
@@ -76,18 +58,87 @@ class Problem:
         return "\n".join(lines)
 
 
+class DistillError(Exception):
+    """A failure that the user can act on; `problems` holds its records.
+
+    Args:
+        message: One sentence without a full stop.
+        key: The path of keys to the setting that is wrong, `stages.0.optimizer`.
+        hint: How to fix it.
+        location: The position in a file.
+
+    >>> error = DataError("'val' is not a split", hint="did you mean 'validation'?")
+    >>> error.message, error.hint
+    ("'val' is not a split", "did you mean 'validation'?")
+    >>> print(error)
+    'val' is not a split
+      hint: did you mean 'validation'?
+    """
+
+    exit_code = 1
+    problems: tuple[Problem, ...]
+
+    def __init__(self, message: str, *, key: str = "", hint: str = "", location: Location | None = None) -> None:
+        self._hold([Problem(message, location, key=key, hint=hint)])
+
+    def _hold(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        self.args = ("\n".join(map(str, self.problems)),)
+
+    @property
+    def message(self) -> str:
+        """The sentence of the first problem."""
+        return self.problems[0].message
+
+    @property
+    def key(self) -> str:
+        """The key of the first problem; empty if it has none."""
+        return self.problems[0].key
+
+    @property
+    def hint(self) -> str:
+        """The hint of the first problem; empty if it has none."""
+        return self.problems[0].hint
+
+    @property
+    def location(self) -> Location | None:
+        """The location of the first problem; None if it does not come from a file."""
+        return self.problems[0].location
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the records, so that another process raises the same error."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__
+
+
+class WiringError(DistillError):
+    """Names that do not match: a tap without a module, an input without a parameter."""
+
+    exit_code = 2
+
+
+class DataError(DistillError):
+    """A sample, a file or a split that cannot be used."""
+
+
+class TrainingError(DistillError):
+    """A run that cannot start, continue or resume."""
+
+
+class PeerError(TrainingError):
+    """Another process of the run has ended, so this one cannot continue."""
+
+
 class ConfigError(DistillError):
-    """A file that cannot be read as an experiment; `problems` holds all that is wrong with it."""
+    """A file that cannot be read as an experiment; `problems` holds everything that is wrong with it.
+
+    Args:
+        problems: At least one problem.
+    """
 
     exit_code = 2
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
-
-    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
-        """Another process is told of the same problems."""
-        return type(self), (self.problems,)
+        self._hold(problems)
 
 
 class TrustError(ConfigError):
@@ -97,7 +148,7 @@ class TrustError(ConfigError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The choice that `name` was most likely meant to be, or an empty string.
+    """Return the choice closest to `name`; an empty string if none is close.
 
     >>> nearest("temprature", ["temperature", "reduction"])
     'temperature'
@@ -109,7 +160,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """A hint: the nearest right name where there is one, otherwise all of them.
+    """Return a hint: the closest valid name if one is close, otherwise all of them.
 
     >>> did_you_mean("temprature", ["temperature", "reduction"])
     "did you mean 'temperature'?"
