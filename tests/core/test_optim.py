@@ -28,7 +28,7 @@ def train(model, optimizer, steps=range(4)):
         optimizer.zero_grad()
         task, kd = objectives(model, step)
         if isinstance(optimizer, DOT):
-            with optimizer.apart():
+            with optimizer.separate():
                 kd.backward(retain_graph=True)
             task.backward()
         else:
@@ -81,7 +81,7 @@ def test_only_one_gradient_the_other_is_zero():
         optimizer = DOT([parameter, nn.Parameter(torch.ones(1))], lr=0.1, weight_decay=0.5)
         for _ in range(3):
             parameter.grad = missing
-            optimizer.gradients_apart[parameter] = torch.tensor([1.0, 2.0])
+            optimizer.separate_gradients[parameter] = torch.tensor([1.0, 2.0])
             optimizer.step()
             optimizer.zero_grad()
         assert len(optimizer.state) == 1  # the tensor that no gradient reaches stays as it is
@@ -95,15 +95,15 @@ def test_gradients_add_up_apart():
     kept = []
     for step in range(2):
         task, kd = objectives(model, step)
-        with optimizer.apart():
+        with optimizer.separate():
             kd.backward(retain_graph=True)
         task.backward()
         kept.append([torch.autograd.grad(objectives(model, step)[part], model.parameters()) for part in range(2)])
     for number, parameter in enumerate(model.parameters()):
         torch.testing.assert_close(parameter.grad, kept[0][0][number] + kept[1][0][number])
-        torch.testing.assert_close(optimizer.gradients_apart[parameter], kept[0][1][number] + kept[1][1][number])
+        torch.testing.assert_close(optimizer.separate_gradients[parameter], kept[0][1][number] + kept[1][1][number])
     optimizer.zero_grad()
-    assert optimizer.gradients_apart == {}
+    assert optimizer.separate_gradients == {}
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
@@ -113,7 +113,7 @@ def test_an_error_within_leaves_both_where_they_belong():
     weight.grad = torch.tensor([3.0])
 
     def fail():
-        with optimizer.apart():
+        with optimizer.separate():
             assert weight.grad is None
             raise KeyError
 
@@ -135,7 +135,7 @@ def test_state_is_taken_up_bit_for_bit():
     same(second, whole, rtol=0, atol=0)
     train(first, optimizer, range(3, 6))
     same(first, whole, rtol=0, atol=0)
-    assert copy.deepcopy(optimizer).gradients_apart == {}
+    assert copy.deepcopy(optimizer).separate_gradients == {}
 
 
 def test_groups_have_options_of_their_own():
@@ -157,7 +157,7 @@ def test_a_closure_computes_both():
     def closure():
         optimizer.zero_grad()
         task, kd = objectives(model, 0)
-        with optimizer.apart():
+        with optimizer.separate():
             kd.backward(retain_graph=True)
         task.backward()
         return (task + kd).item()

@@ -135,7 +135,7 @@ class Two(nn.Module):
 
 
 def gradients(optimizer):
-    return [(p.grad, optimizer.gradients_apart.get(p)) for p in optimizer.param_groups[0]["params"]]
+    return [(p.grad, optimizer.separate_gradients.get(p)) for p in optimizer.param_groups[0]["params"]]
 
 
 def work(rank):
@@ -151,7 +151,7 @@ def work(rank):
     for other in range(3):
         for number in range(2):
             task, kd = model({"input": batches[other, number], "rare": other == 1}, {})[0]
-            with alone.apart():
+            with alone.separate():
                 (kd / 6).backward(retain_graph=True)
             (task / 6).backward()
     for mine, whole in zip(found, gradients(alone), strict=True):

@@ -1,6 +1,6 @@
-"""Optimizers that are given two gradients: the task's, and that of the losses of distillation.
+"""Optimizers that take two gradients: that of the task and that of the distillation losses.
 
-A `Term` with `separate_gradient: true` hands its gradient to such an optimizer apart from that of the others.
+A `Term` with `separate_gradient: true` passes its gradient to such an optimizer separately from that of the other terms.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from .layers import within
 
 
 class SplitOptimizer(Optimizer):
-    """An optimizer of two gradients: `.grad` of each parameter is the task's, the other one is kept beside it.
+    """Base class of optimizers of two gradients: `.grad` of a parameter is the task's, the separate one is stored here.
 
     Attributes:
-        gradients_apart: The other gradient of each parameter that has one.
+        separate_gradients: The separate gradient of each parameter that has one.
 
     Args:
-        params: Parameters or groups of them.
-        defaults: Options of a group that leaves them out.
+        params: Parameters or parameter groups.
+        defaults: Defaults of the options that a group omits.
     """
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         super().__init__(params, defaults)
-        self.gradients_apart: dict[Tensor, Tensor] = {}
+        self.separate_gradients: dict[Tensor, Tensor] = {}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__.setdefault("gradients_apart", {})  # a copy begins without
+        self.__dict__.setdefault("separate_gradients", {})  # a copy starts without gradients
 
     @contextlib.contextmanager
-    def apart(self) -> Iterator[None]:
-        """In its body `.grad` is the other gradient: for the backward pass of what is to be apart."""
+    def separate(self) -> Iterator[None]:
+        """Swap the two gradients inside the `with` block, so that a backward pass adds to the separate one."""
         self._exchange()
         try:
             yield
@@ -45,27 +45,27 @@ class SplitOptimizer(Optimizer):
             self._exchange()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget both gradients."""
+        """Reset both gradients."""
         super().zero_grad(set_to_none)
-        self.gradients_apart.clear()
+        self.separate_gradients.clear()
 
     def _exchange(self) -> None:
         for group in self.param_groups:
             for parameter in group["params"]:
-                others, parameter.grad = parameter.grad, self.gradients_apart.pop(parameter, None)
-                if others is not None:
-                    self.gradients_apart[parameter] = others
+                current, parameter.grad = parameter.grad, self.separate_gradients.pop(parameter, None)
+                if current is not None:
+                    self.separate_gradients[parameter] = current
 
 
 @final
 class DOT(SplitOptimizer):
-    """The distillation-oriented trainer: SGD with a smaller momentum for the task, a larger one for distillation.
+    """Distillation-oriented trainer (DOT): SGD with less momentum for the task and more for distillation.
 
         v_task ← (μ − Δ) · v_task + g_task + λ · θ
         v_kd   ← (μ + Δ) · v_kd + g_kd
         θ      ← θ − lr · (v_task + v_kd)
 
-    With Δ = 0 it is SGD with momentum μ. Where only one of the two gradients reaches a parameter, the other one is 0.
+    Δ = 0 is SGD with momentum μ. A gradient that does not reach a parameter counts as 0.
 
     Paper: DOT: A Distillation-Oriented Trainer
     Authors: Borui Zhao, Quan Cui, Renjie Song, Jiajun Liang
@@ -73,25 +73,25 @@ class DOT(SplitOptimizer):
     Year: 2023
     Link: https://arxiv.org/abs/2307.08436
 
-    The weight decay λ goes with the task's gradient, as in the authors' code; which gives the momentum μ to parameters
-    that one of the gradients does not reach (the layers of a loss), where this follows the formula.
+    The weight decay λ is added to the task's gradient, as in the authors' code. Their code uses the momentum μ for
+    parameters that only one gradient reaches (the layers of a loss); this class follows the formula.
 
     Args:
-        params: Parameters or groups of them.
-        lr: The learning rate.
+        params: Parameters or parameter groups.
+        lr: Learning rate.
         momentum: μ.
-        delta: Δ, from 0 to μ; μ + Δ is below 1. The paper has 0.075 on CIFAR-100 and 0.09 on ImageNet, with μ = 0.9.
+        delta: Δ, from 0 to μ, with μ + Δ < 1. The paper uses 0.075 on CIFAR-100 and 0.09 on ImageNet, with μ = 0.9.
         weight_decay: λ.
-        nesterov: Whether each of the two steps is g + momentum · v instead of v; not in the paper.
+        nesterov: Use g + momentum · v instead of v in both steps. Not in the paper.
 
     Raises:
-        ValueError: A number is out of its range.
+        ValueError: If a number is out of range.
 
     >>> weight = torch.nn.Parameter(torch.ones(1))
     >>> optimizer = DOT([weight], lr=0.1, momentum=0.5, delta=0.25)
     >>> for _ in range(2):
-    ...     with optimizer.apart():
-    ...         (2 * weight).sum().backward()  # distillation; retain_graph=True where both share a graph
+    ...     with optimizer.separate():
+    ...         (2 * weight).sum().backward()  # distillation; retain_graph=True if both share a graph
     ...     weight.sum().backward()  # the task
     ...     optimizer.step()
     ...     optimizer.zero_grad()
@@ -115,13 +115,13 @@ class DOT(SplitOptimizer):
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters with options of their own, which are checked."""
+        """Add a parameter group and check its options."""
         options = {**self.defaults, **param_group}
         within("lr", options["lr"])
         within("weight_decay", options["weight_decay"])
         within("delta", options["delta"], 0, options["momentum"])
         if not options["momentum"] + options["delta"] < 1:
-            message = f"`momentum` + `delta` must be below 1, not {options['momentum']} + {options['delta']}"
+            message = f"`momentum` + `delta` must be < 1, got {options['momentum']} + {options['delta']}"
             raise ValueError(message)
         super().add_param_group(param_group)
 
@@ -130,17 +130,17 @@ class DOT(SplitOptimizer):
         """Update the parameters that a gradient reaches.
 
         Args:
-            closure: Computes both gradients again and returns a loss, which is handed on.
+            closure: Function that recomputes both gradients and returns the loss, which is returned.
         """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            reached = [p for p in group["params"] if p.grad is not None or p in self.gradients_apart]
+            reached = [p for p in group["params"] if p.grad is not None or p in self.separate_gradients]
             if reached:
                 task = [_or_zero(p.grad, p) for p in reached]
-                kd = [_or_zero(self.gradients_apart.get(p), p) for p in reached]
+                kd = [_or_zero(self.separate_gradients.get(p), p) for p in reached]
                 momenta = self._buffers(reached, "momentum_task"), self._buffers(reached, "momentum_kd")
                 _update(reached, (task, kd), momenta, group)
         return loss
@@ -162,7 +162,7 @@ def _update(
     momenta: tuple[list[Tensor], list[Tensor]],
     options: Mapping[str, Any],
 ) -> None:
-    """One step of one group, in place; the gradients stay as they are."""
+    """Update one group in place, without changing the gradients."""
     task, kd = gradients
     if options["weight_decay"]:
         task = list(torch._foreach_add(task, parameters, alpha=options["weight_decay"]))  # noqa: SLF001

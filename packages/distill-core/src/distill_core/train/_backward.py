@@ -91,7 +91,7 @@ class SplitBackward:
         """As `Backward` does."""
         with _kept_buffers() if self.is_compiled else contextlib.nullcontext():
             (task, kd), terms = self.module(batch, weights, *([given] if given else []))
-            with self.optimizer.apart(), self.gradients.averaged(last=last):
+            with self.optimizer.separate(), self.gradients.averaged(last=last):
                 (kd if share == 1 else kd * share).backward(retain_graph=True)
             with self.gradients.averaged(last=last):
                 (task if share == 1 else task * share).backward()

@@ -38,7 +38,7 @@ class Update:
         self.clip_grad_norm = clip_grad_norm
         self.scaler = scaler
         self.guard = guard
-        self.apart = optimizer.gradients_apart if isinstance(optimizer, SplitOptimizer) else {}
+        self.apart = optimizer.separate_gradients if isinstance(optimizer, SplitOptimizer) else {}
 
     def step(self, batch: int) -> None:
         """Update the weights and forget the gradients.
