@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from .errors import DistillError, Problem, did_you_mean
+from .errors import DistillError, did_you_mean
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Registry:
         """
         if name not in self._objects:
             message = f"nothing is registered as '{name}'"
-            raise RegistryError(str(Problem(message, hint=did_you_mean(name, self._objects))))
+            raise RegistryError(message, hint=did_you_mean(name, self._objects))
         return self._objects[name]
 
     def names(self) -> list[str]:
@@ -76,7 +76,7 @@ class Registry:
         if known is not None and _definition(known) != _definition(thing):
             message = f"'{name}' is already registered by {known.__module__}, so {thing.__module__} cannot register it"
             hint = 'give it another name: @register("another_name")'
-            raise RegistryError(str(Problem(message, hint=hint)))
+            raise RegistryError(message, hint=hint)
         self._objects[name] = thing
         return thing
 

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NoReturn
 
-from .errors import Problem, WiringError, did_you_mean
+from .errors import WiringError, did_you_mean
 
 BATCH = "batch"
 PORTS = ("out", "in", "outs", "ins", "module")
@@ -208,4 +208,4 @@ def _parse_fields(text: str) -> tuple[str | int, ...]:
 
 
 def _refuse(message: str, hint: str) -> NoReturn:
-    raise WiringError(str(Problem(message, hint=hint)))
+    raise WiringError(message, hint=hint)

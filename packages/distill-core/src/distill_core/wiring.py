@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from .errors import Problem, WiringError, did_you_mean, nearest
+from .errors import WiringError, did_you_mean, nearest
 from .hooks import unwrap
 from .taps import BATCH, Tap, take
 
@@ -74,7 +74,7 @@ class Wiring:
         for tap in self.taps:
             if tap.source not in models and tap.source != BATCH:
                 message = f"{self.where}: '{tap}' names no model {tap.source!r}"
-                raise WiringError(str(Problem(message, hint=did_you_mean(tap.source, [*models, BATCH]))))
+                raise WiringError(message, hint=did_you_mean(tap.source, [*models, BATCH]))
 
     def __repr__(self) -> str:
         return f"Wiring({self.inputs!r}, {self.where!r})"
@@ -115,7 +115,8 @@ def read_batch(batch: Mapping[str, Any], tap: Tap) -> Any:
         names = ", ".join(repr(name) for name in batch)
         close = nearest(str(field), map(str, batch))
         hint = f"did you mean '{close}'?" if close else ""
-        raise WiringError(str(Problem(f"'{tap}': the batch has no field {field!r}, it has {names}", hint=hint)))
+        message = f"'{tap}': the batch has no field {field!r}, it has {names}"
+        raise WiringError(message, hint=hint)
     return take(batch[field], rest, f"'{tap}'") if rest else batch[field]  # type: ignore[index]
 
 
@@ -152,7 +153,8 @@ def check_signature(callee: Any, names: Iterable[str], where: str) -> None:
     for name in names:
         if name not in known and not takes_any:
             hint = did_you_mean(name, [other for other in known if other not in names])
-            raise WiringError(str(Problem(f"{shown} has no parameter {name!r}", hint=hint)))
+            message = f"{shown} has no parameter {name!r}"
+            raise WiringError(message, hint=hint)
     for parameter in parameters:
         is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         if parameter.default is parameter.empty and not is_variadic and parameter.name not in names:

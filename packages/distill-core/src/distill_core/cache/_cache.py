@@ -162,11 +162,11 @@ class Cache:
             expected = json.loads(manifest.read_text())
             right = expected["bytes"] == path.stat().st_size and expected["sha256"] == _digest(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            message = f"{path} is damaged: the file or {manifest.name} is missing or unreadable\n  hint: {hint}"
-            raise DataError(message) from error
+            message = f"{path} is damaged: the file or {manifest.name} is missing or unreadable"
+            raise DataError(message, hint=hint) from error
         if not right:
-            message = f"{path} is damaged: it is not what was written (SHA-256)\n  hint: {hint}"
-            raise DataError(message)
+            message = f"{path} is damaged: it is not what was written (SHA-256)"
+            raise DataError(message, hint=hint)
 
     def _read_rows(self, view: int) -> Tensor:
         written = np.zeros(self.rows, dtype=bool)
@@ -183,10 +183,8 @@ class Cache:
             _replace(path, json.dumps(dict(self.key.parts), indent=1, sort_keys=True).encode())
         found = _read_key(path)
         if found is None or found.differences(self.key):
-            message = (
-                f"{self.folder} is not the cache of this key: {path.name} says otherwise\n  hint: remove the folder"
-            )
-            raise DataError(message)
+            message = f"{self.folder} is not the cache of this key: {path.name} says otherwise"
+            raise DataError(message, hint="remove the folder")
 
 
 def _relatives(folder: Path, name: str, key: Key) -> dict[str, list[str]]:

@@ -198,8 +198,8 @@ def codec_named(name: str) -> Codec:
         return _DENSE[name]
     if found := _NUMBERED.fullmatch(name):
         return TopK(int(found[2])) if found[1] == "topk" else Sampled(int(found[2]))
-    message = f"there is no codec '{name}'\n  hint: {did_you_mean(name, NAMES)}"
-    raise DataError(message)
+    message = f"there is no codec '{name}'"
+    raise DataError(message, hint=did_you_mean(name, NAMES))
 
 
 def _uniform(first: Tensor, second: Tensor) -> Tensor:

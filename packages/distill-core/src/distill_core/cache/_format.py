@@ -127,9 +127,9 @@ def _tree(value: Any, name: str, rows: int, leaves: list[Leaf]) -> Any:
     if fields and not isinstance(value, Mapping):
         message = (
             f"'{name or 'the output'}' cannot be cached: it is a {type(value).__name__}, and a cache gives back tensors, lists "
-            f"and dicts\n  hint: tap its fields, {' and '.join(map(repr, fields))}"
+            f"and dicts"
         )
-        raise DataError(message)
+        raise DataError(message, hint=f"tap its fields, {' and '.join(map(repr, fields))}")
     if isinstance(value, list | tuple):
         return [_tree(part, f"{name}/{number}", rows, leaves) for number, part in enumerate(value)]
     if isinstance(value, Mapping):

@@ -110,10 +110,9 @@ class Shard:
             if part.shape[1:] != tensor.shape[1:] or part.dtype != tensor.dtype:
                 message = (
                     f"a row of '{name}' is {tuple(part.shape[1:])} {part.dtype} now and was {tuple(tensor.shape[1:])} "
-                    f"{tensor.dtype} before: a cache needs rows of one shape\n"
-                    "  hint: pad all samples to one length, or run this teacher without a cache"
+                    f"{tensor.dtype} before: a cache needs rows of one shape"
                 )
-                raise DataError(message)
+                raise DataError(message, hint="pad all samples to one length, or run this teacher without a cache")
             tensor.index_copy_(0, rows, part)
 
     def sync(self) -> None:

@@ -155,8 +155,7 @@ class Builder:
         try:
             thing = lookup(tagged.path)
         except DistillError as error:
-            message, _, hint = str(error).partition("\n  hint: ")
-            raise NotFoundError(message, hint) from None
+            raise NotFoundError(error.message, error.hint) from None
         judge(tagged.path, thing, self.trust)
         return thing
 

@@ -49,8 +49,7 @@ class Names:
         try:
             source = Tap.parse(text).source
         except WiringError as error:
-            message, _, hint = str(error).partition("\n  hint: ")
-            self.add(node, message, key, hint)
+            self.add(node, error.message, key, error.hint)
             return
         if self.models is not None and source not in (BATCH, *self.models):
             self.add(node, f"'{text}': there is no model '{source}'", key, did_you_mean(source, [BATCH, *self.models]))

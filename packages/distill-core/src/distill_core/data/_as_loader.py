@@ -91,28 +91,20 @@ def _refuse(data: DataLoader[Any]) -> None:
     """
     kind = type(data).__name__
     if type(data).__iter__ is not DataLoader.__iter__ or type(data)._get_iterator is not DataLoader._get_iterator:  # noqa: SLF001
-        message = (
-            f"{kind} iterates in a way of its own, which a Loader would not follow\n"
-            "  hint: give a plain DataLoader, not yet prepared by another library, or a distill_core.data.Loader"
+        message = f"{kind} iterates in a way of its own, which a Loader would not follow"
+        raise DataError(
+            message, hint="give a plain DataLoader, not yet prepared by another library, or a distill_core.data.Loader"
         )
-        raise DataError(message)
     if data.batch_sampler is None and not isinstance(data.dataset, IterableDataset):
-        message = (
-            "batch_size=None: a DataLoader whose data set makes the batches has no samples to seed and to count\n"
-            "  hint: give batch_size or batch_sampler"
-        )
-        raise DataError(message)
+        message = "batch_size=None: a DataLoader whose data set makes the batches has no samples to seed and to count"
+        raise DataError(message, hint="give batch_size or batch_sampler")
     if data.pin_memory_device:
-        message = f"pin_memory_device={data.pin_memory_device!r} is deprecated and torch ignores it\n  hint: omit it"
-        raise DataError(message)
+        message = f"pin_memory_device={data.pin_memory_device!r} is deprecated and torch ignores it"
+        raise DataError(message, hint="omit it")
     if not data.in_order and data.num_workers:
-        message = (
-            "in_order=False lets the order of batches depend on timing, so a run could not be repeated\n  hint: omit it"
-        )
-        raise DataError(message)
+        message = "in_order=False lets the order of batches depend on timing, so a run could not be repeated"
+        raise DataError(message, hint="omit it")
     for name, parameter in inspect.signature(DataLoader.__init__).parameters.items():
         if name not in OPTIONS and name != "self" and getattr(data, name, parameter.default) != parameter.default:
-            message = (
-                f"the option {name}={getattr(data, name)!r} of DataLoader is not known to distill_core\n  hint: omit it"
-            )
-            raise DataError(message)
+            message = f"the option {name}={getattr(data, name)!r} of DataLoader is not known to distill_core"
+            raise DataError(message, hint="omit it")

@@ -80,10 +80,8 @@ class Loader:
         _check_dataset(dataset)
         _check_batches(batch_size, batch_sampler, drop_last=drop_last, repeats=repeats)
         if isinstance(dataset, TensorData) and collate not in (None, default_collate):
-            message = (
-                "a TensorData is read a whole batch at a time, so `collate` would never be called\n  hint: omit it"
-            )
-            raise DataError(message)
+            message = "a TensorData is read a whole batch at a time, so `collate` would never be called"
+            raise DataError(message, hint="omit it")
         self.dataset = dataset
         self._order = Order(dataset, shuffle=shuffle, sampler=sampler, batch_sampler=batch_sampler, weights=weights)
         self.num_workers = num_workers
@@ -275,9 +273,9 @@ class Loader:
         if "index" in named:
             message = (
                 f"{type(self.dataset).__name__} has a field 'index', the name under which a Loader gives the number of each "
-                "sample in the dataset\n  hint: give the field another name"
+                "sample in the dataset"
             )
-            raise DataError(message)
+            raise DataError(message, hint="give the field another name")
         return named
 
 
@@ -314,8 +312,8 @@ def _check_batches(batch_size: int | None, batch_sampler: Any, *, drop_last: boo
             raise DataError(message)
         return
     if batch_size is None:
-        message = "batch_size is missing\n  hint: give batch_size or batch_sampler"
-        raise DataError(message)
+        message = "batch_size is missing"
+        raise DataError(message, hint="give batch_size or batch_sampler")
     if batch_size < 1:
         message = f"batch_size is at least 1, not {batch_size}"
         raise DataError(message)

@@ -31,8 +31,8 @@ class Order:
         given = {"shuffle": shuffle, "sampler": sampler, "batch_sampler": batch_sampler, "weights": weights}
         named = [name for name, value in given.items() if value is not None and value is not False]
         if len(named) > 1:
-            message = f"{' and '.join(named)} exclude each other: each decides the order of the samples\n  hint: give one of them"
-            raise DataError(message)
+            message = f"{' and '.join(named)} exclude each other: each decides the order of the samples"
+            raise DataError(message, hint="give one of them")
         for name in ("sampler", "batch_sampler"):
             if given[name] is not None:
                 check_sampler(given[name], name)
@@ -72,11 +72,11 @@ class Order:
             again = self._sampled(seed_path)
             if not torch.equal(drawn[0], again[0]) or drawn[1] != again[1]:
                 kind = type(self.sampler if self.batch_sampler is None else self.batch_sampler).__name__
-                message = (
-                    f"{kind} yields other samples when it is asked for the same epoch again, so a run could not be resumed\n"
-                    "  hint: draw from the global generators of torch, NumPy or Python, or from one that is an attribute"
+                message = f"{kind} yields other samples when it is asked for the same epoch again, so a run could not be resumed"
+                raise DataError(
+                    message,
+                    hint="draw from the global generators of torch, NumPy or Python, or from one that is an attribute",
                 )
-                raise DataError(message)
             self._is_repeatable = True
         return drawn
 

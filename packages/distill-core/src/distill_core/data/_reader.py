@@ -52,8 +52,8 @@ class WorkerOptions:
             raise DataError(message)
         for name in ("prefetch_factor", "timeout", "multiprocessing_context"):
             if num_workers == 0 and getattr(self, name):
-                message = f"{name}={getattr(self, name)!r} needs worker processes, but num_workers is 0\n  hint: give num_workers"
-                raise DataError(message)
+                message = f"{name}={getattr(self, name)!r} needs worker processes, but num_workers is 0"
+                raise DataError(message, hint="give num_workers")
 
 
 class SampleReader:

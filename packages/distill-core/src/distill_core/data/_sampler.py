@@ -37,9 +37,9 @@ def check_sampler(sampler: Any, name: str) -> None:
         if getattr(each, "num_replicas", 1) != 1:
             message = (
                 f"{name}: {type(each).__name__} splits the samples over {each.num_replicas} processes, which a Loader does "
-                "itself\n  hint: use shuffle=True, or the sampler that you would use in a single process"
+                "itself"
             )
-            raise DataError(message)
+            raise DataError(message, hint="use shuffle=True, or the sampler that you would use in a single process")
     if length_of(sampler, name) == 0:
         message = f"{name}: {kind} has length 0, so an epoch would have no samples"
         raise DataError(message)
@@ -54,11 +54,8 @@ def length_of(sampler: Any, name: str) -> int:
     try:
         return len(sampler)
     except (TypeError, NotImplementedError, AttributeError) as error:
-        message = (
-            f"{name}: {type(sampler).__name__} has no length, so the number of steps is not known before training\n"
-            "  hint: give it a `__len__`"
-        )
-        raise DataError(message) from error
+        message = f"{name}: {type(sampler).__name__} has no length, so the number of steps is not known before training"
+        raise DataError(message, hint="give it a `__len__`") from error
 
 
 def draw_order(sampler: Any, seed_path: SeedPath, dataset: Any) -> Tensor:
@@ -112,10 +109,9 @@ def _drawn(sampler: Any, name: str, seed_path: SeedPath, dataset: Any) -> list[A
     if len(drawn) != length:
         given = f"more than {length}" if len(drawn) > length else str(len(drawn))
         message = (
-            f"{name}: {type(sampler).__name__} has length {length}, but yields {given} in epoch {seed_path.epoch + 1}\n"
-            "  hint: its `__len__` must return what every epoch yields"
+            f"{name}: {type(sampler).__name__} has length {length}, but yields {given} in epoch {seed_path.epoch + 1}"
         )
-        raise DataError(message)
+        raise DataError(message, hint="its `__len__` must return what every epoch yields")
     return drawn
 
 
@@ -127,9 +123,9 @@ def _copy(sampler: Any, name: str, dataset: Any) -> tuple[Any, list[Any]]:
     except Exception as error:
         message = (
             f"{name}: {type(sampler).__name__} cannot be copied ({type(error).__name__}: {error}); each epoch starts from a "
-            "copy, so that a resumed run reads the same samples\n  hint: give it a `__deepcopy__`"
+            "copy, so that a resumed run reads the same samples"
         )
-        raise DataError(message) from error
+        raise DataError(message, hint="give it a `__deepcopy__`") from error
     return own, list(memo.values())
 
 

@@ -60,8 +60,8 @@ def export(network: nn.Module, inputs: Inputs, file: Path, format: str = "pt2") 
             give what the model gives.
     """
     if format not in FORMATS:
-        message = f"there is no format '{format}'\n  hint: {did_you_mean(format, FORMATS)}"
-        raise DistillError(message)
+        message = f"there is no format '{format}'"
+        raise DistillError(message, hint=did_you_mean(format, FORMATS))
     if format == "onnx":
         _require_onnx()
     network.eval().cpu()
@@ -111,11 +111,11 @@ def _traced(plain: nn.Module, first: Inputs, sizes: Mapping[str, Any]) -> Any:
             program = torch.export.export(plain, arguments, keywords, dynamic_shapes=dict(sizes))
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        message = f"the model cannot be traced for batches of any size: {reason}\n  hint: --format safetensors writes the weights of any model"
-        raise DistillError(message) from error
+        message = f"the model cannot be traced for batches of any size: {reason}"
+        raise DistillError(message, hint="--format safetensors writes the weights of any model") from error
     if "torchvision" in {getattr(node.target, "namespace", "") for node in program.graph.nodes}:
-        message = "the model calls operators of torchvision (nms, roi_align), which torch alone does not have\n  hint: --format safetensors writes the weights of any model"
-        raise DistillError(message)
+        message = "the model calls operators of torchvision (nms, roi_align), which torch alone does not have"
+        raise DistillError(message, hint="--format safetensors writes the weights of any model")
     return program
 
 
@@ -126,15 +126,15 @@ def _to_onnx(program: Any, names: list[str], outputs: tuple[str, ...], file: Pat
         )
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        message = f"the model cannot be converted to ONNX: {reason}\n  hint: --format pt2"
-        raise DistillError(message) from error
+        message = f"the model cannot be converted to ONNX: {reason}"
+        raise DistillError(message, hint="--format pt2") from error
 
 
 def _require_onnx() -> None:
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not _is_installed(name)]
     if missing:
-        message = f"--format onnx needs {', '.join(missing)}\n  hint: pip install 'distill-core[export]'"
-        raise DistillError(message)
+        message = f"--format onnx needs {', '.join(missing)}"
+        raise DistillError(message, hint="pip install 'distill-core[export]'")
 
 
 def _is_installed(name: str) -> bool:

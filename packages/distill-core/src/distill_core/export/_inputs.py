@@ -37,11 +37,8 @@ def batch_for(experiment: Experiment, network: nn.Module, model: str) -> Inputs:
     for name, value in inputs.items():
         if not isinstance(value, Tensor) or value.dim() == 0:
             kind = type(value).__name__ if not isinstance(value, Tensor) else "number"
-            message = (
-                f"'{model}' takes a {kind} as `{name}`, and a program takes tensors with samples first"
-                "\n  hint: --format safetensors writes the weights of any model, a detector's too"
-            )
-            raise DistillError(message)
+            message = f"'{model}' takes a {kind} as `{name}`, and a program takes tensors with samples first"
+            raise DistillError(message, hint="--format safetensors writes the weights of any model, a detector's too")
     return inputs
 
 

@@ -56,8 +56,8 @@ def answer(output: Any) -> dict[str, Tensor]:
     wrong = {name: type(value).__name__ for name, value in found.items() if not isinstance(value, Tensor)}
     if wrong or not found:
         what = ", ".join(f"'{name}' is a {kind}" for name, kind in wrong.items()) or "nothing"
-        message = f"the model's output cannot be exported as tensors: {what}\n  hint: --format safetensors writes the weights of any model"
-        raise DistillError(message)
+        message = f"the model's output cannot be exported as tensors: {what}"
+        raise DistillError(message, hint="--format safetensors writes the weights of any model")
     return found
 
 

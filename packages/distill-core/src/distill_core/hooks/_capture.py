@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from ..errors import Problem, WiringError
+from ..errors import WiringError
 from ..taps import Tap, take
 from ._captured import Captured
 from ._modules import resolve, unwrap
@@ -288,7 +288,8 @@ class Capture:
         owner = f"{self._name} ({type(self._root).__name__})" if self._name else type(self._root).__name__
         part = f"module {tap.path!r} of {owner}" if tap.path else owner
         hint = "hooks see calls of the module, not of its 'forward' or weights; attach them before 'torch.compile'"
-        raise WiringError(str(Problem(f"{str(tap)!r}: {part} was not called", hint=hint)))
+        message = f"{str(tap)!r}: {part} was not called"
+        raise WiringError(message, hint=hint)
 
     def _may_cut(self) -> bool:
         return (
@@ -320,9 +321,7 @@ class Capture:
 def _parse(address: object, source: str) -> Tap:
     if not isinstance(address, str):
         message = f"{address!r} is not an address"
-        raise WiringError(
-            str(Problem(message, hint="write it like 'layer1', 'layer1:in' or '' for the model's output"))
-        )
+        raise WiringError(message, hint="write it like 'layer1', 'layer1:in' or '' for the model's output")
     return Tap.parse(f"{source}.{address}" if address and not address.startswith(":") else f"{source}{address}")
 
 

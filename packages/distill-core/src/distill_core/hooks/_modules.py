@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from torch import nn
 
-from ..errors import Problem, WiringError, did_you_mean, nearest
+from ..errors import WiringError, did_you_mean, nearest
 
 _NEGATIVE = re.compile(r"-[0-9]{1,9}")
 _MOST_NAMES = 12  # more names than this in a hint help nobody
@@ -69,7 +69,7 @@ def _children(module: nn.Module) -> dict[str, nn.Module | None]:
 def _refuse(model: nn.Module, found: nn.Module, path: str, depth: int, name: str) -> NoReturn:
     kind = type(model).__name__
     message = f"{name} ({kind}) has no module {path!r}" if name else f"{kind} has no module {path!r}"
-    raise WiringError(str(Problem(message, hint=_hint(model, found, path.split("."), depth))))
+    raise WiringError(message, hint=_hint(model, found, path.split("."), depth))
 
 
 def _hint(model: nn.Module, found: nn.Module, parts: list[str], depth: int) -> str:

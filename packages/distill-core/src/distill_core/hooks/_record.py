@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import Problem, WiringError, did_you_mean
+from ..errors import WiringError, did_you_mean
 from ..taps import Tap, take
 from ..tree import map_tensors, tensors
 
@@ -81,7 +81,7 @@ class Record:
         wanted = f"the input {self.tap.fields[0]!r}" if self.tap.fields else "an input"
         message = f"{str(self.tap)!r}: {type(self.module).__name__} was called without {wanted}"
         names = ", ".join(repr(name) for name in kwargs) or "none"
-        raise WiringError(str(Problem(message, hint=f"inputs by position: {len(args)}; by name: {names}")))
+        raise WiringError(message, hint=f"inputs by position: {len(args)}; by name: {names}")
 
     def keep_copy(self, value: Any) -> None:
         """Keep a copy of a call's value."""
@@ -156,7 +156,7 @@ class Record:
             return kept.value
         if kept.copy is _NOTHING:
             message = f"{str(self.tap)!r}: the model overwrote this value in place, which it did not do before"
-            raise WiringError(str(Problem(message, hint="set 'inplace=False' in the layer that comes after it")))
+            raise WiringError(message, hint="set 'inplace=False' in the layer that comes after it")
         return kept.copy
 
     def _find_input(self) -> tuple[int | None, str | None]:
@@ -170,7 +170,7 @@ class Record:
             return field, names[field] if 0 <= field < len(names) else None
         if field not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             message = f"{str(self.tap)!r}: {type(self.module).__name__}.forward has no parameter {field!r}"
-            raise WiringError(str(Problem(message, hint=did_you_mean(field, parameters))))
+            raise WiringError(message, hint=did_you_mean(field, parameters))
         return names.index(field) if field in names else None, field
 
 

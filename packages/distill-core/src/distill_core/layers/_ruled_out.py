@@ -122,11 +122,10 @@ def refuse_infinite(
     lacking = (ours.isneginf() & ~theirs.isneginf()).movedim(dim, -1)
     if lacking.any():
         found = lacking.nonzero()[:, -1] if numbers is None else numbers.movedim(dim, -1)[lacking]
-        message = (
-            f"{_listed(found, what)} −∞ in `{zero}` but not in `{allowing}`: the loss is infinite\n"
-            f"  hint: mask the same {_plural(what)} in both, or in `{allowing}` alone, before the loss"
+        message = f"{_listed(found, what)} −∞ in `{zero}` but not in `{allowing}`: the loss is infinite"
+        raise DataError(
+            message, hint=f"mask the same {_plural(what)} in both, or in `{allowing}` alone, before the loss"
         )
-        raise DataError(message)
     return values
 
 
@@ -151,9 +150,9 @@ def refuse_infinite_target(values: Tensor, student: Tensor, target: Tensor, dim:
     if ruled_out.any():
         message = (
             f"{_listed(target[counted][ruled_out], 'class')} −∞ in `student` and the target of a sample: "
-            "the loss is infinite\n  hint: allow the class, or leave out the samples of that class"
+            "the loss is infinite"
         )
-        raise DataError(message)
+        raise DataError(message, hint="allow the class, or leave out the samples of that class")
     return values
 
 
@@ -170,8 +169,8 @@ def _comparable(*logits: Tensor) -> bool:
 
 def _refuse_empty(logits: Tensor, name: str, dim: int, what: str) -> None:
     if logits.isneginf().all(dim).any():
-        message = f"every {what} of a sample is −∞ in `{name}`\n  hint: allow one, or leave the sample out"
-        raise DataError(message)
+        message = f"every {what} of a sample is −∞ in `{name}`"
+        raise DataError(message, hint="allow one, or leave the sample out")
 
 
 def _listed(numbers: Tensor, what: str) -> str:

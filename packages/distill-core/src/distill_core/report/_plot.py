@@ -20,8 +20,8 @@ def plot(path: Path, rows: Sequence[Row], *, title: str) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        message = "a plot needs matplotlib\n  hint: pip install 'distill-core[plot]'"
-        raise DataError(message) from error
+        message = "a plot needs matplotlib"
+        raise DataError(message, hint="pip install 'distill-core[plot]'") from error
     figure = Figure(figsize=(8, 1.2 + 0.6 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -80,11 +80,11 @@ def _read(folder: Path, metric: str) -> RunResult:
     test = best.get("test") or last.get("test") or {}
     name = str(metric or (selection.get("metric") if selection.get("metric") in test else next(iter(test), "")))
     if not test:
-        message = f"{folder / RESULTS}: the run measured nothing on a test split\n  hint: give the experiment a `test:`"
-        raise DataError(message)
+        message = f"{folder / RESULTS}: the run measured nothing on a test split"
+        raise DataError(message, hint="give the experiment a `test:`")
     if name not in test:
-        message = f"{folder / RESULTS}: no test metric '{name}'\n  hint: {did_you_mean(name, test)}"
-        raise DataError(message)
+        message = f"{folder / RESULTS}: no test metric '{name}'"
+        raise DataError(message, hint=did_you_mean(name, test))
     return RunResult(
         row=folder.parent.name,
         title=results.get("about") or folder.parent.name,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..errors import Problem, WiringError
+from ..errors import WiringError
 from ..hooks import resolve
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -71,7 +71,7 @@ def without_class_maps(model: Model, pool: str = "avgpool", head: str = "fc") ->
     maps = getattr(converted, "maps", None)
     if not isinstance(converted, nn.Sequential) or not isinstance(maps, nn.Conv2d):
         message = f"{type(model).__name__}.{pool} has no class activation maps"
-        raise WiringError(str(Problem(message, hint="with_class_maps makes them")))
+        raise WiringError(message, hint="with_class_maps makes them")
     linear = nn.Linear(
         maps.in_channels,
         maps.out_channels,

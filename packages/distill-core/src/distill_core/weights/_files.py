@@ -29,16 +29,16 @@ def read_content(path: Path) -> Mapping[Any, Any]:
     if path.is_dir():
         path = _only_file(path)
     if not path.is_file():
-        message = f"there are no weights at {path}\n  hint: run the experiment that trains them, or give another path"
-        raise DistillError(message)
+        message = f"there are no weights at {path}"
+        raise DistillError(message, hint="run the experiment that trains them, or give another path")
     return _read_shards(path) if path.name.endswith(INDEX) else _read_file(path)
 
 
 def _only_file(folder: Path) -> Path:
     found = [folder / name for name in IN_A_FOLDER if (folder / name).is_file()]
     if not found:
-        message = f"{folder} holds none of {', '.join(IN_A_FOLDER)}\n  hint: give the path of the file of weights"
-        raise DistillError(message)
+        message = f"{folder} holds none of {', '.join(IN_A_FOLDER)}"
+        raise DistillError(message, hint="give the path of the file of weights")
     return found[0]
 
 
@@ -50,9 +50,11 @@ def _read_file(path: Path) -> Mapping[Any, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's own text suggests loading unsafely
         message = f"{path} is not a file of weights that can be read without running code"
+        hint = ""
         if wants := _foreign(path):
-            message += f": it wants {wants[0]}\n  hint: where its code is, save the state dict alone: torch.save(model.state_dict(), FILE)"
-        raise DistillError(message) from error
+            message += f": it wants {wants[0]}"
+            hint = "where its code is, save the state dict alone: torch.save(model.state_dict(), FILE)"
+        raise DistillError(message, hint=hint) from error
     if not isinstance(content, Mapping):
         message = f"{path} holds {type(content).__name__}, not tensors by name"
         raise DistillError(message)
@@ -71,16 +73,16 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
     """Return the tensors of all shards; each must hold exactly the names that the index says."""
     names_of = _shards(index)
     if missing := [shard for shard in names_of if not (index.parent / shard).is_file()]:
-        message = f"{index} lists shards that do not exist beside it: {_shown(missing)}\n  hint: download all files of the checkpoint"
-        raise DistillError(message)
+        message = f"{index} lists shards that do not exist beside it: {_shown(missing)}"
+        raise DistillError(message, hint="download all files of the checkpoint")
     tensors: dict[str, Tensor] = {}
     for shard, names in names_of.items():
         content = _read_file(index.parent / shard)
         absent, surplus = sorted(names - content.keys()), sorted(map(str, content.keys() - names))
         if absent or surplus:
             what = f"lacks {_shown(absent)}" if absent else f"also holds {_shown(surplus)}"
-            message = f"{index.parent / shard} does not hold what {index.name} says: it {what}\n  hint: the shards and the index are of different checkpoints"
-            raise DistillError(message)
+            message = f"{index.parent / shard} does not hold what {index.name} says: it {what}"
+            raise DistillError(message, hint="the shards and the index are of different checkpoints")
         tensors |= content
     return tensors
 

@@ -37,8 +37,8 @@ class Head:
             known = [name for name, module in model.named_modules() if name and module.state_dict()]
             for name in self.modules:
                 if name not in known:
-                    message = f"new_head: {type(model).__name__} has no module '{name}' with weights\n  hint: {did_you_mean(name, known)}"
-                    raise DistillError(message)
+                    message = f"new_head: {type(model).__name__} has no module '{name}' with weights"
+                    raise DistillError(message, hint=did_you_mean(name, known))
 
     def holds(self, name: str) -> bool:
         """Whether a tensor of the model is the head's."""

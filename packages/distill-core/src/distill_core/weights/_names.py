@@ -81,8 +81,8 @@ def wrapper(names: Iterable[str], own: Collection[str], key: str = "") -> str:
     if len(best) > 1:
         shown = " and ".join(f"'{prefix}'" for prefix in best)
         choice = ".".join(filter(None, (key, best[0].rstrip("."))))
-        message = f"the file holds the model's tensors several times, under {shown}\n  hint: choose one, key: {choice}"
-        raise DistillError(message)
+        message = f"the file holds the model's tensors several times, under {shown}"
+        raise DistillError(message, hint=f"choose one, key: {choice}")
     return best[0]
 
 

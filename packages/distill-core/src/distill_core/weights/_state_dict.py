@@ -67,8 +67,8 @@ def _only_place(path: Path, content: Mapping[Any, Any]) -> str:
         return ""
     if len(sizes) > 1:
         names = ", ".join(f"'{name}'" for name in sizes)
-        message = f"{path} has tensors by name in several places: {names}\n  hint: choose with --key NAME (in a recipe: key: NAME)"
-        raise DistillError(message)
+        message = f"{path} has tensors by name in several places: {names}"
+        raise DistillError(message, hint="choose with --key NAME (in a recipe: key: NAME)")
     return next(iter(sizes))
 
 
@@ -89,8 +89,8 @@ def _at(path: Path, content: Mapping[Any, Any], key: str) -> Mapping[Any, Any]:
                 return {str(name).removeprefix(prefix): value for name, value in named.items()}
         if not isinstance(found, Mapping) or part not in found:
             names = [str(name) for name, value in found.items() if isinstance(value, Mapping)] if found else []
-            message = f"{path} has no '{key}'\n  hint: {did_you_mean(part, names) or 'leave out --key'}"
-            raise DistillError(message)
+            message = f"{path} has no '{key}'"
+            raise DistillError(message, hint=did_you_mean(part, names) or "leave out --key")
         found = found[part]
     if not isinstance(found, Mapping):
         message = f"'{key}' of {path} is {_kind(found)}, not tensors by name"
