@@ -16,6 +16,7 @@ import gc
 import random
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,14 +27,15 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 # Releases other than the locked ones may deprecate what we call: list their warnings instead of failing.
 LISTS_WARNINGS = bool(os.environ.get("DISTILL_LIST_WARNINGS"))
-# Tests of whole runs, which train.
-SLOW_FOLDERS = {"benchmarks", "train", "cli", "generation"}
-PROCESSES = {"subprocess", "multiprocessing"}
+# What `--fast` omits: folders with tests of entire runs, and files that import something to train or to start a process.
+SLOW_FOLDERS = {"benchmarks", "chaos", "train", "cli", "generation"}
+SLOW_IMPORTS = {"subprocess", "multiprocessing", "ForkingPickler", "Trainer", "resumed_at_every_step"}
+MAX_CASES = 8  # of a test function, under `--fast`
 WARNINGS = "default" if LISTS_WARNINGS else "error"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fast", action="store_true", help="no subprocess, and one shape of each law")
+    parser.addoption("--fast", action="store_true", help="no training, no subprocess, few cases of each test")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,9 +53,14 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("distill")
 
 
-def starts_process(item: pytest.Function) -> bool:
-    """Return whether a test's file or fixtures start other processes."""
-    return "python" in item.fixturenames or not PROCESSES.isdisjoint(vars(item.module))
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Skip the folders of entire runs under `--fast`; even importing them takes seconds."""
+    return True if config.getoption("fast") and collection_path.name in SLOW_FOLDERS else None
+
+
+def is_quick(item: pytest.Function) -> bool:
+    """Return whether a test neither trains nor starts a process nor reads real data."""
+    return {"python", "data_root"}.isdisjoint(item.fixturenames) and SLOW_IMPORTS.isdisjoint(vars(item.module))
 
 
 def law_of(item: pytest.Function) -> tuple[object, str]:
@@ -63,10 +70,15 @@ def law_of(item: pytest.Function) -> tuple[object, str]:
 
 
 def only_fast(items: list[pytest.Function]) -> list[pytest.Function]:
-    """Return the tests of `--fast`: no training, no process, no real data, and each law once for each class."""
-    small = [item for item in items if "data_root" not in item.fixturenames and not starts_process(item)]
-    quick = [item for item in small if SLOW_FOLDERS.isdisjoint(item.path.parts)]
-    return list({law_of(item): item for item in reversed(quick)}.values())[::-1]
+    """Return the tests of `--fast`: each law once for each class, and at most `MAX_CASES` cases of other tests."""
+    laws = list({law_of(item): item for item in reversed(items) if is_quick(item)}.values())[::-1]
+    index: Counter[object] = Counter()
+    kept = []
+    for item in laws:
+        index[item.function] += 1
+        if index[item.function] <= MAX_CASES or item.path.name.startswith("test_laws"):
+            kept.append(item)
+    return kept
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:

@@ -93,48 +93,67 @@ class Look(Callback):
 
 
 def experiment(loss: nn.Module, inputs: Mapping[str, Any], workers: int | None = None) -> Experiment:
-    """A stage of two epochs of two batches each.
+    """Return a run of two epochs of two batches with one loss; `workers` as in `joint_experiment`."""
+    return joint_experiment({"loss": (loss, inputs)}, BATCH, workers, callbacks=[Checkpoint(every_steps=1)])
+
+
+def joint_experiment(
+    terms: Mapping[str, tuple[nn.Module, Mapping[str, Any]]],
+    batch_size: int,
+    workers: int | None = None,
+    **options: Any,
+) -> Experiment:
+    """Return a run of two epochs in which a stage trains with several losses at once.
 
     Args:
-        loss: The loss.
-        inputs: The arguments of its `forward`, `BATCH` samples; `student` and `teacher` go through models.
-        workers: Worker processes that read sample by sample; None reads a batch at a time.
+        terms: Name → a loss and the arguments of its `forward`, `BATCH` samples; `student` and `teacher` go through models.
+        batch_size: Number of samples in a batch of one process.
+        workers: Number of worker processes, which read sample by sample; None reads a batch at a time.
+        options: Further fields of the experiment.
     """
-    wired: dict[str, Any] = {}
-    fields: dict[str, Any] = {}
+    fields: dict[str, dict[str, Any]] = {"student": {}, "teacher": {}, "other": {}}
     heads: dict[str, list[nn.Module]] = {"teacher": [], "student": []}
-    for name, value in inputs.items():
-        if name not in heads:
-            wired[name] = f"batch.other.{name}"
-            fields.setdefault("other", {})[name] = value
-        elif isinstance(value, list) and any(isinstance(part, nn.Module) for part in value):
-            heads[name] = [part for part in value if isinstance(part, nn.Module)]
-            fields[name] = [part for part in value if not isinstance(part, nn.Module)]
-            values = [f"{name}:out.value.{number}" for number in range(len(fields[name]))]
-            wired[name] = values + [f"{name}.heads.{number}:module" for number in range(len(heads[name]))]
-        else:
-            fields[name] = list(value) if isinstance(value, tuple) else value
-            wired[name] = f"{name}:out.value"
+    losses = {
+        name: Term(loss=loss, inputs=_wire(name, inputs, fields, heads)) for name, (loss, inputs) in terms.items()
+    }
     torch.manual_seed(3)
     models = {name: Mirror(own).train() for name, own in heads.items()}
-    data = Noise(fields) if workers is None else Samples(fields)
+    given = {name: tensors for name, tensors in fields.items() if tensors}
+    data = Noise(given) if workers is None else Samples(given)
     stage = Stage(
         epochs=2,
-        losses={"loss": Term(loss=loss, inputs=wired)},
+        losses=losses,
         optimizer=partial(torch.optim.SGD, lr=1e-3, momentum=0.9),
         train=[
-            *(["student"] if "student" in inputs else []),
-            *(["losses"] if any(True for _ in loss.parameters()) else []),
+            *(["student"] if "student" in given else []),
+            *(["losses"] if any(True for loss, _ in terms.values() for _ in loss.parameters()) else []),
         ],
-        feed={name: {"value": f"batch.{name}"} for name in heads if name in fields},
+        feed={name: {"value": f"batch.{name}"} for name in heads if name in given},
     )
-    return Experiment(
-        models=models,
-        data={"train": Loader(data, BATCH, shuffle=True, num_workers=workers or 0)},
-        stages=[stage],
-        callbacks=[Checkpoint(every_steps=1)],
-        log_every=100,
-    )
+    loader = Loader(data, batch_size, shuffle=True, num_workers=workers or 0)
+    return Experiment(models=models, data={"train": loader}, stages=[stage], log_every=100, **options)
+
+
+def _wire(
+    term: str, inputs: Mapping[str, Any], fields: dict[str, dict[str, Any]], heads: dict[str, list[nn.Module]]
+) -> dict[str, Any]:
+    """Return the wiring of a term; add its tensors to the fields of a batch and its modules to the heads of a model."""
+    wired: dict[str, Any] = {}
+    for name, value in inputs.items():
+        if name not in heads:
+            wired[name] = f"batch.other.{term}.{name}"
+            fields["other"].setdefault(term, {})[name] = value
+        elif isinstance(value, list) and any(isinstance(part, nn.Module) for part in value):
+            tensors = [part for part in value if not isinstance(part, nn.Module)]
+            fields[name][term] = tensors
+            first = len(heads[name])
+            heads[name] += [part for part in value if isinstance(part, nn.Module)]
+            modules = [f"{name}.heads.{index}:module" for index in range(first, len(heads[name]))]
+            wired[name] = [f"{name}:out.value.{term}.{index}" for index in range(len(tensors))] + modules
+        else:
+            fields[name][term] = list(value) if isinstance(value, tuple) else value
+            wired[name] = f"{name}:out.value.{term}"
+    return wired
 
 
 def run(made: Experiment, output: Path | None = None, *, stop: int = 0, resume: bool = False) -> dict[str, Any]:

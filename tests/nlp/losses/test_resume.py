@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,14 +11,18 @@ from ...core.losses.stages import apply, differences, experiment, resumed_at_eve
 from .test_derivations import CASES, MASK
 
 
+def inputs_of(name: str) -> dict[str, Any]:
+    """Return the arguments of a loss's `forward` for a batch of eight samples."""
+    _, student, teacher, _, masked = CASES[name]
+    inputs = {"student": student(), "teacher": teacher(), **({"mask": MASK} if masked else {})}
+    return apply(lambda value: value.repeat(3, *[1] * (value.dim() - 1))[:8], inputs, every=True)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_resumed_at_every_step_equals_the_undisturbed_run(name, tmp_path):
-    make, student, teacher, _, masked = CASES[name]
-
     def made():
         torch.manual_seed(1)
-        loss, inputs = make(), {"student": student(), "teacher": teacher(), **({"mask": MASK} if masked else {})}
-        return experiment(loss, apply(lambda value: value.repeat(3, *[1] * (value.dim() - 1))[:8], inputs, every=True))
+        return experiment(CASES[name][0](), inputs_of(name))
 
     undisturbed = run(made())
     assert undisturbed
