@@ -8,7 +8,7 @@ from torch import nn
 
 from distill_core.cli._partial import as_far_as_it_goes
 from distill_core.taps import Tap
-from distill_core.train._source import ModelSource
+from distill_core.train.teachers._source import ModelSource
 
 
 class Detector(nn.Module):

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from distill_core.data import BatchPlan
 from distill_core.experiment import Term
-from distill_core.train._loss_meter import Means
-from distill_core.train._loss_scale import Shares, shared_backward
+from distill_core.train.step._loss_meter import LossMeter
+from distill_core.train.step._loss_scale import LossScales, shared_backward
 from distill_nlp.losses import (
     HiddenCosineLoss,
     MiniLMLoss,
@@ -190,7 +190,7 @@ def every() -> list[Cut]:
 
 def relates(cut: Cut) -> bool:
     """Whether the loss compares samples, so that it depends on the cut."""
-    known = Shares({"loss": cut.term(cut.loss())}).normalisers["loss"]
+    known = LossScales({"loss": cut.term(cut.loss())}).normalisers["loss"]
     assert known.unit != "unknown", cut.name
     return known.depends_on_batch
 
@@ -207,7 +207,7 @@ def update_of(cut: Cut, sizes: Sequence[int]) -> list[Tensor]:
     shifts = [x.new_zeros(x.shape[1:], requires_grad=True) for x in flat(cut.inputs[first])]
     loss = cut.loss()
     indices = [part.tensor_split(ranks)[rank] for part in torch.arange(SAMPLES).split(list(sizes))]
-    plan, shares, means = BatchPlan(indices, list(sizes)), Shares({"loss": cut.term(loss)}), Means(["loss"])
+    plan, shares, means = BatchPlan(indices, list(sizes)), LossScales({"loss": cut.term(loss)}), LossMeter(["loss"])
 
     def backward(batch: Any, weights: Any, share: float, *, last: bool, given: Any) -> Any:
         left = iter(shifts)

@@ -12,7 +12,7 @@ from torch.utils.data import TensorDataset
 from distill_core.data import Loader
 from distill_core.errors import TrainingError, WiringError
 from distill_core.train import Callback, Checkpoint, Evaluate, Experiment, Metric, Stage, Term, Trainer
-from distill_core.train._ema import Averages
+from distill_core.train.step._ema import EMA
 
 
 def test_average_is_the_running_mean_and_can_be_measured_and_taught_from(experiment, tmp_path):
@@ -80,7 +80,7 @@ def in_half(dtype, seed=0):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_the_average_of_a_half_precision_model_is_kept_in_float32(dtype):
     models = {"student": in_half(dtype)}
-    averages = Averages(models, {"student": 0.9999})
+    averages = EMA(models, {"student": 0.9999})
     expected = [parameter.detach().double() for parameter in models["student"].parameters()]
     for step in range(300):
         with torch.no_grad():
@@ -112,12 +112,12 @@ def test_state_of_an_average_goes_on_exactly(dtype):
             averages.update()
 
     uninterrupted = {"student": in_half(dtype)}
-    averages = Averages(uninterrupted, {"student": 0.999})
+    averages = EMA(uninterrupted, {"student": 0.999})
     go_on(uninterrupted, averages, 5, seed=1)
     saved = copy.deepcopy(({name: model.state_dict() for name, model in uninterrupted.items()}, averages.state()))
     go_on(uninterrupted, averages, 50, seed=2)
     resumed = {"student": in_half(dtype, seed=9)}
-    again = Averages(resumed, {"student": 0.999})
+    again = EMA(resumed, {"student": 0.999})
     for name, weights in saved[0].items():
         resumed[name].load_state_dict(weights)
     again.load_state(saved[1])
@@ -156,7 +156,7 @@ def test_a_resumed_half_precision_run_has_the_average_of_an_uninterrupted_one(tm
 
 
 def test_state_of_another_model_is_refused():
-    averages = Averages({"student": nn.Linear(2, 2).bfloat16()}, {"student": 0.9})
+    averages = EMA({"student": nn.Linear(2, 2).bfloat16()}, {"student": 0.9})
     with pytest.raises(TrainingError) as error:
         averages.load_state({})
     assert str(error.value) == (

@@ -119,7 +119,7 @@ def test_a_cache_built_ahead_has_the_same_bytes_whoever_builds_it(run, tmp_path,
     """Killed while the second view is built, and called again; what was stored is not computed again."""
     import cached_build
 
-    monkeypatch.setattr("distill_core.train._caches.FLUSH_EVERY", 0.0)
+    monkeypatch.setattr("distill_core.train.teachers._caches.FLUSH_EVERY", 0.0)
     assert cached_build.build(str(tmp_path / "whole")) == 2 * 7 + 1
 
     def launch(*arguments):

@@ -17,9 +17,9 @@ import distill_nlp.losses
 from distill_core.errors import TrainingError, WiringError
 from distill_core.experiment import Stage, Term
 from distill_core.losses import CRDLoss, KDLoss, KRLoss, ReportedLoss, RKDLoss, TokenCELoss
-from distill_core.train._normaliser import normaliser
-from distill_core.train._torch_counts import torch_unit
-from distill_core.train._uncounted import cut_notes, padding_notes, refuse_uncounted
+from distill_core.train.step._normaliser import normaliser
+from distill_core.train.step._torch_counts import torch_unit
+from distill_core.train.step._uncounted import cut_notes, padding_notes, refuse_uncounted
 from distill_nlp.losses import HiddenCosineLoss
 
 from .cuts import CUTS, SAMPLES, Cut, difference, every, relates, update_of
@@ -219,7 +219,7 @@ def test_means_over_padding_are_noted(loss, inputs, data, noted):
 
 
 def test_labels_of_a_model_that_learns():
-    from distill_core.train._loss_scale import Shares
+    from distill_core.train.step._loss_scale import LossScales
 
     class Source:
         def __init__(self, name, *, frozen):
@@ -230,8 +230,8 @@ def test_labels_of_a_model_that_learns():
     def term(loss, source):
         return {"x": Term(loss=loss, inputs={"input": "student", "target": source})}
 
-    assert Shares(term(nn.CrossEntropyLoss(), "peer"), sources).normalisers["x"].unit == "samples"
+    assert LossScales(term(nn.CrossEntropyLoss(), "peer"), sources).normalisers["x"].unit == "samples"
     weighted = nn.CrossEntropyLoss(torch.ones(3))
-    assert Shares(term(weighted, "teacher"), sources).normalisers["x"].unit == "count"
+    assert LossScales(term(weighted, "teacher"), sources).normalisers["x"].unit == "count"
     with pytest.raises(WiringError, match=r"losses\.x: what it averages over is read from 'peer', a model that learns"):
-        Shares(term(weighted, "peer"), sources)
+        LossScales(term(weighted, "peer"), sources)

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from distill_core.errors import TrainingError
-from distill_core.train._deepspeed import ZeroEngine
 from distill_core.train._kept_buffers import KeptBuffers
+from distill_core.train.parallel._deepspeed import ZeroEngine
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch):

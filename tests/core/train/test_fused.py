@@ -11,7 +11,7 @@ from torch.optim import SGD, Adagrad, Adam, AdamW
 
 from distill_core.layers import _ruled_out
 from distill_core.train import Callback, Stage, Trainer, _kept_buffers
-from distill_core.train._optimizer import make_optimizer
+from distill_core.train.step._optimizer import make_optimizer
 
 
 class Watch(Callback):

@@ -13,8 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from distill_core.distributed import sum_over_processes
 from distill_core.errors import TrainingError
 from distill_core.optim import DOT
-from distill_core.train._backward import SplitBackward
-from distill_core.train._gradients import SharedGradients
+from distill_core.train.step._backward import SplitBackward
+from distill_core.train.parallel._ddp import SharedGradients
 
 torch.set_num_threads(1)
 

@@ -16,7 +16,7 @@ from distill_core.data import Loader, TensorData, preserve_rng_state
 from distill_core.errors import WiringError
 from distill_core.losses import CRDLoss, FitNetLoss
 from distill_core.train import Callback, Checkpoint, Experiment, Stage, Term, Trainer
-from distill_core.train._stage_run import prepare_stage, resolved_stages
+from distill_core.train._stage import prepare_stage, resolved_stages
 
 
 class Noisy(nn.Module):

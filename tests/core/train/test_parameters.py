@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from distill_core.errors import TrainingError, WiringError
-from distill_core.train._parameters import (
+from distill_core.train.step._parameters import (
     default_patterns,
     named_parameters,
     parameter_groups,

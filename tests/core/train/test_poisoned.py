@@ -12,7 +12,7 @@ from torch import nn
 from distill_core.data import Loader, TensorData
 from distill_core.errors import TrainingError
 from distill_core.train import Callback, Checkpoint, Stage, Term, Trainer
-from distill_core.train._store import CheckpointStore
+from distill_core.train.checkpoints._store import CheckpointStore
 
 BAD, SAMPLES, BATCH = 13, 30, 5
 FUSED = partial(torch.optim.SGD, lr=0.05, fused=True)

@@ -12,7 +12,7 @@ from distill_core.experiment import Experiment, Stage, StageProgress, Term
 from distill_core.losses import CTKDLoss, KDLoss
 from distill_core.schedules import Linear
 from distill_core.train import Trainer
-from distill_core.train._schedules import Schedules
+from distill_core.train.step._schedules import Schedules
 
 INPUTS = {"student": "student", "teacher": "teacher"}
 

@@ -13,7 +13,7 @@ from distill_core.data import Loader, TensorData
 from distill_core.errors import TrainingError, WiringError
 from distill_core.optim import DOT, SplitOptimizer
 from distill_core.train import Callback, Checkpoint, Experiment, Stage, Term, Trainer
-from distill_core.train._update import clip_sum
+from distill_core.train.step._update import clip_sum
 
 SGD = partial(torch.optim.SGD, lr=0.3, momentum=0.9, weight_decay=0.01)
 

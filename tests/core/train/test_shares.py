@@ -16,7 +16,7 @@ from distill_core.data import BatchPlan, Loader
 from distill_core.experiment import Term
 from distill_core.losses import TokenCELoss
 from distill_core.train import Callback, Experiment, Stage, Trainer
-from distill_core.train._loss_scale import Shares
+from distill_core.train.step._loss_scale import LossScales
 
 from .shares import Sequences, train
 
@@ -40,7 +40,7 @@ def assert_same(weights, expected):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_accumulated_batches_are_one_large_batch(batch_size):
-    """Means over tokens and a mean over samples in one objective; the last window has three samples."""
+    """LossMeter over tokens and a mean over samples in one objective; the last window has three samples."""
     terms = ("ce", "kl", "pooled")
     assert_same(train(batch_size, 8 // batch_size, *terms), train(8, 1, *terms))
 
@@ -67,9 +67,9 @@ def test_one_number_where_all_terms_agree_and_one_each_where_not():
         "a": Term(loss=torch.nn.MSELoss(), inputs={}),
         "b": Term(loss=torch.nn.MSELoss(reduction="sum"), inputs={}),
     }
-    shares, plan = Shares(terms), BatchPlan([torch.arange(3), torch.arange(3, 4)], [3, 1])
+    shares, plan = LossScales(terms), BatchPlan([torch.arange(3), torch.arange(3, 4)], [3, 1])
     assert shares.planned(plan, 0, 1).gradient == 1
-    assert Shares({"a": terms["a"]}).planned(plan, 0, 2).gradient == 0.75
+    assert LossScales({"a": terms["a"]}).planned(plan, 0, 2).gradient == 0.75
     assert shares.planned(plan, 1, 2).gradient == {"a": 0.25, "b": 1.0}
     assert shares.planned(plan, 1, 2).logged == {"a": 1.0, "b": 4.0}
 
@@ -86,7 +86,7 @@ def test_batches_are_read_ahead_only_where_a_count_is_needed():
                 read.append(number)
                 yield {"target": torch.zeros(2, dtype=torch.long)}
 
-        shares = Shares({"ce": Term(loss=loss, inputs=target)})
+        shares = LossScales({"ce": Term(loss=loss, inputs=target)})
         next(shares.of_batches(batches(), plan, 0, accumulate, before=None))
         assert len(read) == expected
 

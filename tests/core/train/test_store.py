@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill_core.errors import TrainingError
-from distill_core.train._state_tree import pack, unpack
-from distill_core.train._store import CheckpointStore
+from distill_core.train.checkpoints._state_tree import pack, unpack
+from distill_core.train.checkpoints._store import CheckpointStore
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 NEST = st.recursive(
@@ -190,7 +190,7 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_stays(tmp_path):
 import resource, signal, sys, torch
 from pathlib import Path
 from distill_core.errors import TrainingError
-from distill_core.train._store import CheckpointStore
+from distill_core.train.checkpoints._store import CheckpointStore
 store = CheckpointStore(Path(sys.argv[1]))
 store.write("step-1", {"w": torch.zeros(4)})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -10,10 +10,8 @@ from ..data import SeedPath
 from ..errors import ConfigError, DistillError, Problem
 from ..experiment import Evaluation, Experiment
 from ..taps import BATCH
-from ..train import Evaluate
-from ..train._caches import Caches
-from ..train._readers import check_readers
-from ..train._stage_run import resolved_stages
+from ..train import Evaluate, check_readers, resolved_stages
+from ..train.teachers import Caches
 from ..wiring import Wiring, check_signature, read_batch
 from ._example import example_batch, loader_of
 from ._meta_build import build_on_meta

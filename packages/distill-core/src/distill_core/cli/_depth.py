@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..hooks import module_names
 from ..taps import Tap
-from ..train._source import ModelSource
+from ..train.teachers import ModelSource
 from ._plan import Line
 from ._progress import describe_source
 from ._shapes import by_shapes

@@ -14,7 +14,7 @@ from yaml import Node
 from ..config import Builder, Document
 from ..config._nodes import walk
 from ..experiment import Experiment
-from ..train._ema import Averages
+from ..train.step import EMA
 from ._load import refuse_models
 from ._nodes_by_key import Places
 from ._shapes import needs_data, shapes_only
@@ -35,7 +35,7 @@ def build_on_meta(document: Document, trust: Sequence[str] = ()) -> Experiment:
         experiment = builder.decode(document.root, Experiment)
         refuse_models(document, experiment.models)
         models = dict(experiment.models)
-        Averages(models, experiment.ema)
+        EMA(models, experiment.ema)
     return replace(experiment, models=models)
 
 

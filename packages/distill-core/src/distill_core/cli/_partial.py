@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import WiringError
 from ..hooks import Capture
 from ..taps import Tap
-from ..train._source import ModelSource
+from ..train.teachers import ModelSource
 from ..tree import to_device
 from ._shapes import as_if_compiled, needs_data, shapes_only
 

@@ -64,7 +64,7 @@ def run_experiment(
         changes = prepare_folder(folder, source=file, document=document, command=command, resume=resume, change=change)
     with _removed_if_refused(folder, is_new=is_new), _output(folder, quiet=quiet) as out, _told(out, folder, command):
         if changes:
-            from ..train._changes import record_changes
+            from ..train.checkpoints import record_changes
 
             record_changes(folder, changes, config=newest_config(folder, RESOLVED).name)
         return _train(build_experiment(document, trust), folder, out, resume=resume, change=change)
@@ -124,7 +124,7 @@ def _told(out: Output, folder: Path, command: Sequence[str]) -> Iterator[None]:
         out.log(with_notes(str(error), error))
         raise
     except Exception as error:
-        from ..train._located import location_of
+        from ..train import location_of
 
         out.log(without_advice(traceback.format_exc()))
         if location := location_of(error):

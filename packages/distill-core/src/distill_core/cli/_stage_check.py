@@ -15,14 +15,9 @@ from ..data import Loader, SeedPath
 from ..errors import DistillError, Problem, TrainingError, WiringError
 from ..experiment import Stage, Term
 from ..taps import Tap
-from ..train._caches import Caches
-from ..train._distiller import batch_values, not_one_number
-from ..train._explain import structures
-from ..train._loss_watch import LossWatch
-from ..train._schedule_length import with_lengths
-from ..train._source import ModelSource
-from ..train._stage_notes import stage_notes
-from ..train._stage_run import StageRun, prepare_stage
+from ..train import StageRun, batch_values, not_one_number, prepare_stage, stage_notes
+from ..train.step import LossWatch, structures, with_lengths
+from ..train.teachers import Caches, ModelSource
 from ._depth import depth
 from ._nodes_by_key import Places
 from ._partial import as_far_as_it_goes

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..data import SeedPath, seed_torch
-from ._loss_scale import Share, Values
+from .step import LossScale, Values
 
 if TYPE_CHECKING:
-    from ._stage_run import StageRun
+    from ._stage import StageRun
     from ._trainer import Trainer
 
 
-def shared_batches(trainer: Trainer, run: StageRun, seed_path: SeedPath) -> Iterator[tuple[dict[str, Any], Share]]:
+def shared_batches(trainer: Trainer, run: StageRun, seed_path: SeedPath) -> Iterator[tuple[dict[str, Any], LossScale]]:
     """Pair the rest of an epoch's batches with their shares of the updates.
 
     Args:

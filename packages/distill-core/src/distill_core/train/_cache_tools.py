@@ -19,11 +19,9 @@ from ..data import BatchPlan, Loader, SeedPath
 from ..errors import WiringError
 from ..layers import kl_divergence
 from ..tree import tensors
-from ._cached_source import CachedSource
 from ._lazy import first_batch
-from ._placement import place_models
-from ._stage_run import prepare_stage
-from ._view_plan import num_rows, plan_of_rows
+from ._stage import prepare_stage
+from .teachers import CachedSource, num_rows, place_models, plan_of_rows
 
 if TYPE_CHECKING:
     from ._trainer import Trainer

@@ -12,7 +12,7 @@ from ..errors import WiringError
 from ..experiment import Inputs, Term
 from ..taps import BATCH, Tap
 from ..wiring import Wiring, check_signature, read_batch
-from ._source import ModelSource, sources_for
+from .teachers import ModelSource, sources_for
 
 Batch = Mapping[str, Any]
 NOTHING: Mapping[str, Any] = MappingProxyType({})

@@ -10,8 +10,8 @@ from torch import nn
 from ..data import class_names_of_data, class_names_of_model
 from ..errors import WiringError
 from ..experiment import Experiment, Stage
-from ._placement import may_learn, wirings
 from ._readings import readings
+from .teachers import may_learn, wirings
 
 logger = logging.getLogger("distill")
 _MOST_SHOWN = 5

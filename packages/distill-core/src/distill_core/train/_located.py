@@ -12,10 +12,9 @@ import torch
 
 from ..distributed import is_distributed
 from ..errors import DistillError
-from ._callback import Callback
-from ._lr_scheduler import step_scheduler
-from ._nonfinite import RollBack
-from ._peer_failure import lost_another
+from .callbacks import Callback
+from .parallel import lost_another
+from .step import RollBack, step_scheduler
 
 if TYPE_CHECKING:
     from ._trainer import Trainer

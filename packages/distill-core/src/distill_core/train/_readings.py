@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..experiment import Evaluation, Experiment, Inputs, Stage
-from ._evaluate import Evaluate
+from .callbacks import Evaluate
 
 
 @dataclass(frozen=True)

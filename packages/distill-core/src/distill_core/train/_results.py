@@ -10,11 +10,9 @@ from torch import nn
 from ..errors import TrainingError
 from ..records import fingerprint, write_record
 from ..weights import save_tensors
-from ._checkpoint import Checkpoint
-from ._finite import prove_finite
-from ._log import strict_json
-from ._resume import trained_models
-from ._sharding import load_whole, whole
+from .callbacks import Checkpoint, strict_json
+from .checkpoints import prove_finite, trained_models
+from .parallel import load_whole, whole
 
 if TYPE_CHECKING:
     from ._trainer import Trainer

@@ -12,7 +12,7 @@ import torch
 from ..distributed import is_distributed
 from ..errors import PeerError, TrainingError
 from ._lock import FolderLock
-from ._peer_failure import lost_another, tell_others, why_another_ended
+from .parallel import lost_another, tell_others, why_another_ended
 
 
 @contextlib.contextmanager

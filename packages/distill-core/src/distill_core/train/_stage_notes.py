@@ -11,13 +11,10 @@ from torch import nn
 from ..data import Loader, SeedPath
 from ..distributed import world_size
 from ..errors import Problem
-from ._explain import one_sample_note
-from ._lr_scheduler import scheduler_note
-from ._schedule_length import length_note
-from ._uncounted import cut_notes, padding_notes
+from .step import cut_notes, length_note, one_sample_note, padding_notes, scheduler_note
 
 if TYPE_CHECKING:
-    from ._stage_run import StageRun
+    from ._stage import StageRun
 
 
 logger = logging.getLogger("distill")

@@ -20,35 +20,31 @@ from ..experiment import Evaluation, Experiment, Stage
 from ..layers import checks_on_every_device
 from ..tree import channels_last, to_device
 from ._ahead import shared_batches
-from ._caches import Caches
-from ._callback import Callback
-from ._checkpoint import Checkpoint
-from ._connect import connect
-from ._ema import Averages
-from ._evaluate import evaluate
-from ._explain import explained_step
-from ._finite import begin_finite, prove_finite
+from ._evaluation import evaluate
 from ._label_order import check_label_order
 from ._lazy import first_batch
 from ._located import advance_scheduler, call_each
-from ._log import MetricsLog
-from ._loss_meter import Means
-from ._loss_scale import Share, shared_backward
-from ._nonfinite import Faults, RollBack
-from ._parameters import tell_without_gradient
-from ._placement import place_models
-from ._rank_buffers import same_buffers
 from ._readers import check_readers
 from ._results import finish
-from ._resume import gather_state, restore_run, restore_stage
 from ._run_context import explained, held, make_deterministic
-from ._schedule_length import schedules_of
-from ._sharding import shard_models, sharded_names
+from ._stage import StageRun, connect, prepare_stage, resolved_stages
 from ._stage_notes import tell_stage_notes
-from ._stage_run import StageRun, prepare_stage, resolved_stages
-from ._stop import StopRequest
-from ._store import CheckpointStore
-from ._uncounted import refuse_uncounted_processes
+from .callbacks import Callback, Checkpoint, MetricsLog
+from .checkpoints import CheckpointStore, begin_finite, gather_state, prove_finite, restore_run, restore_stage
+from .parallel import StopRequest, same_buffers, shard_models, sharded_names
+from .step import (
+    EMA,
+    LossMeter,
+    LossScale,
+    NonfinitePolicy,
+    RollBack,
+    explained_step,
+    refuse_uncounted_processes,
+    schedules_of,
+    shared_backward,
+    tell_without_gradient,
+)
+from .teachers import Caches, place_models
 
 _PRECISION = {"fp32": "no", "fp16": "fp16", "bf16": "bf16"}
 
@@ -103,10 +99,10 @@ class Trainer:
         )
         self.device = torch.device(self.accelerator.device)
         self.run: StageRun | None = None
-        self.means = Means([])
-        self.averages = Averages(self.models, experiment.ema)
+        self.means = LossMeter([])
+        self.averages = EMA(self.models, experiment.ema)
         self.accepts_changes = False
-        self.faults = Faults(experiment.nonfinite, experiment.max_nonfinite)
+        self.faults = NonfinitePolicy(experiment.nonfinite, experiment.max_nonfinite)
         self._stop = StopRequest()
         self._each_step = [c for c in self.callbacks if type(c).on_step_end is not Callback.on_step_end]
         self.plan = BatchPlan([], [])
@@ -230,7 +226,7 @@ class Trainer:
     def _fit_epoch(self, run: StageRun) -> None:
         self._logged_at = time.monotonic()
         if self.batch == 0:
-            self.measured, self.means = {}, Means(list(run.distiller.terms))
+            self.measured, self.means = {}, LossMeter(list(run.distiller.terms))
         seed_path = SeedPath(self.experiment.seed, self.stage_index, self.epoch - 1)
         self.plan = plan = self.caches.plan(run.loader, seed_path)
         self.seeds = batch_seeds(SeedPath(seed_path.seed, seed_path.stage, self.epoch), len(plan.indices), rank())
@@ -244,7 +240,7 @@ class Trainer:
         self.batch = 0
         self._each("on_epoch_end")
 
-    def _fit_batch(self, run: StageRun, batch: dict[str, Any], share: Share, plan: BatchPlan) -> None:
+    def _fit_batch(self, run: StageRun, batch: dict[str, Any], share: LossScale, plan: BatchPlan) -> None:
         number, accumulate = self.batch, int(run.stage.accumulate)  # type: ignore[arg-type]
         begin = number - number % accumulate
         ends = number + 1 == min(begin + accumulate, len(plan.indices))

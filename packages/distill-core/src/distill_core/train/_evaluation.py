@@ -1,0 +1,104 @@
+"""Metrics over a whole data set, exact on any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..data import BatchPlan, Loader, SeedPath, as_loader
+from ..errors import TrainingError
+from ..experiment import Evaluation, Inputs, Metric
+from ..tree import to_device
+from ..wiring import Wiring, check_signature
+from ._distiller import batch_values
+from .parallel import is_sharded
+from .teachers import sources_for
+
+
+def evaluate(
+    models: Mapping[str, nn.Module],
+    evaluation: Evaluation,
+    feed: Mapping[str, Inputs] | None = None,
+    device: torch.device | str = "cpu",
+) -> dict[str, float]:
+    """Run the models that the metrics read over all samples, in eval mode and without gradients.
+
+    Args:
+        models: All models by name.
+        evaluation: The loader and the metrics with their wiring.
+        feed: Model → wiring of its inputs.
+        device: Where the models are.
+
+    Returns:
+        Metric → value. A metric that computes several values gives one entry each, `name.part`.
+
+    Raises:
+        WiringError: A tap or a parameter does not exist.
+    """
+    loader = as_loader(evaluation.loader)
+    metrics = evaluation.metrics
+    wirings = {name: Wiring(entry.inputs, f"metrics.{name}") for name, entry in metrics.items()}
+    for name, entry in metrics.items():
+        wirings[name].check_sources(models)
+        check_signature(entry.metric, entry.inputs, f"metrics.{name}")
+        _to(entry.metric, device)
+        entry.metric.reset()
+    sources = sources_for(models, list(wirings.values()), (), feed)
+    modes = [(module, module.training) for source in sources for module in source.model.modules()]
+    for source in sources:
+        source.attach()
+        source.model.eval()
+    try:
+        with torch.no_grad():
+            for cpu_batch, counts in _batches(loader, [source.model for source in sources]):
+                batch = to_device(cpu_batch, device)
+                values: dict[Any, Any] = {}
+                for source in sources:
+                    values.update(source(batch, values))
+                for name, wiring in wirings.items() if counts else ():
+                    values.update(batch_values(wiring.taps, batch, values))
+                    metrics[name].metric.update(**wiring.kwargs(values))
+    finally:
+        for source in sources:
+            source.detach()
+        for module, training in modes:
+            module.training = training
+    return _computed(metrics)
+
+
+def _batches(loader: Loader, models: Sequence[nn.Module]) -> Iterator[tuple[dict[str, Any], bool]]:
+    """The batches of this process, and whether they count.
+
+    A sharded model runs only on all processes together: one that has fewer batches than the others runs it on its first
+    sample, for nothing.
+    """
+    done = 0
+    for batch in loader.batches(SeedPath()):
+        done += 1
+        yield batch, True
+    if any(map(is_sharded, models)):
+        for _ in range(len(loader) - done):
+            alone = BatchPlan([torch.zeros(1, dtype=torch.long)], [1])
+            for batch in loader.batches(SeedPath(), plan=alone):
+                yield batch, False
+
+
+def _to(metric: Any, device: torch.device | str) -> None:
+    if hasattr(metric, "to"):
+        metric.to(device)
+
+
+def _computed(metrics: Mapping[str, Metric]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for name, entry in metrics.items():
+        computed = entry.metric.compute()
+        for part, value in computed.items() if isinstance(computed, Mapping) else [("", computed)]:
+            try:
+                values[f"{name}.{part}" if part else name] = float(value)
+            except (TypeError, ValueError) as error:
+                message = f"metrics.{name}: {type(entry.metric).__name__} gave {type(value).__name__}, not a number"
+                raise TrainingError(message) from error
+    return values

@@ -1,0 +1,8 @@
+"""Callbacks: code that runs at fixed points of training."""
+
+from ._callback import Callback as Callback
+from ._checkpoint import Checkpoint as Checkpoint
+from ._evaluate import Evaluate as Evaluate
+from ._log import MetricsLog as MetricsLog
+from ._log import TensorBoard as TensorBoard
+from ._log import strict_json as strict_json

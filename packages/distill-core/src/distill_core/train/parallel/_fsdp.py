@@ -1,0 +1,150 @@
+"""Models spread over the processes of a run by FSDP2, and their tensors whole again where a file needs them.
+
+Yanli Zhao et al. "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel". VLDB 2023.
+https://doi.org/10.14778/3611540.3611569
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parameter import is_lazy
+
+from ...distributed import world_size
+from ...errors import WiringError, did_you_mean
+from ...experiment import Experiment
+from ...tree import map_tensors
+
+SUFFIX = "_ema"  # of an average's name
+
+
+def sharded_names(experiment: Experiment, models: Mapping[str, nn.Module]) -> list[str]:
+    """The models that `parallel: fsdp` spreads, each with its average."""
+    names = list(experiment.shard) or [name for name in models if not name.startswith("teacher")]
+    return [*names, *(name + SUFFIX for name in names if name in experiment.ema and name + SUFFIX not in names)]
+
+
+def shard_models(models: Mapping[str, nn.Module], names: Sequence[str], device: torch.device) -> None:
+    """Spread some models over all processes, block by block; with one process nothing happens.
+
+    Args:
+        models: All models by name, with the same values on all processes.
+        names: Which are spread.
+        device: Where they are.
+
+    Raises:
+        WiringError: There is no such model.
+    """
+    for name in names:
+        if name not in models:
+            message = f"shard: there is no model '{name}'\n  hint: {did_you_mean(name, models)}"
+            raise WiringError(message)
+    if world_size() == 1:
+        return
+    mesh = init_device_mesh(device.type, (world_size(),))
+    for name in names:
+        for tensor in (*models[name].parameters(), *models[name].buffers()):
+            dist.broadcast(tensor.detach(), 0)
+        for block in blocks(models[name]):
+            fully_shard(block, mesh=mesh)
+        fully_shard(models[name], mesh=mesh)
+
+
+def blocks(model: nn.Module) -> Iterator[nn.Module]:
+    """The parts that are gathered one at a time: the entries of the outermost lists that have parameters.
+
+    >>> [type(block).__name__ for block in blocks(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)))]
+    ['Linear', 'Linear']
+    """
+    for child in model.children():
+        if isinstance(model, nn.Sequential | nn.ModuleList):
+            if any(True for _ in child.parameters()):
+                yield child
+        else:
+            yield from blocks(child)
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """Whether a part of it is spread over the processes."""
+    return any(isinstance(part, FSDPModule) for part in module.modules())
+
+
+def synchronise(module: nn.Module, *, last: bool) -> None:
+    """Whether the next backward pass sums the gradients of sharded parts over the processes."""
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.set_requires_gradient_sync(last, recurse=False)
+
+
+def let_learn(module: nn.Module) -> None:
+    """Tell FSDP what learns in this stage; it looks only once by itself."""
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            state = part._get_fsdp_state()  # noqa: SLF001  there is no public way
+            groups = state._fsdp_param_groups if hasattr(state, "_fsdp_param_groups") else [state._fsdp_param_group]  # noqa: SLF001
+            for group in groups:
+                for entry in group.fsdp_params if group else ():
+                    if hasattr(entry, "_unsharded_param"):
+                        entry._unsharded_param.requires_grad_(entry.sharded_param.requires_grad)  # noqa: SLF001
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What this process has of a tensor."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(state: Any) -> Any:
+    """A nest of state with every sharded tensor put together; all processes ask for it together."""
+    return map_tensors(
+        state, lambda tensor: tensor.full_tensor().detach().cpu() if isinstance(tensor, DTensor) else tensor
+    )
+
+
+def load_whole(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """`load_state_dict` of whole tensors into a module that may be sharded."""
+    own = module.state_dict()
+    module.load_state_dict({name: like(value, own.get(name)) for name, value in weights.items()})
+
+
+def load_whole_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
+    """`load_state_dict` of whole tensors into an optimizer of parameters that may be sharded."""
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    owners = dict(zip(numbers, parameters, strict=True))
+    entries = {
+        number: {name: like(value, owners[number]) for name, value in entry.items()}
+        for number, entry in state["state"].items()
+    }
+    optimizer.load_state_dict({**state, "state": entries})
+
+
+def clip_sharded(parameters: Iterable[nn.Parameter], most: float) -> None:
+    """`clip_grad_norm_` where some gradients are sharded and others are not."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return
+    spread = [local(gradient).double().square().sum() for gradient in gradients if isinstance(gradient, DTensor)]
+    same = [gradient.double().square().sum() for gradient in gradients if not isinstance(gradient, DTensor)]
+    total = torch.stack(spread).sum() if spread else local(gradients[0]).new_zeros((), dtype=torch.double)
+    dist.all_reduce(total)
+    norm = (total + (torch.stack(same).sum() if same else 0)).sqrt()
+    torch._foreach_mul_([local(gradient) for gradient in gradients], (most / (norm + 1e-6)).clamp(max=1).float())
+
+
+def like(value: Any, owner: Any) -> Any:
+    """This process's part of `value`, if it is of the shape of `owner`, laid out in memory as that is.
+
+    A fused optimizer goes through parameter and state as they lie in memory: with another layout, it would mix up entries.
+    """
+    if not isinstance(value, Tensor) or is_lazy(owner) or value.shape != owner.shape:
+        return value
+    if not isinstance(owner, DTensor):
+        return torch.empty_like(owner, dtype=value.dtype).copy_(value)
+    return distribute_tensor(value.to(owner.device), owner.device_mesh, owner.placements, src_data_rank=None)

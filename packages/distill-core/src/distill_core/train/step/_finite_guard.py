@@ -1,0 +1,106 @@
+"""Numbers that are not finite: found on the device, kept out of weights and buffers, reported at the next log line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from ...distributed import world_size
+from .._kept_buffers import KeptBuffers
+from ..parallel import local
+
+
+class FiniteGuard:
+    """Withholds every update with a gradient, or a buffer after the forward pass, that is not finite.
+
+    The buffers are part of the update: a withheld one puts them back.
+
+    A fused optimizer takes the flag on the device and leaves the weights as they are, so the host need not wait; for any
+    other optimizer the host asks in each step.
+
+    Args:
+        optimizer: The stage's optimizer.
+        device: Where its tensors are.
+        buffers: The buffers of everything that learns.
+        sticky: Whether one bad step withholds all later ones, until the host has heard of it.
+    """
+
+    def __init__(self, optimizer: Any, device: torch.device, buffers: KeptBuffers, *, sticky: bool) -> None:
+        self._optimizer = optimizer
+        self.buffers = buffers
+        self._sticky = sticky
+        self._found = torch.zeros((), device=device)
+        self._one = torch.ones((), device=device)
+        self._flags: list[tuple[int, Tensor]] = []
+        groups = optimizer.param_groups
+        self._sharded = any(isinstance(parameter, DTensor) for group in groups for parameter in group["params"])
+        self.takes_flag = not self._sharded and all(group.get("fused") for group in groups)
+
+    def step(self, parameters: Iterable[nn.Parameter], batch: int, others: Iterable[Tensor] = ()) -> None:
+        """Step the optimizer if every gradient is finite.
+
+        Args:
+            parameters: All that the optimizer updates.
+            batch: The number of the batch in the epoch, for the report.
+            others: Gradients that the optimizer has besides.
+        """
+        groups: dict[Any, list[Tensor]] = {}
+        for parameter in parameters:
+            if (gradient := parameter.grad) is not None:
+                part = local(gradient) if self._sharded else gradient
+                groups.setdefault(part.dtype, []).append(part)
+        for other in others:
+            groups.setdefault(other.dtype, []).append(other)
+        for gradients in groups.values():
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._found, self._one)
+        self._agree(batch)
+        if self.takes_flag:
+            self._optimizer.grad_scale, self._optimizer.found_inf = None, self._found
+            self._optimizer.step()
+        elif not self._found:
+            self._optimizer.step()
+        self._settle()
+
+    def step_scaled(self, scaler: torch.amp.GradScaler, batch: int) -> None:
+        """Let a loss scaler step, which withholds overflowing gradients itself; check the buffers only.
+
+        Args:
+            scaler: The loss scaler.
+            batch: The number of the batch in the epoch, for the report.
+        """
+        if self.buffers:
+            self._agree(batch)
+        scaler.step(self._optimizer)
+        scaler.update()
+        if self.buffers:
+            self._settle()
+
+    def _agree(self, batch: int) -> None:
+        """Check the buffers, and decide the same on every process."""
+        self.buffers.check(self._found, self._one)
+        if self._sharded or (world_size() > 1 and self.buffers):  # each process sees its own part and its own samples
+            dist.all_reduce(self._found, dist.ReduceOp.MAX)
+        self._flags.append((batch, self._found.clone()))
+
+    def _settle(self) -> None:
+        self.buffers.settle(self._found)
+        if not self._sticky:
+            self._found.zero_()
+
+    def has_bad(self) -> bool:
+        """Whether an update was withheld since `bad_batches` was called."""
+        return bool(self._flags) and bool(torch.stack([flag for _, flag in self._flags]).any())
+
+    def bad_batches(self) -> list[int]:
+        """The batches since the last call whose update was withheld, from the first bad one on."""
+        if not self._flags:
+            return []
+        flags = torch.stack([flag for _, flag in self._flags]).tolist()
+        bad = [batch for (batch, _), flag in zip(self._flags, flags, strict=True) if flag]
+        self._flags = []
+        return bad

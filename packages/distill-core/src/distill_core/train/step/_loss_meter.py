@@ -1,0 +1,101 @@
+"""Means of the losses over samples and processes, without asking the device for a number in each step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...distributed import rank, sum_over_processes
+from ..parallel import each_process
+
+
+@dataclass(frozen=True)
+class LogWindow:
+    """What happened between two log lines.
+
+    Attributes:
+        loss: The mean of the objective over the samples of all processes.
+        losses: The same of each term.
+        samples: How many samples that were.
+        bad: In how many batches a number was not finite; they are not in the means.
+    """
+
+    loss: float
+    losses: dict[str, float]
+    samples: int
+    bad: int
+
+
+class LossMeter:
+    """Keeps the steps' losses where they are until they are to be shown.
+
+    Args:
+        names: The terms.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self._waiting: list[tuple[int, int, Sequence[Tensor]]] = []
+        self._flushed: tuple[list[int], Tensor] = [], torch.empty(0, 1 + len(names))
+        self._sums = [0.0] * (3 + len(names))
+
+    def add(self, batch: int, samples: int, total: Tensor, terms: dict[str, Tensor]) -> None:
+        """Note a batch: its number, the samples of this process, the objective and its terms (0-dim, no graph)."""
+        self._waiting.append((batch, samples, (total, *(terms[name] for name in self.names))))
+
+    def flush(self) -> LogWindow | None:
+        """The means since the last call; None if there was no batch."""
+        if not self._waiting:
+            return None
+        values = _table([row for _, _, row in self._waiting])
+        sizes = torch.tensor([float(samples) for _, samples, _ in self._waiting], device=values.device)
+        self._flushed, self._waiting = ([batch for batch, _, _ in self._waiting], values), []
+        finite = values.isfinite().all(1)
+        sizes = sizes * finite
+        counts = torch.stack([(~finite).sum().float(), sizes.sum()])
+        sums = sum_over_processes(torch.cat([counts, sizes @ values.nan_to_num(0, 0, 0)])).tolist()
+        self._sums = [old + new for old, new in zip(self._sums, sums, strict=True)]
+        bad, samples, *means = sums[0], sums[1], *(value / max(sums[1], 1) for value in sums[2:])
+        return LogWindow(means[0], dict(zip(self.names, means[1:], strict=True)), int(samples), int(bad))
+
+    def terms(self, batch: int) -> dict[str, float]:
+        """The terms of a batch that the last `flush` held, of this process."""
+        batches, values = self._flushed
+        return dict(zip(self.names, values[batches.index(batch), 1:].tolist(), strict=True))
+
+    def bad_batches(self) -> list[int]:
+        """Those batches of the last `flush` in which a number of this process was not finite."""
+        batches, values = self._flushed
+        return [batch for batch, finite in zip(batches, values.isfinite().all(1).tolist(), strict=True) if not finite]
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint within an epoch must hold; all processes ask for it together."""
+        if not self._waiting:
+            return {"waiting": None, "sums": self._sums}
+        rows = _table([row for _, _, row in self._waiting])
+        counts = torch.tensor([(batch, samples) for batch, samples, _ in self._waiting], device=rows.device)
+        return {"waiting": (each_process(counts), each_process(rows)), "sums": self._sums}
+
+    def load_state(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from there."""
+        self._sums, self._waiting = state["sums"], []
+        if state["waiting"]:
+            counts, rows = (parts[rank()] for parts in state["waiting"])
+            self._waiting = [
+                (int(batch), int(samples), row.to(device).unbind())
+                for (batch, samples), row in zip(counts, rows, strict=True)
+            ]
+
+    def epoch(self) -> float:
+        """The mean of the objective over all batches that were flushed."""
+        return self._sums[2] / max(self._sums[1], 1)
+
+
+def _table(rows: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Numbers of so many rows as one tensor (rows, columns)."""
+    numbers = [number if number.dtype == torch.float32 else number.float() for row in rows for number in row]
+    return torch.stack(numbers).view(len(rows), -1)

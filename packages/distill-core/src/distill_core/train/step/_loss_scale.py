@@ -1,0 +1,232 @@
+"""How much each batch counts for each term of the objective, where several batches make one update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...data import BatchPlan
+from ...distributed import sum_over_processes, world_size
+from ...errors import WiringError
+from ...experiment import Term
+from ...taps import BATCH, Tap
+from ...wiring import read_batch
+from ..teachers import ModelSource
+from ._normaliser import Count, Normaliser, normaliser
+
+Number = float | Tensor
+Values = Mapping[str, Sequence[Any]]
+"""Frozen model → the values of its taps, for those that ran before the batch's step."""
+
+
+@dataclass(frozen=True)
+class LossScale:
+    """A batch's part in its update.
+
+    Attributes:
+        gradient: What the terms are multiplied by: one number, or one for each where they differ.
+        logged: The same so that the mean over the samples of an update is its value; None stands for 1.
+        values: What frozen models gave for this batch already.
+    """
+
+    gradient: float | Mapping[str, Number] = 1.0
+    logged: Mapping[str, Number] | None = None
+    values: Values = field(default_factory=dict)
+
+
+ALONE = LossScale()
+
+
+class LossScales:
+    """Divides each update among its batches, so that it does not depend on how its samples were cut into batches.
+
+    Several batches are accumulated, several processes average their gradients; each batch's loss is a mean by itself.
+    With N what a term's loss averages over (`_normaliser`), its part of a batch is
+
+    * `processes · own N / N of all batches and processes`, for the mean over a process's own batch;
+    * `N of all processes / N of all batches and processes`, where a loss has the batches of all processes (`gathered`);
+    * `processes` for a sum.
+
+    Samples are known from the plan. Other counts come from the batch (labels, masks), so the batches of an update are
+    read before the first of them is trained on; a frozen model that gives a mask runs then, too, and only then.
+
+    Args:
+        terms: The terms of the objective by name.
+        sources: The models that run.
+        device: Where the losses are.
+
+    Raises:
+        WiringError: A count is read from a model that learns.
+    """
+
+    def __init__(
+        self,
+        terms: Mapping[str, Term],
+        sources: Sequence[ModelSource] = (),
+        device: torch.device = torch.device("cpu"),  # noqa: B008  immutable
+    ) -> None:
+        learning = {source.name for source in sources if not source.frozen}
+        self.normalisers = {name: _before(name, normaliser(name, term), learning) for name, term in terms.items()}
+        self._sources, self._device = sources, device
+
+    def of_batches(
+        self,
+        batches: Iterable[dict[str, Any]],
+        plan: BatchPlan,
+        start: int,
+        accumulate: int,
+        before: Callable[[int, dict[str, Any], Sequence[str]], tuple[dict[str, Any], Values]],
+    ) -> Iterator[tuple[dict[str, Any], LossScale]]:
+        """Pair the batches of an epoch with their shares.
+
+        Args:
+            batches: Those from number `start` on, as the loader gives them.
+            plan: The epoch's batches.
+            start: The number of the first one, which begins an update.
+            accumulate: How many batches make one update.
+            before: Runs frozen models on a batch before its step: from its number, the batch and their names to the
+                batch on the device and their values.
+        """
+        counting = self._counting(accumulate)
+        if not counting:
+            yield from ((batch, self.planned(plan, number, accumulate)) for number, batch in enumerate(batches, start))
+            return
+        taps = [tap for name in counting for tap in self.normalisers[name].taps]
+        models = self._needed({tap.source for tap in taps} - {BATCH})
+        reader = iter(batches)
+        while window := list(islice(reader, accumulate)):
+            values: list[Values] = [{}] * len(window)
+            if models:
+                prepared = [before(number, batch, models) for number, batch in enumerate(window, start)]
+                window, values = [batch for batch, _ in prepared], [given for _, given in prepared]
+            rows = [self._counts(counting, *pair) for pair in zip(window, values, strict=True)]
+            for number, share in enumerate(self._shared(plan, start, counting, rows, accumulate)):
+                yield window[number], LossScale(*share, values[number])
+                window[number], values[number] = {}, {}  # it is not needed any more
+            start += len(rows)
+
+    def planned(self, plan: BatchPlan, number: int, accumulate: int) -> LossScale:
+        """The share of a batch where the plan alone tells it.
+
+        Args:
+            plan: The epoch's batches.
+            number: The batch.
+            accumulate: How many batches make one update.
+        """
+        if accumulate == 1 and world_size() == 1:
+            return ALONE
+        own, parts = self._parts(plan, number, accumulate)
+        if all(part == own for part in parts.values()):
+            return LossScale(own)
+        return LossScale(parts, {name: part / own for name, part in parts.items()})
+
+    def _parts(self, plan: BatchPlan, number: int, accumulate: int) -> tuple[float, dict[str, float]]:
+        """What the plan tells: the part of this process's samples, and the part of each term."""
+        begin = number - number % accumulate
+        samples = sum(plan.global_sizes[begin : begin + accumulate])
+        own = plan.indices[number].shape[0] * world_size() / samples
+        gathered = plan.global_sizes[number] / samples
+        return own, {
+            name: float(world_size()) if entry.unit == "sum" else gathered if entry.gathered else own
+            for name, entry in self.normalisers.items()
+        }
+
+    def _counting(self, accumulate: int) -> list[str]:
+        """The terms whose share depends on what is in the batches."""
+        if accumulate == 1 and world_size() == 1:
+            return []
+        counted = {name: entry for name, entry in self.normalisers.items() if entry.unit == "count" and entry.taps}
+        return [name for name, entry in counted.items() if accumulate > 1 or not entry.gathered]
+
+    def _needed(self, models: set[str]) -> list[str]:
+        """These models and those that feed them."""
+        for source in reversed(self._sources):
+            if source.name in models and source.feed is not None:
+                models |= {tap.source for tap in source.feed.taps if tap.source != BATCH}
+        return [source.name for source in self._sources if source.name in models]
+
+    def _counts(self, names: Sequence[str], batch: Mapping[str, Any], values: Values) -> list[Count]:
+        known: dict[Tap, Any] = {}
+        for source in self._sources:
+            if source.name in values:
+                known.update(zip(source.taps, values[source.name], strict=True))
+        entries = [self.normalisers[name] for name in names]
+        of_batch = {tap: read_batch(batch, tap) for entry in entries for tap in entry.taps if tap.source == BATCH}
+        return [entry.counted(known | of_batch) for entry in entries]
+
+    def _shared(
+        self, plan: BatchPlan, begin: int, names: Sequence[str], rows: Sequence[Sequence[Count]], accumulate: int
+    ) -> Iterator[tuple[Mapping[str, Number], Mapping[str, Number]]]:
+        """For each batch of an update what `LossScale` holds of the gradients and of the log."""
+        sizes = [plan.indices[begin + number].shape[0] for number in range(len(rows))]
+        own = _table(rows, sizes, self._device)
+        every = sum_over_processes(own)
+        gathered = torch.tensor([self.normalisers[name].gathered for name in names], device=own.device)
+        counts, totals = torch.where(gathered, every, own * world_size()), every.sum(0)
+        # Where nothing counts, a loss is 0 or NaN as it would be of one batch.
+        found = torch.where(totals > 0, counts / totals, 1 / len(rows))
+        for number, row in enumerate(found):
+            share, parts = self._parts(plan, begin + number, accumulate)
+            every_part: dict[str, Number] = {**parts, **dict(zip(names, row.unbind(), strict=True))}
+            yield every_part, {name: part / share for name, part in every_part.items()}
+
+
+def shared_backward(
+    backward: Any, batch: Mapping[str, Any], weights: Mapping[str, float], share: LossScale, *, last: bool
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """A backward pass with the gradients of each term times its share.
+
+    Args:
+        backward: From batch, weights, a share of all, `last` and values of frozen models to the objective and its terms.
+        batch: Fields by name.
+        weights: The weight of each term.
+        share: The batch's.
+        last: Whether this is the last batch before the update.
+
+    Returns:
+        The objective and its terms as they are logged: their means over samples are those that are trained on.
+    """
+    parts = share.gradient
+    if isinstance(parts, float):
+        total, terms = backward(batch, weights, parts, last=last, given=share.values)
+    else:
+        own = {name: weight * parts[name] for name, weight in weights.items()}
+        total, terms = backward(batch, own, 1.0, last=last, given=share.values)
+    if share.logged is None:
+        return total, terms
+    logged = {name: _logged(term, share.logged[name]) for name, term in terms.items()}
+    return torch.stack([weights[name] * term for name, term in logged.items()]).sum(), logged
+
+
+def _logged(term: Tensor, part: Number) -> Tensor:
+    """A term times its part; 0 where it has none, since a mean over nothing is NaN."""
+    value = term.float() * part
+    return torch.where(part == 0, 0, value) if isinstance(part, Tensor) else value
+
+
+def _table(rows: Sequence[Sequence[Count]], sizes: Sequence[int], device: torch.device) -> Tensor:
+    """The counts (batches, terms); a count that is None is that of the samples."""
+    numbers = [
+        torch.as_tensor(size if count is None else count, dtype=torch.float32)
+        for row, size in zip(rows, sizes, strict=True)
+        for count in row
+    ]
+    if any(number.device != numbers[0].device for number in numbers):
+        numbers = [number.to(device, non_blocking=True) for number in numbers]
+    return torch.stack(numbers).view(len(rows), -1).to(device, non_blocking=True)
+
+
+def _before(name: str, entry: Normaliser, learning: set[str]) -> Normaliser:
+    """`entry`, if what it counts is known before the step."""
+    late = next((tap for tap in entry.taps if tap.source in learning), None)
+    if late is None:
+        return entry
+    if entry.proportional:
+        return Normaliser("samples")
+    message = f"losses.{name}: what it averages over is read from '{late}', a model that learns\n  hint: read labels and masks from the batch, or from a frozen model"
+    raise WiringError(message)

@@ -1,0 +1,132 @@
+"""Which tensors learn, and in which parameter group: globs over dotted names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ...errors import TrainingError, WiringError, did_you_mean, nearest
+
+Named = Mapping[str, nn.Parameter]
+logger = logging.getLogger("distill")
+
+
+def named_parameters(models: Mapping[str, nn.Module], losses: Mapping[str, Any]) -> dict[str, nn.Parameter]:
+    """Every parameter by its address: `student.fc.weight`, `losses.fitnet.regressor.weight`.
+
+    A tensor that is reached by two names is listed under both.
+    """
+    parts = {**models, **{f"losses.{name}": loss for name, loss in losses.items() if isinstance(loss, nn.Module)}}
+    return {
+        f"{part}.{name}": parameter
+        for part, module in parts.items()
+        for name, parameter in module.named_parameters(remove_duplicate=False)
+    }
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether the glob names this parameter or a part that contains it.
+
+    >>> matches("student.layer1.0.weight", "student.layer1"), matches("student.layer1.0.weight", "student.layer2")
+    (True, False)
+    >>> matches("student.layer1.0.bn1.bias", "student.*.bn?")
+    True
+    """
+    parts = name.split(".")
+    return any(fnmatchcase(".".join(parts[:end]), pattern) for end in range(1, len(parts) + 1))
+
+
+def select(names: Iterable[str], patterns: Sequence[str], key: str) -> set[str]:
+    """The names that the globs choose; one that begins with `!` takes names away again.
+
+    Args:
+        key: Where the globs stand, for the message.
+
+    Raises:
+        WiringError: A glob matches nothing.
+    """
+    names = list(names)
+    chosen: set[str] = set()
+    for pattern in patterns:
+        found = {name for name in names if matches(name, pattern.removeprefix("!"))}
+        if not found:
+            prefixes = {".".join(name.split(".")[:end]) for name in names for end in range(1, name.count(".") + 2)}
+            close = nearest(pattern.removeprefix("!"), prefixes)
+            hint = f"did you mean '{close}'?" if close else did_you_mean("", {name.split(".")[0] for name in names})
+            message = f"{key}: the glob '{pattern}' matches no parameter\n  hint: {hint}"
+            raise WiringError(message)
+        chosen = chosen - found if pattern.startswith("!") else chosen | found
+    return chosen
+
+
+def default_patterns(parameters: Named) -> list[str]:
+    """Every model whose name does not begin with `teacher`, and all losses."""
+    return sorted({name.split(".")[0] for name in parameters if not name.startswith("teacher")})
+
+
+def parameter_groups(
+    trainable: Named, groups: Mapping[str, Mapping[str, Any]] | None, key: str
+) -> list[dict[str, Any]]:
+    """Groups for an optimizer: one for each glob of `groups`, and one for the rest.
+
+    Each tensor is in the first group whose glob matches one of its names.
+
+    Raises:
+        WiringError: A glob matches no trainable parameter, or all that it matches is in groups before it.
+    """
+    found: dict[str, dict[int, nn.Parameter]] = {glob: {} for glob in groups or {}}
+    rest: dict[int, nn.Parameter] = {}
+    for glob in found:
+        select(trainable, [glob], key)
+    names: dict[int, list[str]] = {}
+    for name, parameter in trainable.items():
+        names.setdefault(id(parameter), []).append(name)
+    for parameter in trainable.values():
+        own = names[id(parameter)]
+        home = next((found[glob] for glob in found if any(matches(name, glob) for name in own)), rest)
+        home[id(parameter)] = parameter
+    for glob, group in found.items():
+        if not group:
+            message = f"{key}: all that the glob '{glob}' matches is in groups before it"
+            raise WiringError(message)
+    listed = [{"params": list(group.values()), **(groups or {})[glob]} for glob, group in found.items()]
+    return ([{"params": list(rest.values())}] if rest else []) + listed
+
+
+def prove_groups(optimizer: Optimizer, trainable: Named, frozen: Named) -> None:
+    """Make sure that each trainable tensor is in exactly one group and no frozen one is in any.
+
+    Raises:
+        TrainingError: It is not so; the tensors are named.
+    """
+    counts: dict[int, int] = {}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            counts[id(parameter)] = counts.get(id(parameter), 0) + 1
+    missing = [name for name, parameter in trainable.items() if counts.get(id(parameter), 0) == 0]
+    twice = [name for name, parameter in trainable.items() if counts.get(id(parameter), 0) > 1]
+    learning = {id(parameter) for parameter in trainable.values()}
+    strange = [name for name, parameter in frozen.items() if id(parameter) in counts and id(parameter) not in learning]
+    for names, what in ((missing, "in no group"), (twice, "in two groups"), (strange, "frozen, yet in a group")):
+        if names:
+            message = f"these tensors are {what} of the optimizer: {shorten(names)}"
+            raise TrainingError(message)
+
+
+def shorten(names: Sequence[str], limit: int = 6) -> str:
+    """The first names and how many more there are."""
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def tell_without_gradient(trainable: Named, stage: int, apart: Container[Tensor] = ()) -> None:
+    """After the first gradients of a stage: name the tensors that got none, not even apart."""
+    without = [name for name, parameter in trainable.items() if parameter.grad is None and parameter not in apart]
+    if without:
+        logger.warning(
+            "no loss reaches these trainable tensors, which will not learn in stage %d: %s", stage, shorten(without)
+        )

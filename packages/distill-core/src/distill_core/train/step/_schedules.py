@@ -1,0 +1,66 @@
+"""What changes from step to step by plan: the weights of the terms, and whatever a loss or a layer wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+from ...errors import WiringError, did_you_mean
+from ...experiment import StageProgress, Term
+
+
+class Schedules:
+    """The schedules of a stage.
+
+    A module anywhere in a loss that has a method `set_progress` is told the moment before each batch.
+
+    Args:
+        terms: The terms of the objective by name.
+
+    Attributes:
+        constant: The weight of each term, if nothing at all changes by plan.
+
+    Raises:
+        WiringError: A term schedules a number that its loss does not have.
+    """
+
+    def __init__(self, terms: Mapping[str, Term]) -> None:
+        self.terms = dict(terms)
+        losses = [term.loss for term in terms.values()]
+        self._told = list({id(part): part for part in _parts(losses) if hasattr(part, "set_progress")}.values())
+        for name, term in terms.items():
+            for attribute in term.schedules:
+                _check(term.loss, attribute, f"losses.{name}")
+        weights = {name: term.weight for name, term in terms.items() if not callable(term.weight)}
+        changes = self._told or len(weights) < len(terms) or any(term.schedules for term in terms.values())
+        self.constant = None if changes else weights
+
+    def at(self, progress: StageProgress) -> dict[str, float]:
+        """Set everything for this moment; returns the weight of each term."""
+        for part in self._told:
+            part.set_progress(progress)
+        for term in self.terms.values():
+            for attribute, schedule in term.schedules.items():
+                setattr(term.loss, attribute, schedule(progress))
+        return {name: _weight(term, progress) for name, term in self.terms.items()}
+
+
+def _weight(term: Term, progress: StageProgress) -> float:
+    return term.weight(progress) if callable(term.weight) else term.weight
+
+
+def _parts(losses: Iterable[Any]) -> Iterable[Any]:
+    for loss in losses:
+        yield from loss.modules() if isinstance(loss, nn.Module) else (loss,)
+
+
+def _check(loss: Any, attribute: str, where: str) -> None:
+    value = getattr(loss, attribute, None)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return
+    numbers = [name for name, number in vars(loss).items() if type(number) in (int, float) and name[0] != "_"]
+    hint = did_you_mean(attribute, numbers) if numbers else "it has no number of its own"
+    message = f"{where}.schedules: {type(loss).__name__} has no number '{attribute}'\n  hint: {hint}"
+    raise WiringError(message)

@@ -1,0 +1,96 @@
+"""From gradients to new weights: unscale, clip, refuse what is not finite, step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from ...optim import SplitOptimizer
+from ..parallel import clip_sharded, load_whole_optimizer, whole
+from ._finite_guard import FiniteGuard
+
+
+class Update:
+    """One optimizer step.
+
+    Args:
+        optimizer: The stage's optimizer.
+        parameters: All that it updates.
+        clip_grad_norm: The greatest norm of all gradients together, if any.
+        scaler: The loss scaler of fp16; it leaves out steps that overflow, as is its way of finding its scale.
+        guard: Withholds every other update that is not finite.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        parameters: Iterable[nn.Parameter],
+        clip_grad_norm: float | None,
+        scaler: torch.amp.GradScaler | None,
+        guard: FiniteGuard,
+    ) -> None:
+        self.optimizer = optimizer
+        self.parameters = list(parameters)
+        self.clip_grad_norm = clip_grad_norm
+        self.scaler = scaler
+        self.guard = guard
+        self.apart = optimizer.separate_gradients if isinstance(optimizer, SplitOptimizer) else {}
+
+    def step(self, batch: int) -> None:
+        """Update the weights and forget the gradients.
+
+        Args:
+            batch: The number of the batch in the epoch.
+        """
+        if self.clip_grad_norm is not None:
+            if self.scaler:
+                self.scaler.unscale_(self.optimizer)
+            if any(isinstance(parameter, DTensor) for parameter in self.parameters):
+                clip_sharded(self.parameters, self.clip_grad_norm)
+            elif self.apart:
+                clip_sum(self.parameters, self.apart, self.clip_grad_norm)
+            else:
+                nn.utils.clip_grad_norm_(self.parameters, self.clip_grad_norm)
+        if self.scaler:
+            self.guard.step_scaled(self.scaler, batch)
+        else:
+            self.guard.step(self.parameters, batch, self.apart.values())
+        for parameter in self.parameters:  # not `zero_grad`, which also tells the profiler
+            parameter.grad = None
+        self.apart.clear()
+
+    def bad_batches(self) -> list[int]:
+        """The batches since the last call whose update was withheld."""
+        return self.guard.bad_batches()
+
+    def has_bad(self) -> bool:
+        """Whether there are such batches; on every process the same."""
+        return self.guard.has_bad()
+
+    def keep_buffers(self) -> None:
+        """Note the buffers as they are now: a withheld update puts them back."""
+        self.guard.buffers.keep()
+
+    def state(self) -> dict[str, Any]:
+        """The optimizer's state, whole; all processes ask for it together."""
+        state: dict[str, Any] = whole(self.optimizer.state_dict())
+        return state
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        load_whole_optimizer(self.optimizer, state)
+
+
+def clip_sum(parameters: Iterable[nn.Parameter], apart: Mapping[Tensor, Tensor], most: float) -> None:
+    """Scale both gradients so that the norm of their sum is at most `most`."""
+    gradients = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
+    both = [parameter for parameter in gradients if parameter in apart]
+    sums = [gradients[parameter] + apart[parameter] for parameter in both]
+    sums += [gradient for parameter, gradient in gradients.items() if parameter not in apart]
+    sums += [gradient for parameter, gradient in apart.items() if parameter not in gradients]
+    norm = nn.utils.get_total_norm(sums)
+    torch._foreach_mul_([*gradients.values(), *apart.values()], (most / (norm + 1e-6)).clamp(max=1))

@@ -1,0 +1,180 @@
+"""A frozen model whose values are read from a cache where they are there, and computed and stored where they are not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...cache import Cache, Codec, Format, hash_rows
+from ...errors import DataError
+from ...taps import Tap
+from ...wiring import read_batch
+from ._source import ModelSource
+from ._tap_codecs import TapCodecs
+
+INPUT = "#input"
+_CHECK_EVERY = 32  # batches; a batch's input is compared with what the cache was built from
+
+ViewRows = tuple[int, Tensor]
+"""The view at hand, and the rows (batch,) of the cache for its samples, on the CPU."""
+
+
+class CachedSource(ModelSource):
+    """One frozen model of a step, cached.
+
+    What it gives is what the codec gives back, whether it was read or has just been computed. Before `open`, or where
+    `view_rows` knows none, nothing is read or stored.
+
+    Args:
+        source: The model, live.
+        codecs: How its values are stored.
+
+    Attributes:
+        stored: Address of each value that is stored → its codec.
+    """
+
+    def __init__(self, source: ModelSource, codecs: TapCodecs) -> None:
+        self.name, self.model, self.taps, self.feed = source.name, source.model, source.taps, source.feed
+        self.frozen, self.capture, self.whole, self.settings = True, source.capture, source.whole, source.settings
+        self.cache: Cache | None = None
+        self.writes = False
+        self.live, self.constant = source, None
+        self._bases = {tap: codecs.base(tap) for tap in source.taps if tap.port != "module"}
+        self.stored: dict[str, Codec] = {base.address: codecs.of(tap) for tap, base in self._bases.items()}
+        if list(self._bases.values()) != list(source.taps):
+            self.live = self._source(list(self._bases.values()))
+            self.constant = self._source([tap for tap in source.taps if tap.port == "module"])
+            self.capture = self.live.capture
+        self._moment: Callable[[], ViewRows | None] = lambda: None
+        self._formats: dict[int, Format] = {}
+        self._reads: dict[int, int] = {}
+
+    @property
+    def codec(self) -> str:
+        """The name of the codec; that of each address if they differ."""
+        names = {address: codec.name for address, codec in self.stored.items()}
+        same = set(names.values())
+        return same.pop() if len(same) == 1 else json.dumps(names, sort_keys=True)
+
+    def _source(self, taps: list[Tap]) -> ModelSource:
+        source = ModelSource(self.name, self.model, taps, None, frozen=True)
+        source.feed, source.whole, source.settings = self.feed, self.whole, self.settings
+        return source
+
+    def attach(self) -> None:
+        """Place the hooks for good."""
+        self.live.attach()
+
+    def detach(self) -> None:
+        """Take the hooks away; what was stored is made to last."""
+        self.live.detach()
+        self.flush()
+
+    def open(self, cache: Cache, view_rows: Callable[[], ViewRows | None], *, writes: bool) -> None:
+        """Read from a cache and, if `writes`, add to it; `view_rows` tells where in the run a batch is."""
+        self.cache, self._moment, self.writes = cache, view_rows, writes
+
+    def flush(self) -> None:
+        """Make last what was stored."""
+        if self.cache is not None:
+            self.cache.flush()
+
+    def forget(self, view: int) -> None:
+        """Another process may have completed a view: look at it anew."""
+        self._formats.pop(view, None)
+        if self.cache is not None:
+            self.cache.reload(view)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def run(self, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> Iterable[Any]:
+        """The values of the taps in their order.
+
+        Raises:
+            DataError: The cache was built from another input, or a value cannot be cached.
+        """
+        view_rows = self._moment() if self.cache is not None else None
+        if self.cache is not None and view_rows is not None and self.cache.has(*view_rows):
+            found = self.read(*view_rows, batch)
+        else:
+            found = self._compute(view_rows, batch, values)
+        fixed = dict(zip(self.constant.taps, self.constant.run(batch, values), strict=True)) if self.constant else {}
+        return [fixed[tap] if tap in fixed else self._part(tap, found) for tap in self.taps]
+
+    def store(self, view: int, rows: Tensor, batch: Mapping[str, Any]) -> None:
+        """Compute and store a batch in the rows (batch,) of a view."""
+        self._compute((view, rows), batch, {})
+
+    def _part(self, tap: Tap, found: Mapping[str, Any]) -> Any:
+        base = self._bases[tap]
+        value = found[base.address]
+        return value if base is tap else value[tap.fields[-1]]
+
+    def _compute(
+        self, view_rows: ViewRows | None, batch: Mapping[str, Any], values: Mapping[Tap, Any]
+    ) -> dict[str, Any]:
+        given = zip(self.live.taps, self.live.run(batch, values), strict=True)
+        live = {tap.address: value for tap, value in given}
+        rows = len(batch["index"])
+        known = self._formats.get(-1)
+        form = known or Format.of(live, rows, self.stored)
+        self._formats[-1] = form
+        view, indices = view_rows if view_rows is not None else (0, batch["index"])
+        with torch.no_grad():
+            parts = form.encode(live, _seeds(view, indices))
+            if self.cache is not None and view_rows is not None and self.writes:
+                stored = {**parts, INPUT: self._hash(batch, rows)}
+                self.cache.write(view, indices, stored, {"format": form.to_text()})
+            return form.decode(parts)
+
+    def compared(self, address: str, value: Any, view: int, rows: Tensor) -> Any:
+        """A live value as the codec gives it where it gives a few fields; otherwise as it is."""
+        if not self.stored[address].gives:
+            return value
+        form = Format.of({"": value}, len(rows), self.stored[address])
+        return form.decode(form.encode({"": value}, _seeds(view, rows)))[""]
+
+    def read(self, view: int, rows: Tensor, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a batch in the rows (batch,) of a view, by address.
+
+        Raises:
+            DataError: The cache was built from another input.
+        """
+        cache: Cache = self.cache  # type: ignore[assignment]
+        parts = cache.read(view, rows, leave_out=INPUT)
+        count = self._reads[view] = self._reads.get(view, -1) + 1
+        if count % _CHECK_EVERY == 0:
+            expected = cache.shard(view).tensors[INPUT].index_select(0, rows)
+            self._compare(view, batch["index"], expected, self._hash(batch, len(rows)))
+        if view not in self._formats:
+            self._formats[view] = Format.from_text(cache.shard(view).metadata["format"], self.stored)
+        device = batch["index"].device
+        if device.type != "cpu":
+            parts = {name: part.to(device, non_blocking=True) for name, part in parts.items()}
+        return self._formats[view].decode(parts)
+
+    def _hash(self, batch: Mapping[str, Any], rows: int) -> Tensor:
+        taps = self.feed.taps if self.feed is not None else (Tap.parse("batch.input"),)
+        inputs = [read_batch(batch, tap) for tap in taps]
+        return hash_rows([value for value in inputs if isinstance(value, Tensor)], rows).cpu()
+
+    def _compare(self, view: int, index: Tensor, expected: Tensor, found: Tensor) -> None:
+        if torch.equal(expected, found):
+            return
+        sample = int(index[(expected != found).nonzero()[0, 0]])
+        path = self.cache.path(view) if self.cache else ""
+        message = (
+            f"cache.{self.name}: sample {sample} is not the input from which {path} was built, although data, transforms "
+            "and seed are the same\n"
+            "  hint: what a sample looks like must follow from its own seed, not from its batch (mix samples with the "
+            "loader's `mix`, which is replayed), or run this teacher without a cache"
+        )
+        raise DataError(message)
+
+
+def _seeds(view: int, rows: Tensor) -> Tensor:
+    """A number for each sample and view."""
+    return rows * 1024 + view

@@ -1,0 +1,77 @@
+"""Models that do not learn are after a stage what they were before it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from ...distributed import rank
+from ...errors import TrainingError
+from .._held_buffers import hold, put_back
+from ..parallel import each_process, local
+
+
+class FrozenModels:
+    """Remembers frozen models at the start of a stage, and proves at its end that none has changed.
+
+    A model that runs in training mode moves its running statistics; they are put back.
+
+    Args:
+        models: Frozen models by name.
+        learning: Tensors, by `id`, that learn although a frozen model has them, too.
+        training: The names of those that run in training mode.
+    """
+
+    def __init__(self, models: Mapping[str, nn.Module], learning: Collection[int], training: Collection[str]) -> None:
+        self._models, self._learning = dict(models), set(learning)
+        self._buffers = hold(part for name in training if name in models for part in models[name].modules())
+        self._before = {name: self._sums(model) for name, model in self._models.items()}
+
+    def restore(self) -> None:
+        """Put the running statistics back."""
+        put_back(self._buffers)
+
+    def state(self) -> list[list[Tensor]]:
+        """The running statistics as they are on each process; all processes ask together."""
+        return [each_process(buffer) for held in self._buffers if (buffer := held.present) is not None]
+
+    @torch.no_grad()
+    def load_state(self, state: Sequence[Sequence[Tensor]]) -> None:
+        """Take back what `state` gave."""
+        present = [buffer for held in self._buffers if (buffer := held.present) is not None]
+        for buffer, values in zip(present, state, strict=False):
+            buffer.copy_(values[rank()])
+
+    def prove(self) -> None:
+        """Compare.
+
+        Raises:
+            TrainingError: A frozen model has changed.
+        """
+        self.restore()
+        for name, model in self._models.items():
+            after = self._sums(model)
+            before = self._before[name]  # without what was lazy then
+            changed = [key for key, value in after.items() if key in before and not torch.equal(value, before[key])]
+            if changed:
+                message = f"'{name}' is frozen, and yet these tensors have changed: {', '.join(changed[:6])}"
+                raise TrainingError(message)
+
+    def _sums(self, model: nn.Module) -> dict[str, Tensor]:
+        named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        return {
+            name: _sum_of_bits(local(tensor))
+            for name, tensor in named.items()
+            if id(tensor) not in self._learning and not is_lazy(tensor)
+        }
+
+
+def _sum_of_bits(tensor: Tensor) -> Tensor:
+    """A number that one changed element changes; read once, on the tensor's own device."""
+    if tensor.is_meta or tensor.dtype == torch.bool or tensor.is_complex():
+        return torch.zeros(())
+    kind = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    return tensor.detach().contiguous().view(-1).view(kind).sum(dtype=torch.int64)

@@ -1,0 +1,75 @@
+"""Models on their device; of a plain chain only the part that the run needs."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...errors import WiringError
+from ...experiment import Evaluation, Experiment, Stage
+from ...hooks import head, resolve
+from ...taps import Tap
+from ...wiring import Wiring
+from ..callbacks import Evaluate
+
+
+def place_models(
+    models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage], device: torch.device
+) -> None:
+    """Move every model to the device.
+
+    A frozen plain chain of which all stages and measurements tap modules inside is moved up to the last of them: what
+    comes behind never runs, and stays where it is.
+
+    Args:
+        models: All models by name, with the averages.
+        experiment: What is run.
+        stages: Its stages, nothing left out.
+        device: Where to.
+    """
+    taps = [tap for wiring in wirings(experiment, stages) for tap in wiring.taps]
+    modes: list[Any] = [stage.modes or {} for stage in stages]
+    whole = {name for each in modes for name in each} | set(experiment.ema)
+    for name, model in models.items():
+        needed = [tap for tap in taps if tap.source == name]
+        stays = (
+            name not in whole and experiment.parallel != "fsdp" and not any(may_learn(name, each) for each in stages)
+        )
+        part = _needed(model, needed) if stays else model
+        part.to(device)
+        if experiment.channels_last:
+            part.to(memory_format=torch.channels_last)
+
+
+def wirings(experiment: Experiment, stages: Sequence[Stage]) -> Iterable[Wiring]:
+    """Every wiring of a run: of losses, feeds and metrics."""
+    evaluations: list[Any] = [each.evaluation for each in experiment.callbacks if isinstance(each, Evaluate)]
+    evaluations += [experiment.test] if isinstance(experiment.test, Evaluation) else []
+    for stage in stages:
+        terms: Any = stage.losses
+        yield from (Wiring(term.inputs, f"losses.{name}") for name, term in terms.items())
+        yield from (Wiring(inputs, f"feed.{name}") for name, inputs in (stage.feed or {}).items())  # type: ignore[union-attr]
+    for evaluation in evaluations:
+        yield from (Wiring(entry.inputs, f"metrics.{name}") for name, entry in evaluation.metrics.items())
+
+
+def may_learn(name: str, stage: Stage) -> bool:
+    """Whether a stage trains a part of the model."""
+    patterns: Any = stage.train
+    if not patterns:
+        return not name.startswith("teacher")
+    return any(fnmatch.fnmatchcase(name, pattern.split(".")[0]) for pattern in patterns)
+
+
+def _needed(model: nn.Module, taps: Sequence[Tap]) -> nn.Module:
+    """The part of a frozen model without which some tap has no value; all of it if there is no tap."""
+    if not taps or any(tap.port in ("outs", "ins") for tap in taps):
+        return model
+    try:
+        return head(model, [resolve(model, tap.path) for tap in taps])
+    except WiringError:  # it is told where it is met: an earlier stage may yet make the module
+        return model
