@@ -66,3 +66,15 @@ def test_lanes_take_turns_and_an_error_comes_out(modules):
     with pytest.raises(ZeroDivisionError):
         other.run(9)
     one.end()
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize(("kind", "taps", "most"), [("mlp", 0, 1.15), ("mlp", 8, 1.25), ("resnet", 8, 1.10)])
+def test_a_step_costs_no_more_than_a_loop_by_hand(modules, kind, taps, most):
+    """The committed page has 1.01, 1.07 and 1.00; the bounds leave room for a noisy machine."""
+    _, measure, works = modules
+    import loops
+
+    named = {"plain": loops.plain, "Distill": loops.distill}
+    times = measure.race({name: make(works.WORKS[kind](taps)) for name, make in named.items()}, 4, 20)
+    assert measure.ratios(times["Distill"], times["plain"])[1] < most

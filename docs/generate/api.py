@@ -1,0 +1,71 @@
+"""The pages of the public API: one for each public module."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import types
+from collections.abc import Iterator
+
+from .docstrings import escaped, first_line, markdown
+
+PACKAGES = ("distill_core", "distill_vision", "distill_nlp", "distill_zoo")
+
+
+def pages() -> dict[str, str]:
+    """Return the pages by name: `api/index`, and `api/MODULE` for each public module that exports something."""
+    modules = {module.__name__: page for module in _modules() if (page := _page(module))}
+    lines = ["# Python API", "```{toctree}\n:maxdepth: 1\n", *modules, "```"]
+    return {"api/index": "\n".join(lines) + "\n", **{f"api/{name}": page for name, page in modules.items()}}
+
+
+def _modules() -> Iterator[types.ModuleType]:
+    for name in PACKAGES:
+        package = importlib.import_module(name)
+        yield package
+        for found in pkgutil.walk_packages(package.__path__, f"{name}."):
+            if not any(piece.startswith("_") for piece in found.name.split(".")):
+                yield importlib.import_module(found.name)
+
+
+def _page(module: types.ModuleType) -> str:
+    members = _exports(module)
+    if not members:
+        return ""
+    parts = [f"# {module.__name__}", escaped(first_line(module.__doc__))]
+    for name, value in sorted(members.items()):
+        parts += [f"## {name}", _signature(name, value), markdown(inspect.getdoc(value)), *_methods(value)]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _exports(module: types.ModuleType) -> dict[str, object]:
+    """Return the classes and functions that a module defines or exports from its private files."""
+    chosen = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
+    members = {name: getattr(module, name) for name in chosen}
+    return {name: value for name, value in members.items() if _is_documented(value, module.__name__)}
+
+
+def _is_documented(value: object, home: str) -> bool:
+    defined = getattr(value, "__module__", "") or ""
+    return (inspect.isclass(value) or inspect.isfunction(value)) and (
+        defined == home or defined.startswith(f"{home}._")
+    )
+
+
+def _signature(name: str, value: object) -> str:
+    try:
+        signature = str(inspect.signature(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return ""
+    language = "text" if "<" in signature else "python"  # the repr of a default is not Python
+    return f"```{language}\n{name}{signature}\n```"
+
+
+def _methods(value: object) -> Iterator[str]:
+    if not inspect.isclass(value):
+        return
+    for name, member in vars(value).items():
+        if name.startswith("_") or not inspect.isfunction(member) or not member.__doc__:
+            continue
+        yield f"### {name}\n\n{_signature(name, member)}\n\n{markdown(inspect.getdoc(member))}"
