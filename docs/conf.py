@@ -8,10 +8,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from distill_core import __version__  # noqa: E402
 from generate import write_reference  # noqa: E402
 from mathml import display_math, inline_math  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
+
+from distill_core import __version__  # noqa: E402
 
 project = "Distill"
 author = "The Distill authors"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
+
 from distill_core.cli._app import app
 
 from .docstrings import escaped, markdown
