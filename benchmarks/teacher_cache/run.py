@@ -38,8 +38,8 @@ from distill_core.data import Loader, TensorData  # noqa: E402
 from distill_core.experiment import CacheSettings  # noqa: E402
 from distill_core.hooks import Capture  # noqa: E402
 from distill_core.losses import KDLoss  # noqa: E402
+from distill_core.preview import build_caches  # noqa: E402
 from distill_core.train import Callback, Experiment, Stage, Term, Trainer  # noqa: E402
-from distill_core.train._cache_tools import build_caches  # noqa: E402
 from distill_vision import models  # noqa: E402
 from distill_vision.transforms import Compose, horizontal_flip, normalize, random_crop  # noqa: E402
 

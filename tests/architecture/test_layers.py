@@ -54,6 +54,20 @@ ALLOWED: dict[str, set[str]] = {
     },
     "config": {"errors", "ranges", "taps"},
     "export": {"experiment", "wiring", "taps", "data", "weights", "errors"},
+    "preview": {
+        "cache",
+        "config",
+        "data",
+        "distributed",
+        "errors",
+        "experiment",
+        "hooks",
+        "layers",
+        "taps",
+        "train",
+        "tree",
+        "wiring",
+    },
     "report": {"errors"},
 }
 EVERYTHING = {"cli", "__main__"}
@@ -62,7 +76,7 @@ EVERYTHING = {"cli", "__main__"}
 ONLY_IN = {
     "accelerate": {"distill_core.train._trainer"},
     "typer": {"distill_core.cli"},
-    "yaml": {"distill_core.config", "distill_core.cli", "distill_zoo"},
+    "yaml": {"distill_core.config", "distill_core.preview", "distill_core.cli", "distill_zoo"},
 }
 
 TORCH_FREE = (

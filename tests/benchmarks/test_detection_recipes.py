@@ -12,8 +12,7 @@ import torch
 
 import distill_core.weights
 from distill_core.cli._load import load_document
-from distill_core.cli._nodes_by_key import Places
-from distill_core.config import Builder
+from distill_core.config import Builder, NodesByKey
 from distill_core.data import Loader
 from distill_core.experiment import Experiment
 from distill_core.train import Evaluate, Trainer
@@ -45,7 +44,7 @@ def generated(loader: functools.partial) -> Loader:
 def experiment(file: Path) -> Experiment:
     """What the file describes, with one epoch and detectors that take small images and few boxes."""
     document = load_document(file)
-    for node in Places(document).loaders():
+    for node in NodesByKey(document).loaders():
         node.tag = node.tag.replace("!import_call", "!import_partial", 1)
     built = Builder(document).decode(document.root, Experiment)
     for model in built.models.values():

@@ -14,8 +14,7 @@ import torch
 
 import distill_core.weights
 from distill_core.cli._load import load_document
-from distill_core.cli._nodes_by_key import Places
-from distill_core.config import Builder, read
+from distill_core.config import Builder, NodesByKey, read
 from distill_core.data import Loader, TensorData
 from distill_core.train import Checkpoint, Evaluate, Trainer
 from distill_nlp.tokenizers import byte_level
@@ -100,7 +99,7 @@ def _here(monkeypatch, tmp_path):
 @pytest.mark.usefixtures("_here")
 def test_two_batches_of_a_file(file, tokenizer_folder, seen):
     document = load_document(file, overrides(file, tokenizer_folder))
-    for node in Places(document).loaders():
+    for node in NodesByKey(document).loaders():
         node.tag = node.tag.replace("!import_call", "!import_partial", 1)
     built = Builder(document).decode(document.root, distill_core.experiment.Experiment)
     for callback in built.callbacks:

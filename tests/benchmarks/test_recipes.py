@@ -13,8 +13,7 @@ import torch
 import distill_core.weights
 from distill_core.cli._check import check_file
 from distill_core.cli._load import load_document
-from distill_core.cli._nodes_by_key import Places
-from distill_core.config import Builder
+from distill_core.config import Builder, NodesByKey
 from distill_core.data import Loader, TensorData
 from distill_core.experiment import Experiment
 from distill_core.train import Checkpoint, Evaluate, Trainer
@@ -76,7 +75,7 @@ def experiment(file: Path) -> Experiment:
     """What the file describes, with one epoch a stage, small batches and no weights from elsewhere."""
     overrides = SMALLER.get(file.stem.split("_")[0], []) if file.parent.name == "ilsvrc2012" else []
     document = load_document(file, overrides)
-    for node in Places(document).loaders():
+    for node in NodesByKey(document).loaders():
         node.tag = node.tag.replace("!import_call", "!import_partial", 1)
     built = Builder(document).decode(document.root, Experiment)
     size = None if "vit" in file.stem else 64

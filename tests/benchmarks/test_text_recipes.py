@@ -14,8 +14,7 @@ import torch
 from distill_core.cli import run_experiment
 from distill_core.cli._grid import read_sweep
 from distill_core.cli._load import load_document
-from distill_core.cli._nodes_by_key import Places
-from distill_core.config import Builder
+from distill_core.config import Builder, NodesByKey
 from distill_core.data import Loader, TensorData
 from distill_core.experiment import Experiment
 from distill_core.train import Checkpoint, Evaluate, Trainer
@@ -70,7 +69,7 @@ def own(data):
 def experiment(file: Path, changes: list[str]) -> Experiment:
     """What the file describes, with one epoch a stage and small batches."""
     document = load_document(file, changes)
-    for node in Places(document).loaders():
+    for node in NodesByKey(document).loaders():
         node.tag = node.tag.replace("!import_call", "!import_partial", 1)
     built = Builder(document).decode(document.root, Experiment)
     for callback in built.callbacks:

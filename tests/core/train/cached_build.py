@@ -14,8 +14,8 @@ import torch
 import torch.distributed as dist
 
 from distill_core.experiment import CacheSettings
+from distill_core.preview import build_caches
 from distill_core.train import Trainer
-from distill_core.train._cache_tools import build_caches
 from distill_core.train.teachers import _caches
 
 

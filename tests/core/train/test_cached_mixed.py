@@ -10,8 +10,8 @@ import torch
 
 from distill_core.data import Loader
 from distill_core.errors import DataError
+from distill_core.preview import build_caches, verify_caches
 from distill_core.train import Checkpoint, Trainer
-from distill_core.train._cache_tools import build_caches, verify_caches
 
 from .caching import Calls, KillAt, KilledError, cached, same, weights
 

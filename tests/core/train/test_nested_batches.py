@@ -20,9 +20,9 @@ from torch.utils.data import (
     default_collate,
 )
 
-from distill_core.cli import _example
-from distill_core.cli._example import NUM_SAMPLES, example_batch
 from distill_core.errors import DataError
+from distill_core.preview import _example_batch
+from distill_core.preview._example_batch import NUM_SAMPLES, example_batch
 from distill_core.train import Callback, Checkpoint, Evaluation, Experiment, Metric, Stage, Term, Trainer, evaluate
 from distill_core.tree import tensors
 
@@ -148,7 +148,7 @@ def test_every_nesting_trains_and_is_measured_as_plain_tensors_are(nesting):
 
 @pytest.mark.parametrize("nesting", NESTINGS)
 def test_every_nesting_goes_to_the_meta_device(nesting, monkeypatch):
-    monkeypatch.setattr(_example, "MAX_REAL", 0)  # small tensors are kept otherwise, as models may look into them
+    monkeypatch.setattr(_example_batch, "MAX_REAL", 0)  # small tensors are kept otherwise, as models may look into them
     on_meta, batch = example_batch(loader(nesting)), next(iter(loader(nesting)))
     assert type(on_meta["input"]) is type(batch["input"])
     assert all(tensor.is_meta == tensor.is_floating_point() for tensor in tensors(on_meta))

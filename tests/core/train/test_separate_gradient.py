@@ -101,7 +101,9 @@ def test_gradients_of_the_task_and_of_the_rest_arrive_where_they_belong():
             super().__init__(params, {"lr": 0.0})
 
         def step(self, closure=None):
-            seen.append([(p.grad, self.separate_gradients.get(p)) for group in self.param_groups for p in group["params"]])
+            seen.append(
+                [(p.grad, self.separate_gradients.get(p)) for group in self.param_groups for p in group["params"]]
+            )
 
     run = experiment(Watch, stage={"accumulate": 2})
     run = replace(run, data={"train": Loader(data(8), 2)}, stages=[replace(run.stages[0], epochs=1)])

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import WiringError
+from ..preview import aligned
 from ._load import build_experiment, load_document
-from ._plan import aligned
 
 if TYPE_CHECKING:
     from ..experiment import Experiment
@@ -23,7 +23,7 @@ def build_cache(file: str | os.PathLike[str], overrides: Sequence[str] = (), tru
     Raises:
         ConfigError, WiringError: The file has problems, or no `cache`.
     """
-    from ..train._cache_tools import build_caches
+    from ..preview import build_caches
 
     trainer = _trainer(_experiment(file, overrides, trust))
     build_caches(trainer, lambda line: print(line) if trainer.is_main else None)
@@ -37,7 +37,7 @@ def verify_cache(
     Raises:
         DataError: A file is not what was written; the message names it.
     """
-    from ..train._cache_tools import verify_caches
+    from ..preview import verify_caches
 
     found = verify_caches(_trainer(_experiment(file, overrides, trust)), samples)
     head = ("model", "tap", "samples", "greatest difference", "KL", "agreement")
@@ -52,7 +52,7 @@ def verify_cache(
 def plan_cache(file: str | os.PathLike[str], overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> None:
     """Print gigabytes, seconds an epoch, and after which epoch a cache has paid, for each codec."""
     from ..experiment import CacheSettings
-    from ..train._cache_tools import plan_caches
+    from ..preview import plan_caches
 
     experiment = build_experiment(load_document(Path(file), overrides, trust), trust)
     if not experiment.cache:

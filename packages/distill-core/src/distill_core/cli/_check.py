@@ -22,7 +22,7 @@ def check_file(
     document = load_document(Path(file), overrides, trust)
     plan = ""
     if deep:
-        from ._deep import deep_check
+        from ..preview import deep_check
 
         plan = f"\n\n{deep_check(document, trust).text()}"
     print(f"{file}: no problems ({', '.join(_counts(document))}){plan}")

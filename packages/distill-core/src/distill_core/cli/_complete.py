@@ -8,11 +8,10 @@ from typing import Any
 
 from yaml import MappingNode, Node, SequenceNode
 
-from ..config import Document
+from ..config import Document, NodesByKey
 from ..config._nodes import NULL, is_untagged, pairs
 from ..errors import Problem
 from ..experiment import Stage, incomplete
-from ._nodes_by_key import Places
 
 _GIVEN: Any = object()  # a value that is neither null nor empty, or that only building would tell
 _FIELDS = [field.name for field in dataclasses.fields(Stage)]
@@ -25,9 +24,9 @@ def stage_problems(document: Document) -> Iterator[Problem]:
     if not isinstance(stages, SequenceNode) or not is_untagged(stages):
         return
     loaders = pairs(data) if isinstance(data, MappingNode) and is_untagged(data) else ["train"]
-    places = Places(document)
+    nodes = NodesByKey(document)
     for key, message, hint in incomplete([_stage(node) for node in stages.value], loaders):
-        node, found = places.find(key)
+        node, found = nodes.find(key)
         yield document.problem(node, message, found, hint)
 
 

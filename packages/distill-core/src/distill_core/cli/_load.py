@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ..config import Builder, Document, check, read, refuse
+from ..config import Builder, Document, check, cross_check, read, refuse
 from ..experiment import Evaluation, Experiment, Metric, Stage, Term
 from ._complete import stage_problems
-from ._fits import misfits
-from ._nodes_by_key import Places
 
 SCHEMAS = {"Evaluation": Evaluation, "Metric": Metric, "Stage": Stage, "Term": Term}
 """The records that an experiment consists of, by the name that annotations call them."""
@@ -24,7 +21,7 @@ def load_document(file: Path, overrides: Sequence[str] = (), trust: Sequence[str
         TrustError: The file names something outside the trusted packages.
     """
     document = read(file, tuple(overrides))
-    refuse([*check(document, Experiment, SCHEMAS, trust), *stage_problems(document), *misfits(document, trust)])
+    refuse([*check(document, Experiment, SCHEMAS, trust), *stage_problems(document), *cross_check(document, trust)])
     return document
 
 
@@ -36,6 +33,7 @@ def build_experiment(document: Document, trust: Sequence[str] = ()) -> Experimen
         TrustError: The document names an object outside the trusted packages.
     """
     from ..data import seed_everything
+    from ..preview import refuse_models
 
     builder = Builder(document, trust)
     seed = next((value for key, value in document.root.value if key.value == "seed"), None)
@@ -43,21 +41,3 @@ def build_experiment(document: Document, trust: Sequence[str] = ()) -> Experimen
     experiment = builder.decode(document.root, Experiment)
     refuse_models(document, experiment.models)
     return experiment
-
-
-def refuse_models(document: Document, models: Mapping[str, Any]) -> None:
-    """Refuse models that are not an `nn.Module`.
-
-    Raises:
-        ConfigError: There are some; each is located.
-    """
-    from torch import nn
-
-    places, problems = Places(document), []
-    for name, model in models.items():
-        if not isinstance(model, nn.Module):
-            what = f"the {'class' if isinstance(model, type) else type(model).__name__} {getattr(model, '__name__', '')}".rstrip()
-            hint = "'!import_call:' makes a model, '!import_get:' gives the class or function itself"
-            node, key = places.find(f"models.{name}")
-            problems.append(document.problem(node, f"'{name}' must be an nn.Module, got {what}", key, hint))
-    refuse(problems)

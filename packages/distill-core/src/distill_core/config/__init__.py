@@ -11,9 +11,11 @@ makes each object once. `_tags.py` tells what the tags mean, `_policy_table.py` 
 from ._build import Builder as Builder
 from ._check import check as check
 from ._check import refuse as refuse
+from ._cross_check import cross_check as cross_check
 from ._document import Document as Document
 from ._document import read as read
 from ._document import read_call as read_call
 from ._json_schema import json_schema as json_schema
 from ._model_folder import check_model_folder as check_model_folder
 from ._nodes import TrustProblem as TrustProblem
+from ._nodes_by_key import NodesByKey as NodesByKey

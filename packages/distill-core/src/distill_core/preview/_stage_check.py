@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..config import NodesByKey
 from ..data import Loader, SeedPath
 from ..errors import DistillError, Problem, TrainingError, WiringError
 from ..experiment import Stage, Term
@@ -19,10 +20,9 @@ from ..train import StageRun, batch_values, not_one_number, prepare_stage, stage
 from ..train.step import LossWatch, structures, with_lengths
 from ..train.teachers import Caches, ModelSource
 from ._depth import depth
-from ._nodes_by_key import Places
-from ._partial import as_far_as_it_goes
-from ._plan import Line, StagePlan, describe_call, describe_inputs, describe_value
-from ._progress import describe_weight
+from ._describe import describe_call, describe_inputs, describe_value, describe_weight
+from ._partial_forward import as_far_as_it_goes
+from ._record import Line, StagePlan
 from ._shapes import by_shapes, needs_data
 
 
@@ -36,7 +36,7 @@ class StageCheck:
         number: Its number, from 0.
         num_stages: How many there are.
         batch: An example of its batches, on the meta device.
-        places: Where things stand in the file.
+        nodes: Where things stand in the file.
         averages: Models that are averages of others.
         caches: The caches of frozen models.
         values: The tapped tensors so far.
@@ -50,7 +50,7 @@ class StageCheck:
     number: int
     num_stages: int
     batch: Mapping[str, Any]
-    places: Places
+    nodes: NodesByKey
     averages: Collection[str] = ()
     caches: Caches | None = None
     values: dict[Tap, Any] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class StageCheck:
             try:
                 self.values.update(batch_values(wiring.taps, self.batch, self.values))
             except DistillError as error:
-                self._problem(self.places.of_stage(self.number, f"losses.{name}.inputs"), error)
+                self._problem(self.nodes.of_stage(self.number, f"losses.{name}.inputs"), error)
 
     def _run_model(self, source: ModelSource) -> None:
         try:
@@ -140,12 +140,12 @@ class StageCheck:
         try:
             watch.refuse() if not self.problems else None
         except WiringError as error:
-            self._problem(self.places.of_stage(self.number, "losses"), error)
+            self._problem(self.nodes.of_stage(self.number, "losses"), error)
 
     def _run_loss(self, name: str, term: Term, arguments: Mapping[str, Any], watch: LossWatch, structured: str) -> None:
         what, key = (
             f"losses.{name} ({type(term.loss).__name__})",
-            self.places.of_stage(self.number, f"losses.{name}.inputs"),
+            self.nodes.of_stage(self.number, f"losses.{name}.inputs"),
         )
         try:
             with warnings.catch_warnings(record=True) as warned:
@@ -166,16 +166,16 @@ class StageCheck:
                 self._problem(key, WiringError(f"{message}; {hint}") if hint else message)
 
     def _problem(self, key: str, error: str | DistillError) -> None:
-        self.problems.append(self.places.problem(key, error))
+        self.problems.append(self.nodes.problem(key, error))
 
     def _where(self, error: DistillError) -> str:
         """The key that the message begins with: `losses.kd`, `feed.student`, `stages.0.train`."""
         key = str(error).partition(":")[0] if isinstance(error, WiringError | TrainingError) else ""
         if key.startswith("stages.") and key.count(".") > 1:
-            return self.places.of_stage(self.number, key.split(".", 2)[2])
+            return self.nodes.of_stage(self.number, key.split(".", 2)[2])
         if key.startswith("losses."):
-            return self.places.of_stage(self.number, f"{key}.inputs")
-        return self.places.of_stage(self.number, key) if key.startswith("feed.") else f"stages.{self.number}"
+            return self.nodes.of_stage(self.number, f"{key}.inputs")
+        return self.nodes.of_stage(self.number, key) if key.startswith("feed.") else f"stages.{self.number}"
 
     def _plan(self, run: StageRun | None, depths: list[Line], loader: Loader | None) -> StagePlan:
         stage, terms = self.stage, dict(self.stage.losses)  # type: ignore[arg-type]

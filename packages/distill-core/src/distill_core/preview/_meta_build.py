@@ -11,12 +11,11 @@ import torch
 from torch import nn
 from yaml import Node
 
-from ..config import Builder, Document
+from ..config import Builder, Document, NodesByKey
 from ..config._nodes import walk
 from ..experiment import Experiment
 from ..train.step import EMA
-from ._load import refuse_models
-from ._nodes_by_key import Places
+from ._refuse_models import refuse_models
 from ._shapes import needs_data, shapes_only
 
 
@@ -42,12 +41,12 @@ def build_on_meta(document: Document, trust: Sequence[str] = ()) -> Experiment:
 class _MetaBuilder(Builder):
     def __init__(self, document: Document, trust: Sequence[str]) -> None:
         super().__init__(document, trust)
-        places = Places(document)
+        nodes = NodesByKey(document)
         self._real = self.with_nothing_built()
-        self._models = {id(node) for node in places.models()}
+        self._models = {id(node) for node in nodes.models()}
         self._loaders: set[int] = set()
         self._data: set[int] = set()
-        for node in places.loaders():
+        for node in nodes.loaders():
             if hasattr(self.callee(node), "example_batch"):
                 node.tag = node.tag.replace("!import_call", "!import_partial", 1)
             else:

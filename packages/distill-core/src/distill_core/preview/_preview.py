@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..config import Document
+from ..config import Document, NodesByKey
 from ..data import SeedPath
 from ..errors import ConfigError, DistillError, Problem
 from ..experiment import Evaluation, Experiment
@@ -13,12 +13,12 @@ from ..taps import BATCH
 from ..train import Evaluate, check_readers, resolved_stages
 from ..train.teachers import Caches
 from ..wiring import Wiring, check_signature, read_batch
-from ._example import example_batch, loader_of
+from ._describe import describe_inputs, describe_model
+from ._example_batch import example_batch, loader_of
 from ._meta_build import build_on_meta
-from ._nodes_by_key import Places
-from ._plan import Line, Plan, StagePlan, describe_inputs
-from ._progress import describe_model
+from ._record import Line, Plan, StagePlan
 from ._stage_check import StageCheck
+from ._tap_problems import tap_problems
 
 
 def deep_check(document: Document, trust: Sequence[str] = ()) -> Plan:
@@ -34,13 +34,13 @@ def deep_check(document: Document, trust: Sequence[str] = ()) -> Plan:
     Raises:
         ConfigError: Something does not fit; each problem stands at its place.
     """
-    places = Places(document)
+    nodes = NodesByKey(document)
     experiment = build_on_meta(document, trust)
-    problems = places.tap_problems(experiment.models)
+    problems = tap_problems(nodes, experiment.models)
     if problems:
         raise ConfigError(problems)
-    plans, problems = _stages(experiment, places)
-    measures, more = _measures(experiment, places)
+    plans, problems = _stages(experiment, nodes)
+    measures, more = _measures(experiment, nodes)
     if problems or more:
         unique = {(problem.location, problem.message): problem for problem in reversed([*problems, *more])}
         raise ConfigError(list(reversed(unique.values())))  # a metric behind an alias is wrong once
@@ -48,21 +48,21 @@ def deep_check(document: Document, trust: Sequence[str] = ()) -> Plan:
     return Plan(models=models, stages=plans, measures=measures)
 
 
-def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], list[Problem]]:
+def _stages(experiment: Experiment, nodes: NodesByKey) -> tuple[list[StagePlan], list[Problem]]:
     plans: list[StagePlan] = []
     problems: list[Problem] = []
     try:
         stages = resolved_stages(experiment)
     except DistillError as error:
-        return [], [places.problem(str(error).partition(":")[0].partition(" ")[0], error)]
+        return [], [nodes.problem(str(error).partition(":")[0].partition(" ")[0], error)]
     try:
         caches = Caches(experiment)
     except DistillError as error:
-        return [], [places.problem(str(error).partition(":")[0].partition(" ")[0], error)]
+        return [], [nodes.problem(str(error).partition(":")[0].partition(" ")[0], error)]
     try:
         notes = check_readers(experiment.models, experiment, stages)
     except DistillError as error:
-        notes, problems = [], [places.problem("data", error)]
+        notes, problems = [], [nodes.problem("data", error)]
     averages = [f"{name}_ema" for name in experiment.ema]
     for number, stage in enumerate(stages):
         data = stage.data if stage.data is not None else experiment.data["train"]
@@ -70,9 +70,9 @@ def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], li
         try:
             batch = example_batch(data, start)
         except DistillError as error:
-            problems.append(places.problem("data" if stage.data is None else places.of_stage(number, "data"), error))
+            problems.append(nodes.problem("data" if stage.data is None else nodes.of_stage(number, "data"), error))
             continue
-        checked = StageCheck(experiment.models, stage, number, len(stages), batch, places, averages, caches)
+        checked = StageCheck(experiment.models, stage, number, len(stages), batch, nodes, averages, caches)
         plan, found = checked.run(loader_of(data), start)
         problems += found
         plans += [plan] if plan else []
@@ -81,7 +81,7 @@ def _stages(experiment: Experiment, places: Places) -> tuple[list[StagePlan], li
     return plans, problems
 
 
-def _measures(experiment: Experiment, places: Places) -> tuple[list[Line], list[Problem]]:
+def _measures(experiment: Experiment, nodes: NodesByKey) -> tuple[list[Line], list[Problem]]:
     """What is measured, and which metrics cannot be: their signature or a batch field does not fit."""
     evaluations: list[tuple[str, str, Evaluation]] = [
         (callback.split, f"callbacks.{number}", callback.evaluation)
@@ -96,7 +96,7 @@ def _measures(experiment: Experiment, places: Places) -> tuple[list[Line], list[
         try:
             batch = example_batch(evaluation.loader)
         except DistillError as error:
-            problems.append(places.problem(f"{key}.loader", error))
+            problems.append(nodes.problem(f"{key}.loader", error))
             continue
         for name, entry in evaluation.metrics.items():
             try:
@@ -104,6 +104,6 @@ def _measures(experiment: Experiment, places: Places) -> tuple[list[Line], list[
                 for tap in Wiring(entry.inputs, f"metrics.{name}").taps:
                     read_batch(batch, tap) if tap.source == BATCH else None
             except DistillError as error:
-                problems.append(places.problem(f"{key}.metrics.{name}.inputs", error))
+                problems.append(nodes.problem(f"{key}.metrics.{name}.inputs", error))
             lines.append((split, name, type(entry.metric).__name__, describe_inputs(entry.inputs)))
     return lines, problems

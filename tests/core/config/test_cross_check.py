@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distill_core.cli._fits import misfits
-from distill_core.config import read
+from distill_core.config import cross_check, read
 
 EVALUATE = "- !import_call:distill_core.train.Evaluate {loader: x, metrics: {share: {}}}\n"
 CHECKPOINT = "- !import_call:distill_core.train.Checkpoint {best: %s}\n"
@@ -15,7 +14,7 @@ CHECKPOINT = "- !import_call:distill_core.train.Checkpoint {best: %s}\n"
 
 def _messages(text):
     Path("run.yaml").write_text(text, encoding="utf-8")
-    return [problem.message for problem in misfits(read("run.yaml"), ())]
+    return [problem.message for problem in cross_check(read("run.yaml"), ())]
 
 
 @pytest.fixture(autouse=True)

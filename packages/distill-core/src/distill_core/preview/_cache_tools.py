@@ -18,13 +18,12 @@ from ..cache import NAMES, Codec, Format, Shard, codec_named
 from ..data import BatchPlan, Loader, SeedPath
 from ..errors import WiringError
 from ..layers import kl_divergence
+from ..train import first_batch, prepare_stage
+from ..train.teachers import CachedSource, num_rows, place_models, plan_of_rows
 from ..tree import tensors
-from ._lazy import first_batch
-from ._stage import prepare_stage
-from .teachers import CachedSource, num_rows, place_models, plan_of_rows
 
 if TYPE_CHECKING:
-    from ._trainer import Trainer
+    from ..train import Trainer
 
 
 @dataclass(frozen=True)

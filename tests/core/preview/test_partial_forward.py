@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from distill_core.cli._partial import as_far_as_it_goes
+from distill_core.preview._partial_forward import as_far_as_it_goes
 from distill_core.taps import Tap
 from distill_core.train.teachers._source import ModelSource
 

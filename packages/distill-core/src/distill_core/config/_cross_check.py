@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 
 from yaml import MappingNode, Node, SequenceNode
 
-from ..config import Document
-from ..config._guard import NotFoundError, UntrustedError
-from ..config._nodes import is_untagged, join, pairs, string
-from ..config._signatures import of_definition
-from ..config._spellings import parse
-from ..config._tags import TagError, Tagged
-from ..config._targets import locate
 from ..errors import Problem, did_you_mean
+from ._document import Document
+from ._guard import NotFoundError, UntrustedError
+from ._nodes import is_untagged, join, pairs, string
+from ._signatures import of_definition
+from ._spellings import parse
+from ._tags import TagError, Tagged
+from ._targets import locate
 
 _EVALUATE, _CHECKPOINT = "distill_core.train.Evaluate", "distill_core.train.Checkpoint"
 
 
-def misfits(document: Document, trust: Sequence[str]) -> Iterator[Problem]:
+def cross_check(document: Document, trust: Sequence[str]) -> Iterator[Problem]:
     """Yield options of parameter groups that the optimizer does not take, and metrics of `best` that nothing measures."""
     top = {name: value for name, (_, value) in pairs(document.root).items()}
     yield from _group_options(document, _items(top.get("stages")), trust, registering="imports" in top)

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..hooks import module_names
 from ..taps import Tap
 from ..train.teachers import ModelSource
-from ._plan import Line
-from ._progress import describe_source
+from ._describe import describe_source
+from ._record import Line
 from ._shapes import by_shapes
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..config import Document
-from ..config._nodes import is_untagged
-from ..errors import DistillError, Problem, WiringError, did_you_mean
-from ..taps import BATCH, Tap
-
-if TYPE_CHECKING:  # a static check does without torch
-    from torch import nn
+from ..errors import DistillError, Problem
+from ._document import Document
+from ._nodes import is_untagged
 
 
-class Places:
+class NodesByKey:
     """Finds nodes of a document by key, and makes problems that stand there.
 
     Args:
@@ -48,9 +43,10 @@ class Places:
         node, found = self.find(key)
         if isinstance(error, str):
             return self.document.problem(node, error, found)
-        return self._problem_at(node, error, found)
+        return self.problem_at(node, error, found)
 
-    def _problem_at(self, node: Node, error: DistillError, key: str) -> Problem:
+    def problem_at(self, node: Node, error: DistillError, key: str) -> Problem:
+        """Return a problem at a node, from an error."""
         message, _, hint = str(error).partition("\n  hint: ")
         return self.document.problem(node, message, key, hint)
 
@@ -63,36 +59,18 @@ class Places:
             if is_loader and not is_untagged(node):
                 yield node
 
+    def taps(self) -> Iterator[tuple[str, ScalarNode]]:
+        """Yield the key and node of each tap in the wiring of losses, metrics and feeds."""
+        for key, node in _walk(self.document.root, "", set()):
+            parts = key.split(".")
+            if ("inputs" in parts[-3:-1] or "feed" in parts[-4:-2]) and isinstance(node, ScalarNode):
+                yield key, node
+
     def models(self) -> Iterator[Node]:
         """The nodes that make models."""
         for name, node in _children(self.document.root):
             if name == "models":
                 yield from (model for _, model in _children(node))
-
-    def tap_problems(self, models: Mapping[str, nn.Module]) -> list[Problem]:
-        """Every tap that names no model, or a module that its model does not have."""
-        problems = []
-        for key, node in _walk(self.document.root, "", set()):
-            parts = key.split(".")
-            if "inputs" not in parts[-3:-1] and "feed" not in parts[-4:-2]:
-                continue
-            if isinstance(node, ScalarNode):
-                try:
-                    _find_module(Tap.parse(node.value), models)
-                except WiringError as error:
-                    problems.append(self._problem_at(node, error, key))
-        return problems
-
-
-def _find_module(tap: Tap, models: Mapping[str, nn.Module]) -> None:
-    from ..hooks import resolve
-
-    if tap.source == BATCH:
-        return
-    if tap.source not in models:
-        message = f"'{tap}' names no model '{tap.source}'\n  hint: {did_you_mean(tap.source, [*models, BATCH])}"
-        raise WiringError(message)
-    resolve(models[tap.source], tap.path, tap.source)
 
 
 def _walk(node: Node, key: str, seen: set[int]) -> Iterator[tuple[str, Node]]:
