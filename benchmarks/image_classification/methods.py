@@ -78,7 +78,7 @@ def tune(names: Sequence[str], output: Path, given: list[str], workers: int) -> 
     train_all(jobs, workers)
     for name, changes in tried.items():
         scores = [accuracy(folder) for folder in folders[name]]
-        print(name, *changes[scores.index(max(scores))], *(f"{best:.2f}" for best, _ in scores))
+        print(name, *changes[scores.index(max(scores))], *(f"{best:.2%}" for best, _ in scores))
 
 
 def worse(rows: Sequence[report.Row]) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import distill_zoo
 from distill_core import cli
@@ -12,21 +13,21 @@ from distill_core import cli
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def train(card: distill_zoo.Card, output: Path) -> dict[str, dict[str, float]]:
-    """Split → metric → value of the chosen weights of a new run, which learns from the teacher in the zoo."""
+def train(card: distill_zoo.Card, output: Path) -> dict[str, Any]:
+    """Train the student of a card again, from the teacher in the zoo, and return the run's results."""
     training = card.trained_by
     changes = [f"seed={training.seed}"]
     if card.teacher:
         changes.append(f"models.teacher.path={distill_zoo.download(card.teacher)}")
     cli.run_experiment(ROOT / training.recipe, changes, output=output, resume=True, quiet=not sys.stderr.isatty())
-    return json.loads((output / "results.json").read_text(encoding="utf-8"))["best"]
+    return json.loads((output / "results.json").read_text(encoding="utf-8"))
 
 
-def compare(card: distill_zoo.Card, reached: dict[str, dict[str, float]]) -> bool:
-    """Print each number beside the card's; whether all are within the card's tolerance."""
+def compare(card: distill_zoo.Card, results: dict[str, Any]) -> bool:
+    """Print each number beside the card's, and return whether all are within the card's tolerance."""
     right = []
     for each in card.metrics:
-        value = reached[each.split][each.name]
+        value = results["best"][each.split][each.name] * (100 if each.name in results["percent"] else 1)
         right.append(abs(value - each.value) <= each.tolerance)
         verdict = "within" if right[-1] else "NOT within"
         print(f"{card.name}: {each.split} {each.name} {value:.2f}, card {each.value:.2f}: {verdict} {each.tolerance:g}")

@@ -37,6 +37,7 @@ def finished(folder: Path, about: str, seed: int, best: float, *epochs: float) -
         "best": {"stage": 0, "epoch": 1, "val": measured, "test": measured},
         "last": {"epoch": 1, "val": measured, "test": measured},
         "selection": {"metric": "top1", "mode": "max", "split": "val"},
+        "percent": ["top1"],
         "parameters": {"student": 1362},
     }
     (folder / "results.json").write_text(json.dumps(results))
@@ -53,7 +54,7 @@ def script(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def folder(tmp_path):
     shutil.copytree(TASK, tmp_path / "task", ignore=shutil.ignore_patterns("results"))
     for seed in range(3):
-        finished(tmp_path / f"runs/digits/ce_convnet64/seed{seed}", "teacher", seed, 99.0)
+        finished(tmp_path / f"runs/digits/ce_convnet64/seed{seed}", "teacher", seed, 0.99)
     return tmp_path
 
 
@@ -75,8 +76,8 @@ def test_what_was_tried_can_be_tried_and_holds_what_was_chosen():
 
 def test_the_table_has_the_baselines_first_and_says_what_is_worse(folder):
     for seed in range(3):
-        for row, best in (("no_teacher", 90.0), ("kd", 95.0), ("kd_tuned", 96.0), ("dkd", 97.0), ("at", 70.0)):
-            finished(folder / f"runs/digits_methods/{row}/seed{seed}", row, seed, best + seed)
+        for row, best in (("no_teacher", 0.9), ("kd", 0.95), ("kd_tuned", 0.96), ("dkd", 0.97), ("at", 0.7)):
+            finished(folder / f"runs/digits_methods/{row}/seed{seed}", row, seed, best + seed / 100)
     done = script(folder, "dkd", "at")
     assert done.returncode == 0, done.stderr
     table = (folder / "task/results/digits_methods.md").read_text()
@@ -87,14 +88,14 @@ def test_the_table_has_the_baselines_first_and_says_what_is_worse(folder):
 
 def test_rows_that_were_not_run_stay_in_the_table(folder):
     for seed in range(3):
-        for row, best in (("no_teacher", 90.0), ("kd", 95.0), ("kd_tuned", 96.0), ("dkd", 97.0)):
+        for row, best in (("no_teacher", 0.9), ("kd", 0.95), ("kd_tuned", 0.96), ("dkd", 0.97)):
             finished(folder / f"runs/digits_methods/{row}/seed{seed}", row, seed, best)
     script(folder, "dkd")
     shutil.rmtree(folder / "runs/digits_methods/dkd")
     shutil.rmtree(folder / "runs/digits_methods/kd")
     for seed in range(3):
-        finished(folder / f"runs/digits_methods/at/seed{seed}", "at", seed, 91.0)
-        finished(folder / f"runs/digits_methods/kd/seed{seed}", "kd", seed, 94.0)
+        finished(folder / f"runs/digits_methods/at/seed{seed}", "at", seed, 0.91)
+        finished(folder / f"runs/digits_methods/kd/seed{seed}", "kd", seed, 0.94)
     done = script(folder, "at")
     assert done.returncode == 0, done.stderr
     lines = (folder / "task/results/digits_methods.md").read_text().splitlines()
@@ -109,8 +110,8 @@ def test_rows_that_were_not_run_stay_in_the_table(folder):
 
 
 def test_the_best_on_the_validation_split_is_chosen_and_of_equals_the_steadier(folder):
-    for number, epochs in enumerate([(50, 90, 80), (50, 90, 85), (50, 60, 70)]):
-        finished(folder / f"runs/digits_tried/vkd/{number}", "vkd", 0, 10.0, *epochs)
+    for number, epochs in enumerate([(0.5, 0.9, 0.8), (0.5, 0.9, 0.85), (0.5, 0.6, 0.7)]):
+        finished(folder / f"runs/digits_tried/vkd/{number}", "vkd", 0, 0.1, *epochs)
     done = script(folder, "vkd", "--tune")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "vkd _losses.vkd.weight=5.0 90.00 90.00 70.00\n"
+    assert done.stdout == "vkd _losses.vkd.weight=5.0 90.00% 90.00% 70.00%\n"

@@ -114,3 +114,23 @@ def test_a_plot_can_be_a_vector_drawing_that_names_every_row(folders: list[Path]
 def test_reading_results_needs_neither_torch_nor_matplotlib() -> None:
     code = "import sys, distill_core.report; print(sorted({'torch', 'matplotlib', 'rich'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_fractions_are_printed_in_percent(tmp_path: Path) -> None:
+    runs = [
+        finished(tmp_path / "kd" / f"{seed}", seed, 0.9 + seed / 100, math.nan, percent=["top1"]) for seed in (0, 2)
+    ]
+    results = collect(runs)
+    rows = summarise(results)
+    table = markdown_table(rows)
+    assert "| test top1 (%), best epoch | test top1 (%), last epoch | val top1 (%) |" in table
+    assert "| kd | 1,234 | 2 | 91.00 ± 1.41 | – |" in table
+    _, raw, _ = write(tmp_path / "report", results, rows, title="Digits")
+    assert [run["best"] for run in json.loads(raw.read_text())["runs"]] == [0.9, 0.92]
+    plot(tmp_path / "plot.svg", rows, title="Digits")
+    assert "<!-- 91.00 ± 1.41 -->" in (tmp_path / "plot.svg").read_text()
+
+
+def test_cocos_minus_one_is_not_a_percentage(tmp_path: Path) -> None:
+    rows = summarise(collect([finished(tmp_path / "kd" / "0", 0, -1.0, -1.0, percent=["top1"])]))
+    assert "| -1.000 | -1.000 |" in markdown_table(rows)

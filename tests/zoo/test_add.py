@@ -44,6 +44,13 @@ def run(tmp_path):
     return folder
 
 
+def test_a_card_quotes_fractions_in_percent(run):
+    fractions = {"best": {"val": {"top1": 0.9123456, "loss": 0.5}}, "percent": ["top1"]}
+    (run / "results.json").write_text(json.dumps(RESULTS | fractions), encoding="utf-8")
+    card = distill_zoo.add_run(run, "toy/line.ce", license="MIT")
+    assert [(each.name, each.value) for each in card.metrics] == [("top1", 91.2346), ("loss", 0.5)]
+
+
 def test_a_run_becomes_a_card_that_loads(run):
     added = distill_zoo.add_run(run, "toy/line.ce", license="MIT", tolerance=1.0)
     card = distill_zoo.card("toy/line")

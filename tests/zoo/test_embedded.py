@@ -42,7 +42,8 @@ def test_each_has_its_recipe_seed_log_and_numbers(name, root):
     assert f"with seed {training.seed}" in kept["log.txt"].read_text(encoding="utf-8").splitlines()[0]
     assert "!import_call:" + card.builder in kept["recipe.yaml"].read_text(encoding="utf-8")
     for each in card.metrics:
-        assert each.value == pytest.approx(results["best"][each.split][each.name], abs=1e-3)
+        assert each.value == pytest.approx(100 * results["best"][each.split][each.name], abs=1e-3)
+        assert each.name in results["percent"]
         assert each.seeds == (training.seed,)
         assert each.tolerance
     assert bool(card.teacher) == ("kd" in card.tag)

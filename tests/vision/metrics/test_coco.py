@@ -91,7 +91,7 @@ def reference(preds, targets, folder, iou_type="bbox") -> list[float]:
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    return [100 * v if v >= 0 else v for v in evaluation.stats.tolist()]
+    return evaluation.stats.tolist()
 
 
 @pytest.mark.parametrize("evaluator", [None, *EVALUATORS])
@@ -104,7 +104,7 @@ def test_the_numbers_are_pycocotools_own(seed, iou_type, evaluator, tmp_path):
         metric.update(preds[start : start + 5], targets[start : start + 5])
     computed = metric.compute()
     assert list(computed.values()) == reference(preds, targets, tmp_path, iou_type)
-    assert 0 < computed["AP"] < 100
+    assert 0 < computed["AP"] < 1
 
 
 @pytest.mark.parametrize("evaluator", EVALUATORS)
@@ -128,20 +128,20 @@ def test_all_evaluators_give_the_same_bits(evaluator):
         metric.update(preds, targets)
         computed.append(metric.compute())
     assert computed[0] == computed[1]
-    assert 0 < computed[0]["AP"] < 100
+    assert 0 < computed[0]["AP"] < 1
 
 
 def test_an_unknown_choice_and_missing_masks_are_refused():
     with pytest.raises(ValueError) as error:
         CocoAP("segment")
-    assert str(error.value) == "`iou_type` is 'segment'\n  hint: did you mean 'segm'?"
+    assert str(error.value) == "`iou_type` must be 'bbox' or 'segm', not 'segment'"
     preds, targets = scenes(2)  # noqa: F821
     del preds[0]["masks"]
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(DataError) as error:
         CocoAP("segm").update(preds, targets)
     assert str(error.value) == (
-        "masks are compared (iou_type 'segm'), and there are only boxes, labels, scores"
-        "\n  hint: Mask R-CNN predicts masks, and `coco_detection(…, masks=True)` reads them"
+        "`iou_type` 'segm' compares masks, got only boxes, labels, scores"
+        "\n  hint: predict masks (Mask R-CNN), and read them with `coco_detection(…, masks=True)`"
     )
 
 
@@ -165,22 +165,22 @@ def test_the_first_object_can_be_found():
     found = {"boxes": box(0, 0, 50, 50), "labels": torch.tensor([3]), "scores": torch.tensor([0.5])}
     metric = CocoAP()
     metric.update([found], [{"image_id": 0, "boxes": box(0, 0, 50, 50), "labels": torch.tensor([3])}])
-    assert metric.compute()["AP"] == pytest.approx(100.0)
+    assert metric.compute()["AP"] == pytest.approx(1.0)
 
 
 def test_no_images_two_of_a_number_and_uneven_lists_are_refused(capsys):
     metric = CocoAP()
     with pytest.raises(DataError) as none:
         metric.compute()
-    assert str(none.value) == "CocoAP of no samples: the loader gave no batch"
+    assert str(none.value) == "`CocoAP` has no images to measure: the loader yielded no batch"
     preds, targets = scenes(2)  # noqa: F821
     metric.update([preds[1], preds[1]], [targets[1], targets[1]])
     with pytest.raises(DataError) as twice:
         metric.compute()
-    assert str(twice.value) == "CocoAP was given image 3 twice: each image counts once"
+    assert str(twice.value) == "`CocoAP` got image 3 twice, each image must occur once"
     with pytest.raises(ValueError) as uneven:
         metric.update(preds, targets[:1])
-    assert str(uneven.value) == "there are predictions for 2 images and targets for 1"
+    assert str(uneven.value) == "predictions and targets must be of the same images, got 2 and 1 images"
     assert capsys.readouterr().out == ""
 
 
@@ -239,10 +239,10 @@ def test_ids_of_any_size_are_kept_apart(evaluator):
         metric = CocoAP(evaluator=evaluator)
         metric.update([found], [{"image_id": one, **true}])
         metric.update([found], [{"image_id": other, **true}])
-        assert metric.compute()["AP"] == pytest.approx(100.0)
+        assert metric.compute()["AP"] == pytest.approx(1.0)
         apart = CocoAP(evaluator=evaluator)
         apart.update([found], [{"image_id": 1, **true, "labels": torch.tensor([other])}])
-        assert apart.compute()["AP"] == (0.0 if other != 1 else 100.0)
+        assert apart.compute()["AP"] == (0.0 if other != 1 else 1.0)
 
 
 @pytest.mark.parametrize("masks", [False, True])
@@ -294,4 +294,4 @@ def test_detections_are_written_with_the_ids_of_the_file(ids, masks, tmp_path):
     evaluation.summarize()
     metric = CocoAP(iou_type)
     metric.update(preds, targets)
-    assert list(metric.compute().values()) == [100 * v if v >= 0 else v for v in evaluation.stats.tolist()]
+    assert list(metric.compute().values()) == evaluation.stats.tolist()

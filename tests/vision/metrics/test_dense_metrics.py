@@ -37,8 +37,8 @@ def test_ignored_labels_do_not_count_and_wrong_ones_are_named():
     with pytest.raises(DataError) as error:
         over(confusion, preds, torch.tensor([[0, -1, 3]]))
     assert str(error.value) == (
-        "2 labels or predictions are not from 0 to 2 and not 255, which is ignored"
-        "\n  hint: 'num_classes' counts the background as well; 'ignore_index' names the label to leave out"
+        "2 labels or predictions are not from 0 to 2 (the ignored label is 255)"
+        "\n  hint: include the background in `num_classes`; name a label to ignore with `ignore_index`"
     )
     with pytest.raises(DataError, match=r"^3 labels or predictions are not from 0 to 1\n"):
         over(ConfusionMatrix(2), torch.tensor([0, 1, 2]), torch.tensor([-1, 2, 0]))
@@ -48,8 +48,8 @@ def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError) as error:
         ConfusionMatrix(4).update(torch.zeros(2, 3, 5, 5), torch.zeros(2, 5, 5, dtype=torch.long))
     assert str(error.value) == (
-        "scores of 4 classes (batch, 4, …) or classes (batch, …) and targets (batch, …) are expected,"
-        " not (2, 3, 5, 5) and (2, 5, 5)"
+        "predictions must be scores (batch, 4, …) or classes (batch, …), and targets (batch, …),"
+        " got (2, 3, 5, 5) and (2, 5, 5)"
     )
 
 
@@ -62,25 +62,23 @@ def test_mean_iou_is_scikit_learns_over_the_classes_that_occur(present):
     scores = over(SegmentationScores(6), preds, torch.where(ignored, 255, target))
     true, guessed = target[~ignored].numpy(), preds[~ignored].numpy()
     occurring = sorted(set(true) | set(guessed))
-    assert scores["miou"] == pytest.approx(
-        100 * jaccard_score(true, guessed, labels=occurring, average="macro"), abs=1e-9
-    )
-    assert scores["pixel_accuracy"] == pytest.approx(100 * (true == guessed).mean(), abs=1e-9)
+    assert scores["miou"] == pytest.approx(jaccard_score(true, guessed, labels=occurring, average="macro"), abs=1e-11)
+    assert scores["pixel_accuracy"] == pytest.approx((true == guessed).mean(), abs=1e-11)
     by_class = [(guessed[true == label] == label).mean() for label in sorted(set(true))]
-    assert scores["mean_accuracy"] == pytest.approx(100 * np.mean(by_class), abs=1e-9)
+    assert scores["mean_accuracy"] == pytest.approx(np.mean(by_class), abs=1e-11)
 
 
 def test_a_class_that_does_not_occur_has_no_iou():
     scores = SegmentationScores(3)
     scores.update(torch.tensor([[[0, 2]]]), torch.tensor([[[0, 0]]]))
     assert scores.per_class().isnan().tolist() == [False, True, False]
-    assert scores.per_class()[[0, 2]].tolist() == [50.0, 0.0]
+    assert scores.per_class()[[0, 2]].tolist() == [0.5, 0.0]
 
 
 def test_only_ignored_pixels_are_no_samples():
     with pytest.raises(DataError) as error:
         over(SegmentationScores(3), torch.zeros(1, 2, 2, dtype=torch.long), torch.full((1, 2, 2), 255))
-    assert str(error.value) == "ConfusionMatrix of no samples: the loader gave no batch"
+    assert str(error.value) == "`ConfusionMatrix` has no samples to measure: the loader yielded no batch"
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
@@ -100,7 +98,9 @@ def test_the_divergence_is_its_definition(temperature):
 def test_no_samples_and_other_shapes_are_refused():
     with pytest.raises(DataError) as error:
         TeacherDivergence().compute()
-    assert str(error.value) == "TeacherDivergence of no samples: the loader gave no batch"
+    assert str(error.value) == "`TeacherDivergence` has no samples to measure: the loader yielded no batch"
     with pytest.raises(ValueError) as wrong:
         TeacherDivergence().update(torch.zeros(3, 2), torch.zeros(3, 4))
-    assert str(wrong.value) == "both logits are (batch, classes), not (3, 2) and (3, 4)"
+    assert str(wrong.value) == (
+        "scores of student and teacher must have the same shape (batch, classes), got (3, 2) and (3, 4)"
+    )

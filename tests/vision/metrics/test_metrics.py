@@ -26,18 +26,18 @@ def over(metric, *columns, batch: int = 7) -> float:
 @pytest.mark.parametrize("count", [1, 50, 333])
 def test_accuracy_is_scikit_learns(top_k, count):
     preds, target = torch.randn(count, 10), torch.randint(10, (count,))
-    expected = 100 * top_k_accuracy_score(target.numpy(), preds.numpy(), k=top_k, labels=np.arange(10))
+    expected = top_k_accuracy_score(target.numpy(), preds.numpy(), k=top_k, labels=np.arange(10))
     assert over(Accuracy(top_k), preds, target) == pytest.approx(expected, abs=1e-12)
 
 
 def test_equal_scores_are_decided_as_argmax_does():
     preds, target = torch.randint(3, (500, 6)).float(), torch.randint(6, (500,))
-    expected = 100 * accuracy_score(target.numpy(), preds.numpy().argmax(1))
+    expected = accuracy_score(target.numpy(), preds.numpy().argmax(1))
     assert over(Accuracy(), preds, target) == pytest.approx(expected, abs=1e-12)
 
 
 def test_constant_scores_are_right_for_the_first_classes_only():
-    assert over(Accuracy(2), torch.zeros(10, 10), torch.arange(10)) == 20.0
+    assert over(Accuracy(2), torch.zeros(10, 10), torch.arange(10)) == 0.2
 
 
 @pytest.mark.parametrize("top_k", [1, 2])
@@ -50,14 +50,14 @@ def test_a_model_that_gives_nan_is_never_right(top_k):
 def test_low_precision_counts_exactly(dtype):
     preds, target = torch.eye(4, dtype=dtype).repeat(1000, 1), torch.arange(4).repeat(1000)
     target[::8] = (target[::8] + 1) % 4
-    assert over(Accuracy(), preds, target, batch=4000) == 87.5
+    assert over(Accuracy(), preds, target, batch=4000) == 0.875
 
 
 def test_agreement_is_the_accuracy_against_the_teachers_choice():
     student, teacher = torch.randn(100, 10), torch.randn(100, 10)
-    expected = 100 * accuracy_score(teacher.argmax(1).numpy(), student.argmax(1).numpy())
+    expected = accuracy_score(teacher.argmax(1).numpy(), student.argmax(1).numpy())
     assert over(Agreement(), student, teacher) == pytest.approx(expected, abs=1e-12)
-    assert over(Agreement(), student, student * 3 + 1) == 100.0
+    assert over(Agreement(), student, student * 3 + 1) == 1.0
 
 
 def slow_calibration_error(preds, target, num_bins) -> float:
@@ -70,7 +70,7 @@ def slow_calibration_error(preds, target, num_bins) -> float:
         chosen = (confidence > k / num_bins) & (confidence <= (k + 1) / num_bins)
         if chosen.any():
             error += chosen.mean() * abs(correct[chosen].mean() - confidence[chosen].mean())
-    return 100 * error
+    return error
 
 
 @pytest.mark.parametrize("num_bins", [1, 2, 15])
@@ -85,13 +85,13 @@ def test_calibration_error_is_its_definition(num_bins, sharpness):
 def test_confidence_on_an_edge_belongs_to_the_bin_below():
     # Confidences 0.5 and 0.75, both wrong: one bin (0, 0.5], one (0.5, 1]. Right answers elsewhere would not mend them.
     preds = torch.tensor([[0.0, 0.0], [np.log(3.0), 0.0]])
-    assert over(CalibrationError(2), preds, torch.tensor([1, 0])) == pytest.approx(100 * (0.5 + 0.25) / 2)
+    assert over(CalibrationError(2), preds, torch.tensor([1, 0])) == pytest.approx((0.5 + 0.25) / 2)
 
 
 def test_sure_and_right_is_calibrated_sure_and_wrong_is_not():
     preds = torch.eye(4) * 1000
     assert over(CalibrationError(), preds, torch.arange(4)) == 0.0
-    assert over(CalibrationError(), preds, (torch.arange(4) + 1) % 4) == 100.0
+    assert over(CalibrationError(), preds, (torch.arange(4) + 1) % 4) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -104,19 +104,21 @@ def test_nothing_measured_is_an_error_and_reset_forgets(metric):
     metric.reset()
     with pytest.raises(DataError) as error:
         metric.compute()
-    assert str(error.value) == f"{type(metric).__name__} of no samples: the loader gave no batch"
+    assert str(error.value) == f"`{type(metric).__name__}` has no samples to measure: the loader yielded no batch"
 
 
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError) as error:
         Accuracy().update(torch.zeros(3, 2), torch.zeros(2, dtype=torch.long))
-    assert str(error.value) == "scores are (batch, classes) and targets (batch,), not (3, 2) and (2,)"
+    assert str(error.value) == "scores must be (batch, classes) and targets (batch,), got (3, 2) and (2,)"
     with pytest.raises(ValueError) as error:
         Accuracy(5).update(torch.zeros(3, 2), torch.zeros(3, dtype=torch.long))
-    assert str(error.value) == "top_k is from 1 to the number of classes, 2, not 5"
+    assert str(error.value) == "`top_k` must be from 1 to the number of classes, 2, got 5"
     with pytest.raises(ValueError) as error:
         Agreement().update(torch.zeros(3, 2), torch.zeros(3, 4))
-    assert str(error.value) == "both scores are (batch, classes), not (3, 2) and (3, 4)"
+    assert str(error.value) == (
+        "scores of student and teacher must have the same shape (batch, classes), got (3, 2) and (3, 4)"
+    )
 
 
 WORKER = """

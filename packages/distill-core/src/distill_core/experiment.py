@@ -7,7 +7,7 @@ yaml, so a file can be checked against it in milliseconds. In YAML each field is
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -90,7 +90,11 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A metric and its wiring; `metric` has `reset()`, `update(**inputs)` and `compute()`."""
+    """A metric and its wiring; `metric` has `reset()`, `update(**inputs)` and `compute()`.
+
+    A metric whose values are fractions may set `percent`: True, or the names of those values that `compute()` returns as
+    fractions. Results hold the fraction; tables, plots and log lines print it in percent.
+    """
 
     metric: Any
     inputs: Inputs
@@ -102,6 +106,24 @@ class Evaluation:
 
     loader: Any
     metrics: Mapping[str, Metric]
+
+    def percent(self, measured: Iterable[str]) -> list[str]:
+        """Return the names of the measured values that are fractions and are printed in percent.
+
+        Args:
+            measured: Names as `evaluate` returns them: `name`, or `name.part` of a metric that computes several values.
+        """
+        return [
+            name
+            for name in measured
+            for metric, entry in self.metrics.items()
+            if (name == metric or name.startswith(f"{metric}."))
+            and _contains(getattr(entry.metric, "percent", False), name[len(metric) + 1 :])
+        ]
+
+
+def _contains(percent: bool | Collection[str], part: str) -> bool:
+    return percent if isinstance(percent, bool) else part in percent
 
 
 @dataclass(frozen=True, kw_only=True)

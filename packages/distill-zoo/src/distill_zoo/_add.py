@@ -104,6 +104,7 @@ def _metrics(results: Mapping[str, Any], tolerance: float | None) -> list[dict[s
     """What the chosen weights reach on each split."""
     row = results.get("best") or results.get("last") or {}
     selection = results.get("selection") or {}
+    percent = results.get("percent") or ()  # cards quote fractions in percent, as papers do
     chosen = "last epoch"
     if results.get("best") and selection:
         which = "highest" if selection.get("mode") == "max" else "lowest"
@@ -111,7 +112,7 @@ def _metrics(results: Mapping[str, Any], tolerance: float | None) -> list[dict[s
     found = [
         {
             "name": name,
-            "value": round(float(value), 4),
+            "value": round(float(value) * (100 if name in percent else 1), 4),
             "split": split,
             "chosen": chosen,
             "seeds": [results.get("seed", 0)],

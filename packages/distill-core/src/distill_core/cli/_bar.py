@@ -47,7 +47,7 @@ class LiveBar(Callback):
         if self._bar is None:
             return
         if "metrics" in record:
-            self._bar.update(self._bar.task, metrics=f"{record['split']} {describe_metrics(record['metrics'])}")
+            self._bar.update(self._bar.task, metrics=f"{record['split']} {describe_metrics(record)}")
         else:
             rate = f"{record.get('samples_per_second', 0):,.0f}/s"
             self._bar.update(self._bar.task, losses=describe_losses(record), rate=rate)

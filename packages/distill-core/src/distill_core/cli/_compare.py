@@ -54,18 +54,21 @@ def _keys(tables: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for table in sorted(tables, key=len, reverse=True) for key in table))
 
 
-def measures(results: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of `results.json` by what the table calls them, the test split first."""
+def measures(results: Mapping[str, Any]) -> dict[str, str]:
+    """Format the numbers of `results.json` under the names that the table shows, the test split first."""
     epochs = {name: results[name] for name in ("best", "last") if results.get(name)}
     splits = {name: None for epoch in epochs.values() for name, part in epoch.items() if isinstance(part, Mapping)}
-    found: dict[str, Any] = {}
+    found: dict[str, str] = {}
     for split in sorted(splits, key=lambda name: name != "test"):
         for metric in dict.fromkeys(metric for epoch in epochs.values() for metric in epoch.get(split) or {}):
             values = {name: (epoch.get(split) or {}).get(metric) for name, epoch in epochs.items()}
-            found |= {f"{split} {metric}, {name} epoch": value for name, value in values.items()}
-    found |= {f"{name} epoch": epoch["epoch"] for name, epoch in epochs.items()}
-    found |= {f"parameters of {name}": size for name, size in (results.get("parameters") or {}).items()}
-    return {**found, "seconds": results.get("seconds")}
+            percent = metric in results.get("percent", ())
+            found |= {
+                f"{split} {metric}, {name} epoch": _number(value, percent=percent) for name, value in values.items()
+            }
+    found |= {f"{name} epoch": _number(epoch["epoch"]) for name, epoch in epochs.items()}
+    found |= {f"parameters of {name}": _number(size) for name, size in (results.get("parameters") or {}).items()}
+    return {**found, "seconds": _number(results.get("seconds"))}
 
 
 def _for_programs(runs: Sequence[Run]) -> dict[str, Any]:
@@ -103,13 +106,13 @@ def _show(runs: Sequence[Run]) -> None:
             _print_table(name, rows)
     results = [measures(run.results) if run.results else {} for run in runs]
     if measured := _keys(results):
-        _print_table("results", [[key, *(_number(result.get(key)) for result in results)] for key in measured])
+        _print_table("results", [[key, *(result.get(key, MISSING) for result in results)] for key in measured])
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | None, *, percent: bool = False) -> str:
     if value is None:
         return MISSING
-    return f"{value:,}" if isinstance(value, int) else describe_number(value)
+    return f"{value:,}" if isinstance(value, int) else describe_number(value, percent=percent)
 
 
 def _print_table(title: str, rows: Sequence[Sequence[str]]) -> None:

@@ -17,6 +17,7 @@ from ._load import build_experiment, load_document
 from ._record import check_recorded
 
 if TYPE_CHECKING:
+    from ..experiment import Evaluation
     from ..train import Trainer
 
 CHECKPOINTS = ("best", "last")
@@ -49,8 +50,10 @@ def evaluate_run(run_dir: Path, *, checkpoint: str = "best", trust: Sequence[str
     trainer = Trainer(experiment, output=run_dir)
     for name, weights in _weights(trainer, run_dir, checkpoint).items():
         trainer.models[name].load_state_dict(weights)
-    measured = _measure(trainer)
-    Console().print(metrics_table({checkpoint: ({}, measured)}))
+    evaluations = _evaluations(trainer)
+    measured = {split: trainer.evaluate(evaluation) for split, evaluation in evaluations.items()}
+    percent = [name for split, evaluation in evaluations.items() for name in evaluation.percent(measured[split])]
+    Console().print(metrics_table({checkpoint: ({}, measured)}, percent))
     return measured
 
 
@@ -67,8 +70,8 @@ def _weights(trainer: Trainer, run_dir: Path, checkpoint: str) -> Mapping[str, M
     return found
 
 
-def _measure(trainer: Trainer) -> dict[str, dict[str, float]]:
-    """The metrics of every `Evaluate` and of `test`, computed as at the end of the run."""
+def _evaluations(trainer: Trainer) -> dict[str, Evaluation]:
+    """Return every `Evaluate` and `test` by split, with the models as at the end of the run."""
     from ..train import Evaluate
 
     trainer.stage = trainer.stages[-1]
@@ -77,4 +80,4 @@ def _measure(trainer: Trainer) -> dict[str, dict[str, float]]:
     evaluations = {c.split: c.evaluation for c in trainer.callbacks if isinstance(c, Evaluate)}
     if trainer.experiment.test is not None:
         evaluations["test"] = trainer.experiment.test
-    return {split: trainer.evaluate(evaluation) for split, evaluation in evaluations.items()}
+    return evaluations

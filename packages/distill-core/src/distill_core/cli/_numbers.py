@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 
-def describe_number(value: float) -> str:
-    """A measured number with as many digits as mean something.
+def describe_number(value: float, *, percent: bool = False) -> str:
+    """Format a measured number; a fraction in percent if its metric is printed so.
 
-    >>> describe_number(95.0), describe_number(0.12345)
-    ('95.00', '0.1235')
+    >>> describe_number(95.0), describe_number(0.12345), describe_number(0.95123, percent=True)
+    ('95.00', '0.1235', '95.12%')
     """
+    if percent and value >= 0:  # COCO's −1 for "no objects" is not a fraction
+        return f"{value:.2%}"
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"

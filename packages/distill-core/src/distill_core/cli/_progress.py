@@ -79,7 +79,7 @@ def describe_stage(trainer: Trainer) -> str:
 def describe_record(record: Mapping[str, Any]) -> str:
     """The numbers of a record: losses, learning rate and speed, or metrics."""
     if "metrics" in record:
-        return describe_metrics(record["metrics"])
+        return describe_metrics(record)
     parts = [describe_losses(record)]
     if isinstance(record.get("lr"), int | float):
         parts.append(f"lr {record['lr']:.3g}")
@@ -95,6 +95,8 @@ def describe_losses(record: Mapping[str, Any]) -> str:
     return f"loss {record['loss']:.4g}" + (f" ({terms})" if len(losses) > 1 else "")
 
 
-def describe_metrics(metrics: Mapping[str, float]) -> str:
-    """Names and values: `top1 95.12 · loss 0.1234`."""
-    return " · ".join(f"{name} {describe_number(value)}" for name, value in metrics.items())
+def describe_metrics(record: Mapping[str, Any]) -> str:
+    """Format the names and values of a record of metrics: `top1 95.12% · loss 0.1234`."""
+    percent = record.get("percent", ())
+    metrics = record["metrics"].items()
+    return " · ".join(f"{name} {describe_number(value, percent=name in percent)}" for name, value in metrics)

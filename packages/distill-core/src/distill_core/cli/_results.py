@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rich import box
@@ -29,17 +29,25 @@ def results_table(results: Mapping[str, Any]) -> Table:
     rows["last"] = results["last"]
     several = any(row["stage"] for row in rows.values())
     heads = {name: {"stage": row["stage"] + 1} if several else {} for name, row in rows.items()}
-    return metrics_table({name: (heads[name] | {"epoch": row["epoch"]}, _splits(row)) for name, row in rows.items()})
+    lines = {name: (heads[name] | {"epoch": row["epoch"]}, _splits(row)) for name, row in rows.items()}
+    return metrics_table(lines, results.get("percent", ()))
 
 
-def metrics_table(rows: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Mapping[str, float]]]]) -> Table:
+def metrics_table(
+    rows: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Mapping[str, float]]]], percent: Collection[str] = ()
+) -> Table:
     """A line for each name: first what identifies it, then its metrics, `split metric`; turned round if they are many.
 
     Args:
         rows: Name → (column → text, split → metric → value).
+        percent: The metrics that are fractions, printed in percent.
     """
     numbers = {
-        name: {f"{split} {metric}": value for split, metrics in splits.items() for metric, value in metrics.items()}
+        name: {
+            f"{split} {metric}": describe_number(value, percent=metric in percent)
+            for split, metrics in splits.items()
+            for metric, value in metrics.items()
+        }
         for name, (_, splits) in rows.items()
     }
     heads = list(dict.fromkeys(name for head, _ in rows.values() for name in head))
@@ -48,7 +56,7 @@ def metrics_table(rows: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Mappi
         [
             name,
             *(str(rows[name][0].get(column, "")) for column in heads),
-            *(describe_number(numbers[name][column]) if column in numbers[name] else "–" for column in columns),
+            *(numbers[name].get(column, "–") for column in columns),
         ]
         for name in rows
     ]

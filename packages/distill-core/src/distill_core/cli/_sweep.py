@@ -16,6 +16,7 @@ from ._exit import refuse, with_notes
 from ._folder import RESOLVED, RESULTS
 from ._grid import Sweep, read_sweep
 from ._load import load_document
+from ._numbers import describe_number
 
 LONGEST_NAME = 120
 
@@ -119,7 +120,15 @@ def table_of(points: dict[Path, dict[str, str]], metric: str = "") -> list[dict[
         if name not in measured:
             refuse(f"{path / RESULTS}: there is no metric '{name}' on {split}", did_you_mean(name, measured))
         best_is_most = selection.get("mode", "max") == "max" if name == selection.get("metric") else best_is_most
-        records.append({"values": point, "metric": f"{split} {name}", "value": measured[name], "folder": path.name})
+        records.append(
+            {
+                "values": point,
+                "metric": f"{split} {name}",
+                "percent": name in results.get("percent", ()),
+                "value": measured[name],
+                "folder": path.name,
+            }
+        )
     sign = -1 if best_is_most else 1
     return sorted(records, key=lambda record: math.inf if math.isnan(record["value"]) else sign * record["value"])
 
@@ -135,7 +144,12 @@ def _write(folder: Path, records: list[dict[str, Any]], keys: Sequence[str]) -> 
     (folder / "sweep.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     heads = [*keys, records[0]["metric"], "folder"]
     rows = [
-        [*(record["values"][key] for key in keys), f"{record['value']:.4f}", record["folder"]] for record in records
+        [
+            *(record["values"][key] for key in keys),
+            describe_number(record["value"], percent=record["percent"]),
+            record["folder"],
+        ]
+        for record in records
     ]
     lines = [heads, ["---"] * len(heads), *rows]
     (folder / "sweep.md").write_text("".join("| " + " | ".join(line) + " |\n" for line in lines), encoding="utf-8")

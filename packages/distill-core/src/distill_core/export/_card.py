@@ -62,4 +62,8 @@ def _metrics(results: Mapping[str, Any]) -> list[str]:
     found = results.get("test") or {}
     if not found:
         return []
-    return ["## Metrics", "", "| metric | test |", "|---|---|", *(f"| {k} | {v:g} |" for k, v in found.items()), ""]
+    percent = results.get("percent", ())
+    rows = (
+        f"| {name} | {value:.2%} |" if name in percent else f"| {name} | {value:g} |" for name, value in found.items()
+    )
+    return ["## Metrics", "", "| metric | test |", "|---|---|", *rows, ""]

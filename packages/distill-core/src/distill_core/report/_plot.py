@@ -26,9 +26,12 @@ def plot(path: Path, rows: Sequence[Row], *, title: str) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for height, row in enumerate(rows):
-        axes.plot(list(row.values), [height] * row.seeds, "o", color=f"C{height}", alpha=0.45)
-        axes.plot(row.best[0], height, "|", color=f"C{height}", markersize=26, markeredgewidth=2.5)
-        axes.annotate(plus_minus(row.best), (row.best[0], height), (0, 18), textcoords="offset points", ha="center")
+        scale = 100 if row.percent else 1
+        mean = scale * row.best[0]
+        axes.plot([scale * value for value in row.values], [height] * row.seeds, "o", color=f"C{height}", alpha=0.45)
+        axes.plot(mean, height, "|", color=f"C{height}", markersize=26, markeredgewidth=2.5)
+        text = plus_minus(row.best, percent=row.percent)
+        axes.annotate(text, (mean, height), (0, 18), textcoords="offset points", ha="center")
     axes.margins(x=0.12)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.7)

@@ -28,6 +28,7 @@ class RunResult:
         last: The metric on the test split after the last epoch; `nan` where it was not measured.
         val: The metric on the validation split of the best checkpoint; `nan` where there is none.
         metric: The name of the metric that is shown.
+        percent: Whether the metric is a fraction and is printed in percent.
         selection: How the best checkpoint was chosen: `max top1 on val`; empty if it was not.
         parameters: How many numbers the student holds.
         seconds: How long the run took.
@@ -43,6 +44,7 @@ class RunResult:
     selection: str
     parameters: int
     seconds: float
+    percent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class Row:
     metric: str
     selection: str
     values: tuple[float, ...]
+    percent: bool = False
 
 
 def collect(folders: Iterable[Path | str], *, metric: str = "") -> list[RunResult]:
@@ -96,6 +99,7 @@ def _read(folder: Path, metric: str) -> RunResult:
         selection="{mode} {metric} on {split}".format_map(selection) if selection else "",
         parameters=int((results.get("parameters") or {}).get("student", 0)),
         seconds=float(results.get("seconds", math.nan)),
+        percent=name in results.get("percent", ()),
     )
 
 
@@ -121,6 +125,7 @@ def _row(runs: Sequence[RunResult]) -> Row:
         metric=runs[0].metric,
         selection=runs[0].selection,
         values=tuple(run.best for run in runs),
+        percent=runs[0].percent,
     )
 
 

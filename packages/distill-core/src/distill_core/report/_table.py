@@ -15,15 +15,23 @@ NAME = 8
 """Columns that the name of a row has in the narrowest terminal."""
 
 
-def plus_minus(pair: tuple[float, float]) -> str:
-    """A mean and a deviation as a cell of a table; fractions, which are at most 1, with a digit more.
+def plus_minus(pair: tuple[float, float], *, percent: bool = False) -> str:
+    """Format a mean and a deviation as a cell of a table; numbers of at most 1 have one more digit.
+
+    Args:
+        pair: The mean and the deviation.
+        percent: Whether they are fractions, printed in percent. A negative mean is not a fraction (COCO's −1 for
+            "no objects") and is printed as it is.
 
     >>> plus_minus((95.123, 0.49)), plus_minus((95.0, math.nan)), plus_minus((math.nan, math.nan))
     ('95.12 ± 0.49', '95.00', '–')
     >>> plus_minus((0.8765, 0.0049))
     '0.876 ± 0.005'
+    >>> plus_minus((0.95123, 0.0049), percent=True)
+    '95.12 ± 0.49'
     """
-    mean, deviation = pair
+    scale = 100 if percent and pair[0] >= 0 else 1
+    mean, deviation = (scale * value for value in pair)
     if math.isnan(mean):
         return "–"
     digits = 3 if abs(mean) <= 1 else 2
@@ -32,7 +40,7 @@ def plus_minus(pair: tuple[float, float]) -> str:
 
 def header(rows: Sequence[Row]) -> list[str]:
     """The names of the columns of `cells`."""
-    metric = rows[0].metric if rows else "metric"
+    metric = f"{rows[0].metric} (%)" if rows and rows[0].percent else rows[0].metric if rows else "metric"
     return ["", "parameters", "runs", f"test {metric}, best epoch", f"test {metric}, last epoch", f"val {metric}"]
 
 
@@ -42,9 +50,7 @@ def cells(row: Row) -> list[str]:
         row.name,
         f"{row.parameters:,}",
         str(row.seeds),
-        plus_minus(row.best),
-        plus_minus(row.last),
-        plus_minus(row.val),
+        *(plus_minus(pair, percent=row.percent) for pair in (row.best, row.last, row.val)),
     ]
 
 

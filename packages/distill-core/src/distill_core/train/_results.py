@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -10,7 +11,7 @@ from torch import nn
 from ..errors import TrainingError
 from ..records import fingerprint, write_record
 from ..weights import save_tensors
-from .callbacks import Checkpoint, strict_json
+from .callbacks import Checkpoint, Evaluate, strict_json
 from .checkpoints import prove_finite, trained_models
 from .parallel import load_whole, whole
 
@@ -25,7 +26,8 @@ def finish(trainer: Trainer, seconds: float) -> dict[str, Any]:
 
     Returns:
         `test` holds the metrics of the chosen epoch, of the last one where nothing was chosen; `best` and `last` say
-        when they were, with their metrics on each split. `files` holds the size and SHA-256 of each file of weights, on
+        when they were, with their metrics on each split. `percent` lists the metrics that are fractions and are printed
+        in percent. `files` holds the size and SHA-256 of each file of weights, on
         the process that writes them.
     """
     experiment = trainer.experiment
@@ -51,6 +53,7 @@ def finish(trainer: Trainer, seconds: float) -> dict[str, Any]:
         "selection": {"metric": selection.best, "mode": selection.mode, "split": selection.split}
         if selection
         else None,
+        "percent": _percent(trainer, last),
         "seed": experiment.seed,
         "seconds": round(seconds, 3),
         "files": {},
@@ -66,6 +69,14 @@ def finish(trainer: Trainer, seconds: float) -> dict[str, Any]:
         write_record(trainer.output / "results.json", strict_json(results, indent=2) + "\n")
     trainer.accelerator.wait_for_everyone()
     return results
+
+
+def _percent(trainer: Trainer, measured: Mapping[str, Any]) -> list[str]:
+    evaluations = {c.split: c.evaluation for c in trainer.callbacks if isinstance(c, Evaluate)}
+    if trainer.experiment.test is not None:
+        evaluations["test"] = trainer.experiment.test
+    names = (name for split, each in evaluations.items() for name in each.percent(measured.get(split, ())))
+    return list(dict.fromkeys(names))
 
 
 def _chosen(trainer: Trainer, selection: Checkpoint | None) -> dict[str, Any] | None:

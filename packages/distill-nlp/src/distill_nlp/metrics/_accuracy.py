@@ -22,6 +22,8 @@ class Accuracy(nn.Module):
     0.5
     """
 
+    percent = True
+
     counts: Tensor
 
     def __init__(self) -> None:

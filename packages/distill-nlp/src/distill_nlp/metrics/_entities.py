@@ -34,6 +34,8 @@ class EntityF1(nn.Module):
         DataError: A label is no tag.
     """
 
+    percent = True
+
     counts: Tensor
     kinds: Tensor
     begins: Tensor

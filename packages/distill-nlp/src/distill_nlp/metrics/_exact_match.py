@@ -30,6 +30,8 @@ class ExactMatch(nn.Module):
     1.0
     """
 
+    percent = True
+
     counts: Tensor
 
     def __init__(self) -> None:

@@ -22,6 +22,8 @@ class F1(AbstractConfusionMetric):
     0.6667
     """
 
+    percent = True
+
     def __init__(self, num_classes: int = 2, average: Literal["binary", "macro"] = "binary") -> None:
         super().__init__(num_classes)
         self.average = average

@@ -34,6 +34,8 @@ class GlueMetric(nn.Module):
     {'accuracy': 0.75, 'f1': 0.6666666666666666}
     """
 
+    percent = ("accuracy", "f1")
+
     def __init__(self, task: str) -> None:
         super().__init__()
         found = glue_task(task)

@@ -32,6 +32,8 @@ class MultiLabelF1(nn.Module):
         DataError: There are not as many thresholds as labels.
     """
 
+    percent = True
+
     counts: Tensor
     texts: Tensor
     thresholds: Tensor

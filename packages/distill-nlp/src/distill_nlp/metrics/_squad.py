@@ -60,6 +60,8 @@ class SquadMetric(nn.Module):
         threshold: By how much an answer has to be better than none.
     """
 
+    percent = True
+
     none: Tensor
 
     def __init__(

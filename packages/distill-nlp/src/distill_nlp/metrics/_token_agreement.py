@@ -22,6 +22,8 @@ class TokenAgreement(nn.Module):
     0.6667
     """
 
+    percent = True
+
     counts: Tensor
 
     def __init__(self) -> None:

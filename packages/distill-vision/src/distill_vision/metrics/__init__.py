@@ -1,4 +1,7 @@
-"""Metrics of images: `reset()`, `update(...)`, `compute()`; exact on any number of processes."""
+"""Metrics for images: `reset()`, `update(...)`, `compute()`; exact on any number of processes.
+
+Accuracies and the like are fractions from 0 to 1. Tables and log lines print them in percent.
+"""
 
 from ._accuracy import Accuracy as Accuracy
 from ._agreement import Agreement as Agreement

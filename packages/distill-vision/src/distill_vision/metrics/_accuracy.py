@@ -7,75 +7,59 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ._total import Total, percent
+from ._sums import AbstractMean
 
 
 def top_k_correct(preds: Tensor, target: Tensor, top_k: int = 1) -> Tensor:
-    """Whether fewer than `top_k` classes come before the right one.
+    """Return whether fewer than `top_k` classes rank before the correct one.
 
-    A class comes before another if its score is higher or, with equal scores, its number lower: for `top_k=1` this is
-    `argmax`. A score that is NaN counts as higher than all.
+    A class ranks before another if its score is higher or, with equal scores, its index lower: for `top_k=1` this is
+    `argmax`. A NaN score ranks before every number.
 
     Args:
         preds: (batch, classes) scores.
-        target: (batch,) int64 right classes.
-        top_k: How many guesses count.
+        target: (batch,) int64 correct classes.
+        top_k: Number of highest scores to search for the correct class.
 
     Returns:
         (batch,) bool.
 
     Raises:
-        ValueError: The shapes do not fit, or there are fewer than `top_k` classes.
+        ValueError: The shapes do not match, or there are fewer than `top_k` classes.
     """
     if preds.ndim != 2 or target.shape != preds.shape[:1]:
         message = (
-            f"scores are (batch, classes) and targets (batch,), not {tuple(preds.shape)} and {tuple(target.shape)}"
+            f"scores must be (batch, classes) and targets (batch,), got {tuple(preds.shape)} and {tuple(target.shape)}"
         )
         raise ValueError(message)
     if not 1 <= top_k <= preds.shape[1]:
-        message = f"top_k is from 1 to the number of classes, {preds.shape[1]}, not {top_k}"
+        message = f"`top_k` must be from 1 to the number of classes, {preds.shape[1]}, got {top_k}"
         raise ValueError(message)
     score = preds.gather(1, target[:, None])
-    lower_number = torch.arange(preds.shape[1], device=preds.device) < target[:, None]
-    before = ~(preds <= score) | ((preds == score) & lower_number)
+    lower_index = torch.arange(preds.shape[1], device=preds.device) < target[:, None]
+    before = ~(preds <= score) | ((preds == score) & lower_index)
     return before.sum(dim=1) < top_k
 
 
 @final
-class Accuracy:
-    """The share of samples whose right class is among the first `top_k`, in percent.
+class Accuracy(AbstractMean):
+    """Top-k accuracy: the fraction of samples whose correct class is among the `top_k` highest scores.
 
     Args:
-        top_k: How many guesses count.
+        top_k: Number of highest scores to search for the correct class.
 
     >>> accuracy = Accuracy()
     >>> accuracy.update(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
     >>> accuracy.compute()
-    50.0
+    0.5
     """
 
+    percent = True
+
     def __init__(self, top_k: int = 1) -> None:
+        super().__init__()
         self.top_k = top_k
-        self._counts = Total(2)
-
-    def to(self, device: torch.device | str) -> None:
-        """Count on this device."""
-        self._counts.to(device)
-
-    def reset(self) -> None:
-        """Forget what was counted."""
-        self._counts.reset()
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count a batch: scores (batch, classes), right classes (batch,)."""
-        correct = top_k_correct(preds.detach(), target, self.top_k)
-        self._counts.add(torch.stack([correct.sum(), correct.new_ones(correct.shape, dtype=torch.int64).sum()]))
-
-    def compute(self) -> float:
-        """The accuracy over all samples of all processes, 0 to 100.
-
-        Raises:
-            DataError: There were none.
-        """
-        correct, samples = self._counts.over_processes().tolist()
-        return percent(correct, samples, "Accuracy")
+        """Add a batch: scores (batch, classes), correct classes (batch,)."""
+        self._add_samples(top_k_correct(preds.detach(), target, self.top_k))

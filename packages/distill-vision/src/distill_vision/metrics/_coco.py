@@ -1,4 +1,4 @@
-"""COCO's average precision and recall, by COCO's own evaluator.
+"""Average precision and recall as defined by COCO, computed by COCO's evaluator.
 
 Tsung-Yi Lin, Michael Maire, Serge Belongie, James Hays, Pietro Perona, Deva Ramanan, Piotr Dollár, C. Lawrence Zitnick.
 "Microsoft COCO: Common Objects in Context." ECCV 2014. https://arxiv.org/abs/1405.0312
@@ -8,71 +8,75 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final, get_args
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from distill_core.distributed import gather_batch
-from distill_core.errors import DataError, did_you_mean
+from distill_core.errors import DataError
+from distill_core.layers import one_of
 
 from .._pycocotools import mask_tools
 from ._coco_evaluator import NAMES, Evaluator, IouType, summary
 from ._coco_masks import RunLengths, gather_run_lengths, run_lengths
 
-_NO_IDS = torch.zeros(0, 3, dtype=torch.int64)  # image, class, whether it is a crowd
+_NO_IDS = torch.zeros(0, 3, dtype=torch.int64)  # image, class, is crowd
 _NO_NUMBERS = torch.zeros(0, 6, dtype=torch.float64)  # four corners, area, score
 
 
 @final
 class CocoAP:
-    """COCO's twelve numbers for boxes or masks, in percent: `AP`, `AP50`, …, `AR100`, ….
+    """COCO's twelve metrics for boxes or masks, from 0 to 1: `AP`, `AP50`, …, `AR100`, ….
 
-    The truth comes with the batches, so no file is read and a part of a data set can be measured. A number without any
-    object to measure is −1, as COCO says.
+    The ground truth comes with the batches: no annotation file is read, and a subset of a dataset can be measured. A
+    metric without any object to measure is −1, as COCO defines it.
 
     Args:
-        iou_type: What has to overlap: the boxes (`bbox`) or the masks (`segm`).
-        evaluator: `faster_coco_eval` or `pycocotools`, whose numbers are the same; if left out, the first of them that
-            is installed.
+        iou_type: Whether boxes (`bbox`) or masks (`segm`) are compared.
+        evaluator: `faster_coco_eval` or `pycocotools`, which compute the same values; by default the first that is
+            installed.
 
     >>> metric = CocoAP()
     >>> box = torch.tensor([[0.0, 0.0, 50.0, 50.0]])
     >>> found = {"boxes": box, "labels": torch.tensor([1]), "scores": torch.tensor([0.9])}
     >>> metric.update([found], [{"image_id": 7, "boxes": box, "labels": torch.tensor([1])}])
     >>> round(metric.compute()["AP"], 6)
-    100.0
+    1.0
     """
 
+    percent = True
+
     def __init__(self, iou_type: IouType = "bbox", evaluator: Evaluator | None = None) -> None:
-        self.iou_type = _known("iou_type", iou_type, get_args(IouType))
-        self.evaluator = evaluator and _known("evaluator", evaluator, get_args(Evaluator))
+        self.iou_type = one_of("iou_type", iou_type, IouType)
+        self.evaluator = evaluator and one_of("evaluator", evaluator, Evaluator)
         self._device = torch.device("cpu")
         self.reset()
 
     def to(self, device: torch.device | str) -> None:
-        """Where the processes exchange what they have; it is kept on the CPU."""
+        """Set the device on which processes exchange their records, which are kept on the CPU."""
         self._device = torch.device(device)
 
     def reset(self) -> None:
-        """Forget all images."""
+        """Remove all images."""
         self._images: list[int] = []
         self._found, self._true = _Objects(), _Objects()
 
     def update(self, preds: Sequence[Mapping[str, Tensor]], target: Sequence[Mapping[str, Any]]) -> None:
-        """Keep what was found in each image, and what is there.
+        """Add the predictions and the ground truth of a batch of images.
 
         Args:
-            preds: Of each image `boxes` (n, 4) as corners in pixels, `labels` (n,) and `scores` (n,); for `segm` also
+            preds: For each image `boxes` (n, 4) as corners in pixels, `labels` (n,) and `scores` (n,); for `segm` also
                 `masks` (n, height, width) or (n, 1, height, width), probabilities or 0 and 1.
-            target: Of each image `image_id`, `boxes` (m, 4), `labels` (m,); `area` (m,) and `iscrowd` (m,) if known;
+            target: For each image `image_id`, `boxes` (m, 4), `labels` (m,); `area` (m,) and `iscrowd` (m,) if known;
                 for `segm` also `masks` (m, height, width).
 
         Raises:
-            ValueError: There are not as many predictions as targets, or no masks.
+            ValueError: The numbers of predictions and targets differ.
+            DataError: Masks are missing.
         """
         if len(preds) != len(target):
-            message = f"there are predictions for {len(preds)} images and targets for {len(target)}"
+            message = f"predictions and targets must be of the same images, got {len(preds)} and {len(target)} images"
             raise ValueError(message)
         for found, true in zip(preds, target, strict=True):
             image = int(true["image_id"])
@@ -86,33 +90,32 @@ class CocoAP:
                 kept.numbers.append(numbers)
 
     def _areas(self, objects: Mapping[str, Any]) -> tuple[Tensor, list[RunLengths]]:
-        """How many pixels each object has, and its mask where masks are compared."""
+        """Return the area of each object in pixels and, if masks are compared, its mask."""
         if self.iou_type == "bbox":
             corners = _double(objects["boxes"]).reshape(-1, 4)
             return (corners[:, 2:] - corners[:, :2]).prod(1), []
         if "masks" not in objects:
-            message = (
-                f"masks are compared (iou_type 'segm'), and there are only {', '.join(sorted(objects))}"
-                "\n  hint: Mask R-CNN predicts masks, and `coco_detection(…, masks=True)` reads them"
+            message = f"`iou_type` 'segm' compares masks, got only {', '.join(sorted(objects))}"
+            raise DataError(
+                message, hint="predict masks (Mask R-CNN), and read them with `coco_detection(…, masks=True)`"
             )
-            raise ValueError(message)
         runs = run_lengths(objects["masks"])
         return _double(mask_tools().area(runs)).reshape(-1), runs
 
     def compute(self) -> dict[str, float]:
-        """The twelve numbers over all images of all processes, 0 to 100 or −1.
+        """Return the twelve metrics over all images of all processes, each from 0 to 1 or −1.
 
         Raises:
-            DataError: There were no images, or two of the same number; or no evaluator is installed.
+            DataError: There are no images, an image was added twice, or no evaluator is installed.
         """
         images = gather_batch(torch.tensor(self._images, dtype=torch.int64).to(self._device)).tolist()
         found, true = (kept.of_all_processes(self._device) for kept in (self._found, self._true))
         if not images:
-            message = "CocoAP of no samples: the loader gave no batch"
+            message = "`CocoAP` has no images to measure: the loader yielded no batch"
             raise DataError(message)
         if len(set(images)) != len(images):
             twice = next(image for image in images if images.count(image) > 1)
-            message = f"CocoAP was given image {twice} twice: each image counts once"
+            message = f"`CocoAP` got image {twice} twice, each image must occur once"
             raise DataError(message)
         numbers = summary(images, found.annotations(), true.annotations(), self.iou_type, self.evaluator)
         return dict(zip(NAMES, numbers, strict=True))
@@ -120,7 +123,7 @@ class CocoAP:
 
 @dataclass
 class _Objects:
-    """Objects of the images so far: rows of ids and of numbers and, where masks are compared, as many run lengths."""
+    """Objects of the images so far: rows of ids and numbers and, if masks are compared, run lengths."""
 
     ids: list[Tensor] = field(default_factory=list)
     numbers: list[Tensor] = field(default_factory=list)
@@ -132,13 +135,13 @@ class _Objects:
         return _Objects([ids], [numbers], gather_run_lengths(self.runs, device))
 
     def annotations(self) -> list[dict[str, Any]]:
-        """COCO's records."""
+        """Return COCO's records."""
         rows = zip(
             torch.cat([_NO_IDS, *self.ids]).tolist(), torch.cat([_NO_NUMBERS, *self.numbers]).tolist(), strict=True
         )
         records = [
             {
-                "id": number,  # from 1: the evaluator takes 0 for 'matched with nothing'
+                "id": number,  # from 1: in the evaluator 0 means unmatched
                 "image_id": image,
                 "category_id": label,
                 "bbox": [left, top, right - left, bottom - top],
@@ -148,7 +151,7 @@ class _Objects:
             }
             for number, ((image, label, crowd), (left, top, right, bottom, area, score)) in enumerate(rows, start=1)
         ]
-        for record, run in zip(records, self.runs, strict=False):  # without masks there are none
+        for record, run in zip(records, self.runs, strict=False):  # empty if boxes are compared
             record["segmentation"] = run
         return records
 
@@ -165,10 +168,3 @@ def _rows(image: int, objects: Mapping[str, Any], areas: Tensor) -> tuple[Tensor
     columns = [torch.as_tensor(column).detach().cpu().long().reshape(-1) for column in ids]
     numbers = [_double(column).reshape(-1, 1) for column in (areas, objects.get("scores", zeros))]
     return torch.stack(columns, dim=1), torch.cat([corners, *numbers], dim=1)
-
-
-def _known(name: str, value: str, choices: Sequence[str]) -> Any:
-    if value not in choices:
-        message = f"`{name}` is '{value}'\n  hint: {did_you_mean(value, choices)}"
-        raise ValueError(message)
-    return value

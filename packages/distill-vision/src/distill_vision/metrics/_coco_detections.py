@@ -1,4 +1,4 @@
-"""What a detector found, as the records of COCO's results files."""
+"""Detections as the records of COCO's results files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def coco_detections(
     """Return the detections of a batch with COCO's own ids, for `COCO.loadRes` or an evaluation server.
 
     Args:
-        preds: Of each image `boxes` (n, 4) as corners in pixels of the original image, `labels` (n,), `scores` (n,) and,
-            where there are masks, `masks` (n, height, width) or (n, 1, height, width).
-        target: Of each image `image_id`.
+        preds: For each image `boxes` (n, 4) as corners in pixels of the original image, `labels` (n,), `scores` (n,) and,
+            optionally, `masks` (n, height, width) or (n, 1, height, width).
+        target: For each image `image_id`.
         category_ids: Label → id of its category, `loader.dataset.category_ids`. Detections of other labels, which a
-            detector with more classes than the file has, stand for no category and are omitted.
+            detector with more classes than the file may predict, are omitted.
 
     >>> import torch
     >>> found = {"boxes": torch.tensor([[1.0, 2.0, 4.0, 6.0]]), "labels": torch.tensor([1]), "scores": torch.tensor([0.5])}

@@ -1,4 +1,4 @@
-"""COCO's evaluator on tables in memory: pycocotools, or a faster one with the same numbers."""
+"""COCO's evaluator on records in memory: pycocotools, or a faster one that computes the same values."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def summary(
     iou_type: IouType = "bbox",
     evaluator: Evaluator | None = None,
 ) -> list[float]:
-    """The twelve numbers, 0 to 100 or −1.
+    """Compute the twelve metrics, each from 0 to 1 or −1.
 
     Args:
-        images: The numbers of all images.
-        found: COCO's records of what was found.
-        true: COCO's records of what is there.
-        iou_type: What has to overlap.
-        evaluator: Which one; the first that is installed if left out.
+        images: The ids of all images.
+        found: COCO's records of the predictions.
+        true: COCO's records of the ground truth.
+        iou_type: Whether boxes (`bbox`) or masks (`segm`) are compared.
+        evaluator: The evaluator; by default the first that is installed.
 
     Raises:
-        DataError: It is not installed.
+        DataError: The evaluator is not installed.
     """
     make_coco, make_evaluation = _classes(evaluator)
     images, found, true = _renumbered(images, found, true)
@@ -47,7 +47,7 @@ def summary(
     }
     with contextlib.redirect_stdout(io.StringIO()):
         truth, results = make_coco(), make_coco()
-        # Not `loadRes`, which fails where nothing was found.
+        # Not `loadRes`, which fails without any prediction.
         for table, records in ((truth, true), (results, found)):
             table.dataset = {**tables, "annotations": records}
             table.createIndex()
@@ -58,13 +58,13 @@ def summary(
             evaluation.evaluate()
             evaluation.accumulate()
         evaluation.summarize()
-    return [float(value) if value < 0 else 100.0 * float(value) for value in evaluation.stats[:12]]
+    return [float(value) for value in evaluation.stats[:12]]
 
 
 def _renumbered(
     images: Sequence[int], found: list[dict[str, Any]], true: list[dict[str, Any]]
 ) -> tuple[list[int], list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return images and classes numbered from 1 in the same order: an evaluator may keep 32 bits of a number, or skip 0."""
+    """Renumber images and classes from 1 in the same order: an evaluator may store 32 bits of an id, or skip 0."""
     image = {number: n for n, number in enumerate(sorted(set(images)), start=1)}
     label = {number: n for n, number in enumerate(sorted({row["category_id"] for row in found + true}), start=1)}
     rows = [
@@ -75,7 +75,7 @@ def _renumbered(
 
 
 def _classes(evaluator: Evaluator | None) -> tuple[Any, Any]:
-    """The classes COCO and COCOeval."""
+    """Return the classes COCO and COCOeval."""
     if evaluator is None:
         evaluator = "faster_coco_eval" if importlib.util.find_spec("faster_coco_eval") else "pycocotools"
     try:
@@ -85,6 +85,6 @@ def _classes(evaluator: Evaluator | None) -> tuple[Any, Any]:
         tables, evaluation = (importlib.import_module(f"pycocotools.{name}") for name in ("coco", "cocoeval"))
     except ModuleNotFoundError as error:
         package = "'distill-vision[detection]'" if evaluator == "pycocotools" else "faster-coco-eval"
-        message = f"COCO's evaluator {evaluator} is not installed\n  hint: pip install {package}"
-        raise DataError(message) from error
+        message = f"COCO's evaluator {evaluator} is not installed"
+        raise DataError(message, hint=f"pip install {package}") from error
     return tables.COCO, evaluation.COCOeval

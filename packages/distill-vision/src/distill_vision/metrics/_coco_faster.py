@@ -1,9 +1,9 @@
-"""faster-coco-eval with the very bits of pycocotools.
+"""Adjustment of faster-coco-eval to the exact bits of pycocotools.
 
-Both divide the hits among the first k boxes by k. pycocotools adds the spacing of 1 to k, which is lost unless k is 1: there
-a hit has the precision 1 / (1 + ε), and as precision is the greatest from a box on, that is to be seen if the second box is
-none. How many of the first boxes hit is not told, but at a recall between one and two objects the precision is 1 only
-if two do.
+The precision of the first k boxes is the number of hits divided by k. pycocotools adds the spacing of 1 to k, which rounding
+removes unless k is 1: the first box alone, if it hits, has the precision 1 / (1 + ε). Precision is the maximum over all
+later boxes, so the difference is visible only if the second box is not a hit. The evaluator does not return hits, but at a
+recall between one and two objects the precision is 1 only if the first two boxes are hits.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ ALONE = 1.0 / (1.0 + np.spacing(1))
 
 
 def evaluate_as_pycocotools(evaluation: Any) -> None:
-    """Run a `COCOeval_faster` up to `summarize`, which is left to the caller.
+    """Run a `COCOeval_faster` up to `summarize`, which the caller runs.
 
     Args:
-        evaluation: With its truth, results and parameters.
+        evaluation: The evaluation, with ground truth, results and parameters.
     """
     params = evaluation.params
     grid = params.recThrs
@@ -28,7 +28,9 @@ def evaluate_as_pycocotools(evaluation: Any) -> None:
     params.recThrs = np.unique(np.concatenate([grid, beyond_one.ravel()]))
     evaluation.evaluate()
     evaluation.accumulate()
-    precision = np.array(evaluation.eval["precision"])  # thresholds, recalls, categories, sizes, most boxes
+    precision = np.array(
+        evaluation.eval["precision"]
+    )  # thresholds, recalls, categories, sizes, maximum numbers of boxes
     for category, size in np.ndindex(*numbers.shape):
         curves = precision[:, :, category, size]
         second = curves[:, np.searchsorted(params.recThrs, beyond_one[category, size])]
@@ -38,7 +40,7 @@ def evaluate_as_pycocotools(evaluation: Any) -> None:
 
 
 def _objects(evaluation: Any) -> Any:
-    """How many objects count: (categories, sizes)."""
+    """Return the number of objects that are not crowds: (categories, sizes)."""
     params, truth = evaluation.params, evaluation.cocoGt
     counted = [row for row in truth.dataset["annotations"] if not row["iscrowd"]]
     return np.array(

@@ -16,53 +16,54 @@ from ._confusion import ConfusionMatrix
 
 @final
 class SegmentationScores:
-    """`miou`, `pixel_accuracy` and `mean_accuracy` over all pixels of all images, in percent.
+    """`miou`, `pixel_accuracy` and `mean_accuracy` over all pixels of all images, from 0 to 1.
 
-    Intersections and unions are added up over the images before they are divided. A class that is neither in the labels
-    nor predicted has no union and is left out of the mean; one that is only predicted counts with 0, as it should. The
-    mean accuracy is over the classes in the labels.
+    Intersections and unions are summed over the images before the division. The mean IoU omits a class that is neither
+    labelled nor predicted; a class that is only predicted has an IoU of 0. The mean accuracy is over the labelled classes.
 
     Args:
-        num_classes: Number of classes, the background among them.
-        ignore_index: The label of pixels that do not count.
+        num_classes: Number of classes, including the background.
+        ignore_index: The label of pixels to ignore.
 
     >>> scores = SegmentationScores(3)
     >>> scores.update(torch.tensor([[[0, 1], [1, 1]]]), torch.tensor([[[0, 0], [1, 255]]]))
-    >>> {name: round(value, 2) for name, value in scores.compute().items()}
-    {'miou': 50.0, 'pixel_accuracy': 66.67, 'mean_accuracy': 75.0}
+    >>> {name: round(value, 4) for name, value in scores.compute().items()}
+    {'miou': 0.5, 'pixel_accuracy': 0.6667, 'mean_accuracy': 0.75}
     """
+
+    percent = True
 
     def __init__(self, num_classes: int, ignore_index: int | None = 255) -> None:
         self.confusion = ConfusionMatrix(num_classes, ignore_index)
 
     def to(self, device: torch.device | str) -> None:
-        """Count on this device."""
+        """Move the counts to the device."""
         self.confusion.to(device)
 
     def reset(self) -> None:
-        """Forget what was counted."""
+        """Set all counts to zero."""
         self.confusion.reset()
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count a batch: scores (batch, classes, height, width) or classes (batch, height, width), right classes."""
+        """Add a batch: scores (batch, classes, height, width) or classes (batch, height, width); correct classes."""
         self.confusion.update(preds, target)
 
     def per_class(self) -> Tensor:
-        """The intersection over union of each class in percent, (classes,) float64; NaN where it does not occur."""
+        """Return the IoU of each class, (classes,) float64; NaN if the class does not occur."""
         matrix = self.confusion.matrix().double()
         hits = matrix.diagonal()
-        return 100.0 * hits / (matrix.sum(0) + matrix.sum(1) - hits)
+        return hits / (matrix.sum(0) + matrix.sum(1) - hits)
 
     def compute(self) -> dict[str, float]:
-        """The three numbers over all pixels of all processes, 0 to 100.
+        """Return the three values over all pixels of all processes, from 0 to 1.
 
         Raises:
-            DataError: No pixel counted, or a label is no class.
+            DataError: All pixels are ignored, or a label is not a class.
         """
         matrix = self.confusion.matrix().double()
         hits, labelled = matrix.diagonal(), matrix.sum(1)
         return {
             "miou": float(self.per_class().nanmean()),
-            "pixel_accuracy": float(100.0 * hits.sum() / matrix.sum()),
-            "mean_accuracy": float((100.0 * hits / labelled).nanmean()),
+            "pixel_accuracy": float(hits.sum() / matrix.sum()),
+            "mean_accuracy": float((hits / labelled).nanmean()),
         }

@@ -37,4 +37,4 @@ class Evaluate(Callback):
             return
         measured = trainer.evaluate(self.evaluation)
         trainer.measured[self.split] = measured
-        trainer.log({"split": self.split, "metrics": measured})
+        trainer.log({"split": self.split, "metrics": measured, "percent": self.evaluation.percent(measured)})
