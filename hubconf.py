@@ -1,4 +1,4 @@
-"""The zoo for torch.hub: `torch.hub.load("<owner>/<repository>", "digits/convnet8.kd")`; torch.hub.list names all."""
+"""Entry points for torch.hub: `torch.hub.load("<owner>/<repository>", "digits/convnet8.kd")`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-dependencies = ["torch", "yaml"]
+dependencies = ["torch", "filelock", "yaml"]
 
-# What torch.hub fetches is the repository, in which the packages are not installed.
+# torch.hub downloads the repository, in which the packages are not installed.
 for _source in sorted((Path(__file__).resolve().parent / "packages").glob("*/src")):
     if str(_source) not in sys.path:
         sys.path.append(str(_source))
 
-import distill_zoo as _zoo  # noqa: E402 - after the path was made
+import distill_zoo as _zoo  # noqa: E402 - needs the path above
 
 
 def _entry(name: str) -> Callable[..., object]:
     load = partial(_zoo.load, name)
-    load.__doc__ = (
-        f"{name} with its weights, in eval mode; arguments are those of {_zoo.card(name).builder or 'nobody'}."
+    builder = _zoo.card(name).builder
+    load.__doc__ = f"Return {name} with its weights, in eval mode" + (
+        f"; accepts the arguments of {builder}." if builder else "."
     )
     return load
 

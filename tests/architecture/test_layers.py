@@ -113,7 +113,7 @@ FOREIGN = {
         "transformers",
     },
     "distill_vision": {"numpy", "PIL", "pycocotools", "sklearn", "torch", "torchvision"},
-    "distill_zoo": {"numpy", "safetensors", "torch", "yaml"},
+    "distill_zoo": {"filelock", "numpy", "safetensors", "torch", "yaml"},
 }
 
 

@@ -72,7 +72,7 @@ def test_the_metadata_is_complete(root, projects, name):
 
 
 def test_the_zoo_needs_no_sibling_at_its_base(projects):
-    assert projects["zoo"]["dependencies"] == ["pyyaml>=6.0.2"]
+    assert projects["zoo"]["dependencies"] == ["filelock>=3.16", "pyyaml>=6.0.2"]
 
 
 def test_nlp_needs_no_torchvision(projects):

@@ -1,4 +1,4 @@
-"""A server on this machine that speaks TLS, so that the https-only rule needs no exception."""
+"""A local server with TLS, so that the https-only rule needs no exception, and cards to download from it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Site:
-    """Path → (status, headers, body); `requests` counts what was asked, `ranges` from where.
+    """The content of the server, and a log of its requests.
 
     Attributes:
-        cuts: After how many bytes of each answer in turn the connection is closed.
-        accepts_ranges: Whether a part can be asked for.
-        pause: Seconds between two pieces of 64 KB.
+        answers: Path → (status, headers, body).
+        requests: The requested paths.
+        ranges: The `Range` header of each request.
+        cuts: Number of bytes after which each response in turn is cut off.
+        accepts_ranges: Whether range requests are supported.
+        pause: Seconds between two chunks of 64 KB.
     """
 
     address: str
@@ -74,19 +77,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def _start(self, headers: dict[str, str], length: int) -> int:
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         mark = self.headers.get("If-Range")
-        if not asked or not self.site.accepts_ranges or (mark and mark != headers.get("ETag")):
+        if not match or not self.site.accepts_ranges or (mark and mark != headers.get("ETag")):
             return 0
-        return int(asked[1]) if int(asked[1]) < length else 0
+        return int(match[1]) if int(match[1]) < length else 0
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no news."""
+        """Ignore clients that disconnect."""
 
 
 @pytest.fixture(scope="session")
@@ -133,19 +136,19 @@ def make_card():
 
 @pytest.fixture
 def add_card(monkeypatch):
-    """Let the zoo know one more card."""
+    """Add a card to the registry."""
 
     def add(card: Card) -> Card:
         known = _cards.registry()
-        more = _cards.Registry({**known.cards, card.name: card}, known.renamed, known.folders)
-        monkeypatch.setattr(_cards, "_collect", _Kept(more))
+        extended = _cards.Registry({**known.cards, card.name: card}, known.renamed, known.folders)
+        monkeypatch.setattr(_cards, "_collect", _Fixed(extended))
         return card
 
     return add
 
 
-class _Kept:
-    """Stands in for the collecting of cards."""
+class _Fixed:
+    """Replacement for the function that collects the cards."""
 
     def __init__(self, known: _cards.Registry) -> None:
         self.known = known
@@ -154,4 +157,4 @@ class _Kept:
         return self.known
 
     def cache_clear(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: nothing is cached."""

@@ -33,7 +33,7 @@ models:
 """
 
 
-def test_the_published_models_are_there():
+def test_all_published_models_are_listed():
     assert {name: distill_zoo.card(name).metrics[0].value for name in distill_zoo.list_models("cifar*")} == PUBLISHED
 
 
@@ -75,13 +75,13 @@ def test_a_card_cannot_be_changed():
         distill_zoo.card("cifar10/resnet20").license = "https://example.org"
 
 
-def test_an_unknown_name_is_answered_with_the_nearest():
+def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(ZooError) as caught:
         distill_zoo.card("cifar10/rsnet20")
     assert str(caught.value) == "the zoo has no model 'cifar10/rsnet20'\n  hint: did you mean 'cifar10/resnet20'?"
 
 
-def test_models_share_what_their_file_says_of_all():
+def test_models_share_the_defaults_of_their_file():
     cards = read_cards(FILE, "toy.yaml")
     assert cards["toy/a"].weights.url == "https://example.org/a.pt"
     assert cards["toy/b"].weights.url == "https://example.org/b.safetensors"
@@ -104,9 +104,9 @@ FAMILIES = {"coco2017": 3, "glue": 27, "ilsvrc2012": 10, "pascal_voc2012": 2}
 ALL = distill_zoo.list_models()
 
 
-@pytest.mark.parametrize(("family", "number"), FAMILIES.items())
-def test_what_the_papers_published_is_there(family, number):
-    assert len(distill_zoo.list_models(f"{family}/*")) == number
+@pytest.mark.parametrize(("family", "count"), FAMILIES.items())
+def test_all_weights_of_the_papers_are_listed(family, count):
+    assert len(distill_zoo.list_models(f"{family}/*")) == count
 
 
 def test_the_distilled_berts_name_their_teachers():
@@ -117,7 +117,7 @@ def test_the_distilled_berts_name_their_teachers():
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_card_is_sound(name):
+def test_every_card_is_valid(name):
     card = distill_zoo.card(name)
     assert card.owner == "distill-zoo"
     assert card.license
@@ -132,17 +132,17 @@ def test_every_card_is_sound(name):
         assert len(card.input.mean) == len(card.input.std) == card.input.channels
 
 
-# One for each function and its arguments; the CIFAR models have a test of their own.
+# One for each function and its arguments; the CIFAR models have a separate test.
 BUILT = {
     str((card.builder, card.kwargs)): name for name in ALL if "cifar" not in name for card in [distill_zoo.card(name)]
 }
 
 
 @pytest.mark.parametrize("name", BUILT.values())
-def test_every_builder_makes_its_model(name):
+def test_every_builder_builds_its_model(name):
     card = distill_zoo.card(name)
     if not card.builder:
-        with pytest.raises(ZooError, match="no function is known that builds it"):
+        with pytest.raises(ZooError, match="the card has no builder"):
             distill_zoo.load(name)
         return
     pytest.importorskip(card.builder.partition(".")[0])
@@ -154,11 +154,11 @@ def test_every_builder_makes_its_model(name):
     assert not model.training
 
 
-def test_a_name_without_a_tag_is_the_first_card_of_the_model():
+def test_a_name_without_a_tag_selects_the_first_card_of_the_model():
     assert distill_zoo.card("ilsvrc2012/resnet18").name == "ilsvrc2012/resnet18.kd"
 
 
-def test_a_wrong_tag_is_no_silent_default():
+def test_an_unknown_tag_is_refused():
     with pytest.raises(ZooError) as caught:
         distill_zoo.card("torchvision/resnet50.v3")
     assert str(caught.value) == (
@@ -176,7 +176,7 @@ models:
 
 @pytest.fixture
 def local(tmp_path):
-    """Write a file of cards for this machine."""
+    """Write a card file of this machine."""
 
     def write(text, name="toy.yaml"):
         folder = tmp_path / "home" / "cards"
@@ -187,22 +187,22 @@ def local(tmp_path):
     return write
 
 
-def test_an_old_name_still_works_with_a_warning_and_is_not_listed(local):
+def test_a_former_name_works_with_a_warning_and_is_not_listed(local):
     local(OWN)
-    with pytest.warns(FutureWarning, match="^the zoo calls 'toy/old' now 'toy/new'$"):
+    with pytest.warns(FutureWarning, match="^'toy/old' was renamed to 'toy/new'$"):
         assert distill_zoo.card("toy/old").name == "toy/new"
     assert distill_zoo.list_models("toy/*") == ["toy/new"]
 
 
 @pytest.mark.parametrize("name", ["cifar10/resnet20", "toy/old"])
-def test_a_name_that_is_taken_is_refused_with_both_owners(local, name):
+def test_a_duplicate_name_is_refused_with_both_owners(local, name):
     local(OWN)
     folder = local(OWN.replace("toy/new", name).replace("[toy/old]", "[]"), "z.yaml")
     first = "distill-zoo" if name.startswith("cifar") else f"this machine ({folder})"
     with pytest.raises(ZooError) as caught:
         distill_zoo.list_models()
     assert str(caught.value) == (
-        f"two cards have the name '{name}': one of {first} and one of this machine ({folder})\n"
+        f"two cards are named '{name}': one from {first} and one from this machine ({folder})\n"
         "  hint: remove or rename one of them"
     )
 
@@ -224,33 +224,33 @@ def test_cards_of_another_package_are_found_by_its_entry_point(tmp_path, monkeyp
     with pytest.raises(ZooError) as caught:
         distill_zoo.card("toy/new")
     assert str(caught.value) == (
-        "two cards have the name 'cifar10/resnet20': one of distill-zoo and one of their-zoo\n"
+        "two cards are named 'cifar10/resnet20': one from distill-zoo and one from their-zoo\n"
         "  hint: remove or rename one of them"
     )
 
 
 FAULTS = [
-    ("classes: many", "toy.yaml: toy/a: 'classes' is 'many', which is not a whole number"),
-    ("classes: true", "toy.yaml: toy/a: 'classes' is True, which is not a whole number"),
-    ("classes: 3, labels: [x]", "toy/a: 1 labels for 3 classes"),
-    ("labels: x", "toy.yaml: toy/a: 'labels' is 'x', which is not a list of a text"),
-    ("kwargs: 3", "toy.yaml: toy/a: 'kwargs' is 3, which is not a mapping"),
-    ("weights: {format: pickle}", "toy.yaml: toy/a: 'format' is 'pickle', which is not one of 'safetensors', 'torch'"),
-    ("weights: x", "toy.yaml: toy/a: 'x' is not a mapping of fields"),
+    ("classes: many", "toy.yaml: toy/a: 'classes' must be an integer, got 'many'"),
+    ("classes: true", "toy.yaml: toy/a: 'classes' must be an integer, got True"),
+    ("classes: 3, labels: [x]", "toy/a: 3 classes need 3 labels, got 1"),
+    ("labels: x", "toy.yaml: toy/a: 'labels' must be a list of strings, got 'x'"),
+    ("kwargs: 3", "toy.yaml: toy/a: 'kwargs' must be a mapping, got 3"),
+    ("weights: {format: pickle}", "toy.yaml: toy/a: 'format' must be one of 'safetensors', 'torch', got 'pickle'"),
+    ("weights: x", "toy.yaml: toy/a: expected a mapping of fields, got 'x'"),
     (
         "input: {size: [1], mean: [0.5], std: [1]}",
-        "toy.yaml: toy/a: 'size' is [1], which is not a list of a whole number, 2 long",
+        "toy.yaml: toy/a: 'size' must be a list of 2 integers, got [1]",
     ),
-    ("metrics: [{name: top1, value: high, split: test}]", "toy.yaml: toy/a: 'value' is 'high', which is not a number"),
+    ("metrics: [{name: top1, value: high, split: test}]", "toy.yaml: toy/a: 'value' must be a number, got 'high'"),
     (
         "deprecated: [../x]",
-        "'../x' is not a name of weights\n  hint: it has the form 'data_set/model' or 'data_set/model.tag'",
+        "'../x' is not a valid name\n  hint: use the form 'dataset/model' or 'dataset/model.tag'",
     ),
 ]
 
 
 @pytest.mark.parametrize(("fault", "sentence"), FAULTS)
-def test_a_field_of_another_type_is_refused(fault, sentence):
+def test_a_field_of_the_wrong_type_is_refused(fault, sentence):
     text = f"shared: {{dataset: toy, license: MIT, weights: {{url: x}}}}\nmodels:\n  toy/a: {{{fault}}}\n"
     with pytest.raises(ZooError) as caught:
         read_cards(text, "toy.yaml")
@@ -269,7 +269,7 @@ def test_a_field_of_another_type_is_refused(fault, sentence):
         "{",
     ],
 )
-def test_a_hostile_or_foreign_file_of_cards_is_refused(text, capfd):
+def test_a_malicious_or_foreign_card_file_is_refused(text, capfd):
     with pytest.raises(ZooError, match=r"^toy\.yaml is not "):
         read_cards(text, "toy.yaml")
     assert "it ran" not in capfd.readouterr().out

@@ -1,4 +1,4 @@
-"""What the file of an experiment may do with the zoo."""
+"""Functions of the zoo that an experiment file may call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def build(tmp_path, call):
     return config.Builder(document).build(document.root.value[0][1])
 
 
-def test_an_experiment_may_take_its_teacher_from_the_zoo(tmp_path):
+def test_an_experiment_can_load_its_teacher_from_the_zoo(tmp_path):
     pytest.importorskip("distill_vision")
     assert build(tmp_path, "distill_zoo.load {name: digits/convnet8.kd}").fc.out_features == 10
 
@@ -33,14 +33,14 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_an_experiment_writes_deletes_and_uploads_nothing(tmp_path, monkeypatch, call):
+def test_an_experiment_cannot_write_delete_or_upload(tmp_path, monkeypatch, call):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(errors.TrustError):
         build(tmp_path, call)
     assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
 
 
-def test_the_functions_that_are_refused_are_those_that_change_something():
+def test_every_function_is_either_refused_or_harmless():
     named = {call.partition(" ")[0].rpartition(".")[2] for call in CALLS}
     harmless = {
         "cached",

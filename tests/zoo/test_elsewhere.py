@@ -1,4 +1,4 @@
-"""A script in another folder."""
+"""The zoo in a script outside the project."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ print((student.eval()(x[1200:]).argmax(1) == y[1200:]).float().mean().item() * 1
 """
 
 
-def test_ten_lines_distil_from_a_model_of_the_zoo_and_fine_tune_another(tmp_path):
+def test_ten_lines_distill_from_a_model_of_the_zoo_and_fine_tune_another(tmp_path):
     pytest.importorskip("distill_vision")
     assert len(SCRIPT.strip().splitlines()) <= 10
     (tmp_path / "own.py").write_text(SCRIPT, encoding="utf-8")
     command = [sys.executable, "-W", "error", "own.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    # Before it is 90.6 on these images.
+    # It starts at 90.6 on these images.
     assert float(done.stdout) > 93

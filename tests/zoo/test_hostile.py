@@ -1,10 +1,10 @@
-"""Files that mean harm, or are not what they seem: each is refused and nothing in them is run."""
+"""Malicious and mislabelled files: each is refused and no code in it is run."""
 
 from __future__ import annotations
 
 import io
 import json
-import pickle  # noqa: TID251 - what is to be refused must be made first
+import pickle  # noqa: TID251 - creates the files to refuse
 import struct
 import zipfile
 from pathlib import Path
@@ -19,7 +19,7 @@ from distill_zoo import ZooError
 
 
 class Call:
-    """Is pickled as a call of anything."""
+    """An object that is pickled as a call of any function."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -29,12 +29,12 @@ class Call:
 
 
 def touch(path):
-    """What an attacker would have run."""
+    """Create a file, as an attacker's code would."""
     path.touch()
 
 
 def by_name(name, *arguments, protocol=2):
-    """A pickle that calls a function by its name, without importing it here."""
+    """Return a pickle that calls a function by its name, without importing it here."""
     module, _, attribute = name.rpartition(".")
     packed = pickle.dumps(arguments, protocol)
     body = packed[2:-1] if protocol >= 2 else packed[:-1]
@@ -43,7 +43,7 @@ def by_name(name, *arguments, protocol=2):
 
 
 def torch_zip(pickled, *, compress=zipfile.ZIP_STORED, extra=()):
-    """An archive as torch.save writes it, around any pickle."""
+    """Return an archive in the layout of torch.save with any pickle."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compress) as archive:
         archive.writestr("archive/data.pkl", pickled)
@@ -67,7 +67,7 @@ def saved(content):
 
 
 def compressed(data):
-    """The same archive, a thousandth as large."""
+    """Return the same archive, compressed to a thousandth of its size."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
         for entry in source.namelist():
@@ -89,7 +89,7 @@ SAFE, TORCH = ".safetensors", ".pt"
 
 
 def pickles(canary):
-    """Ways to run something on being read."""
+    """Yield pickles that run code when they are loaded."""
     shell = f"touch {canary}"
     python = f"open({str(canary)!r}, 'w').close()"
     yield "os.system", by_name("os.system", shell)
@@ -123,9 +123,9 @@ def torch_files(canary):
     yield "bare pickle, protocol 0", pickle.dumps(Call(touch, canary), 0)
     yield "bare pickle, protocol 1", pickle.dumps(Call(touch, canary), 1)
     yield "legacy file", legacy({"w": Call(touch, canary)})
-    yield "hostile beside good", saved({**GOOD, "hook": Call(touch, canary)})
-    yield "hostile in an optimizer", saved({"model": GOOD, "optimizer": {"state": Call(touch, canary)}})
-    yield "whole module", saved(torch.nn.Linear(2, 2))
+    yield "malicious value beside weights", saved({**GOOD, "hook": Call(touch, canary)})
+    yield "malicious value in an optimizer", saved({"model": GOOD, "optimizer": {"state": Call(touch, canary)}})
+    yield "pickled module", saved(torch.nn.Linear(2, 2))
     yield "extension code", torch_zip(b"\x80\x02\x82\x01.")
     yield "persistent id", torch_zip(b"\x80\x02X\x01\x00\x00\x00xQ.")
     yield "endless pickle", torch_zip(b"\x80\x02" + b"(" * 10_000)
@@ -136,8 +136,8 @@ def torch_files(canary):
         "TorchScript",
         torch_zip(pickle.dumps({}, 2), extra=[("archive/constants.pkl", b"N."), ("archive/code/x.py", b"import os")]),
     )
-    yield "torch cut in half", saved(GOOD)[: len(saved(GOOD)) // 2]
-    yield "torch without its end", saved(GOOD)[:-30]
+    yield "half a torch file", saved(GOOD)[: len(saved(GOOD)) // 2]
+    yield "torch file without its end", saved(GOOD)[:-30]
     yield "compressed bomb", compressed(saved({"weight": torch.zeros(2_000_000)}))
     yield "tensor larger than its file", saved({"w": torch.zeros(1).expand(1 << 40)})
     yield (
@@ -150,14 +150,14 @@ def torch_files(canary):
             }
         ),
     )
-    yield "no numbers at all", saved({"w": torch.empty(1 << 40, device="meta")})
+    yield "meta tensor", saved({"w": torch.empty(1 << 40, device="meta")})
     yield "numpy objects", npy(np.array([Call(touch, canary)], dtype=object))
-    yield "page of HTML", b"<!DOCTYPE html><html><body>404</body></html>"
+    yield "HTML page", b"<!DOCTYPE html><html><body>404</body></html>"
     yield "JSON error", b'{"error": "rate limit"}'
-    yield "pointer of Git LFS", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    yield "Git LFS pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
     yield "gzip", b"\x1f\x8b\x08\x00" + bytes(100)
     yield "HDF5", b"\x89HDF\r\n\x1a\n" + bytes(100)
-    yield "nothing", b""
+    yield "empty file", b""
     yield "zeros", bytes(1000)
     yield "zip of something else", torch_zip(b"")[:40]
 
@@ -172,16 +172,16 @@ def safe_files(canary):
     good = save_safetensors(GOOD)
     yield "a pickle called safetensors", pickle.dumps({"w": Call(touch, canary)})
     yield "a torch file called safetensors", saved(GOOD)
-    yield "safetensors cut short", good[:-1]
-    yield "safetensors with more behind", good + b"x"
+    yield "truncated safetensors", good[:-1]
+    yield "safetensors with trailing bytes", good + b"x"
     yield "header longer than the file", header({"w": entry()}, bytes(8), length=1 << 40)
     yield "header of a hundred gigabytes", struct.pack("<Q", 100 << 30) + b"{"
-    yield "header that is no JSON", header(b"{'w': 1}")
-    yield "header that is no mapping", header(b"[1]")
+    yield "header that is not JSON", header(b"{'w': 1}")
+    yield "header that is not a mapping", header(b"[1]")
     yield "header nested too deeply", header(b"{" + b'"a":[' * 100_000)
     yield "header with a name twice", header(b'{"w":%s,"w":%s}' % ((json.dumps(entry()).encode(),) * 2), bytes(8))
     yield "tensor outside", header({"w": entry(offsets=(0, 800), shape=(200,))}, bytes(8))
-    yield "tensor at a negative place", header({"w": entry(offsets=(-8, 0))}, bytes(8))
+    yield "tensor at a negative offset", header({"w": entry(offsets=(-8, 0))}, bytes(8))
     yield "tensor that ends before it begins", header({"w": entry(offsets=(8, 0))}, bytes(8))
     yield "tensors that overlap", header({"a": entry(), "b": entry(offsets=(4, 12))}, bytes(12))
     yield "gap between tensors", header({"a": entry(), "b": entry(offsets=(12, 20))}, bytes(20))
@@ -189,7 +189,7 @@ def safe_files(canary):
     yield "shape that overflows", header({"w": entry(shape=(1 << 62, 1 << 62))}, bytes(8))
     yield "negative shape", header({"w": entry(shape=(-2,))}, bytes(8))
     yield "unknown dtype", header({"w": entry(dtype="OBJECT")}, bytes(8))
-    yield "field too many", header({"w": entry(code="import os")}, bytes(8))
+    yield "extra field", header({"w": entry(code="import os")}, bytes(8))
     yield "empty safetensors", b""
     yield "no header", struct.pack("<Q", 0)
 
@@ -206,7 +206,7 @@ def arsenal(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in every_file(Path("canary"))])
-def test_a_hostile_file_is_refused_and_nothing_is_run(name, arsenal, make_card, add_card, tmp_path, monkeypatch):
+def test_a_malicious_file_is_refused_and_nothing_is_run(name, arsenal, make_card, add_card, tmp_path, monkeypatch):
     canary, files = arsenal
     suffix, data = files[name]
     card = add_card(make_card(f"https://example.org/line{suffix}", in_features=3, out_features=2))
@@ -222,7 +222,7 @@ def test_a_hostile_file_is_refused_and_nothing_is_run(name, arsenal, make_card, 
     assert "weights_only" not in str(caught.value)
 
 
-def test_there_are_many_hostile_files_and_they_would_do_harm(arsenal):
+def test_the_malicious_files_would_run_code_if_unpickled(arsenal):
     canary, files = arsenal
     assert len(files) >= 40
     for name in ("bare pickle, protocol 4", "a pickle called safetensors"):

@@ -1,4 +1,4 @@
-"""Files of the Hugging Face Hub, from a server on this machine that answers as the hub does."""
+"""Downloads from the Hugging Face Hub, simulated by a local server."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ except ZooError as error:
 
 @pytest.fixture
 def ask(site, authority, tmp_path):
-    """Fetch the card's file in a process of its own, which believes that this machine is the hub."""
+    """Download the card's file in a separate process that uses the local server as the hub."""
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
 
-    def run(code=CODE, **more):
+    def run(code=CODE, **variables):
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
             "HF_ENDPOINT": site.address,
@@ -41,7 +41,7 @@ def ask(site, authority, tmp_path):
             "SSL_CERT_FILE": str(tmp_path / "authority.pem"),
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_XET": "1",
-            **more,
+            **variables,
         }
         command = [sys.executable, "-c", code, str(tmp_path / "weights")]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
@@ -59,7 +59,7 @@ def publish(site, body=WEIGHTS, repo=REPO, file="pytorch_model.bin"):
     return digest
 
 
-def test_a_file_of_the_hub_is_fetched_once_and_pinned(site, ask, tmp_path):
+def test_a_file_of_the_hub_is_downloaded_once_and_pinned(site, ask, tmp_path):
     digest = publish(site)
     first = ask()
     assert (first.returncode, first.stdout) == (0, "weights\n"), first.stderr
@@ -71,53 +71,53 @@ def test_a_file_of_the_hub_is_fetched_once_and_pinned(site, ask, tmp_path):
 
 
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "DISTILL_OFFLINE"])
-def test_offline_the_hub_is_not_asked(site, ask, variable):
+def test_offline_the_hub_is_not_accessed(site, ask, variable):
     publish(site)
     done = ask(**{variable: "1"})
     assert done.returncode == 1
     assert done.stderr.strip() == (
         "toy/line: someone/toy-line/pytorch_model.bin at main on the Hugging Face Hub is not in the cache of"
-        " huggingface_hub, and the network may not be used\n"
-        "  hint: fetch it where it may: hf download someone/toy-line pytorch_model.bin"
+        " huggingface_hub, and downloads are disabled\n"
+        "  hint: run 'hf download someone/toy-line pytorch_model.bin' on a machine with network access"
     )
     assert site.requests == []
     assert ask().returncode == 0
     assert ask(**{variable: "1"}).stdout == "weights\n"
 
 
-def test_a_file_that_changed_on_the_hub_is_not_taken_for_the_pinned_one(site, ask, tmp_path):
+def test_a_file_that_changed_on_the_hub_differs_from_the_pinned_hash(site, ask, tmp_path):
     digest = publish(site)
     assert ask().returncode == 0
     publish(site, WEIGHTS + b"!")
     done = ask(HF_HOME=str(tmp_path / "another"))
     assert done.returncode == 1
-    assert f", not {digest}" in done.stderr
+    assert f"must be {digest}, got " in done.stderr
 
 
-def test_a_repository_that_is_not_there_says_so(ask):
+def test_a_missing_repository_is_reported(ask):
     done = ask()
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "toy/line: someone/toy-line/pytorch_model.bin at main on the Hugging Face Hub cannot be fetched: "
+        "toy/line: downloading someone/toy-line/pytorch_model.bin at main on the Hugging Face Hub failed: "
     )
     assert done.stderr.count("\n") <= 3
 
 
 def test_a_hub_without_tls_is_refused(ask):
     done = ask(HF_ENDPOINT="http://localhost:1")
-    assert done.stderr.strip() == "http://localhost:1 is not https: weights come over https only"
+    assert done.stderr.strip() == "http://localhost:1 must be an https URL"
 
 
 def test_a_page_instead_of_weights_is_refused(site, ask):
     publish(site, b"<html>sorry</html>")
     done = ask()
     assert done.returncode == 1
-    assert "is no torch file: it is a page of HTML or XML" in done.stderr
+    assert "is not a torch file: it is an HTML or XML page" in done.stderr
 
 
-def test_without_huggingface_hub_the_sentence_names_the_extra(ask):
+def test_without_huggingface_hub_the_message_names_the_extra(ask):
     done = ask("import sys; sys.modules['huggingface_hub'] = None\n" + CODE)
     assert done.stderr.strip() == (
-        "toy/line is on the Hugging Face Hub and comes through huggingface_hub, which is not installed:"
-        " pip install 'distill-zoo[hub]'"
+        "downloading toy/line from the Hugging Face Hub requires huggingface_hub, which is not installed\n"
+        "  hint: pip install 'distill-zoo[hub]'"
     )

@@ -21,7 +21,7 @@ class Hostile:
 
 @pytest.fixture
 def cached(monkeypatch, make_card, add_card, tmp_path):
-    """Put a file of weights in the cache under a card of the given builder; offline."""
+    """Write a weight file to the cache for a card with the given builder, and go offline."""
 
     def put(content, builder="torch.nn.Linear", suffix=".pt", **kwargs):
         card = add_card(make_card(f"https://example.org/line{suffix}", None, builder, **kwargs))
@@ -40,7 +40,7 @@ def cached(monkeypatch, make_card, add_card, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_a_state_dict_comes_as_it_was_written(cached, suffix):
+def test_a_state_dict_is_loaded_unchanged(cached, suffix):
     weights = nn.Linear(3, 2).state_dict()
     cached(weights, suffix=suffix)
     loaded = distill_zoo.load_state_dict("toy/line")
@@ -48,7 +48,7 @@ def test_a_state_dict_comes_as_it_was_written(cached, suffix):
     assert all(torch.equal(loaded[key], weights[key]) for key in weights)
 
 
-def test_a_model_comes_with_its_weights_in_eval_mode(cached):
+def test_a_model_is_loaded_with_its_weights_in_eval_mode(cached):
     source = nn.BatchNorm1d(4)
     source(torch.randn(8, 4))
     cached(source.state_dict(), "torch.nn.BatchNorm1d", num_features=4)
@@ -58,12 +58,12 @@ def test_a_model_comes_with_its_weights_in_eval_mode(cached):
     assert torch.equal(model(x), source.eval()(x))
 
 
-def test_an_override_replaces_the_argument_of_the_card(cached):
+def test_an_override_replaces_an_argument_of_the_card(cached):
     cached(nn.Linear(3, 2, bias=False).state_dict(), **LINE)
     assert distill_zoo.load("toy/line", bias=False).bias is None
 
 
-def test_an_unknown_override_is_answered_with_the_nearest(cached):
+def test_an_unknown_override_suggests_the_nearest(cached):
     cached(nn.Linear(3, 2).state_dict(), **LINE)
     with pytest.raises(ZooError) as caught:
         distill_zoo.load("toy/line", out_feature=4)
@@ -72,17 +72,16 @@ def test_an_unknown_override_is_answered_with_the_nearest(cached):
     )
 
 
-def test_all_that_does_not_fit_is_listed(cached):
+def test_all_mismatches_are_listed(cached):
     cached({"weight": torch.zeros(2, 3), "scale": torch.zeros(1)}, in_features=3, out_features=4)
     with pytest.raises(ZooError) as caught:
         distill_zoo.load("toy/line")
     assert str(caught.value) == (
-        "the weights of toy/line do not fit Linear:\n"
-        "  bias is missing in the file\n"
+        "the weights of toy/line do not match Linear:\n"
+        "  bias is missing from the file\n"
         "  scale is not in the model\n"
         "  weight is (2, 3) in the file and (4, 3) in the model\n"
-        "  hint: the file is for 2 classes, the model for 4: load it with its own number, and replace the last layer"
-        " afterwards"
+        "  hint: build the model with the 2 classes of the file instead of 4, then replace the last layer"
     )
 
 
@@ -91,21 +90,22 @@ def test_another_number_of_input_channels_is_recognised(cached):
     with pytest.raises(ZooError) as caught:
         distill_zoo.load("toy/line")
     assert str(caught.value) == (
-        "the weights of toy/line do not fit Conv2d:\n"
+        "the weights of toy/line do not match Conv2d:\n"
         "  weight is (4, 3, 1, 1) in the file and (4, 1, 1, 1) in the model\n"
-        "  hint: the file is for images of 3 channels, the model for 1"
+        "  hint: build the model for the 3 input channels of the file instead of 1"
     )
 
 
 def test_another_architecture_is_recognised(cached):
     cached({"a": torch.zeros(1)}, **LINE)
     with pytest.raises(
-        ZooError, match="hint: no name is the same: the file has 'a', the model 'bias'; it is of another"
+        ZooError,
+        match="hint: use the weights of the same architecture: no name matches, the file has 'a', the model 'bias'",
     ):
         distill_zoo.load("toy/line")
 
 
-def test_how_often_a_batch_norm_was_used_may_be_missing(cached):
+def test_num_batches_tracked_may_be_missing(cached):
     weights = nn.BatchNorm1d(4).state_dict()
     del weights["num_batches_tracked"]
     cached(weights, "torch.nn.BatchNorm1d", num_features=4)
@@ -124,18 +124,18 @@ def test_the_weights_in_a_training_checkpoint_are_found(cached, key):
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
 
 
-def test_a_hostile_object_in_the_arguments_of_a_checkpoint_is_refused(cached, capfd):
+def test_a_malicious_object_in_the_arguments_of_a_checkpoint_is_refused(cached, capfd):
     args = argparse.Namespace(config=Hostile())
     path = cached({"model": nn.Linear(3, 2).state_dict(), "args": args}, **LINE)
     with pytest.raises(ZooError) as caught:
         distill_zoo.load_state_dict("toy/line")
     assert str(caught.value) == (
-        f"toy/line: {path} is not a file of weights that can be read without running code: it wants posix.system"
+        f"toy/line: {path} is not a weight file that can be read without running code: it would call posix.system"
     )
     assert "it ran" not in capfd.readouterr().out
 
 
-def test_no_error_suggests_to_load_unsafely(cached):
+def test_no_error_suggests_unsafe_loading(cached):
     cached(Hostile(), **LINE)
     with pytest.raises(ZooError) as caught:
         distill_zoo.load_state_dict("toy/line")
@@ -149,46 +149,46 @@ def test_on_the_meta_device_nothing_is_read(cached):
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "reason"),
     [
-        (Hostile(), "it wants posix.system"),
-        ({"weight": Hostile()}, "it wants posix.system"),
-        (b"PK\x03\x04 and no archive", "it is cut short or damaged"),
-        (b"<html>not found</html>", "is no torch file: it is a page of HTML or XML"),
-        (b"", "is no torch file: it is empty"),
-        (b"\x80\x04.", "is no torch file: it is a pickle, which is a program"),
+        (Hostile(), "it would call posix.system"),
+        ({"weight": Hostile()}, "it would call posix.system"),
+        (b"PK\x03\x04 and no archive", "it is truncated or damaged"),
+        (b"<html>not found</html>", "is not a torch file: it is an HTML or XML page"),
+        (b"", "is not a torch file: it is empty"),
+        (b"\x80\x04.", "is not a torch file: it is a pickle, which can run code"),
     ],
 )
-def test_what_is_not_a_file_of_weights_is_refused_without_running_it(cached, capfd, content, why):
+def test_a_file_without_weights_is_refused_and_not_run(cached, capfd, content, reason):
     path = cached(content, **LINE)
     with pytest.raises(ZooError) as caught:
         distill_zoo.load_state_dict("toy/line")
-    unread = "is not a file of weights that can be read without running code: "
-    assert str(caught.value) == f"toy/line: {path} {why if why.startswith('is') else unread + why}"
+    unread = "is not a weight file that can be read without running code: "
+    assert str(caught.value) == f"toy/line: {path} {reason if reason.startswith('is') else unread + reason}"
     assert "it ran" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [([torch.zeros(1)], "list"), ({"epoch": 3, "w": torch.zeros(1)}, "dict with 'epoch'"), ({}, "nothing")],
+    [([torch.zeros(1)], "list"), ({"epoch": 3, "w": torch.zeros(1)}, "dict with 'epoch'"), ({}, "an empty mapping")],
 )
-def test_a_file_of_something_else_is_refused(cached, content, kind):
+def test_other_content_is_refused(cached, content, kind):
     path = cached(content, **LINE)
     with pytest.raises(ZooError) as caught:
         distill_zoo.load_state_dict("toy/line")
-    assert str(caught.value) == f"toy/line: {path} holds {kind}, not tensors by name"
+    assert str(caught.value) == f"toy/line: {path} must hold a mapping of names to tensors, got {kind}"
 
 
-def test_a_missing_package_says_what_to_install(monkeypatch):
+def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(_optional.EXTRAS, "nowhere_to_be_found", "vision")
     with pytest.raises(ZooError) as caught:
-        _optional.optional("nowhere_to_be_found.models", "toy/line is built by nowhere_to_be_found")
+        _optional.optional("nowhere_to_be_found.models", "building toy/line requires nowhere_to_be_found")
     assert str(caught.value) == (
-        "toy/line is built by nowhere_to_be_found, which is not installed: pip install 'distill-zoo[vision]'"
+        "building toy/line requires nowhere_to_be_found, which is not installed\n  hint: pip install 'distill-zoo[vision]'"
     )
 
 
-def test_without_distill_vision_the_sentence_names_the_extra(python):
+def test_without_distill_vision_the_message_names_the_extra(python):
     code = (
         "import sys; sys.modules['distill_vision'] = None\n"
         "import distill_zoo\n"
@@ -196,5 +196,5 @@ def test_without_distill_vision_the_sentence_names_the_extra(python):
         "except distill_zoo.ZooError as error:\n    print(error)"
     )
     assert python(code).stdout == (
-        "cifar10/resnet20 is built by distill_vision, which is not installed: pip install 'distill-zoo[vision]'\n"
+        "building cifar10/resnet20 requires distill_vision, which is not installed\n  hint: pip install 'distill-zoo[vision]'\n"
     )

@@ -1,4 +1,4 @@
-"""The enumerations of names agree with the cards. After a change that is meant: python tests/zoo/test_names.py."""
+"""The enumerations of names match the cards. After an intended change: python tests/zoo/test_names.py."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ COMMAND = "python tests/zoo/test_names.py"
 
 
 def family(name: str) -> str:
-    return "".join(part.capitalize() for part in name.partition("/")[0].split("_"))
+    return "".join(word.capitalize() for word in name.partition("/")[0].split("_"))
 
 
 def member(name: str) -> str:
     return name.partition("/")[2].replace(".", "__").replace("-", "_").upper()
 
 
-def written() -> str:
-    parts = [FILE.read_text(encoding="utf-8").partition('\n"""\n')[0] + '\n"""\n\nfrom ._named import Named\n']
+def expected() -> str:
+    sections = [FILE.read_text(encoding="utf-8").partition('\n"""\n')[0] + '\n"""\n\nfrom ._enum import Named\n']
     own = [name for name in distill_zoo.list_models() if distill_zoo.card(name).owner == "distill-zoo"]
     for title, group in groupby(own, family):
         members = "\n".join(f'    {member(name)} = "{name}"' for name in group)
         dataset = "Weights of " + title if title in {"Timm", "Torchvision"} else f"Weights for {title}"
-        parts.append(f'\n\nclass {title}(Named):\n    """{dataset}."""\n\n{members}\n')
-    return "".join(parts)
+        sections.append(f'\n\nclass {title}(Named):\n    """{dataset}."""\n\n{members}\n')
+    return "".join(sections)
 
 
-def test_every_name_is_written_down():
-    assert FILE.read_text(encoding="utf-8") == written(), f"meant? {COMMAND}"
+def test_the_file_is_up_to_date():
+    assert FILE.read_text(encoding="utf-8") == expected(), f"intended? {COMMAND}"
 
 
 def test_a_member_is_the_name():
@@ -51,4 +51,4 @@ def test_a_member_knows_its_card_file_and_model():
 
 
 if __name__ == "__main__":
-    FILE.write_text(written(), encoding="utf-8")
+    FILE.write_text(expected(), encoding="utf-8")

@@ -9,36 +9,36 @@ from distill_zoo import Input, Preprocess, ZooError
 GREY = Input(size=(8, 8), channels=1, mean=(0.5,), std=(0.25,), scale=16.0)
 
 
-def test_whole_numbers_are_divided_by_the_brightest_pixel():
+def test_integer_pixels_are_divided_by_the_scale():
     image = torch.full((1, 8, 8), 12, dtype=torch.uint8)
     assert torch.equal(Preprocess(GREY)(image), torch.ones(1, 8, 8))
 
 
-def test_other_numbers_are_from_zero_to_one_already():
+def test_floating_point_pixels_are_not_scaled():
     assert torch.equal(Preprocess(GREY)(torch.full((5, 1, 8, 8), 0.75)), torch.ones(5, 1, 8, 8))
 
 
-def test_the_centre_is_cut_out():
+def test_the_centre_is_cropped():
     image = torch.zeros(1, 12, 10)
     image[:, 2:10, 1:9] = 0.75
     assert torch.equal(Preprocess(GREY)(image), torch.ones(1, 8, 8))
 
 
-def test_another_number_of_channels_is_refused():
+def test_a_wrong_number_of_channels_is_refused():
     with pytest.raises(ZooError) as caught:
         Preprocess(GREY)(torch.zeros(3, 8, 8))
-    assert str(caught.value) == "the image has 3 channels, and 1 are needed"
+    assert str(caught.value) == "the image must have 1 channels, got 3"
 
 
-def test_too_small_an_image_is_refused():
+def test_an_image_smaller_than_the_crop_is_refused():
     with pytest.raises(ZooError) as caught:
         Preprocess(GREY)(torch.zeros(1, 8, 7))
-    assert str(caught.value) == "the image is 8×7 pixels, and 8×8 are needed"
+    assert str(caught.value) == "the image must have at least 8×8 pixels, got 8×7"
 
 
 @pytest.mark.parametrize("name", ["torchvision/resnet50.v2", "torchvision/vit_b_16", "torchvision/efficientnet_b0"])
 @pytest.mark.parametrize("size", [(300, 400), (500, 260)])
-def test_an_image_becomes_what_torchvision_makes_of_it(name, size):
+def test_the_result_equals_torchvision(name, size):
     models = pytest.importorskip("torchvision.models")
     functional = pytest.importorskip("torchvision.transforms.v2.functional")
     weights = {
@@ -53,17 +53,17 @@ def test_an_image_becomes_what_torchvision_makes_of_it(name, size):
     assert torch.allclose(distill_zoo.transforms(name)(pixels / 255), theirs(pixels / 255), atol=1e-5)
 
 
-def test_a_grey_image_of_pil_is_read(tmp_path):
+def test_a_pil_image_is_converted_to_greyscale(tmp_path):
     image_module = pytest.importorskip("PIL.Image")
     image = image_module.new("RGB", (8, 8), (255, 255, 255))
     grey = Input(size=(8, 8), channels=1, mean=(0.5,), std=(0.5,))
     assert torch.equal(Preprocess(grey)(image), torch.ones(1, 8, 8))
 
 
-def test_a_model_of_text_has_no_transforms():
+def test_a_text_model_has_no_transforms():
     with pytest.raises(ZooError) as caught:
         distill_zoo.transforms("glue/bert_base_uncased_cola.ce")
     assert str(caught.value) == (
-        "glue/bert_base_uncased_cola.ce: its card says nothing of images that it takes\n"
-        "  hint: it takes text: transformers.AutoTokenizer.from_pretrained('yoshitomo-matsubara/bert-base-uncased-cola') may"
+        "glue/bert_base_uncased_cola.ce: the card describes no image input\n"
+        "  hint: use transformers.AutoTokenizer.from_pretrained('yoshitomo-matsubara/bert-base-uncased-cola') if it takes text"
     )

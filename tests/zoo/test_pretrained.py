@@ -22,10 +22,10 @@ def test_a_folder_has_weights_config_and_readme(folder):
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert readme.startswith("---\nlicense: mit\nlibrary_name: distill-zoo\n")
     assert "| top1 | 95.2778 | test | epoch with the highest top1 on val | 0 |" in readme
-    assert "taught by digits/convnet64.ce" in readme
+    assert "distilled from digits/convnet64.ce" in readme
 
 
-def test_a_model_comes_back_from_its_folder(folder):
+def test_a_saved_model_is_loaded_from_its_folder(folder):
     pytest.importorskip("distill_vision")
     model, original = distill_zoo.from_pretrained(folder), distill_zoo.load(NAME)
     images = torch.rand(4, 1, 8, 8)
@@ -33,14 +33,14 @@ def test_a_model_comes_back_from_its_folder(folder):
     assert torch.equal(model(images), original(images))
 
 
-def test_a_model_that_was_trained_further_loses_the_numbers_of_its_card(tmp_path):
+def test_a_fine_tuned_model_is_saved_without_the_metrics_of_its_card(tmp_path):
     pytest.importorskip("distill_vision")
     model = distill_zoo.load(NAME)
     nn.init.zeros_(model.fc.weight)
     folder = distill_zoo.save_pretrained(NAME, tmp_path, model=model)
     card = json.loads((folder / "config.json").read_text(encoding="utf-8"))["card"]
     assert "metrics" not in card
-    assert card["note"] == f"begun from {NAME}"
+    assert card["note"] == f"fine-tuned from {NAME}"
     assert not distill_zoo.from_pretrained(folder).fc.weight.any()
 
 
@@ -63,14 +63,14 @@ def change(folder, **fields):
 
 @pytest.mark.parametrize("path", HOSTILE)
 @pytest.mark.parametrize("nested", [False, True])
-def test_what_a_folder_names_is_not_called_unless_a_card_names_it_too(folder, capfd, path, nested):
+def test_the_builder_of_a_folder_is_not_called_unless_a_card_uses_it(folder, capfd, path, nested):
     call = {"builder": path, "kwargs": {"command": "echo it ran"}}
     change(folder, **({"kwargs": {"width": 8, "more": [call]}} if nested else call))
     with pytest.raises(ZooError) as caught:
         distill_zoo.from_pretrained(folder)
     assert str(caught.value) == (
-        f"{folder / 'config.json'} wants '{path}' to be called, which no card of the zoo names\n"
-        "  hint: give the function yourself: from_pretrained(…, builder=…)"
+        f"{folder / 'config.json'} calls '{path}', which no card of the zoo uses\n"
+        "  hint: pass the function: from_pretrained(…, builder=…)"
     )
     assert "it ran" not in capfd.readouterr().out
 
@@ -80,29 +80,29 @@ class Own(nn.Module):
         super().__init__()
         vision = pytest.importorskip("distill_vision.models")
         inner = vision.convnet(width=width)
-        for name, part in inner.named_children():
-            self.add_module(name, part)
+        for name, child in inner.named_children():
+            self.add_module(name, child)
         self.more = more
 
 
-def test_a_function_of_ones_own_may_build_the_model(folder):
+def test_a_custom_builder_builds_the_model(folder):
     change(folder, builder="my.own", kwargs={"width": 8})
     assert distill_zoo.from_pretrained(folder, builder=Own, more=3).more == 3
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("{", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
         ('{"architectures": ["Bert"]}', "was not written by distill_zoo.save_pretrained"),
-        ('{"format": 1, "card": []}', r"is not a mapping of fields"),
+        ('{"format": 1, "card": []}', r"expected a mapping of fields, got \[\]"),
         ('{"format": 1, "card": {"nam": "x"}}', "is not a field of a card"),
     ],
 )
-def test_another_config_is_refused(folder, text, said):
+def test_an_invalid_config_is_refused(folder, text, sentence):
     (folder / "config.json").write_text(text, encoding="utf-8")
-    with pytest.raises(ZooError, match=said):
+    with pytest.raises(ZooError, match=sentence):
         distill_zoo.from_pretrained(folder)
 
 
@@ -110,11 +110,11 @@ def test_damaged_weights_in_a_folder_are_refused(folder):
     pytest.importorskip("distill_vision")
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ZooError, match="its tensors overlap, leave gaps or end elsewhere than the file"):
+    with pytest.raises(ZooError, match="its tensors overlap, leave gaps or do not end where the file ends"):
         distill_zoo.from_pretrained(folder)
 
 
 def test_nothing_is_pushed_offline(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ZooError, match=r"cannot be pushed to me/mine: DISTILL_OFFLINE or HF_HUB_OFFLINE is set$"):
+    with pytest.raises(ZooError, match=r"cannot be pushed to me/mine while DISTILL_OFFLINE or HF_HUB_OFFLINE is set$"):
         distill_zoo.push_to_hub(NAME, "me/mine")

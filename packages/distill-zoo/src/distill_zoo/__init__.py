@@ -1,7 +1,7 @@
-"""Pretrained weights with a pedigree: list them, download them, load them anywhere.
+"""Pretrained weights, each with a card that records its source, results and license.
 
-Listing and downloading need neither torch nor any other package of Distill; `load_state_dict` needs torch, and `load`
-the package whose function builds the model.
+Listing and downloading need neither torch nor another Distill package. `load_state_dict` needs torch, and `load` also
+needs the package whose function builds the model.
 """
 
 from ._add import add_run as add_run

@@ -1,4 +1,4 @@
-"""From the folder of a finished run to a card: weights, numbers, recipe, log."""
+"""Card of a finished run: weights, metrics, recipe and log."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def add_run(
     name: str,
     *,
     model: str = "student",
-    license: str = "",  # noqa: A002 - what it is called on the card
+    license: str = "",  # noqa: A002 - the name of the field on the card
     teacher: str = "",
     paper: str = "",
     recipe: str = "",
     tolerance: float | None = None,
     into: str | os.PathLike[str] | None = None,
 ) -> Card:
-    """Make a card of a finished run, and put its weights, numbers, recipe and log beside it.
+    """Create a card for a finished run and copy its weights, metrics, recipe and log next to the card.
 
     Args:
-        run: The folder of the run.
-        name: `data_set/model` or `data_set/model.tag`; a card of that name in the same folder is replaced.
-        model: Which of the run's models.
-        license: The terms of the weights; needed unless the file of cards says it for all of them.
-        teacher: What it learnt from, the name of a card where there is one.
-        paper: Where the method is described.
-        recipe: Where the file of the experiment is published.
-        tolerance: How far a repetition may be from the numbers.
-        into: The folder of cards; by default `cards` in `DISTILL_HOME`, which is read beside the cards of packages.
+        run: The run's folder.
+        name: `dataset/model` or `dataset/model.tag`. A card of that name in the same folder is replaced.
+        model: The name of the model in the run.
+        license: The license of the weights. Optional if the card file sets one for all its cards.
+        teacher: The teacher's name, preferably the name of a card.
+        paper: URL of the paper that describes the method.
+        recipe: Path or URL of the experiment's YAML file.
+        tolerance: Largest accepted difference between the metrics and those of a repeated run.
+        into: The folder of the card file. Defaults to `cards` in `DISTILL_HOME`, whose cards are always loaded.
 
     Raises:
-        ZooError: It is no folder of a finished run, or the card would lack something.
+        ZooError: `run` is not the folder of a finished run, or a required field of the card is missing.
     """
     folder, target = Path(run), Path(into) if into is not None else home() / "cards"
     results = _read_results(folder)
@@ -86,7 +86,7 @@ def add_run(
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        message = f"{path.parent} is not the folder of a finished run: it has no {path.name}"
+        message = f"{path.parent} is not the folder of a finished run: {path.name} is missing"
         raise ZooError(message)
     return path
 
@@ -101,7 +101,7 @@ def _read_results(folder: Path) -> dict[str, Any]:
 
 
 def _metrics(results: Mapping[str, Any], tolerance: float | None) -> list[dict[str, Any]]:
-    """What the chosen weights reach on each split."""
+    """Return the metrics of the selected weights on each split."""
     row = results.get("best") or results.get("last") or {}
     selection = results.get("selection") or {}
     percent = results.get("percent") or ()  # cards quote fractions in percent, as papers do
@@ -109,7 +109,7 @@ def _metrics(results: Mapping[str, Any], tolerance: float | None) -> list[dict[s
     if results.get("best") and selection:
         which = "highest" if selection.get("mode") == "max" else "lowest"
         chosen = f"epoch with the {which} {selection['metric']} on {selection.get('split', 'val')}"
-    found = [
+    metrics = [
         {
             "name": name,
             "value": round(float(value) * (100 if name in percent else 1), 4),
@@ -121,7 +121,7 @@ def _metrics(results: Mapping[str, Any], tolerance: float | None) -> list[dict[s
         if isinstance(values, Mapping)
         for name, value in values.items()
     ]
-    return [{**each, "tolerance": tolerance} for each in found] if tolerance is not None else found
+    return [{**each, "tolerance": tolerance} for each in metrics] if tolerance is not None else metrics
 
 
 def _origin(folder: Path, results: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,23 +132,23 @@ def _origin(folder: Path, results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _recipe_of(folder: Path) -> str:
-    """The file that the command of the run names."""
+    """Return the name of the YAML file in the run's command."""
     path = folder / "command.txt"
-    found = re.search(r"\S+\.ya?ml", path.read_text(encoding="utf-8")) if path.is_file() else None
-    return Path(found[0]).name if found else ""
+    match = re.search(r"\S+\.ya?ml", path.read_text(encoding="utf-8")) if path.is_file() else None
+    return Path(match[0]).name if match else ""
 
 
 def _family(file: Path, dataset: str) -> tuple[str, dict[str, Any]]:
-    """The comment at the top of a file of cards, and what it says; a new file where there is none."""
+    """Return the leading comment and the content of a card file, empty ones if the file does not exist."""
     if not file.is_file():
         return "", {"shared": {"dataset": dataset}, "models": {}}
     text = file.read_text(encoding="utf-8")
     read_cards(text, file.name)
-    head = "".join(line for line in text.splitlines(keepends=True)[: _comments(text)])
+    head = "".join(text.splitlines(keepends=True)[: _num_comment_lines(text)])
     document = yaml.safe_load(text)
     return head, {**document, "models": document.get("models") or {}}
 
 
-def _comments(text: str) -> int:
+def _num_comment_lines(text: str) -> int:
     lines = text.splitlines()
-    return next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))

@@ -1,4 +1,4 @@
-"""One file out of a zip or tar archive, which follows no link, leaves its folder never, and does not explode."""
+"""Safe extraction of one file from a zip or tar archive: no links, no path outside, bounded size."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from ._errors import ZooError
 
 MOST_FILES = 10_000
 MOST_RATIO = 200
-"""An archive may grow to so many times its size, and at least to `SMALL` bytes."""
+"""Largest accepted ratio of unpacked to packed size. Contents of up to `SMALL` bytes are always accepted."""
 SMALL = 50_000_000
 CHUNK = 1 << 20
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 
 class NoMatchError(ZooError):
-    """The archive is sound, but it is not clear which of its files is meant."""
+    """An intact archive in which no file, or more than one, matches the pattern."""
 
 
 def extract(name: str, archive: Path, member: str, target: Path) -> None:
-    """Write the one file of an archive that a glob names to `target`.
+    """Extract the one file of an archive that matches a glob to `target`.
 
-    The whole archive is looked at first: one faulty entry and nothing is taken from it.
+    All entries are checked first. One unsafe entry refuses the archive.
 
     Args:
-        name: What to call the model in an error.
-        archive: A zip or a tar, compressed or not.
-        member: A glob of the path in the archive.
+        name: The model's name, for error messages.
+        archive: A zip or tar file, compressed or not.
+        member: A glob for the path within the archive.
 
     Raises:
-        ZooError: It is no archive, something in it is not a plain file or folder or lies outside of it, it would grow too
-            large, or not exactly one file matches.
+        ZooError: The file is not an archive, an entry is not a regular file or folder or points outside, the content is
+            too large, or not exactly one file matches.
     """
     where = f"{name}: {archive}"
     try:
@@ -49,7 +49,7 @@ def extract(name: str, archive: Path, member: str, target: Path) -> None:
             _from_tar(where, archive, member, target)
     except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, ValueError) as error:
         target.unlink(missing_ok=True)
-        message = f"{where} is not an archive that can be read: {error}"
+        message = f"{where} is not a readable archive: {error}"
         raise ZooError(message) from error
     except BaseException:
         target.unlink(missing_ok=True)
@@ -103,7 +103,7 @@ def _entries(where: str, stream: IO[bytes], most: int) -> list[tarfile.TarInfo]:
 
 
 class _Bounded:
-    """A stream that ends with an error rather than to give more than so many bytes."""
+    """A stream that raises once more than a given number of bytes is read."""
 
     def __init__(self, where: str, stream: IO[bytes], most: int) -> None:
         self.where, self.stream, self.most, self.left = where, stream, most, most
@@ -116,7 +116,7 @@ class _Bounded:
         return data
 
     def drain(self) -> None:
-        """Read on to the end, where a compressed stream has its checksum."""
+        """Read to the end, where a compressed stream keeps its checksum."""
         while self.read(min(CHUNK, self.left) or 1):
             pass
 
@@ -134,26 +134,26 @@ def _check_count(where: str, count: int) -> None:
 def _check_entry(where: str, path: str, *, plain: bool) -> None:
     parts = path.replace("\\", "/").split("/")
     if path.startswith("/") or ".." in parts or ":" in parts[0] or "\0" in path or "\\" in path:
-        message = f"{where} has an entry outside of itself: {path!r}"
+        message = f"{where} has an entry outside the archive: {path!r}"
         raise ZooError(message)
     if not plain:
-        message = f"{where} has an entry that is neither a plain file nor a folder: {path!r}"
+        message = f"{where} has an entry that is neither a regular file nor a folder: {path!r}"
         raise ZooError(message)
 
 
 def _refuse_growth(where: str, most: int) -> NoReturn:
-    message = f"{where} would grow to more than {most} bytes"
+    message = f"{where} would unpack to more than {most} bytes"
     raise ZooError(message)
 
 
 def _choose(where: str, member: str, names: list[str]) -> str:
-    found = [name for name in names if fnmatchcase(name, member)]
-    if len(found) == 1:
-        return found[0]
-    shown = ", ".join(sorted(found or names)[:20])
-    several = f"{len(found)} files match" if found else "no file matches"
-    message = f"{where}: {several} '{member}'\n  hint: {'these do' if found else 'it has'}: {shown}"
-    raise NoMatchError(message)
+    matches = [name for name in names if fnmatchcase(name, member)]
+    if len(matches) == 1:
+        return matches[0]
+    shown = ", ".join(sorted(matches or names)[:20])
+    count = f"{len(matches)} files match" if matches else "no file matches"
+    message = f"{where}: {count} '{member}'"
+    raise NoMatchError(message, hint=f"{'matching' if matches else 'available'} files: {shown}")
 
 
 def _copy(where: str, source: IO[bytes], target: IO[bytes], most: int) -> None:

@@ -1,11 +1,11 @@
-"""A model from the import path and the arguments of a card."""
+"""Models built from the import path and arguments on a card."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._card import Card
 from ._errors import ZooError, did_you_mean
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
     from torch import nn
 
 NUMBER_OF_CLASSES = ("num_classes", "num_labels")
-"""Arguments of builders that say how many classes there are."""
+"""Builder arguments that set the number of classes."""
 
 
 def build(card: Card, overrides: Mapping[str, Any], builder: Callable[..., Any] | None = None) -> nn.Module:
-    """The card's model with fresh weights.
+    """Build the card's model with newly initialised weights.
 
     Args:
-        overrides: Arguments in place of the card's.
-        builder: The function that builds it in place of the card's.
+        overrides: Arguments that replace the card's.
+        builder: A function that replaces the card's builder.
 
     Raises:
-        ZooError: Nobody offers a function that builds it, its package is not installed, or an argument is not its.
+        ZooError: The card has no builder, its package is not installed, or an argument is unknown to it.
     """
     if builder is None and not card.builder:
-        message = f"{card.name}: no function is known that builds it\n  hint: load_state_dict('{card.name}') gives its tensors"
-        raise ZooError(message)
+        message = f"{card.name}: the card has no builder"
+        raise ZooError(message, hint=f"load its tensors with load_state_dict('{card.name}')")
     function = builder or _find(card.name, card.builder)
     parameters = inspect.signature(function).parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     for key in overrides.keys() - parameters.keys():
         if not takes_any:
-            message = f"{card.name}: {card.builder}() has no parameter '{key}'\n  hint: {did_you_mean(key, parameters)}"
-            raise ZooError(message)
+            message = f"{card.name}: {card.builder}() has no parameter '{key}'"
+            raise ZooError(message, hint=did_you_mean(key, parameters))
     kwargs = {key: _argument(card.name, value) for key, value in card.kwargs.items() if key not in overrides}
     model: nn.Module = function(**{**kwargs, **overrides})
     return model
 
 
 def head_names(card: Card, overrides: Mapping[str, Any], builder: Callable[..., Any] | None = None) -> set[str]:
-    """Return the names of the tensors whose shape depends on the number of classes, where an override changes it."""
+    """Return the names of the tensors whose shape changes because an override sets the number of classes."""
     others = {key: value for key, value in overrides.items() if key not in NUMBER_OF_CLASSES}
     if len(others) == len(overrides):
         return set()
@@ -53,9 +53,9 @@ def head_names(card: Card, overrides: Mapping[str, Any], builder: Callable[..., 
 
 
 def _shapes(card: Card, overrides: Mapping[str, Any], builder: Callable[..., Any] | None) -> dict[str, Any]:
-    torch = optional("torch", f"{card.name} is read with torch")
+    torch = optional("torch", f"reading {card.name} requires torch")
     model: nn.Module | None = None
-    with contextlib.suppress(Exception), torch.device("meta"):  # constructors that look at numbers need memory
+    with contextlib.suppress(Exception), torch.device("meta"):  # constructors that read values need real memory
         model = build(card, overrides, builder)
     state = (model or build(card, overrides, builder)).state_dict()
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
@@ -70,11 +70,8 @@ def _argument(name: str, value: Any) -> Any:
 def _find(name: str, path: str) -> Callable[..., Any]:
     module, _, attribute = path.rpartition(".")
     package = module.partition(".")[0]
-    found: Any = getattr(optional(module, f"{name} is built by {package}"), attribute, None)
-    if not callable(found):
-        message = (
-            f"{name}: {module}, as it is installed, has no function '{attribute}'\n  hint: install a newer {package}"
-        )
-        raise ZooError(message)
-    function: Callable[..., Any] = found
-    return function
+    function: Any = getattr(optional(module, f"building {name} requires {package}"), attribute, None)
+    if not callable(function):
+        message = f"{name}: the installed {module} has no function '{attribute}'"
+        raise ZooError(message, hint=f"install a newer {package}")
+    return cast("Callable[..., Any]", function)

@@ -1,4 +1,4 @@
-"""What is known of a set of weights."""
+"""Cards: the metadata of a set of weights."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Format = Literal["safetensors", "torch"]
 
 @dataclass(frozen=True, kw_only=True)
 class WeightFile:
-    """Where the file is and how it is told from any other.
+    """Location and identity of a weight file.
 
     Attributes:
-        url: An https URL, or nothing.
-        repo: Instead of a URL, a repository on the Hugging Face Hub.
-        file: The file in that repository; without `repo` and `url`, a file that lies beside the card's own.
+        url: An https URL, or an empty string.
+        repo: A repository on the Hugging Face Hub, instead of a URL.
+        file: The file in that repository. Without `repo` and `url`, a file next to the card file.
         revision: A commit, tag or branch of the repository.
-        member: What is at the URL is a zip or tar archive, and this glob names the one file in it.
-        sha256: The file's hash; nothing if none was published.
-        sha256_prefix: The beginning of the hash, where a publisher puts that into the file's name.
-        bytes: The file's size, if it is known.
-        format: How the tensors are written.
+        member: If the URL is a zip or tar archive, a glob that matches the one file in it.
+        sha256: The file's SHA-256, None if the publisher gives none.
+        sha256_prefix: The beginning of the hash, if only that is published (in the file's name).
+        bytes: The file's size in bytes, None if unknown.
+        format: The file format.
     """
 
     url: str = ""
@@ -42,8 +42,8 @@ class WeightFile:
     format: Format = "torch"
 
     @property
-    def place(self) -> str:
-        """Where the file comes from, for people."""
+    def origin(self) -> str:
+        """Description of the file's source, for messages."""
         if self.repo:
             return f"{self.repo}/{self.file} at {self.revision or 'main'} on the Hugging Face Hub"
         inside = f", {self.member} inside" if self.member else ""
@@ -51,22 +51,22 @@ class WeightFile:
 
     @property
     def filename(self) -> str:
-        """What the file is called."""
+        """The file's name in the cache."""
         return (self.member or self.file or urlsplit(self.url).path).rpartition("/")[2].replace("*", "_")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """What the model is to be fed with.
+    """The model's expected input.
 
     Attributes:
-        size: Height and width; nothing: any.
-        channels: 1 for grey, 3 for red, green, blue.
-        mean: What is subtracted from each channel, of values from 0 to 1.
-        std: What each channel is divided by then.
-        resize: The shorter side, or (height, width), before the centre is cut out; nothing: the image has its size.
-        interpolation: How it is resized.
-        scale: The value of the brightest pixel.
+        size: Height and width, None for any size.
+        channels: 1 for greyscale, 3 for RGB.
+        mean: Mean of each channel, for values from 0 to 1.
+        std: Standard deviation of each channel, for values from 0 to 1.
+        resize: Size of the shorter side, or (height, width), before the centre crop. None skips resizing.
+        interpolation: The interpolation mode of the resize.
+        scale: The largest possible pixel value.
     """
 
     size: tuple[int, int] | None = None
@@ -80,15 +80,15 @@ class Input:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One number that was measured or reported.
+    """One measured or reported metric value.
 
     Attributes:
-        name: What was measured, `top1`.
-        value: The number; accuracies in percent.
-        split: The split it was measured on.
-        chosen: How the weights were chosen among those of the run.
-        seeds: The seeds of the runs that the number is of; empty if that was not said.
-        tolerance: How far a repetition may be from it.
+        name: The metric, such as `top1`.
+        value: The value. Accuracies, F1, mIoU and mAP are fractions from 0 to 1.
+        split: The split that it was measured on.
+        chosen: How the weights were selected during the run.
+        seeds: The seeds of the runs behind the value, empty if unknown.
+        tolerance: Largest accepted difference to the value of a repeated run.
     """
 
     name: str
@@ -101,13 +101,13 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How the weights came to be.
+    """Provenance of the weights.
 
     Attributes:
-        recipe: The YAML file of the experiment: a URL, or a path from the top of this repository.
-        commit: The commit at which that file was run.
-        seed: The seed of the run.
-        folder: What was kept of the run, beside the card's file.
+        recipe: The experiment's YAML file: a URL, or a path relative to this repository.
+        commit: The commit that the run used.
+        seed: The run's seed.
+        folder: The folder with the run's recipe, log and results, next to the card file.
     """
 
     recipe: str = ""
@@ -118,27 +118,27 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """The pedigree of a set of weights.
+    """Metadata of a set of weights.
 
     Attributes:
-        name: `data set/model`, or `data set/model.tag` where a model has several weights.
-        dataset: What the model was trained on.
-        builder: Import path of the function that builds the model; nothing if nobody offers one.
-        kwargs: Its arguments; `{builder: …, kwargs: {…}}` is an argument that is built first.
-        weights: The file.
-        input: What the model is fed with; nothing if it is no image.
-        classes: How many there are.
-        labels: Their names, in the order of the logits.
-        metrics: What the model reaches.
-        trained_by: How the weights came to be.
-        teacher: The name of a card, or what else it learnt from.
-        license: The terms of the weights, as an SPDX identifier.
-        source: The project that trained them.
-        paper: Where they are described.
-        deprecated: Names under which the card was known.
-        ignored: Tensors of the file that the model has no use for.
-        note: What else one should know.
-        owner: The distribution that brought the card.
+        name: `dataset/model`, or `dataset/model.tag` if a model has several sets of weights.
+        dataset: The training dataset.
+        builder: Import path of the function that builds the model, empty if none exists.
+        kwargs: The builder's arguments. An argument `{builder: …, kwargs: {…}}` is built first.
+        weights: The weight file.
+        input: The expected image, None if the input is not an image.
+        classes: The number of classes.
+        labels: The class names, in the order of the logits.
+        metrics: The measured or reported metrics.
+        trained_by: Provenance of the weights.
+        teacher: The name of the teacher's card, or a description of the teacher.
+        license: The license of the weights, as an SPDX identifier.
+        source: The project that trained the weights.
+        paper: URL of the paper.
+        deprecated: Former names of the card.
+        ignored: Tensors in the file that the model does not use.
+        note: Additional remarks.
+        owner: The distribution that provides the card.
     """
 
     name: str
@@ -163,25 +163,25 @@ class Card:
     def __post_init__(self) -> None:
         for name in (self.name, *self.deprecated):
             if not _NAME.fullmatch(name):
-                message = f"'{name}' is not a name of weights\n  hint: it has the form 'data_set/model' or 'data_set/model.tag'"
-                raise ZooError(message)
+                message = f"'{name}' is not a valid name"
+                raise ZooError(message, hint="use the form 'dataset/model' or 'dataset/model.tag'")
         if self.labels and self.classes not in (None, len(self.labels)):
-            message = f"{self.name}: {len(self.labels)} labels for {self.classes} classes"
+            message = f"{self.name}: {self.classes} classes need {self.classes} labels, got {len(self.labels)}"
             raise ZooError(message)
 
     @property
     def model(self) -> str:
-        """The name without the tag."""
+        """The name without its tag."""
         return split_tag(self.name)[0]
 
     @property
     def tag(self) -> str:
-        """What tells these weights from others of the same model."""
+        """The tag that distinguishes several weights of one model."""
         return split_tag(self.name)[1]
 
     @property
     def verified(self) -> bool:
-        """Whether the file can be told from any other: its hash is known."""
+        """Whether the file's hash is published."""
         return self.weights.sha256 is not None
 
     @property
@@ -191,7 +191,7 @@ class Card:
 
 
 def split_tag(name: str) -> tuple[str, str]:
-    """A name without its tag, and the tag.
+    """Split a name into the name without its tag, and the tag.
 
     >>> split_tag("digits/convnet8.kd"), split_tag("digits/convnet8")
     (('digits/convnet8', 'kd'), ('digits/convnet8', ''))

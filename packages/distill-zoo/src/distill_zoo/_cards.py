@@ -1,4 +1,4 @@
-"""All cards there are: this package's, other packages', and those added on this machine."""
+"""The registry of cards: this package's, those of other packages, and those added on this machine."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ._parse_cards import read_cards
 from ._settings import home
 
 GROUP = "distill_zoo.cards"
-"""Entry points of this group name packages whose YAML files are cards."""
+"""Entry point group for packages whose YAML files are card files."""
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Cards by name, in the order of their files; and the folders that their own files lie in."""
+    """Cards, former names and folders of the card files, each by name and in the order of the files."""
 
     cards: Mapping[str, Card]
     renamed: Mapping[str, str]
@@ -31,10 +31,10 @@ class Registry:
 
 
 def registry() -> Registry:
-    """All cards.
+    """Return all cards.
 
     Raises:
-        ZooError: A file of cards is faulty, or two of them have the same name.
+        ZooError: A card file is invalid, or two cards have the same name.
     """
     return _collect(home() / "cards")
 
@@ -47,10 +47,10 @@ def _collect(local: Path) -> Registry:
     for owner, folder in _folders(local):
         for file in sorted(folder.iterdir(), key=lambda file: file.name):
             if file.name.endswith(".yaml"):
-                for name, found in read_cards(file.read_text(encoding="utf-8"), file.name, owner).items():
+                for name, new in read_cards(file.read_text(encoding="utf-8"), file.name, owner).items():
                     _refuse_duplicate(name, owner, cards, renamed)
-                    cards[name], folders[name] = found, folder
-                    for old in found.deprecated:
+                    cards[name], folders[name] = new, folder
+                    for old in new.deprecated:
                         _refuse_duplicate(old, owner, cards, renamed)
                         renamed[old] = name
     return Registry(cards, renamed, folders)
@@ -63,7 +63,7 @@ def _folders(local: Path) -> Iterator[tuple[str, Traversable]]:
         try:
             folder = resources.files(point.value)
         except (ImportError, TypeError) as error:
-            message = f"{owner} promises cards in {point.value}, which cannot be imported: {error}"
+            message = f"{owner} registers cards in {point.value}, which cannot be imported: {error}"
             raise ZooError(message) from error
         yield owner, folder
     if local.is_dir():
@@ -73,19 +73,17 @@ def _folders(local: Path) -> Iterator[tuple[str, Traversable]]:
 def _refuse_duplicate(name: str, owner: str, cards: Mapping[str, Card], renamed: Mapping[str, str]) -> None:
     if name in cards or name in renamed:
         first = cards[renamed.get(name, name)].owner
-        message = (
-            f"two cards have the name '{name}': one of {first} and one of {owner}\n  hint: remove or rename one of them"
-        )
-        raise ZooError(message)
+        message = f"two cards are named '{name}': one from {first} and one from {owner}"
+        raise ZooError(message, hint="remove or rename one of them")
 
 
 def forget() -> None:
-    """Read all cards anew when they are asked for next."""
+    """Clear the cache, so that the next access reads all cards again."""
     _collect.cache_clear()
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """The names of all models that match a glob, sorted.
+    """Return the sorted names of all models that match a glob.
 
     >>> list_models("cifar10/resnet*")
     ['cifar10/resnet110', 'cifar10/resnet20', 'cifar10/resnet32', 'cifar10/resnet44', 'cifar10/resnet56']
@@ -94,22 +92,22 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def card(name: str) -> Card:
-    """The card of a model.
+    """Return the card of a model.
 
-    A name without a tag means the model's first card. A name from before a renaming still works, with a warning.
+    A name without a tag selects the model's first card. A former name still works, with a `FutureWarning`.
 
     Raises:
-        ZooError: There is no model of that name, or it has no such tag.
+        ZooError: The name or its tag is unknown.
 
     >>> card("cifar10/resnet20").builder
     'distill_vision.models.resnet20'
     """
     known = registry()
     name = str(name)
-    if found := known.cards.get(name):
-        return found
+    if name in known.cards:
+        return known.cards[name]
     if new := known.renamed.get(name):
-        warnings.warn(f"the zoo calls '{name}' now '{new}'", FutureWarning, stacklevel=2)
+        warnings.warn(f"'{name}' was renamed to '{new}'", FutureWarning, stacklevel=2)
         return known.cards[new]
     model, tag = split_tag(name)
     siblings = [each for each in known.cards.values() if each.model == model]
@@ -117,16 +115,16 @@ def card(name: str) -> Card:
         return siblings[0]
     if siblings:
         tags = ", ".join(f"'{each.name}'" for each in siblings)
-        message = f"'{model}' has no weights with the tag '{tag}'\n  hint: choose from {tags}"
-        raise ZooError(message)
-    message = f"the zoo has no model '{name}'\n  hint: {did_you_mean(name, known.cards)}"
-    raise ZooError(message)
+        message = f"'{model}' has no weights with the tag '{tag}'"
+        raise ZooError(message, hint=f"choose from {tags}")
+    message = f"the zoo has no model '{name}'"
+    raise ZooError(message, hint=did_you_mean(name, known.cards))
 
 
 def beside(name: str, file: str) -> Traversable:
-    """A file that lies beside the card's own."""
+    """Return a file next to the card file."""
     folder = registry().folders.get(name)
     if folder is None or ".." in file.split("/") or file.startswith("/"):
-        message = f"{name}: there is no file '{file}' beside its card"
+        message = f"{name}: the card file has no file '{file}' next to it"
         raise ZooError(message)
     return folder / file

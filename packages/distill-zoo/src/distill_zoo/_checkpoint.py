@@ -1,4 +1,4 @@
-"""Tensors out of a file of weights, whatever a training script wrapped them in, without running any code in it."""
+"""Safe loading of weight files and training checkpoints: no code in a file is run."""
 
 from __future__ import annotations
 
@@ -11,68 +11,68 @@ from typing import TYPE_CHECKING, Any
 from ._errors import ZooError
 from ._optional import optional
 from ._safetensors import read_safetensors
-from ._sniff import ZIP, require_format
+from ._sniff import ZIP, format_mismatch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-INSIDE = ("model", "state_dict", "model_state_dict", "student", "student_model", "net", "network")
-"""Where in a training script's checkpoint the weights are, in the order in which to look."""
-BEFORE = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put before every name."""
+WEIGHT_KEYS = ("model", "state_dict", "model_state_dict", "student", "student_model", "net", "network")
+"""Keys under which training checkpoints keep the weights, in the order of the search."""
+PREFIXES = ("module.", "_orig_mod.")
+"""Prefixes that DataParallel and torch.compile add to every name."""
 
 
 def read_state_dict(name: str, path: Path) -> dict[str, Tensor]:
-    """The tensors in a file by name, on the CPU.
+    """Return the tensors in a file by name, on the CPU.
 
-    A training script's checkpoint gives its model's weights; what else is in it is left. Names lose the `module.` of
-    DataParallel.
+    Of a training checkpoint only the model's weights are returned. The prefix `module.` of DataParallel is removed.
 
     Args:
-        name: What to call the model in an error.
+        name: The model's name, for error messages.
 
     Raises:
-        ZooError: The file holds something else, or something that only running code could read.
+        ZooError: The file is not a mapping of names to tensors, or cannot be read without running code.
     """
     content = _read(name, path)
-    torch = optional("torch", f"{name} is read with torch")
-    inner = next((content[key] for key in INSIDE if _is_weights(torch, content.get(key))), content)
+    torch = optional("torch", f"reading {name} requires torch")
+    inner = next((content[key] for key in WEIGHT_KEYS if _is_weights(torch, content.get(key))), content)
     if not _is_weights(torch, inner):
-        message = f"{name}: {path} holds {_describe(torch, inner)}, not tensors by name"
+        message = f"{name}: {path} must hold a mapping of names to tensors, got {_describe(torch, inner)}"
         raise ZooError(message)
     return {key: _plain(torch, name, path, key, tensor) for key, tensor in _without_prefix(inner).items()}
 
 
 def _read(name: str, path: Path) -> dict[str, Any]:
     safe = path.suffix == ".safetensors"
-    torch = optional("torch", f"{name} is read with torch")
+    torch = optional("torch", f"reading {name} requires torch")
     try:
-        require_format(name, path, "safetensors" if safe else "torch")
+        if mismatch := format_mismatch(path, "safetensors" if safe else "torch"):
+            raise ValueError(mismatch)
         if safe:
             return dict(read_safetensors(path))
         _refuse_bomb(path)
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's own text suggests loading unsafely
-        message = f"{name}: {path} is not a file of weights that can be read without running code{_reason(error, path)}"
+    except Exception as error:  # torch's own message suggests loading unsafely
+        message = f"{name}: {path} is not a weight file that can be read without running code{_reason(error, path)}"
         raise ZooError(message) from error
     if not isinstance(content, Mapping):
-        message = f"{name}: {path} holds {type(content).__name__}, not tensors by name"
+        message = f"{name}: {path} must hold a mapping of names to tensors, got {type(content).__name__}"
         raise ZooError(message)
     return dict(content)
 
 
 def _reason(error: Exception, path: Path) -> str:
-    if isinstance(error, ZooError | ValueError):
-        return ": " + str(error).rpartition(f"{path} ")[2].rpartition("file: ")[2]
+    if isinstance(error, ValueError):
+        return f": {error}"
     if isinstance(error, zipfile.BadZipFile | EOFError) or _is_damaged(path):
-        return ": it is cut short or damaged"
-    wanted = _foreign(path)
-    return f": it wants {wanted[0]}" if wanted else ""
+        return ": it is truncated or damaged"
+    globals_ = _foreign_globals(path)
+    return f": it would call {globals_[0]}" if globals_ else ""
 
 
 def _is_damaged(path: Path) -> bool:
-    """Whether the parts of an archive differ from their checksums."""
+    """Return whether a file in the archive does not match its checksum."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is not None
@@ -80,18 +80,18 @@ def _is_damaged(path: Path) -> bool:
         return False
 
 
-def _foreign(path: Path) -> list[str]:
-    """Return the sorted names of what the file would load besides tensors and settings, without loading it."""
+def _foreign_globals(path: Path) -> list[str]:
+    """Return the sorted names of the globals that the file would load besides tensors, without loading it."""
     from torch.serialization import get_unsafe_globals_in_checkpoint
 
     try:
         return sorted(set(get_unsafe_globals_in_checkpoint(path)) - {"argparse.Namespace"})
-    except Exception:  # noqa: BLE001  damaged in one way or another
+    except Exception:  # noqa: BLE001 - a damaged file can raise anything
         return []
 
 
 def _refuse_bomb(path: Path) -> None:
-    """Archives of torch.save are not compressed: what is in them is not larger than they are."""
+    """Refuse an archive that unpacks to more than its size: torch.save does not compress."""
     with path.open("rb") as file:
         if not file.read(4).startswith(ZIP):
             return
@@ -99,7 +99,7 @@ def _refuse_bomb(path: Path) -> None:
         entries = archive.infolist()
     compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
     if compressed or sum(entry.file_size for entry in entries) > path.stat().st_size:
-        message = "it is an archive that would grow"
+        message = "it is a compressed archive"
         raise ValueError(message)
 
 
@@ -114,22 +114,22 @@ def _is_weights(torch: Any, content: Any) -> bool:
 def _describe(torch: Any, content: Mapping[Any, Any]) -> str:
     other = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
     if not content:
-        return "nothing"
+        return "an empty mapping"
     shown = ", ".join(f"'{key}'" for key in other[:5]) + (", …" if len(other) > 5 else "")
     return f"{type(content).__name__} with {shown}"
 
 
 def _without_prefix(weights: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(weights)
-    while prefix := next((each for each in BEFORE if all(key.startswith(each) for key in found)), ""):
-        found = {key.removeprefix(prefix): value for key, value in found.items()}
-    return found
+    plain = dict(weights)
+    while prefix := next((each for each in PREFIXES if all(key.startswith(each) for key in plain)), ""):
+        plain = {key.removeprefix(prefix): value for key, value in plain.items()}
+    return plain
 
 
 def _plain(torch: Any, name: str, path: Path, key: str, tensor: Tensor) -> Tensor:
-    """The tensor itself; refused if it is not a plain one, or pretends to be larger than what is in the file."""
+    """Return the tensor, detached. Refuse a tensor that is sparse, quantized or larger than its data in the file."""
     plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
     if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        message = f"{name}: {path}: '{key}' is not a plain tensor with all its numbers in the file"
+        message = f"{name}: {path}: '{key}' is not a dense tensor with all its values in the file"
         raise ZooError(message)
     return tensor.detach()

@@ -1,4 +1,4 @@
-"""Files of weights: fetched once, checked at every use, kept in a cache."""
+"""Download of weight files into a cache, with a check of size and hash at every use."""
 
 from __future__ import annotations
 
@@ -22,49 +22,49 @@ from ._sniff import require_format
 
 
 def download(name: str) -> Path:
-    """The file of a model's weights: from the package that brought the card, the cache or the network.
+    """Return the path of a model's weight file, and download the file unless it is on this machine.
 
-    The cache is the folder `weights` in `DISTILL_HOME`, `~/.cache/distill` by default. With `DISTILL_OFFLINE=1` nothing is
-    fetched. A file whose hash was not published is pinned: what came first is what every later use must be.
+    The cache is the folder `weights` in `DISTILL_HOME`, which defaults to `~/.cache/distill`. `DISTILL_OFFLINE=1` disables
+    downloads. If no hash is published, the hash of the first download is pinned and every later use must match it.
 
     Raises:
-        ZooError: No such model; the file cannot be fetched, or is not the one it should be.
+        ZooError: The model is unknown, the download failed, or the file has the wrong size or hash.
     """
     card = find_card(name)
     return obtain(card, cache_folder(), progress=for_terminal(card.name))
 
 
 def obtain(card: Card, folder: Path, *, context: ssl.SSLContext | None = None, progress: Progress = silent) -> Path:
-    """The card's file, fetched to `folder` if it is not there.
+    """Return the card's file, downloaded to `folder` if it is missing.
 
     Args:
-        context: Which certificates to accept; the system's by default.
-        progress: Called while bytes come.
+        context: The accepted certificates. Defaults to the system's.
+        progress: Called while the download advances.
 
     Raises:
         ZooError: See `download`.
     """
-    if found := present(card, folder):
-        return found
+    if path := present(card, folder):
+        return path
     if card.weights.repo:
         path = hub_file(card)
         check(card, path, folder)
         return path
-    path = place(card, folder)
+    path = cache_path(card, folder)
     if is_offline():
-        message = f"{card.name}: there is no {path} and DISTILL_OFFLINE is set\n  hint: fetch {card.weights.place} and put it there"
-        raise ZooError(message)
+        message = f"{card.name}: {path} does not exist and DISTILL_OFFLINE is set"
+        raise ZooError(message, hint=f"download {card.weights.origin} to that path")
     with locked(path.parent):
-        if not path.is_file():  # another process may have brought it meanwhile
-            _bring(card, folder, path, context, progress)
+        if not path.is_file():  # another process may have downloaded it while this one waited
+            _download_to(card, folder, path, context, progress)
     return path
 
 
 def present(card: Card, folder: Path) -> Path | None:
-    """The card's file, checked, if it is there already; nothing is fetched.
+    """Return the card's file if it is on this machine, and check it. Never access the network.
 
     Raises:
-        ZooError: It is there, and it is not the one it should be.
+        ZooError: The file has the wrong size or hash.
     """
     if card.embedded:
         path = _embedded(card)
@@ -74,59 +74,55 @@ def present(card: Card, folder: Path) -> Path | None:
         except ZooError:
             return None
     else:
-        path = place(card, folder)
+        path = cache_path(card, folder)
         if not path.is_file():
             return None
     check(card, path, folder)
     return path
 
 
-def place(card: Card, folder: Path) -> Path:
-    """Where in the cache the card's file lies, or would."""
+def cache_path(card: Card, folder: Path) -> Path:
+    """Return the path of the card's file in the cache, whether or not it exists."""
     return folder / card.name / card.weights.filename
 
 
-def pin_of(card: Card, folder: Path) -> Path:
-    """Where the hash of a file without a published one is kept."""
-    path = place(card, folder)
+def pin_path(card: Card, folder: Path) -> Path:
+    """Return the path that keeps the pinned hash of a file without a published one."""
+    path = cache_path(card, folder)
     return path.with_name(path.name + ".sha256")
 
 
 def _embedded(card: Card) -> Path:
-    found = beside(card.name, card.weights.file)
-    if not isinstance(found, Path) or not found.is_file():
-        message = (
-            f"{card.name}: there is no file {found}, which should have come with {card.owner}\n  hint: install it again"
-        )
-        raise ZooError(message)
-    return found
+    path = beside(card.name, card.weights.file)
+    if not isinstance(path, Path) or not path.is_file():
+        message = f"{card.name}: {path}, a file of {card.owner}, does not exist"
+        raise ZooError(message, hint=f"reinstall {card.owner}")
+    return path
 
 
 def check(card: Card, path: Path, folder: Path) -> None:
-    """Compare a file with what is known of it; where no hash is, keep this one for the next time.
+    """Check the size and hash of a file. Pin the hash if none is published.
 
     Raises:
-        ZooError: It is another file.
+        ZooError: The file has the wrong size, hash or format.
     """
     size = path.stat().st_size
     if card.weights.bytes not in (None, size):
-        message = f"{card.name}: {path} is {size} bytes long, not {card.weights.bytes}\n  hint: delete it and try again"
-        raise ZooError(message)
+        message = f"{card.name}: {path} must have {card.weights.bytes} bytes, got {size}"
+        raise ZooError(message, hint="delete it and try again")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     expected = _expected(card, folder)
     if expected and not digest.startswith(expected):
-        message = (
-            f"{card.name}: the SHA-256 of {path} is {digest}, not {_shown(expected)}\n  hint: delete it and try again"
-        )
-        raise ZooError(message)
+        message = f"{card.name}: the SHA-256 of {path} must be {_shown(expected)}, got {digest}"
+        raise ZooError(message, hint="delete it and try again")
     if len(expected) < 64:
         require_format(card.name, path, card.weights.format)
-        _keep(pin_of(card, folder), digest)
+        _pin(pin_path(card, folder), digest)
 
 
-def _keep(pin: Path, digest: str) -> None:
-    with suppress(PermissionError):  # a cache that one may only read is pinned by whom it belongs to
+def _pin(pin: Path, digest: str) -> None:
+    with suppress(PermissionError):  # a read-only cache is pinned by its owner
         pin.parent.mkdir(parents=True, exist_ok=True)
         unfinished = pin.with_name(f".{os.getpid()}-{pin.name}")
         unfinished.write_text(digest + "\n", encoding="ascii")
@@ -134,8 +130,8 @@ def _keep(pin: Path, digest: str) -> None:
 
 
 def _expected(card: Card, folder: Path) -> str:
-    """The hash, or as much as is known of it."""
-    pin = pin_of(card, folder)
+    """Return the published or pinned hash, or its published beginning."""
+    pin = pin_path(card, folder)
     pinned = pin.read_text(encoding="ascii").strip() if pin.is_file() else ""
     return card.weights.sha256 or pinned or card.weights.sha256_prefix
 
@@ -144,8 +140,8 @@ def _shown(expected: str) -> str:
     return expected if len(expected) == 64 else f"{expected}…"
 
 
-def _bring(card: Card, folder: Path, path: Path, context: ssl.SSLContext | None, progress: Progress) -> None:
-    """Fetch the file beside its place, check it, move it there; from the first address that has it."""
+def _download_to(card: Card, folder: Path, path: Path, context: ssl.SSLContext | None, progress: Progress) -> None:
+    """Download the file from the first address that serves it, check it, then move it to its path."""
     unfinished = path.with_name(".unfinished-" + path.name)
     problems: list[ZooError] = []
     for url in [*(f"{mirror}/{card.name}/{path.name}" for mirror in mirrors()), card.weights.url]:
@@ -167,7 +163,8 @@ def _bring(card: Card, folder: Path, path: Path, context: ssl.SSLContext | None,
             return
     if len(problems) == 1:
         raise problems[0]
-    raise ZooError("\n".join(str(problem) for problem in problems))
+    hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
+    raise ZooError("\n".join(problem.message for problem in problems), hint=", or ".join(hints))
 
 
 def _accept(card: Card, folder: Path, url: str, unfinished: Path) -> None:
@@ -176,7 +173,7 @@ def _accept(card: Card, folder: Path, url: str, unfinished: Path) -> None:
     expected = _expected(card, folder)
     if expected and not digest.startswith(expected):
         discard(unfinished)
-        message = f"{card.name}: {url} has the SHA-256 {digest}, not {_shown(expected)}"
+        message = f"{card.name}: the SHA-256 of {url} must be {_shown(expected)}, got {digest}"
         raise ZooError(message)
     if len(expected) < 64:
         try:
@@ -184,11 +181,11 @@ def _accept(card: Card, folder: Path, url: str, unfinished: Path) -> None:
         except ZooError:
             discard(unfinished)
             raise
-        _keep(pin_of(card, folder), digest)
+        _pin(pin_path(card, folder), digest)
 
 
 def _unpack(card: Card, folder: Path, target: Path, context: ssl.SSLContext | None, progress: Progress) -> None:
-    """The archive is kept: several cards may be in it."""
+    """Extract the file from its archive, which is kept for other cards with files in it."""
     name = hashlib.sha256(card.weights.url.encode()).hexdigest()[:16]
     archive = folder / ".archives" / name / card.weights.url.rpartition("/")[2]
     with locked(archive.parent):
@@ -200,6 +197,6 @@ def _unpack(card: Card, folder: Path, target: Path, context: ssl.SSLContext | No
         extract(card.name, archive, card.weights.member, target)
     except NoMatchError:
         raise
-    except ZooError:  # so that the next attempt fetches it again
+    except ZooError:  # the next attempt downloads it again
         archive.unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""What the enumerations of names have in common."""
+"""Base class of the enumerations of names."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class Named(enum.StrEnum):
-    """A name of the zoo; it is the text that every function of this package takes."""
+    """A name in the zoo, as a string that every function of this package accepts."""
 
     @property
     def card(self) -> Card:
-        """What is known of the weights."""
+        """The card."""
         return card(self.value)
 
     def download(self) -> Path:
-        """The file of the weights; see `distill_zoo.download`."""
+        """Return the path of the weight file; see `distill_zoo.download`."""
         return download(self.value)
 
     def load(self, **overrides: Any) -> nn.Module:
-        """The model with its weights; see `distill_zoo.load`."""
+        """Return the model with its weights; see `distill_zoo.load`."""
         return load(self.value, **overrides)
 
     def transforms(self) -> Preprocess:
-        """What turns an image into what the model is fed with."""
+        """Return the preprocessing of the model; see `distill_zoo.transforms`."""
         return transforms(self.value)

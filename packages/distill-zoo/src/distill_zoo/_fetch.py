@@ -1,4 +1,4 @@
-"""A file over https: resumed where it stopped, never longer than announced, from nowhere else than https."""
+"""Resumable HTTPS download that checks the announced size and refuses any other scheme."""
 
 from __future__ import annotations
 
@@ -22,25 +22,24 @@ from ._progress import Progress, silent
 CHUNK = 1 << 20
 TIMEOUT = 30.0
 PAUSE = 0.5
-"""Seconds before the second attempt; twice as many before the third, and so on."""
+"""Seconds before the second attempt, doubled before each further attempt."""
 ATTEMPTS = 4
-"""So many in a row may bring nothing new."""
-ATTEMPTS_IN_ALL = 100
-AGAIN = {408, 416, 425, 429, 500, 502, 503, 504}
+"""Number of attempts in a row that may fail without new bytes."""
+MAX_ATTEMPTS = 100
+RETRIED = {408, 416, 425, 429, 500, 502, 503, 504}
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is fetched.
+    """One file to download.
 
     Attributes:
-        name: What to call it in an error.
-        url: Where it is; https.
-        bytes: Its size, if that is known.
-        resumable: Pieces of two answers may be put together even if the server gives no mark by which to tell that
-            they are of the same file, because the hash is known.
-        context: Which certificates to accept; the system's by default.
+        name: The name of the file, for error messages.
+        url: The https URL.
+        bytes: The expected size, None if unknown.
+        resumable: Whether to resume even if the server sends no ETag or date. Set it if the hash is known.
+        context: The accepted certificates. Defaults to the system's.
     """
 
     name: str
@@ -51,53 +50,52 @@ class Request:
 
 
 def fetch(request: Request, target: Path, progress: Progress = silent) -> None:
-    """Complete the file `target`, which may hold the beginning from an earlier attempt.
+    """Download a file to `target`, or complete the part of it that an earlier attempt has left there.
 
-    What is known of that attempt stands beside it, in `<target>.json`, and goes when the file is complete.
+    The state of the download is in `<target>.json`, which is deleted once the file is complete.
 
     Raises:
-        ZooError: The address is not https, the server refuses or keeps failing, or the file is not as long as it must be.
+        ZooError: The URL is not https, the server refuses or keeps failing, or the size is wrong.
     """
     require_https(request.url)
     best, idle = _size(target), 0
-    for attempt in range(1, ATTEMPTS_IN_ALL + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             _attempt(request, target, progress)
         except (OSError, HTTPException, _ShortError) as error:
             idle = 0 if _size(target) > best else idle + 1
             best = max(best, _size(target))
-            if not _may_pass(error) or idle >= ATTEMPTS or attempt == ATTEMPTS_IN_ALL:
+            if not _is_temporary(error) or idle >= ATTEMPTS or attempt == MAX_ATTEMPTS:
                 raise _problem(request, error) from error
         else:
-            _notes(target).unlink(missing_ok=True)
+            _state_path(target).unlink(missing_ok=True)
             return
         time.sleep(PAUSE * 2 ** (idle - 1) if idle else 0)
 
 
 def discard(target: Path) -> None:
-    """Forget an unfinished file."""
+    """Delete an unfinished download."""
     target.unlink(missing_ok=True)
-    _notes(target).unlink(missing_ok=True)
+    _state_path(target).unlink(missing_ok=True)
 
 
 class _ShortError(Exception):
-    """The answer ended before the file did."""
+    """A response that ended before the file was complete."""
 
 
 def _problem(request: Request, error: Exception) -> ZooError:
     if isinstance(error, _ShortError):
-        return ZooError(f"{request.name}: {request.url} ended after {error}\n  hint: try again")
+        return ZooError(f"{request.name}: {request.url} ended after {error}", hint="try again")
     if isinstance(error, urllib.error.HTTPError):
         error.close()
     reason = getattr(error, "reason", None) or error
-    return ZooError(
-        f"{request.name}: {request.url} cannot be fetched: {reason}\n  hint: try again, or see whether the network is there"
-    )
+    message = f"{request.name}: downloading {request.url} failed: {reason}"
+    return ZooError(message, hint="check the network and try again")
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_temporary(error: Exception) -> bool:
     if isinstance(error, urllib.error.HTTPError):
-        return error.code in AGAIN
+        return error.code in RETRIED
     return not isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError)
 
 
@@ -106,14 +104,14 @@ def _attempt(request: Request, target: Path, progress: Progress) -> None:
     try:
         response = _open(request, headers)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # what is there cannot be continued
+        if error.code == 416:  # the part on disk cannot be resumed
             discard(target)
         raise
     with response:
-        _refuse_pages(request, response)
+        _refuse_page(request, response)
         offset, total = _position(response, offset)
         _check_length(request, target, total, offset)
-        _take_note(request, target, response, total)
+        _write_state(request, target, response, total)
         done = offset
         with target.open("r+b" if offset else "wb") as file:
             file.seek(offset)
@@ -129,29 +127,29 @@ def _attempt(request: Request, target: Path, progress: Progress) -> None:
 
 
 def _continuation(request: Request, target: Path) -> tuple[int, dict[str, str]]:
-    """How much is there already, and what to ask for."""
+    """Return the number of bytes on disk that can be resumed, and the headers of the request."""
     offset = _size(target)
     try:
-        notes = json.loads(_notes(target).read_text(encoding="utf-8"))
+        state = json.loads(_state_path(target).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        notes = {}
-    mark = notes.get("mark", "")
-    if not offset or notes.get("url") != request.url or not (mark or request.resumable):
+        state = {}
+    mark = state.get("mark", "")
+    if not offset or state.get("url") != request.url or not (mark or request.resumable):
         return 0, {}
-    if notes.get("total") is not None and offset >= notes["total"]:
+    if state.get("total") is not None and offset >= state["total"]:
         return 0, {}
     return offset, {"Range": f"bytes={offset}-", **({"If-Range": mark} if mark else {})}
 
 
 def _position(response: HTTPResponse, offset: int) -> tuple[int, int | None]:
-    """Where in the file the answer begins, and how long the file is."""
+    """Return the offset at which the response starts, and the size of the file."""
     length = response.headers.get("Content-Length")
     if response.status == 206:
-        found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if not found or int(found[1]) != offset or int(found[2]) != int(found[3]) - 1:
-            message = "the server sends another part than the one asked for"
+        match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if not match or int(match[1]) != offset or int(match[2]) != int(match[3]) - 1:
+            message = "the server sent a different range than requested"
             raise HTTPException(message)
-        return offset, int(found[3])
+        return offset, int(match[3])
     return 0, int(length) if length is not None and length.isdigit() else None
 
 
@@ -161,31 +159,29 @@ def _check_length(request: Request, target: Path, total: int | None, done: int, 
     if request.bytes is not None and (total > request.bytes if growing else total != request.bytes):
         discard(target)
         more = "at least " if growing else ""
-        message = f"{request.name}: {request.url} is {more}{total} bytes long, not {request.bytes}"
+        message = f"{request.name}: {request.url} must have {request.bytes} bytes, got {more}{total}"
         raise ZooError(message)
     if not growing and done == 0 and (free := shutil.disk_usage(target.parent).free) < total:
-        message = f"{request.name}: {total} bytes are needed in {target.parent}, where {free} are free"
+        message = f"{request.name}: {total} bytes are needed in {target.parent}, but only {free} are free"
         raise ZooError(message)
 
 
-def _refuse_pages(request: Request, response: HTTPResponse) -> None:
+def _refuse_page(request: Request, response: HTTPResponse) -> None:
     if response.headers.get_content_type() in {"text/html", "application/xhtml+xml"}:
-        message = (
-            f"{request.name}: {request.url} is a page for people, not a file\n  hint: see in a browser what it says"
-        )
-        raise ZooError(message)
+        message = f"{request.name}: {request.url} returned an HTML page instead of a file"
+        raise ZooError(message, hint="open the URL in a browser")
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        message = f"{request.name}: {request.url} comes encoded, which was not asked for"
+        message = f"{request.name}: {request.url} returned an encoded response, which was not requested"
         raise ZooError(message)
 
 
-def _take_note(request: Request, target: Path, response: HTTPResponse, total: int | None) -> None:
+def _write_state(request: Request, target: Path, response: HTTPResponse, total: int | None) -> None:
     tag = response.headers.get("ETag", "")
     mark = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
-    _notes(target).write_text(json.dumps({"url": request.url, "mark": mark, "total": total}), encoding="utf-8")
+    _state_path(target).write_text(json.dumps({"url": request.url, "mark": mark, "total": total}), encoding="utf-8")
 
 
-def _notes(target: Path) -> Path:
+def _state_path(target: Path) -> Path:
     return target.with_name(target.name + ".json")
 
 
@@ -206,13 +202,13 @@ class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def require_https(url: str) -> None:
-    """Refuse any other scheme.
+    """Check that a URL is https.
 
     Raises:
-        ZooError: It is another.
+        ZooError: It is not.
     """
     if urlsplit(url).scheme != "https":
-        message = f"{url} is not https: weights come over https only"
+        message = f"{url} must be an https URL"
         raise ZooError(message)
 
 

@@ -1,4 +1,4 @@
-"""Weights and whole models from the zoo."""
+"""Loading of weights and models from the zoo."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
 
 
 def load_state_dict(name: str) -> dict[str, Tensor]:
-    """The tensors of a model by name, on the CPU.
+    """Return the tensors of a model by name, on the CPU.
 
     Raises:
-        ZooError: No such model, no such file, torch is not installed, or the file is not one of weights.
+        ZooError: The model is unknown, the download failed, torch is not installed, or the file does not hold weights.
     """
     card = find_card(name)
     return read_state_dict(card.name, download(card.name))
 
 
 def load(name: str, **overrides: Any) -> nn.Module:
-    """A model with its weights, in eval mode, on the CPU.
+    """Return a model with its weights, in eval mode, on the CPU.
 
-    Where torch's default device is `meta` only the architecture is built and nothing is fetched.
+    If torch's default device is `meta`, only the architecture is built and nothing is downloaded.
 
     Args:
-        name: As `list_models` gives it.
-        **overrides: Arguments of the function that builds the model, in place of the card's. With another
-            `num_classes` the tensors whose shape depends on it are new, which is logged, and the rest is loaded.
+        name: A name that `list_models` returns.
+        **overrides: Arguments of the builder that replace the card's. If they change the number of classes, tensors of
+            the head are newly initialised and logged, and all others are loaded.
 
     Raises:
-        ZooError: No such model, its builder's package is not installed, an argument is not the builder's, or the weights
-            do not fit the model.
+        ZooError: The model is unknown, the builder's package is not installed, the builder does not accept an argument,
+            or the weights do not match the model.
     """
     card = find_card(name)
-    torch = optional("torch", f"{card.name} is read with torch")
+    torch = optional("torch", f"reading {card.name} requires torch")
     model = build(card, overrides)
     if torch.get_default_device().type != "meta":
         head = head_names(card, overrides)
@@ -54,22 +54,20 @@ def load(name: str, **overrides: Any) -> nn.Module:
 
 
 def name_classes(model: nn.Module, card: Card, new: Sequence[str]) -> None:
-    """Keep the names of the classes with a model whose head is the card's: `model.class_names`."""
+    """Set `model.class_names` to the card's labels unless the head is new."""
     if card.labels and not new:
         model.class_names = card.labels  # type: ignore[assignment]
 
 
 def transforms(name: str) -> Preprocess:
-    """What turns an image into what the model is fed with.
+    """Return the preprocessing that turns an image into the model's input.
 
     Raises:
-        ZooError: No such model, or it takes no images, or its card does not say which.
+        ZooError: The model is unknown, or its card describes no image input.
     """
     card = find_card(name)
     if card.input is None:
-        where = f": transformers.AutoTokenizer.from_pretrained('{card.weights.repo}') may" if card.weights.repo else ""
-        message = f"{card.name}: its card says nothing of images that it takes" + (
-            f"\n  hint: it takes text{where}" if where else ""
-        )
-        raise ZooError(message)
+        tokenizer = f"use transformers.AutoTokenizer.from_pretrained('{card.weights.repo}') if it takes text"
+        message = f"{card.name}: the card describes no image input"
+        raise ZooError(message, hint=tokenizer if card.weights.repo else "")
     return Preprocess(card.input)

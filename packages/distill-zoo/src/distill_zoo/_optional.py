@@ -1,4 +1,4 @@
-"""Packages that may be missing, imported when they are needed."""
+"""Lazy import of optional packages."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ EXTRAS = {
 
 
 def optional(module: str, purpose: str) -> Any:
-    """The module.
+    """Import a module.
 
     Args:
-        purpose: The beginning of the error's sentence, `digits/convnet64 is built by distill_vision`.
+        purpose: The beginning of the error message, such as `building digits/convnet64 requires distill_vision`.
 
     Raises:
-        ZooError: Its package is not installed; says what to install.
+        ZooError: The module's package is not installed.
     """
     package = module.partition(".")[0]
     try:
@@ -32,6 +32,6 @@ def optional(module: str, purpose: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != package:
             raise
-        what = f"'distill-zoo[{EXTRAS[package]}]'" if package in EXTRAS else package
-        message = f"{purpose}, which is not installed: pip install {what}"
-        raise ZooError(message) from error
+        requirement = f"'distill-zoo[{EXTRAS[package]}]'" if package in EXTRAS else package
+        message = f"{purpose}, which is not installed"
+        raise ZooError(message, hint=f"pip install {requirement}") from error

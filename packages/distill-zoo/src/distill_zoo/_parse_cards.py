@@ -1,4 +1,4 @@
-"""From the text of a YAML file to cards, strictly: an unknown or missing field, or one of another type, is refused."""
+"""Strict parser of card files: unknown, missing and mistyped fields are refused."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Record = TypeVar("Record")
 
 
 def read_cards(text: str, source: str, owner: str = "") -> dict[str, Card]:
-    """The cards of one file: what is under `shared` holds for each of its `models`.
+    """Return the cards of one file. Fields under `shared` are defaults for all its `models`.
 
-    A mapping in `shared` and the same mapping of a model are laid over each other.
+    A mapping in both `shared` and a model is merged key by key.
 
     Args:
         text: YAML, `{shared: {…}, models: {name: {…}}}`.
-        source: What to call the file in an error.
-        owner: The distribution that it belongs to.
+        source: The file's name, for error messages.
+        owner: The distribution that provides the file.
 
     Raises:
-        ZooError: It is not such a file, or a card has an unknown field, lacks one, or has one of another type.
+        ZooError: The file is not a card file, or a card has an unknown, missing or mistyped field.
     """
     try:
         document = yaml.safe_load(text)
@@ -36,20 +36,16 @@ def read_cards(text: str, source: str, owner: str = "") -> dict[str, Card]:
         message = f"{source} is not YAML that can be read without running code: {str(error).splitlines()[0]}"
         raise ZooError(message) from error
     if not isinstance(document, Mapping) or not isinstance(document.get("models"), Mapping):
-        message = (
-            f"{source} is not a file of cards\n  hint: it has the form '{{shared: {{…}}, models: {{name: {{…}}}}}}'"
-        )
-        raise ZooError(message)
+        message = f"{source} is not a card file"
+        raise ZooError(message, hint="use the form '{shared: {…}, models: {name: {…}}}'")
     shared = document.get("shared") or {}
     return {
-        str(name): decode(
-            Card, {**_laid_over(shared, own or {}), "name": str(name), "owner": owner}, f"{source}: {name}"
-        )
+        str(name): decode(Card, {**_merge(shared, own or {}), "name": str(name), "owner": owner}, f"{source}: {name}")
         for name, own in document["models"].items()
     }
 
 
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
@@ -59,21 +55,21 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
 
 
 def decode(kind: type[Record], values: Any, where: str) -> Record:
-    """A record of the given class from a mapping.
+    """Build a record of the given class from a mapping.
 
     Args:
-        where: What begins an error's text.
+        where: Prefix of error messages.
 
     Raises:
         ZooError: See `read_cards`.
     """
     if not isinstance(values, Mapping):
-        message = f"{where}: {values!r} is not a mapping of fields"
+        message = f"{where}: expected a mapping of fields, got {values!r}"
         raise ZooError(message)
     known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
     for key in values.keys() - known.keys():
-        message = f"{where}: '{key}' is not a field of a card\n  hint: {did_you_mean(str(key), known)}"
-        raise ZooError(message)
+        message = f"{where}: '{key}' is not a field of a card"
+        raise ZooError(message, hint=did_you_mean(str(key), known))
     for key, each in known.items():
         if key not in values and each.default is MISSING and each.default_factory is MISSING:
             message = f"{where}: the field '{key}' is missing"
@@ -99,14 +95,14 @@ def _value(wanted: Any, value: Any, where: str, key: str) -> Any:
             return tuple(_value(kind, each, where, key) for kind, each in zip(kinds, value, strict=True))
     elif _fits(wanted, value):
         return float(value) if wanted is float else value
-    message = f"{where}: '{key}' is {value!r}, which is not {_describe(wanted)}"
+    message = f"{where}: '{key}' must be {_describe(wanted)}, got {value!r}"
     raise ZooError(message)
 
 
 def _fits(wanted: Any, value: Any) -> bool:
     if typing.get_origin(wanted) is Literal:
         return value in typing.get_args(wanted)
-    if isinstance(value, bool):  # which Python takes for a number
+    if isinstance(value, bool):  # a subclass of int
         return False
     if wanted is float:
         return isinstance(value, int | float)
@@ -123,14 +119,15 @@ def _either(choices: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
                 return _value(choice, value, where, key)
             except ZooError as problem:
                 error = error or problem
-    raise error or ZooError(f"{where}: '{key}' has no value")
+    raise error or ZooError(f"{where}: '{key}' must not be null")
 
 
 def _describe(wanted: Any) -> str:
-    names = {str: "a text", int: "a whole number", float: "a number"}
+    names = {str: "a string", int: "an integer", float: "a number"}
     if typing.get_origin(wanted) is Literal:
         return "one of " + ", ".join(f"'{each}'" for each in typing.get_args(wanted))
     if typing.get_origin(wanted) is tuple:
         parts = typing.get_args(wanted)
-        return f"a list of {names.get(parts[0], 'records')}" + ("" if parts[-1] is Ellipsis else f", {len(parts)} long")
+        kinds = names.get(parts[0], "a mapping").partition(" ")[2] + "s"
+        return f"a list of {kinds}" if parts[-1] is Ellipsis else f"a list of {len(parts)} {kinds}"
     return names.get(wanted, "a mapping")

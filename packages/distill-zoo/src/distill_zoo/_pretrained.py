@@ -1,4 +1,4 @@
-"""A model as a folder that explains itself: safetensors, config.json and a README; and back."""
+"""Saving and loading of a model as a folder with safetensors, config.json and a README."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ FORMAT = 1
 
 
 def save_pretrained(name: str, folder: str | os.PathLike[str], *, model: nn.Module | None = None) -> Path:
-    """Write the weights of a card, its card and a README to a folder; return the folder.
+    """Write the weights, the card and a README to a folder, and return the folder.
 
     Args:
-        name: Of the zoo.
-        folder: Made if it is not there.
-        model: Its weights in place of the card's: one that was loaded and trained further. The numbers of the card are
-            left out then, because they are not its own.
+        name: A name in the zoo.
+        folder: The folder, created if it does not exist.
+        model: A model that was loaded and fine-tuned. Its weights replace the card's, and the card's metrics are
+            omitted.
 
     Raises:
-        ZooError: No such model, or its weights cannot be had.
+        ZooError: The model is unknown, or its weights cannot be loaded.
     """
     card = find_card(name)
     target = Path(folder)
     weights = load_state_dict(card.name) if model is None else model.state_dict()
     if model is not None:
-        card = dataclasses.replace(card, metrics=(), trained_by=None, teacher="", note=f"begun from {card.name}")
-    # Two names may share a tensor; in the file each has its own.
+        card = dataclasses.replace(card, metrics=(), trained_by=None, teacher="", note=f"fine-tuned from {card.name}")
+    # Tied tensors are written once per name.
     write_safetensors(dict(weights), target / WEIGHTS)
     (target / CONFIG).write_text(json.dumps(_record(card), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (target / README).write_text(describe(card), encoding="utf-8")
@@ -58,26 +58,26 @@ def save_pretrained(name: str, folder: str | os.PathLike[str], *, model: nn.Modu
 def from_pretrained(
     source: str | os.PathLike[str], *, revision: str = "", builder: Callable[..., Any] | None = None, **overrides: Any
 ) -> nn.Module:
-    """The model of a folder that `save_pretrained` wrote, with its weights, in eval mode.
+    """Return the model of a folder that `save_pretrained` wrote, with its weights, in eval mode.
 
-    What the folder says builds the model is only called if a card of the zoo says the same; anything else must be given.
+    The builder in the folder's config is called only if a card of the zoo uses it. Otherwise pass `builder`.
 
     Args:
-        source: The folder, or a repository of the Hugging Face Hub, `owner/name`.
+        source: The folder, or a repository on the Hugging Face Hub, `owner/name`.
         revision: A commit, tag or branch of the repository.
         builder: The function that builds the model.
-        **overrides: Arguments of that function, in place of the folder's; another `num_classes` as for `load`.
+        **overrides: Arguments of the builder that replace the folder's; see `load`.
 
     Raises:
-        ZooError: It is no such folder, its builder is not known, or the weights do not fit.
+        ZooError: `source` is not such a folder, its builder is not trusted, or the weights do not match the model.
     """
     folder = Path(source)
     if not folder.is_dir():
         folder = snapshot(os.fspath(source), revision, [WEIGHTS, CONFIG])
     card = read_config(folder)
     if builder is None:
-        _refuse_strangers(folder, card)
-    torch = optional("torch", f"{card.name} is read with torch")
+        _refuse_unknown_builders(folder, card)
+    torch = optional("torch", f"reading {card.name} requires torch")
     model = build(card, overrides, builder)
     if torch.get_default_device().type != "meta":
         weights = read_state_dict(card.name, folder / WEIGHTS)
@@ -94,17 +94,17 @@ def push_to_hub(
     private: bool = False,
     message: str = "Weights, card, README",
 ) -> str:
-    """Upload what `save_pretrained` writes to a repository of the Hugging Face Hub; return the address of the commit.
+    """Upload the folder that `save_pretrained` writes to the Hugging Face Hub, and return the URL of the commit.
 
     Args:
-        name: Of the zoo.
-        repo: `owner/name`; made if there is none.
+        name: A name in the zoo.
+        repo: The repository `owner/name`, created if it does not exist.
         model: See `save_pretrained`.
-        private: Whether a repository that is made is private.
-        message: Of the commit.
+        private: Whether to create the repository as private.
+        message: The commit message.
 
     Raises:
-        ZooError: huggingface_hub is not installed, the network may not be used, or the hub refuses.
+        ZooError: huggingface_hub is not installed, the network is disabled, or the upload failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         save_pretrained(name, folder, model=model)
@@ -112,10 +112,10 @@ def push_to_hub(
 
 
 def read_config(folder: Path) -> Card:
-    """The card in the folder's config.json.
+    """Return the card in the folder's config.json.
 
     Raises:
-        ZooError: There is none, or it is not one.
+        ZooError: The file does not exist or does not hold a card.
     """
     path = folder / CONFIG
     try:
@@ -124,8 +124,8 @@ def read_config(folder: Path) -> Card:
         message = f"{path} cannot be read: {error}"
         raise ZooError(message) from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        message = f"{path} was not written by distill_zoo.save_pretrained\n  hint: transformers' own load with its from_pretrained"
-        raise ZooError(message)
+        message = f"{path} was not written by distill_zoo.save_pretrained"
+        raise ZooError(message, hint="load models of transformers with its own from_pretrained")
     return decode(Card, record.get("card"), str(path))
 
 
@@ -138,7 +138,7 @@ def _record(card: Card) -> dict[str, Any]:
 
 
 def _builders(value: Any) -> set[str]:
-    """Every import path in a card's builder and arguments."""
+    """Return all import paths in a card's builder and arguments."""
     if isinstance(value, Card):
         return {value.builder} | _builders(value.kwargs)
     if isinstance(value, list | tuple):
@@ -149,11 +149,8 @@ def _builders(value: Any) -> set[str]:
     return own.union(*map(_builders, value.values()))
 
 
-def _refuse_strangers(folder: Path, card: Card) -> None:
+def _refuse_unknown_builders(folder: Path, card: Card) -> None:
     known: set[str] = set().union(*map(_builders, registry().cards.values()))
     for path in sorted(_builders(card) - known):
-        message = (
-            f"{folder / CONFIG} wants '{path}' to be called, which no card of the zoo names"
-            "\n  hint: give the function yourself: from_pretrained(…, builder=…)"
-        )
-        raise ZooError(message)
+        message = f"{folder / CONFIG} calls '{path}', which no card of the zoo uses"
+        raise ZooError(message, hint="pass the function: from_pretrained(…, builder=…)")

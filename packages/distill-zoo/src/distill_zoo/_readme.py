@@ -1,4 +1,4 @@
-"""A card as the README that a repository of weights shows, with the head that the Hugging Face Hub reads."""
+"""README of a model repository, with the metadata block of the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from ._card import Card
 
 
 def describe(card: Card) -> str:
-    """Markdown: what it is, how to load it, what it reaches, how it came to be, under which terms."""
-    parts = [_head(card), f"# {card.name}", _about(card), _use(card), _numbers(card), _origin(card)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    """Return the README in Markdown: description, usage, metrics, provenance and license."""
+    sections = [_head(card), f"# {card.name}", _about(card), _usage(card), _metrics(card), _provenance(card)]
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def _head(card: Card) -> str:
@@ -17,31 +17,31 @@ def _head(card: Card) -> str:
 
 
 def _about(card: Card) -> str:
-    taught = f", taught by {card.teacher}" if card.teacher else ""
+    teacher = f", distilled from {card.teacher}" if card.teacher else ""
     classes = (
         f" {card.classes} classes" + (f": {', '.join(card.labels)}." if card.labels else ".") if card.classes else ""
     )
     note = f"\n\n{card.note[:1].upper()}{card.note[1:]}." if card.note else ""
-    return f"Weights of `{card.builder or card.model}` for {card.dataset}{taught}.{classes}{note}"
+    return f"Weights of `{card.builder or card.model}` for {card.dataset}{teacher}.{classes}{note}"
 
 
-def _use(card: Card) -> str:
+def _usage(card: Card) -> str:
     image = ["prepare = distill_zoo.transforms('" + card.name + "')"] if card.input else []
     lines = ["import distill_zoo", "", 'model = distill_zoo.from_pretrained("path/of/this/folder")', *image]
     return "\n".join(["```python", *lines, "```"])
 
 
-def _numbers(card: Card) -> str:
+def _metrics(card: Card) -> str:
     if not card.metrics:
         return ""
     rows = [
         f"| {each.name} | {each.value:g} | {each.split} | {each.chosen or '–'} | {', '.join(map(str, each.seeds)) or '–'} |"
         for each in card.metrics
     ]
-    return "\n".join(["| metric | value | split | weights chosen | seeds |", "|---|---|---|---|---|", *rows])
+    return "\n".join(["| metric | value | split | selected weights | seeds |", "|---|---|---|---|---|", *rows])
 
 
-def _origin(card: Card) -> str:
+def _provenance(card: Card) -> str:
     training = card.trained_by
     recipe = f"{training.recipe}" + (f" at {training.commit}" if training.commit else "") if training else ""
     seed = f", seed {training.seed}" if training and training.seed is not None else ""
@@ -49,6 +49,6 @@ def _origin(card: Card) -> str:
         f"* Trained by: {recipe}{seed}" if recipe else "",
         f"* Paper: {card.paper}" if card.paper else "",
         f"* Source: {card.source}" if card.source else "",
-        f"* Licence: {card.license}",
+        f"* License: {card.license}",
     ]
     return "\n".join(line for line in lines if line)

@@ -1,4 +1,4 @@
-"""What the file of a finished run says of its student, read without building anything."""
+"""The builder and arguments of a model, read from a run's resolved YAML file without building anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CALL = "!import_call"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-4 as a number, as the files of experiments mean it."""
+    """A loader that reads 1e-4 as a number, as experiment files do."""
 
 
 _Loader.add_implicit_resolver(
@@ -23,14 +23,14 @@ _Loader.add_implicit_resolver(
 
 
 def student_of(path: Path, model: str = "student") -> tuple[str, dict[str, Any]]:
-    """The import path of the function that builds a model of an experiment, and its arguments.
+    """Return the import path of the function that builds a model of an experiment, and its arguments.
 
     Args:
-        path: The resolved file of the run.
-        model: Which model.
+        path: The run's resolved file.
+        model: The model's name.
 
     Raises:
-        ZooError: The file has no such model, or it is not built by one call with plain arguments.
+        ZooError: The model is missing, or is not built by one call with plain arguments.
     """
     try:
         loader = _Loader(path.read_text(encoding="utf-8"))
@@ -48,11 +48,11 @@ def student_of(path: Path, model: str = "student") -> tuple[str, dict[str, Any]]
     try:
         values = loader.construct_document(node)
     except yaml.YAMLError as error:
-        message = f"{path}: the arguments of models.{model} are not plain values\n  hint: write the card by hand"
-        raise ZooError(message) from error
+        message = f"{path}: the arguments of models.{model} are not plain values"
+        raise ZooError(message, hint="write the card by hand") from error
     if not builder and isinstance(values, dict) and "key" in values:
         builder, values = values["key"], (values.get("init") or {}).get("kwargs") or {}
     if not builder or not isinstance(values, dict):
-        message = f"{path}: models.{model} is not built by one !import_call with named arguments\n  hint: write the card by hand"
-        raise ZooError(message)
+        message = f"{path}: models.{model} is not built by one !import_call with named arguments"
+        raise ZooError(message, hint="write the card by hand")
     return builder, {key: value for key, value in values.items() if not str(key).startswith("_")}

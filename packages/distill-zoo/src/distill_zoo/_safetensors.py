@@ -1,7 +1,7 @@
-"""The safetensors format, read strictly and written, with torch alone.
+"""Strict reader and writer of the safetensors format, with torch as the only dependency.
 
 A file is the length of a header (8 bytes, little-endian), the header (JSON: name → dtype, shape, first and last byte) and the
-bytes of the tensors, without gaps: https://github.com/huggingface/safetensors#format. Nothing in it can be run.
+bytes of the tensors, without gaps: https://github.com/huggingface/safetensors#format. It cannot hold code.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ DTYPES = {
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors in a file.
+    """Return the tensors in a file.
 
     Raises:
-        ValueError: It is not such a file; says how.
+        ValueError: The file is invalid.
     """
-    torch = optional("torch", f"{path} is read with torch")
+    torch = optional("torch", f"reading {path} requires torch")
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(MOST_HEADER, size - 8):
-            message = "its header is longer than itself"
+            message = "its header is longer than the file"
             raise ValueError(message)
         header = _header(file.read(length))
         data = bytearray(size - 8 - length)
@@ -66,17 +66,17 @@ def _header(text: bytes) -> dict[str, Any]:
     header.pop("__metadata__", None)
     for name, entry in header.items():
         if not _is_entry(entry):
-            message = f"its header says nothing that makes sense of '{name}'"
+            message = f"its header has an invalid entry for '{name}'"
             raise ValueError(message)
     return header
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        message = "its header has a name twice"
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        message = "its header has a duplicate name"
         raise ValueError(message)
-    return found
+    return mapping
 
 
 def _is_entry(entry: Any) -> bool:
@@ -87,16 +87,16 @@ def _is_entry(entry: Any) -> bool:
     ):
         return False
     numbers = [entry["shape"], entry["data_offsets"]]
-    whole = all(isinstance(each, list) and all(type(n) is int and n >= 0 for n in each) for each in numbers)
-    return whole and len(entry["data_offsets"]) == 2 and len(entry["shape"]) <= 64
+    valid = all(isinstance(each, list) and all(type(n) is int and n >= 0 for n in each) for each in numbers)
+    return valid and len(entry["data_offsets"]) == 2 and len(entry["shape"]) <= 64
 
 
 def _check_cover(offsets: list[list[int]], size: int) -> None:
-    """Every byte belongs to one tensor."""
+    """Check that every byte belongs to exactly one tensor."""
     ordered = sorted(offsets)
     edges = [0, *(end for _, end in ordered)]
     if any(start != before for before, (start, _) in zip(edges, ordered, strict=False)) or edges[-1] != size:
-        message = "its tensors overlap, leave gaps or end elsewhere than the file"
+        message = "its tensors overlap, leave gaps or do not end where the file ends"
         raise ValueError(message)
     if any(later < earlier for earlier, later in pairwise(edges)):
         message = "a tensor ends before it begins"
@@ -108,7 +108,7 @@ def _tensor(torch: Any, name: str, entry: Mapping[str, Any], data: bytearray) ->
     start, end = entry["data_offsets"]
     count = math.prod(entry["shape"])
     if count * dtype.itemsize != end - start:
-        message = f"'{name}' has {end - start} bytes, which is not what {entry['dtype']} {entry['shape']} takes"
+        message = f"'{name}' of type {entry['dtype']} and shape {entry['shape']} has {end - start} bytes"
         raise ValueError(message)
     if not count:
         return torch.empty(entry["shape"], dtype=dtype)  # type: ignore[no-any-return]
@@ -119,19 +119,19 @@ def _tensor(torch: Any, name: str, entry: Mapping[str, Any], data: bytearray) ->
 
 
 def write_safetensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a file that appears whole or not at all.
+    """Write a file atomically.
 
     Raises:
-        ValueError: A tensor has a dtype that the format does not know here.
+        ValueError: A dtype is not supported.
     """
     names = {torch_name: name for name, torch_name in DTYPES.items()}
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     pieces, position = [], 0
-    # The widest first, so that each tensor lies at a multiple of its width.
+    # The widest dtype first, so that each tensor is aligned.
     for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])):
         dtype = names.get(str(tensor.dtype).removeprefix("torch."))
         if dtype is None:
-            message = f"'{name}' is {tensor.dtype}, which cannot be written"
+            message = f"'{name}' has the dtype {tensor.dtype}, which safetensors files do not support"
             raise ValueError(message)
         piece = _bytes(tensor)
         header[name] = {
@@ -152,7 +152,7 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    torch = optional("torch", "tensors are written with torch")
+    torch = optional("torch", "writing tensors requires torch")
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     if not flat.numel():
         return b""

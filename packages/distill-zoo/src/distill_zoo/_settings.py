@@ -1,4 +1,4 @@
-"""What the environment says: where things are kept, what may be asked, and whom."""
+"""Settings from environment variables: cache folder, offline mode, mirrors."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ _NO = {"", "0", "false", "no", "off"}
 
 
 def home() -> Path:
-    """The folder `DISTILL_HOME`, `~/.cache/distill` by default."""
+    """Return the folder `DISTILL_HOME`, which defaults to `~/.cache/distill`."""
     return Path(os.environ.get("DISTILL_HOME") or "~/.cache/distill").expanduser()
 
 
 def cache_folder() -> Path:
-    """Where files of weights are kept."""
+    """Return the folder that caches weight files."""
     return home() / "weights"
 
 
 def is_offline() -> bool:
-    """Whether `DISTILL_OFFLINE` forbids the network."""
+    """Return whether `DISTILL_OFFLINE` disables the network."""
     return os.environ.get("DISTILL_OFFLINE", "").lower() not in _NO
 
 
 def is_hub_offline() -> bool:
-    """Whether `DISTILL_OFFLINE` or `HF_HUB_OFFLINE` forbids to ask the Hugging Face Hub."""
+    """Return whether `DISTILL_OFFLINE` or `HF_HUB_OFFLINE` disables the Hugging Face Hub."""
     return is_offline() or os.environ.get("HF_HUB_OFFLINE", "").lower() not in _NO
 
 
 def mirrors() -> list[str]:
-    """The addresses in `DISTILL_ZOO_MIRROR`, between commas or spaces, which are asked before the original.
+    """Return the URLs in `DISTILL_ZOO_MIRROR`, separated by commas or spaces, which are tried before the original.
 
-    A mirror is a copy of somebody's cache folder: `<mirror>/<name of the card>/<name of the file>`.
+    A mirror is a copy of a cache folder: `<mirror>/<name of the card>/<name of the file>`.
 
     Raises:
-        ZooError: One is not https.
+        ZooError: A URL is not https.
     """
-    found = os.environ.get("DISTILL_ZOO_MIRROR", "").replace(",", " ").split()
-    for address in found:
-        if not address.startswith("https://"):
-            message = f"DISTILL_ZOO_MIRROR: {address} is not https: weights come over https only"
+    urls = os.environ.get("DISTILL_ZOO_MIRROR", "").replace(",", " ").split()
+    for url in urls:
+        if not url.startswith("https://"):
+            message = f"DISTILL_ZOO_MIRROR: {url} must be an https URL"
             raise ZooError(message)
-    return [address.rstrip("/") for address in found]
+    return [url.rstrip("/") for url in urls]

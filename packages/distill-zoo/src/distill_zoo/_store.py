@@ -1,4 +1,4 @@
-"""What is in the cache: look, check again, remove."""
+"""Management of cached files: find, verify, remove."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from ._cards import card as find_card
-from ._download import check, pin_of, place, present
+from ._download import cache_path, check, pin_path, present
 from ._errors import ZooError
 from ._hub import hub_file
 from ._lock import locked
@@ -14,10 +14,10 @@ from ._settings import cache_folder
 
 
 def cached(name: str) -> Path | None:
-    """The file of a model if it is on this machine, without a look into it; nothing is fetched.
+    """Return the path of a model's file if it is on this machine, without verifying it, and None otherwise.
 
     Raises:
-        ZooError: No such model.
+        ZooError: The model is unknown.
     """
     card = find_card(name)
     if card.embedded:
@@ -27,46 +27,46 @@ def cached(name: str) -> Path | None:
             return hub_file(card, local=True)
         except ZooError:
             return None
-    path = place(card, cache_folder())
+    path = cache_path(card, cache_folder())
     return path if path.is_file() else None
 
 
 def verify(name: str) -> Path | None:
-    """The file of a model if it is on this machine, checked against its hash.
+    """Return the path of a model's file if it is on this machine and its hash is right, and None if it is missing.
 
     Raises:
-        ZooError: No such model, or the file is not the one it should be.
+        ZooError: The model is unknown, or the file has the wrong size or hash.
     """
-    found = cached(name)
-    if found is not None:
-        check(find_card(name), found, cache_folder())
-    return found
+    path = cached(name)
+    if path is not None:
+        check(find_card(name), path, cache_folder())
+    return path
 
 
 def remove(name: str) -> bool:
-    """Delete what was fetched of a model, its pinned hash as well; say whether there was anything.
+    """Delete the downloaded file of a model and its pinned hash. Return whether there was a file.
 
     Raises:
-        ZooError: No such model, or its file belongs to an installed package.
+        ZooError: The model is unknown, or its file belongs to an installed package.
     """
     card = find_card(name)
     if card.embedded:
-        message = f"{card.name} is part of {card.owner} and cannot be removed alone"
+        message = f"{card.name} is part of the installed {card.owner} and cannot be removed"
         raise ZooError(message)
-    found = cached(name)
+    file = cached(name)
     if card.weights.repo:
-        if found is not None:
-            found.resolve().unlink(missing_ok=True)
-            found.unlink(missing_ok=True)
-        pin_of(card, cache_folder()).unlink(missing_ok=True)
-        return found is not None
-    folder = place(card, cache_folder()).parent
+        if file is not None:
+            file.resolve().unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
+        pin_path(card, cache_folder()).unlink(missing_ok=True)
+        return file is not None
+    folder = cache_path(card, cache_folder()).parent
     if not folder.is_dir():
         return False
     with locked(folder):
-        pin = pin_of(card, cache_folder())
-        for path in (found, pin, *folder.glob(".unfinished-*")):
+        pin = pin_path(card, cache_folder())
+        for path in (file, pin, *folder.glob(".unfinished-*")):
             if path is not None:
                 path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-    return found is not None
+    return file is not None

@@ -1,6 +1,6 @@
-"""Every name of the zoo as a member of an enumeration, so that an editor completes it: `load(names.Cifar10.RESNET20)`.
+"""Enumerations of all names in the zoo, for completion in editors: `load(names.Cifar10.RESNET20)`.
 
-Written by `python tests/zoo/test_names.py` from the cards.
+Generated from the cards by `python tests/zoo/test_names.py`.
 """
 
 from ._enum import Named
