@@ -51,7 +51,7 @@ def test_an_unknown_name_ends_with_a_hint_and_no_traceback(zoo):
 def test_offline_nothing_is_fetched(zoo, tmp_path):
     path = tmp_path / "home" / "weights" / "cifar10" / "resnet20" / "cifar10-resnet20.pt"
     said = zoo("download", "cifar10/resnet20", "--offline", code=1)
-    assert said.startswith(f"cifar10/resnet20: there is no {path} and DISTILL_OFFLINE is set\n")
+    assert said.startswith(f"cifar10/resnet20: {path} does not exist and DISTILL_OFFLINE is set\n")
 
 
 def test_paths_are_those_of_this_machine(zoo):
@@ -76,7 +76,7 @@ def test_what_is_here_is_verified_and_removed(zoo, tmp_path):
     assert not path.parent.exists()
     assert zoo("remove", "cifar10/resnet20") == "cifar10/resnet20  was not on this machine\n"
     assert zoo("remove", "digits/convnet64", code=1) == (
-        "digits/convnet64.ce is part of distill-zoo and cannot be removed alone"
+        "digits/convnet64.ce is part of the installed distill-zoo and cannot be removed"
     )
 
 
