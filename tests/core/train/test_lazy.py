@@ -138,6 +138,42 @@ def test_initial_values_follow_from_seed_and_name():
     assert not torch.equal(made.stages[0].losses["hint"].loss.regressor.weight, alone)
 
 
+class Samples:
+    """Samples that draw from every generator as they are read."""
+
+    def __len__(self) -> int:
+        return 16
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        noise = random.random() + np.random.rand()
+        return {"input": torch.randn(6) + noise, "target": torch.tensor(index % 3)}
+
+
+class Drawn(Callback):
+    """Keeps the values of the lazy parameters before the first step."""
+
+    def on_stage_start(self, trainer):
+        parts = {"student": trainer.models["student"], "loss": trainer.stage.losses["fitnet"].loss}
+        self.values = {
+            f"{part}.{name}": value.detach().clone()
+            for part, module in parts.items()
+            for name, value in module.named_parameters()
+        }
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_number_of_workers_changes_no_initial_value(workers):
+    drawn = []
+    for number in (0, workers):
+        made = lazy_student()
+        loader = Loader(Samples(), 8, shuffle=True, num_workers=number)
+        callback = Drawn()
+        Trainer(replace(made, data={"train": loader}, callbacks=[callback])).fit()
+        drawn.append(callback.values)
+    assert drawn[0].keys() == drawn[1].keys()
+    assert [name for name in drawn[0] if not torch.equal(drawn[0][name], drawn[1][name])] == []
+
+
 def test_what_no_first_batch_uses_is_refused():
     class Unused(nn.Module):
         def __init__(self) -> None:

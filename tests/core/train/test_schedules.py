@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from distill_core.data import Loader, TensorData
-from distill_core.errors import WiringError
+from distill_core.errors import TrainingError, WiringError
 from distill_core.experiment import Experiment, Stage, StageProgress, Term
 from distill_core.losses import CTKDLoss, KDLoss
 from distill_core.schedules import Linear
@@ -29,6 +30,27 @@ def test_weights_and_numbers_of_losses_follow_their_schedules():
     schedules = Schedules({"kd": term, "ce": Term(loss=nn.MSELoss(), inputs={}, weight=0.5)})
     assert schedules.at(at(2)) == {"kd": 2.0, "ce": 0.5}
     assert loss.temperature == 7.0
+
+
+@pytest.mark.parametrize("weight", [-0.5, float("nan"), float("inf"), None, np.float32(-1)])
+def test_a_weight_that_is_not_a_number_of_at_least_zero_is_refused_at_its_first_step(weight):
+    def falling(progress):
+        return 1.0 if progress.step < 3 else weight
+
+    schedules = Schedules({"kd": Term(loss=KDLoss(), inputs=INPUTS, weight=falling)})
+    assert schedules.at(at(2)) == {"kd": 1.0}
+    with pytest.raises(TrainingError) as raised:
+        schedules.at(at(3))
+    assert str(raised.value) == (
+        f"losses.kd.weight: falling must return a finite number >= 0, got {weight!r} at step 3"
+    )
+
+
+def test_a_weight_on_a_device_is_not_read():
+    weight = torch.tensor(-1.0, device="meta")
+    assert (
+        Schedules({"kd": Term(loss=KDLoss(), inputs=INPUTS, weight=lambda progress: weight)}).at(at(0))["kd"] is weight
+    )
 
 
 def test_a_module_inside_a_loss_is_told_the_moment():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -279,6 +280,20 @@ def test_mistakes_are_named(experiment, change, sentence):
     with pytest.raises(WiringError) as error:
         Trainer(experiment(stages=[stage], callbacks=())).fit()
     assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize("name", ["student", "teacher"])
+@pytest.mark.parametrize(
+    ("model", "kind"), [(nn.Linear, "the class Linear"), (copy_of, "a function"), (None, "a NoneType")]
+)
+def test_a_model_that_is_not_a_module_is_refused(experiment, tmp_path, name, model, kind):
+    made = experiment()
+    with pytest.raises(WiringError) as error:
+        Trainer(replace(made, models={**made.models, name: model}), output=tmp_path / "run")
+    assert str(error.value) == (
+        f"'{name}' must be an nn.Module, got {kind} (at models.{name})\n  hint: create the model before the experiment"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_first_stage_must_be_whole(experiment):

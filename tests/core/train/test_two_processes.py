@@ -32,7 +32,8 @@ def train(folder, processes, batch_size, parallel="ddp", stop=0, decay=0.01):
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("one"), 1, 8)
+    folder = tmp_path_factory.mktemp("one")
+    return *train(folder, 1, 8), folder
 
 
 def assert_the_same(run, expected):
@@ -51,7 +52,13 @@ def assert_the_same(run, expected):
 
 def test_two_processes_equal_one(tmp_path, one):
     """Uneven last batches, accumulation, clipping, a layer that no loss reaches, a lazy loss shared by two stages."""
-    assert_the_same(train(tmp_path / "two", 2, 4), one)
+    folder = tmp_path / "two"
+    assert_the_same(train(folder, 2, 4), one)
+    drawn = [
+        load_file(one[3] / "drawn-0.safetensors"),
+        *(load_file(folder / f"drawn-{rank}.safetensors") for rank in (0, 1)),
+    ]
+    assert all(torch.equal(values[name], drawn[0][name]) for values in drawn for name in ("map.weight", "map.bias"))
 
 
 def test_a_sharded_teacher_beside_a_student_that_is_whole(tmp_path, one):

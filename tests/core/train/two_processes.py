@@ -34,6 +34,15 @@ class Stop(Callback):
             raise KeyboardInterrupt
 
 
+class Drawn(Callback):
+    """Writes the initial values of the lazy loss, as each process has drawn them."""
+
+    def on_stage_start(self, trainer: Trainer) -> None:
+        if trainer.stage_index == 0 and trainer.step == 0:
+            rank = trainer.accelerator.process_index
+            save_file(trainer.stage.losses["hint"].loss.state_dict(), trainer.output / f"drawn-{rank}.safetensors")
+
+
 class TopOne:
     def reset(self) -> None:
         self.counts = torch.zeros(2)
@@ -90,7 +99,7 @@ def main(folder: Path, batch_size: int, parallel: str = "ddp", stop: int = 0, de
         parallel=parallel.partition("-")[0],
         shard=sharded,
     )
-    trainer = Trainer(experiment, output=folder, callbacks=[Stop(stop)])
+    trainer = Trainer(experiment, output=folder, callbacks=[Stop(stop), Drawn()])
     try:
         results = trainer.fit(resume=(folder / "checkpoints" / "latest").is_file())
     except KeyboardInterrupt:

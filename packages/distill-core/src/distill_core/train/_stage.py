@@ -108,11 +108,12 @@ def resolved_stages(experiment: Experiment) -> list[Stage]:
     """The stages with all that they left out filled in.
 
     Raises:
-        WiringError: There is no stage, the first one misses something that no earlier one can give, or one has nothing
+        WiringError: A model is not an `nn.Module`. There is no stage, the first one misses something that no earlier one can give, or one has nothing
             to train, to train on or to train with.
         TrainingError: The gradient of a loss is to be apart where it cannot be, or a loss is accumulated that does not
             say what it averages over.
     """
+    _refuse_models(experiment.models)
     for _, message, hint in incomplete(experiment.stages, experiment.data):
         raise WiringError(str(Problem(message, hint=hint)))
     stages, previous = [], FIRST_STAGE
@@ -123,6 +124,14 @@ def resolved_stages(experiment: Experiment) -> list[Stage]:
     for number, stage in enumerate(stages):
         refuse_uncounted(stage, number)
     return stages
+
+
+def _refuse_models(models: Mapping[str, Any]) -> None:
+    for name, model in models.items():
+        if not isinstance(model, nn.Module):
+            kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+            message = f"'{name}' must be an nn.Module, got {kind}"
+            raise WiringError(message, key=f"models.{name}", hint="create the model before the experiment")
 
 
 def prepare_stage(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from ...errors import WiringError, did_you_mean
+from ...errors import TrainingError, WiringError, did_you_mean
 from ...experiment import StageProgress, Term
+from ...ranges import Range
+
+_WEIGHTS = Range(min=0)
 
 
 class Schedules:
@@ -38,17 +42,32 @@ class Schedules:
         self.constant = None if changes else weights
 
     def at(self, progress: StageProgress) -> dict[str, float]:
-        """Set everything for this moment; returns the weight of each term."""
+        """Set everything for this moment; return the weight of each term.
+
+        Raises:
+            TrainingError: A schedule returns a weight that is not a finite number >= 0.
+        """
         for part in self._told:
             part.set_progress(progress)
         for term in self.terms.values():
             for attribute, schedule in term.schedules.items():
                 setattr(term.loss, attribute, schedule(progress))
-        return {name: _weight(term, progress) for name, term in self.terms.items()}
+        return {name: _weight(name, term, progress) for name, term in self.terms.items()}
 
 
-def _weight(term: Term, progress: StageProgress) -> float:
-    return term.weight(progress) if callable(term.weight) else term.weight
+def _weight(name: str, term: Term, progress: StageProgress) -> float:
+    if not callable(term.weight):
+        return term.weight
+    weight = term.weight(progress)
+    if isinstance(weight, Tensor):
+        return weight  # type: ignore[return-value]  comparing it could wait for a GPU
+    if not isinstance(weight, Real) or float(weight) not in _WEIGHTS:
+        schedule = getattr(term.weight, "__name__", type(term.weight).__name__)
+        message = (
+            f"losses.{name}.weight: {schedule} must return a finite number >= 0, got {weight!r} at step {progress.step}"
+        )
+        raise TrainingError(message)
+    return weight  # type: ignore[return-value]
 
 
 def _parts(losses: Iterable[Any]) -> Iterable[Any]:
