@@ -20,7 +20,7 @@ def test_what_is_allowed_comes_back():
 def test_what_is_not_is_named_with_what_is():
     with pytest.raises(ValueError) as error:
         one_of("colour", "grey", Colour)
-    assert str(error.value) == "`colour` must be 'red' or 'green' or 'blue', not 'grey'"
+    assert str(error.value) == "`colour` must be 'red' or 'green' or 'blue', got 'grey'"
 
 
 @pytest.mark.parametrize("value", [0.0, -2.0, math.nan])

@@ -1,4 +1,4 @@
-"""per_token: chunks change nothing, what is masked is not looked at, and little is held."""
+"""per_token: chunks change nothing, masked tokens are not read, and peak memory is small."""
 
 from __future__ import annotations
 

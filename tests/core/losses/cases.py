@@ -28,7 +28,7 @@ BATCH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One loss with one choice of hyper-parameters, what it takes, and what is true of it.
+    """One loss with one choice of hyper-parameters, its inputs and its properties.
 
     Attributes:
         name: The class, and a word when it has several cases: `KDLoss`, `KDLoss-mean`.
@@ -64,12 +64,12 @@ class Case:
         return self.name
 
     def draw(self, batch: int = BATCH, seed: int = 0) -> dict[str, Any]:
-        """The arguments of `forward`, the same each time."""
+        """Return the arguments of `forward`, equal in each call."""
         torch.manual_seed(seed)
         return self.inputs(batch)
 
     def ready(self, loss: nn.Module | None = None) -> nn.Module:
-        """The loss (a fresh one) in training mode, all its parameters made by one forward in evaluation mode."""
+        """Return a new loss in training mode, its parameters created by one forward in evaluation mode."""
         torch.manual_seed(1)
         loss = loss or self.loss()
         inputs = self.draw()
@@ -78,12 +78,12 @@ class Case:
         return loss.train()
 
     def is_learned(self, parameter: str) -> bool:
-        """Whether the parameter of the loss is to get a gradient."""
+        """Return whether the parameter of the loss must get a gradient."""
         return not any(parameter == name or parameter.startswith(name + ".") for name in self.constant)
 
 
 def table() -> list[Case]:
-    """All cases of all methods."""
+    """Return all cases of all methods."""
     files = sorted(Path(__file__).parent.glob("test_*.py"))
     modules = [
         importlib.import_module(f"{__package__}.{file.stem}") for file in files if not file.stem.startswith("test_laws")
@@ -92,7 +92,7 @@ def table() -> list[Case]:
 
 
 def apply(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """`value` with `function` applied to each floating-point tensor in it, through lists and dicts."""
+    """Apply `function` to each floating-point tensor in `value`, through lists and dicts."""
     if isinstance(value, Tensor):
         return function(value) if value.is_floating_point() else value
     if isinstance(value, dict):
@@ -101,14 +101,14 @@ def apply(function: Callable[[Tensor], Tensor], value: Any) -> Any:
 
 
 def tensors(value: Any) -> list[Tensor]:
-    """The floating-point tensors in `value`."""
+    """Return the floating-point tensors in `value`."""
     found: list[Tensor] = []
     apply(lambda tensor: found.append(tensor) or tensor, value)  # type: ignore[func-returns-value]
     return found
 
 
 def samples(value: Any, index: Tensor) -> Any:
-    """`value` with the samples `index` of each tensor in it, through lists and dicts."""
+    """Select the samples `index` of each tensor in `value`, through lists and dicts."""
     if isinstance(value, Tensor):
         return value[index]
     if isinstance(value, dict):
@@ -119,7 +119,7 @@ def samples(value: Any, index: Tensor) -> Any:
 def value_and_gradients(
     loss: nn.Module, inputs: dict[str, Any], leaves: Iterable[Tensor], seed: int = 2
 ) -> tuple[Tensor, list[Tensor]]:
-    """The loss of `inputs` and its gradients to `leaves`, zeros where there is none; always with the same chance."""
+    """Return the loss and its gradients to `leaves`, zeros where there is none, always with the same seed."""
     torch.manual_seed(seed)
     value = loss(**inputs)
     leaves = list(leaves)
@@ -128,5 +128,5 @@ def value_and_gradients(
 
 
 def twin(loss: nn.Module) -> nn.Module:
-    """A copy that shares nothing: for comparing two uses of a loss that remembers."""
+    """Return an independent copy, for comparing two uses of a loss with memory."""
     return copy.deepcopy(loss)

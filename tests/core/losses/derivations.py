@@ -44,7 +44,7 @@ def assert_continuous(value: Callable[[float], Tensor], at: float, step: float =
 
 
 def refusal(make: Callable[[], object]) -> str:
-    """What the ValueError says."""
+    """Return the message of the ValueError."""
     with pytest.raises(ValueError) as error:
         make()
     return str(error.value)

@@ -1,4 +1,4 @@
-"""A run of any loss in a stage: a student and a teacher that hand through what the loss takes, on two batches of noise."""
+"""A run of any loss in a stage: a student and a teacher that output the loss's inputs, on two batches of noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAMPLES, BATCH = 16, 8
 
 
 class Mirror(nn.Module):
-    """Scales, normalises and drops what it is given, and draws from every generator; a frozen one draws nothing."""
+    """Model that scales, normalises and drops its inputs, and draws from every generator unless frozen."""
 
     def __init__(self, heads: list[nn.Module]) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ def apply(function: Callable[[Tensor], Tensor], value: Any, *, every: bool = Fal
 
 
 def differences(one: Any, other: Any, path: str = "") -> list[str]:
-    """Name what is not the same bit for bit."""
+    """Return the names of tensors that differ in any bit."""
     if isinstance(one, Tensor | np.ndarray):
         return [] if torch.as_tensor(one).equal(torch.as_tensor(other)) else [path]
     if isinstance(one, Mapping):

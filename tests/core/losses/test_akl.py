@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_core.losses import AKLLoss, ForwardKLLoss, ReverseKLLoss, head_share
+from distill_core.losses import AKLLoss, ForwardKLLoss, ReverseKLLoss, head_fraction
 from distill_core.losses import forward_kl as forward
 from distill_core.losses import reverse_kl as reverse
 
@@ -44,8 +44,8 @@ def test_equals_the_slow_derivation(mode: str, drawn: tuple, mass: float):
 
 def test_modes_differ_in_the_token_that_crosses():
     teacher, student = torch.tensor([[0.45, 0.35, 0.2]]).log(), torch.tensor([[0.25, 0.25, 0.5]]).log()
-    torch.testing.assert_close(head_share(student, teacher, 0.5), torch.tensor([0.3 / 0.6]))
-    torch.testing.assert_close(head_share(student, teacher, 0.5, "code"), torch.tensor([0.2 / 0.6]))
+    torch.testing.assert_close(head_fraction(student, teacher, 0.5), torch.tensor([0.3 / 0.6]))
+    torch.testing.assert_close(head_fraction(student, teacher, 0.5, "code"), torch.tensor([0.2 / 0.6]))
 
 
 def test_the_ends_are_the_two_divergences():
@@ -57,7 +57,7 @@ def test_the_ends_are_the_two_divergences():
 def test_gradient_takes_the_weights_as_constants():
     student, teacher = torch.randn(2, 6, 5, dtype=torch.float64)
     student.requires_grad_()
-    share = head_share(student, teacher)
+    share = head_fraction(student, teacher)
     assert not share.requires_grad
     expected = (share * forward(student, teacher) + (1 - share) * reverse(student, teacher)).mean()
     value = AKLLoss(chunk=4)(student[None], teacher[None])
@@ -70,5 +70,5 @@ def test_what_makes_no_sense_is_refused():
         "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
     )
     assert refusal(lambda: AKLLoss(1.5)) == "`mass` must be >= 0 and <= 1, got 1.5"
-    assert refusal(lambda: AKLLoss(mode="both")) == "`mode` must be 'paper' or 'code', not 'both'"
+    assert refusal(lambda: AKLLoss(mode="both")) == "`mode` must be 'paper' or 'code', got 'both'"
     assert refusal(lambda: AKLLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

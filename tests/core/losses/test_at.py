@@ -79,7 +79,7 @@ def test_lists_of_two_lengths_are_refused():
     assert str(error.value) == "`student` has 2 features and `teacher` 1: give one of each per pair"
 
 
-def test_slips_of_the_keyboard_are_refused():
+def test_invalid_hyper_parameters_are_refused():
     with pytest.raises(ValueError) as error:
         ATLoss("cod")
-    assert str(error.value) == "`mode` must be 'paper' or 'code', not 'cod'"
+    assert str(error.value) == "`mode` must be 'paper' or 'code', got 'cod'"

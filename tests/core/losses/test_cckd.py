@@ -78,7 +78,7 @@ def test_many_terms_are_the_gaussian_kernel():
     torch.testing.assert_close(correlation(unit, gamma=0.7, order=30), expected)
 
 
-def test_slips_of_the_keyboard_are_refused():
-    assert refusal(lambda: CCKDLoss(kernel="gauss")) == "`kernel` must be 'gaussian' or 'bilinear', not 'gauss'"
+def test_invalid_hyper_parameters_are_refused():
+    assert refusal(lambda: CCKDLoss(kernel="gauss")) == "`kernel` must be 'gaussian' or 'bilinear', got 'gauss'"
     assert refusal(lambda: CCKDLoss(gamma=-0.4)) == "`gamma` must be >= 0, got -0.4"
     assert refusal(lambda: CCKDLoss(order=-1)) == "`order` must be >= 0, got -1"

@@ -1,4 +1,4 @@
-"""CIRKDLoss against loops over images and pixels; what it remembers."""
+"""CIRKDLoss against loops over images and pixels; its memories."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def labelled(batch: int) -> dict:
 
 
 def two_samples(batch: int) -> dict:
-    """Of two samples each has only the other as a negative: no chance, so that processes can be compared."""
+    """Two samples have only each other as negatives: no randomness, so that processes can be compared."""
     return {**features(batch), "index": torch.arange(batch) % 2}
 
 
@@ -214,7 +214,7 @@ def test_learns_to_tell_samples_apart():
     assert sum(values[-10:]) < 0.8 * sum(values[:10])
 
 
-def test_slips_of_the_keyboard_are_refused():
+def test_invalid_hyper_parameters_are_refused():
     with pytest.raises(ValueError) as error:
         crd(mode="cod")
-    assert str(error.value) == "`mode` must be 'paper' or 'code', not 'cod'"
+    assert str(error.value) == "`mode` must be 'paper' or 'code', got 'cod'"

@@ -137,8 +137,8 @@ def test_logits_as_mask_are_their_greatest_probability():
     logits = [torch.randn(2, 5, *m.shape[1:]) for m in inputs["mask"]]
     greatest = [torch.tensor([[[max(map(sigmoid, x[n, :, i, j].tolist())) for j in range(x.shape[3])]
                               for i in range(x.shape[2])] for n in range(2)]) for x in logits]  # fmt: skip
-    told = loss(**{**inputs, "mask": logits})
-    torch.testing.assert_close(told, loss(**{**inputs, "mask": greatest}))
+    result = loss(**{**inputs, "mask": logits})
+    torch.testing.assert_close(result, loss(**{**inputs, "mask": greatest}))
 
 
 def test_positions_without_weight_do_not_count():
@@ -166,7 +166,7 @@ def test_is_continuous_in_beta_and_the_temperature(beta: float, temperature: flo
 def test_refusals():
     assert (
         refusal(lambda: CrossKDLoss(head(5), "class"))
-        == "`compare` must be 'classes' or 'distributions' or 'boxes', not 'class'"
+        == "`compare` must be 'classes' or 'distributions' or 'boxes', got 'class'"
     )
     assert refusal(lambda: CrossKDLoss(head(5), "classes", beta=0.5)) == "`beta` must be >= 1, got 0.5"
     assert (

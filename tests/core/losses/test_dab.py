@@ -73,5 +73,5 @@ def test_a_student_beyond_the_margin_on_the_right_side_is_left_alone():
     assert activation_boundaries(torch.tensor([[1.0, -1.0, -5.0]]), teacher).item() == 0
 
 
-def test_slips_of_the_keyboard_are_refused():
+def test_invalid_hyper_parameters_are_refused():
     assert refusal(lambda: DABLoss(-1.0)) == "`margin` must be >= 0, got -1.0"

@@ -68,7 +68,7 @@ def test_gradient_is_that_of_finite_differences_with_the_others_constant():
 
 def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: DMLLoss()([torch.zeros(2, 3)])) == (
-        "`student` has the logits of 1 model: mutual learning needs two or more"
+        "`student` has the logits of 1 model: mutual learning needs at least two"
     )
     assert refusal(lambda: DMLLoss()([torch.zeros(2, 3), torch.zeros(2, 4)])) == (
         "`student` (2, 3) and `teacher` (2, 4) must have the same shape"

@@ -153,8 +153,8 @@ def test_boxes_come_as_detectors_are_fed_with_in_pixels_of_the_batch():
     inputs, loss = levels(2), fgd(student_channels=3)
     sides = torch.tensor([64.0, 32.0, 64.0, 32.0])
     targets = [{"boxes": rows * sides, "labels": torch.ones(3)} for rows in inputs["target"]]
-    told = loss(**{**inputs, "target": targets}, images=torch.zeros(2, 3, 32, 64))
-    torch.testing.assert_close(told, loss(**inputs))
+    result = loss(**{**inputs, "target": targets}, images=torch.zeros(2, 3, 32, 64))
+    torch.testing.assert_close(result, loss(**inputs))
 
 
 def test_attention_sums_to_the_number_of_positions_and_channels():
@@ -187,7 +187,7 @@ def test_refusals():
     feature = torch.zeros(1, 4, 2, 2)
     assert refusal(lambda: FGDLoss(4, temperature=0.0)) == "`temperature` must be > 0, got 0.0"
     assert refusal(lambda: FGDLoss(4, global_weight=-1.0)) == "`global_weight` must be >= 0, got -1.0"
-    assert refusal(lambda: fgd()(feature, feature, boxes(1))) == "`levels` is 2, and 1 pairs of features came"
+    assert refusal(lambda: fgd()(feature, feature, boxes(1))) == "`levels` is 2, got 1 pairs of features"
     assert (
         refusal(lambda: FGDLoss(4, levels=1)(torch.zeros(1, 3, 2, 2), feature, boxes(1)))
         == "`student` (1, 3, 2, 2) and `teacher` (1, 4, 2, 2) must have the same shape"

@@ -80,7 +80,7 @@ def test_maps_of_two_sizes_are_brought_to_the_smaller_by_their_maxima():
 
 def test_an_odd_number_of_features_is_refused():
     assert refusal(lambda: FSPLoss()([torch.zeros(1, 2, 3, 3)] * 3, [torch.zeros(1, 2, 3, 3)] * 2)) == (
-        "`student` has 3 features: give two for each flow, where it starts and where it ends"
+        "`student` has 3 features: give two per flow, its start and its end"
     )
 
 
@@ -90,5 +90,5 @@ def test_other_numbers_of_channels_are_refused():
     )
 
 
-def test_slips_of_the_keyboard_are_refused():
-    assert refusal(lambda: FSPLoss("cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
+def test_invalid_hyper_parameters_are_refused():
+    assert refusal(lambda: FSPLoss("cod")) == "`mode` must be 'paper' or 'code', got 'cod'"

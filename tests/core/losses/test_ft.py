@@ -111,10 +111,10 @@ def test_the_second_stage_leaves_the_paraphraser_alone():
     assert not loss.paraphraser.training
 
 
-def test_slips_of_the_keyboard_are_refused():
+def test_invalid_hyper_parameters_are_refused():
     with pytest.raises(ValueError) as error:
         ft(mode="cod")
-    assert str(error.value) == "`mode` must be 'paper' or 'code', not 'cod'"
+    assert str(error.value) == "`mode` must be 'paper' or 'code', got 'cod'"
 
 
 def test_batch_normalisation_makes_it_local():

@@ -73,5 +73,5 @@ def test_what_makes_no_sense_is_refused():
         "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
     )
     assert refusal(lambda: GeneralisedJSDLoss(1.5)) == "`beta` must be >= 0 and <= 1, got 1.5"
-    assert refusal(lambda: GeneralisedJSDLoss(mode="code")) == "`mode` must be 'paper' or 'scaled', not 'code'"
+    assert refusal(lambda: GeneralisedJSDLoss(mode="code")) == "`mode` must be 'paper' or 'scaled', got 'code'"
     assert refusal(lambda: GeneralisedJSDLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

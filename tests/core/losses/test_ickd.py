@@ -71,5 +71,5 @@ def test_where_things_are_does_not_count():
     torch.testing.assert_close(loss(moved, inputs["teacher"]), loss(**inputs))
 
 
-def test_slips_of_the_keyboard_are_refused():
-    assert refusal(lambda: ICKDLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
+def test_invalid_hyper_parameters_are_refused():
+    assert refusal(lambda: ICKDLoss(mode="cod")) == "`mode` must be 'paper' or 'code', got 'cod'"

@@ -110,7 +110,7 @@ def test_mutual_information_is_least_where_the_teacher_adds_nothing():
 
 def test_refusals():
     assert refusal(lambda: ITRDLoss(alpha=0.25)) == "`alpha` must be >= 0.5, got 0.25"
-    assert refusal(lambda: ITRDLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
+    assert refusal(lambda: ITRDLoss(mode="cod")) == "`mode` must be 'paper' or 'code', got 'cod'"
     assert (
         refusal(lambda: correlation_term(torch.zeros(2, 3), torch.zeros(2, 4)))
         == "`student` (2, 3) and `teacher` (2, 4) must have the same shape"

@@ -103,10 +103,10 @@ def test_different_shapes_are_refused():
     assert str(error.value) == "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
 
 
-def test_slips_of_the_keyboard_are_refused():
+def test_invalid_hyper_parameters_are_refused():
     with pytest.raises(ValueError) as error:
         KDLoss(reduction="sum")
-    assert str(error.value) == "`reduction` must be 'batchmean' or 'mean', not 'sum'"
+    assert str(error.value) == "`reduction` must be 'batchmean' or 'mean', got 'sum'"
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0])

@@ -66,7 +66,7 @@ def test_the_ends_of_alpha_are_the_two_parts():
     torch.testing.assert_close(KDLSLoss(0.1, 1.0, 4.0)(**inputs), plain)
 
 
-def test_slips_of_the_keyboard_are_refused():
+def test_invalid_hyper_parameters_are_refused():
     assert refusal(lambda: KDLSLoss(-0.1)) == "`smoothing` must be >= 0 and <= 1, got -0.1"
     assert refusal(lambda: KDLSLoss(alpha=2.0)) == "`alpha` must be >= 0 and <= 1, got 2.0"
     assert refusal(lambda: KDLSLoss(temperature=0.0)) == "`temperature` must be > 0, got 0.0"

@@ -152,7 +152,7 @@ def test_refusals():
     assert refusal(lambda: KTAutoencoderLoss(Paraphraser(4), -1.0)) == "`sparsity` must be >= 0, got -1.0"
     assert refusal(lambda: KTALoss(Paraphraser(4), p=0.5)) == "`p` must be >= 1, got 0.5"
     assert refusal(lambda: KTALoss(Paraphraser(4), q=0.5)) == "`q` must be >= 1, got 0.5"
-    assert refusal(lambda: KTALoss(Paraphraser(4), mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
+    assert refusal(lambda: KTALoss(Paraphraser(4), mode="cod")) == "`mode` must be 'paper' or 'code', got 'cod'"
 
 
 def test_batch_normalisation_makes_the_first_stage_local():

@@ -1,4 +1,4 @@
-"""The laws: what is true of every loss, for each case of the table."""
+"""Laws: properties of every loss, for each case of the table."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def moved_to_meta(value):
 
 @every_case
 def test_batch_statistics_are_declared(case: Case):
-    """Whoever normalises over a batch and is not proven to see all processes' depends on how it is split."""
+    """A loss that normalises over a batch and does not gather it depends on the split."""
     loss = case.loss().train()
     learning = [x for name, x in loss.named_modules() if case.is_learned(name) and x.training]
     assert (
@@ -257,7 +257,7 @@ def test_two_processes_are_compared_for_every_class_that_is_not_local():
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """What each of two processes found, for all cases in one launch."""
+    """Return the results of two processes, for all cases in one launch."""
     output = tmp_path_factory.mktemp("ranks") / "found"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     path = os.pathsep.join([str(Path(__file__).parent.parent), *filter(None, sys.path)])

@@ -1,4 +1,4 @@
-"""Every number that a loss is made with has a range, which its constructor and `distill check` both keep."""
+"""Every number in a loss's constructor has a range, which its constructor and `distill check` both keep."""
 
 from __future__ import annotations
 

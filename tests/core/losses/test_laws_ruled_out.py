@@ -188,7 +188,7 @@ OTHERS = {
     "_fgd": "features",
     "_semckd": "layers",
 }
-"""Files with a softmax of numbers that are no logits of classes."""
+"""Files with a softmax of numbers that are not logits of classes."""
 
 MASKS = {
     "one": [4],
@@ -245,7 +245,7 @@ def test_every_precision(law: Law, dtype: torch.dtype):
 
 
 CONSTANTS = ["WSLDLoss", "DMLLoss", "USKDLoss", "USKDLoss-code", "AKLLoss", "AKLLoss-code", "TAIDLoss"]
-"""What is made of the student and taken as constant: the gradient is not that of the value."""
+"""Functions of the student that count as constant: the gradient is not that of the value."""
 
 
 @pytest.mark.parametrize("name", [name for name in LAWS if name not in CONSTANTS])

@@ -1,4 +1,4 @@
-"""MGDLoss against loops over samples, channels and positions; what it hides."""
+"""MGDLoss against loops over samples, channels and positions; its masks."""
 
 from __future__ import annotations
 
@@ -135,5 +135,5 @@ def test_levels_have_generators_of_their_own_and_add_up():
 def test_refusals():
     feature = torch.zeros(1, 2, 2, 2)
     assert refusal(lambda: MGDLoss(1.5)) == "`ratio` must be >= 0 and <= 1, got 1.5"
-    assert refusal(lambda: MGDLoss(hidden="rows")) == "`hidden` must be 'positions' or 'channels', not 'rows'"
-    assert refusal(lambda: MGDLoss()([feature] * 2, [feature] * 2)) == "`levels` is 1, and 2 pairs of features came"
+    assert refusal(lambda: MGDLoss(hidden="rows")) == "`hidden` must be 'positions' or 'channels', got 'rows'"
+    assert refusal(lambda: MGDLoss()([feature] * 2, [feature] * 2)) == "`levels` is 1, got 2 pairs of features"

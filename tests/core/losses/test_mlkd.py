@@ -97,6 +97,6 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: MLKDLoss()(one, [torch.zeros(2, 4)])) == (
         "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
     )
-    assert refusal(lambda: MLKDLoss(mode="code")(one, one)) == "mode 'code' takes two views, [weak, strong], not 1"
+    assert refusal(lambda: MLKDLoss(mode="code")(one, one)) == "mode 'code' takes two views, [weak, strong], got 1"
     assert refusal(lambda: MLKDLoss([0.0])) == "`temperatures` must be > 0, got 0.0"
-    assert refusal(lambda: MLKDLoss(mode="both")) == "`mode` must be 'paper' or 'code', not 'both'"
+    assert refusal(lambda: MLKDLoss(mode="both")) == "`mode` must be 'paper' or 'code', got 'both'"

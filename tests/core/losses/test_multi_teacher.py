@@ -81,7 +81,7 @@ def test_what_makes_no_sense_is_refused():
         "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
     )
     assert refusal(lambda: MultiTeacherKDLoss(weights=[1.0])(student, teachers[:1] * 2)) == (
-        "1 `weights` for 2 teachers: give one each"
+        "`weights` has 1 entries for 2 teachers: give one per teacher"
     )
     assert refusal(lambda: MultiTeacherKDLoss(weights=[-1.0])) == "`weights` must be >= 0, got -1.0"
     assert refusal(lambda: MultiTeacherKDLoss(weights=[0.0, 0.0])) == "`weights` must not all be 0"

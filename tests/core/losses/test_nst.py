@@ -90,6 +90,6 @@ def test_layers_add_up():
     torch.testing.assert_close(NSTLoss()(**inputs), each[0] + each[1])
 
 
-def test_slips_of_the_keyboard_are_refused():
+def test_invalid_hyper_parameters_are_refused():
     assert refusal(lambda: NSTLoss(degree=0)) == "`degree` must be >= 1, got 0"
     assert refusal(lambda: NSTLoss(offset=-0.5)) == "`offset` must be >= 0, got -0.5"

@@ -80,12 +80,12 @@ def test_is_continuous_in_the_power(gamma: float):
 
 def test_what_makes_no_sense_is_refused():
     inputs = stages(2)
-    assert refusal(lambda: OFALoss(5, [3])(**inputs)) == "`student` has 2 features for 1 stages: give one each"
+    assert refusal(lambda: OFALoss(5, [3])(**inputs)) == "`student` has 2 features for 1 stages: give one per stage"
     assert refusal(lambda: OFALoss(4, [3, 6])(**inputs)) == (
         "`student` (2, 4) and `teacher` (2, 5) must have the same shape"
     )
     assert refusal(lambda: OFALoss(5, [3], gamma=0.5)) == "`gamma` must be >= 1, got 0.5"
-    assert refusal(lambda: OFALoss(5, [3], mode="both")) == "`mode` must be 'paper' or 'code', not 'both'"
+    assert refusal(lambda: OFALoss(5, [3], mode="both")) == "`mode` must be 'paper' or 'code', got 'both'"
 
 
 def test_heads_of_sequences_see_each_sample_alone():

@@ -110,5 +110,5 @@ def test_is_continuous_in_the_margin():
 def test_refusals():
     loss = OFDLoss(margins())
     feature = torch.zeros(1, 5, 2, 2)
-    assert refusal(lambda: loss([feature], [feature])) == "`margins` has 2 levels, and 1 pairs of features came"
-    assert refusal(lambda: OFDLoss(margins(), mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
+    assert refusal(lambda: loss([feature], [feature])) == "`margins` has 2 levels, got 1 pairs of features"
+    assert refusal(lambda: OFDLoss(margins(), mode="cod")) == "`mode` must be 'paper' or 'code', got 'cod'"

@@ -72,7 +72,7 @@ def test_is_continuous_in_eps(eps: float):
 
 
 def test_samples_in_opposite_directions_give_finite_gradients():
-    """Their kernel is 0, so that the student gives the teacher's neighbour no chance at all."""
+    """Their kernel is 0, so the student gives the teacher's neighbour probability 0."""
     student = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], requires_grad=True)
     value = PKTLoss()(student, torch.ones(3, 2))
     value.backward()
@@ -94,8 +94,8 @@ def test_a_lone_sample_has_no_neighbours(mode: str):
     assert PKTLoss(mode=mode)(torch.randn(1, 3), torch.randn(1, 4)).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_slips_of_the_keyboard_are_refused():
-    assert refusal(lambda: PKTLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
+def test_invalid_hyper_parameters_are_refused():
+    assert refusal(lambda: PKTLoss(mode="cod")) == "`mode` must be 'paper' or 'code', got 'cod'"
     assert refusal(lambda: PKTLoss(eps=0.0)) == "`eps` must be > 0, got 0.0"
 
 

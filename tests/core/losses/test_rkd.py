@@ -93,7 +93,7 @@ def test_a_weight_of_zero_leaves_the_other_relation():
 
 @pytest.mark.parametrize("at_a_time", [1, 80])
 def test_a_few_vertices_at_a_time_are_all_vertices(at_a_time: int):
-    """Of five samples with at most eight numbers, 1 and 2 vertices in a step."""
+    """Five samples with at most eight values: 1 and 2 vertices in a step."""
     student, teacher = torch.randn(5, 8, requires_grad=True), torch.randn(5, 3)
     whole, parts = angle_relation(student, teacher), angle_relation(student, teacher, at_a_time)
     torch.testing.assert_close(parts, whole)

@@ -130,7 +130,7 @@ def test_is_continuous_in_each_number(value: float):
 
 
 def test_what_makes_no_sense_is_refused():
-    assert refusal(lambda: SDDLoss(base="nkd")) == "`base` must be 'kd' or 'dkd', not 'nkd'"
+    assert refusal(lambda: SDDLoss(base="nkd")) == "`base` must be 'kd' or 'dkd', got 'nkd'"
     assert refusal(lambda: SDDLoss([0])) == "`scales` must be >= 1, got 0"
     assert refusal(lambda: SDDLoss(temperature=0.0)) == "`temperature` must be > 0, got 0.0"
     assert refusal(lambda: SDDLoss(complementary=-1.0)) == "`complementary` must be >= 0, got -1.0"

@@ -87,7 +87,7 @@ def test_weights_of_a_layer_sum_to_one():
 
 
 def test_learns_to_follow_the_layer_that_fits():
-    """The second of the teacher's layers is noise that no regressor can foretell."""
+    """The second of the teacher's layers is noise that no regressor can predict."""
     torch.manual_seed(0)
     loss = SemCKDLoss(8, [3, 3], [3])
     optimizer = torch.optim.Adam(loss.parameters(), lr=0.01)
@@ -106,5 +106,5 @@ def test_refusals():
     inputs = layers(2)
     assert (
         refusal(lambda: semckd()(inputs["student"], inputs["teacher"][:2]))
-        == "made for 2 layers of the student and 3 of the teacher, and 2 and 2 came"
+        == "configured for 2 layers of the student and 3 of the teacher, got 2 and 2"
     )

@@ -111,9 +111,9 @@ def test_a_great_tikhonov_leaves_the_plain_length_of_the_rows():
 
 def test_refusals():
     assert refusal(lambda: SKDInstanceLoss(0.0)) == "`temperature` must be > 0, got 0.0"
-    assert refusal(lambda: SKDInstanceLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
+    assert refusal(lambda: SKDInstanceLoss(mode="cod")) == "`mode` must be 'paper' or 'code', got 'cod'"
     assert refusal(lambda: SKDDirectionLoss(0.0)) == "`tikhonov` must be > 0, got 0.0"
-    assert refusal(lambda: SKDDirectionLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
+    assert refusal(lambda: SKDDirectionLoss(mode="cod")) == "`mode` must be 'paper' or 'code', got 'cod'"
 
 
 def test_a_dead_sample_gives_moderate_gradients():

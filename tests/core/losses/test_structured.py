@@ -120,4 +120,4 @@ def test_one_value_for_each_position_and_each_sample():
 def test_refusals():
     assert refusal(lambda: PixelwiseLoss(-1.0)) == "`temperature` must be > 0, got -1.0"
     assert refusal(lambda: PairwiseLoss(1.5)) == "`scale` must be >= 0 and <= 1, got 1.5"
-    assert refusal(lambda: PairwiseLoss(pooling="avg")) == "`pooling` must be 'max' or 'mean', not 'avg'"
+    assert refusal(lambda: PairwiseLoss(pooling="avg")) == "`pooling` must be 'max' or 'mean', got 'avg'"

@@ -84,7 +84,7 @@ def test_the_virtual_teacher_is_a_distribution():
     assert u[0].tolist() == pytest.approx([0.025, 0.025, 0.9, 0.025, 0.025])
 
 
-def test_slips_of_the_keyboard_are_refused():
+def test_invalid_hyper_parameters_are_refused():
     assert refusal(lambda: TfKDLoss(1.5)) == "`correct` must be >= 0 and <= 1, got 1.5"
     assert refusal(lambda: TfKDLoss(temperature=0.0)) == "`temperature` must be > 0, got 0.0"
-    assert refusal(lambda: TfKDLoss(mode="cod")) == "`mode` must be 'paper' or 'code', not 'cod'"
+    assert refusal(lambda: TfKDLoss(mode="cod")) == "`mode` must be 'paper' or 'code', got 'cod'"

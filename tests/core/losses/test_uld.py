@@ -1,4 +1,4 @@
-"""ULDLoss against loops over tokens; two tokenisers."""
+"""ULDLoss against loops over tokens; two tokenizers."""
 
 from __future__ import annotations
 

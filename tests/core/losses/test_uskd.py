@@ -113,7 +113,7 @@ def test_is_continuous_in_each_number(value: float):
 
 def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: USKDLoss(3)([torch.zeros(2, 3)], torch.zeros(2, dtype=torch.long))) == (
-        "`student` takes [logits, feature], not 1 tensors"
+        "`student` takes [logits, feature], got 1 tensors"
     )
     assert refusal(lambda: USKDLoss(3, alpha=-1.0)) == "`alpha` must be >= 0, got -1.0"
-    assert refusal(lambda: USKDLoss(3, mode="both")) == "`mode` must be 'paper' or 'code', not 'both'"
+    assert refusal(lambda: USKDLoss(3, mode="both")) == "`mode` must be 'paper' or 'code', got 'both'"

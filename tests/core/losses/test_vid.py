@@ -97,6 +97,6 @@ def test_variances_settle_at_the_mean_squared_error():
     assert all(gaussian_surprise(torch.zeros(64, 2), best * factor, teacher) > least for factor in (0.8, 1.25))
 
 
-def test_slips_of_the_keyboard_are_refused():
+def test_invalid_hyper_parameters_are_refused():
     assert refusal(lambda: VIDLoss(eps=0.0)) == "`eps` must be > 0, got 0.0"
     assert refusal(lambda: VIDLoss(initial_variance=0.25, eps=0.5)) == "`initial_variance` must be > 0.5, got 0.25"

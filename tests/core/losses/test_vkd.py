@@ -107,5 +107,5 @@ def test_is_continuous_in_eps(normaliser: str, eps: float):
 
 
 def test_refusals():
-    assert refusal(lambda: VKDLoss("batch")) == "`normaliser` must be 'layer' or 'whiten' or 'none', not 'batch'"
+    assert refusal(lambda: VKDLoss("batch")) == "`normaliser` must be 'layer' or 'whiten' or 'none', got 'batch'"
     assert refusal(lambda: VKDLoss(eps=0.0)) == "`eps` must be > 0, got 0.0"

@@ -79,7 +79,7 @@ def slow_patient(loss, student, teacher) -> float:
 
 
 def slow_scores(loss, student, teacher) -> float:
-    """Layers of queries and keys by turns, two heads."""
+    """Layers of alternating queries and keys, two heads."""
     places = [(b, h, i, j) for b, i in TOKENS for j in range(5) if MASK[b, j] for h in range(2)]
 
     def score(side, layer, b, h, i, j):
@@ -261,18 +261,18 @@ def test_the_docstring_tells_the_source(name):
     [
         (
             lambda: TinyBERTAttentionLoss(2)(several(3, 5, 4), several(4, 5, 4)),
-            "`student` takes queries and keys by turns, two taps a layer, not 3",
+            "`student` takes alternating queries and keys, two taps per layer, got 3",
         ),
         (
             lambda: TinyBERTAttentionMapLoss()([], [torch.ones(1, 1, 2, 2)]),
             "`student` has no attentions: scaled_dot_product_attention does not return them\n"
-            "  hint: make the model with attentions=True, which sets attn_implementation to 'eager'",
+            "  hint: create the model with attentions=True, which sets attn_implementation to 'eager'",
         ),
         (
             lambda: MiniLMLoss(2)(several(2, 5, 4), several(3, 5, 4)),
-            "`student` takes three taps, queries, keys and values, not 2",
+            "`student` takes three taps (queries, keys, values), got 2",
         ),
-        (lambda: MiniLMv2Loss(3)(several(3, 5, 4), several(3, 5, 4)), "a width of 4 cannot be cut into 3 heads"),
+        (lambda: MiniLMv2Loss(3)(several(3, 5, 4), several(3, 5, 4)), "a width of 4 is not a multiple of 3 heads"),
     ],
 )
 def test_what_does_not_fit_is_said(call, message):

@@ -1,7 +1,7 @@
-"""Schedules: a number that changes while a stage runs, the weight of a term for example.
+"""Schedules: numbers that change during a stage, for example the weight of a term.
 
 Anything that takes a `StageProgress` and returns a number is a schedule; these are the usual ones. They count in epochs of the
-stage, with fractions, and so change with every step. In YAML:
+stage, with fractions, and so change at every step. In YAML:
 
     kd:
       weight: !import_call:distill_core.schedules.Warmup {value: 8.0, epochs: 20}
@@ -22,13 +22,13 @@ from .ranges import Finite, NonNegativeFloat, PositiveFloat, check_fields
 
 @dataclass(frozen=True, kw_only=True)
 class Linear:
-    """From `start` to `end` in equal steps.
+    """Linear interpolation from `start` to `end`.
 
     Attributes:
-        start: The value up to the epoch `since`.
-        end: The value from the epoch `until` on.
-        since: Epochs of the stage after which it begins to change.
-        until: Epochs after which it has arrived; the end of the stage if left out.
+        start: Value up to the epoch `since`.
+        end: Value from the epoch `until` on.
+        since: Epochs of the stage after which the change starts.
+        until: Epochs after which the change ends; the end of the stage by default.
 
     >>> Linear(start=1.0, end=3.0)(StageProgress(stage=0, step=50, steps=100, epochs=10))
     2.0
@@ -43,13 +43,13 @@ class Linear:
         check_fields(self)
 
     def __call__(self, progress: StageProgress) -> float:
-        """The value at this moment."""
+        """Return the value at this progress."""
         return self.start + (self.end - self.start) * _share(progress, self.since, self.until)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine:
-    """From `start` to `end` along half a cosine: slowly, fast, slowly; its fields are those of `Linear`.
+    """Cosine interpolation from `start` to `end`. The fields are those of `Linear`.
 
     >>> round(Cosine(start=1.0, end=0.0)(StageProgress(stage=0, step=25, steps=100, epochs=10)), 4)
     0.8536
@@ -64,14 +64,14 @@ class Cosine:
         check_fields(self)
 
     def __call__(self, progress: StageProgress) -> float:
-        """The value at this moment."""
+        """Return the value at this progress."""
         share = (1 - math.cos(math.pi * _share(progress, self.since, self.until))) / 2
         return self.start + (self.end - self.start) * share
 
 
 @dataclass(frozen=True, kw_only=True)
 class Warmup:
-    """From 0 to `value` within the first `epochs`, epoch by epoch: `value · min(n/epochs, 1)` in the n-th.
+    """Increase from 0 to `value` over the first `epochs`: `value · min(n/epochs, 1)` in the n-th epoch.
 
     >>> Warmup(value=8.0, epochs=4)(StageProgress(stage=0, step=0, steps=100, epochs=10))
     2.0
@@ -84,18 +84,18 @@ class Warmup:
         check_fields(self)
 
     def __call__(self, progress: StageProgress) -> float:
-        """The value at this moment."""
+        """Return the value at this progress."""
         return self.value * min((math.floor(progress.epoch) + 1) / self.epochs, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """`start`, times `factor` at each milestone.
+    """`start`, multiplied by `factor` at each milestone.
 
     Attributes:
-        start: The first value.
-        milestones: The epochs after which it changes.
-        factor: By how much.
+        start: Initial value.
+        milestones: Epochs after which it changes.
+        factor: Multiplier.
 
     >>> Step(start=1.0, milestones=[3, 6], factor=0.5)(StageProgress(stage=0, step=60, steps=100, epochs=10))
     0.25
@@ -109,12 +109,12 @@ class Step:
         check_fields(self)
 
     def __call__(self, progress: StageProgress) -> float:
-        """The value at this moment."""
+        """Return the value at this progress."""
         return self.start * self.factor ** sum(progress.epoch >= milestone for milestone in self.milestones)
 
 
 def _share(progress: StageProgress, since: float, until: float | None) -> float:
-    """How much of the way from `since` to `until` is done, from 0 to 1."""
+    """Return the completed fraction of the interval from `since` to `until`, from 0 to 1."""
     end = float(progress.epochs if until is None else until)
     return (
         min(max((progress.epoch - since) / (end - since), 0.0), 1.0) if end > since else float(progress.epoch >= since)

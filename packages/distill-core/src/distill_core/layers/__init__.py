@@ -1,4 +1,4 @@
-"""Pieces that several methods share: adapters with parameters, and small functions on features.
+"""Building blocks that several methods share: adapters with parameters, and functions on features.
 
 Features are (batch, channels, height, width) maps, (batch, tokens, channels) sequences or (batch, channels) vectors.
 """

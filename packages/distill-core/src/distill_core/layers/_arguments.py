@@ -1,4 +1,4 @@
-"""Hyper-parameters checked where a loss is made, so that a slip of the keyboard is no other loss."""
+"""Validation of hyper-parameters at construction, so that a typo raises instead of silently changing the loss."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ T = TypeVar("T")
 
 
 def one_of(name: str, value: T, choices: object) -> T:
-    """`value`, if it is one of the strings of a `Literal`.
+    """Return `value` if it is one of the strings of a `Literal`.
 
     >>> from typing import Literal
     >>> one_of("mode", "paper", Literal["paper", "code"])
     'paper'
 
     Raises:
-        ValueError: It is not.
+        ValueError: If it is not.
     """
     if value not in get_args(choices):
-        message = f"`{name}` must be {' or '.join(map(repr, get_args(choices)))}, not {value!r}"
+        message = f"`{name}` must be {' or '.join(map(repr, get_args(choices)))}, got {value!r}"
         raise ValueError(message)
     return value
 
@@ -32,19 +32,19 @@ def positive(name: str, value: float) -> float:
     4.0
 
     Raises:
-        ValueError: It is not.
+        ValueError: If it is not.
     """
     return _checked(name, value, Range(above=0))
 
 
 def within(name: str, value: float, least: float = 0.0, most: float | None = None) -> float:
-    """Return `value` if it is finite and within two bounds, themselves included.
+    """Return `value` if it is finite and within two inclusive bounds.
 
     >>> within("alpha", 0.0)
     0.0
 
     Raises:
-        ValueError: It does not.
+        ValueError: If it is not.
     """
     return _checked(name, value, Range(min=least, max=most))
 

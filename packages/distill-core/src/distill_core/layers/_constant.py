@@ -1,4 +1,4 @@
-"""A module that learns nothing, and lets gradients through to its input: a piece of a teacher inside something that learns."""
+"""Frozen copies of modules that let gradients pass to their input, such as a teacher's head inside a loss."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class Constant(nn.Module):
-    """A copy of a module whose parameters are buffers: moved and saved, never optimised, always in evaluation mode.
+    """Frozen copy of a module: its parameters are buffers and it stays in evaluation mode.
 
     Args:
-        module: What to copy, with the weights it has now.
+        module: Module to copy, with its current weights.
 
     >>> import torch
     >>> head = Constant(nn.Linear(3, 2))
@@ -31,13 +31,13 @@ class Constant(nn.Module):
                 part.register_buffer(name, parameter.detach())
 
     def forward(self, features: Tensor) -> Tensor:
-        """What the module says of `features`, in the precision of its weights."""
+        """Return the module's output for `features`, computed in the precision of its weights."""
         weight = next((buffer for buffer in self.module.buffers() if buffer.is_floating_point()), features)
         result: Tensor = self.module(features.to(weight.dtype))
         return result
 
     def train(self, mode: bool = True) -> Self:
-        """Nothing changes inside: batch statistics stay as they are and nothing is dropped."""
+        """Keep the module in evaluation mode, with fixed batch statistics and no dropout."""
         super().train(mode)
         self.module.eval()
         return self

@@ -1,4 +1,4 @@
-"""A convolution and batch normalisation: the connector of methods that compare normalised maps."""
+"""Convolution and batch normalisation, the connector of methods that compare normalised maps."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch.nn.parameter import UninitializedParameter
 class NormalisedConv(LazyModuleMixin, nn.Module):
     """A convolution without bias that keeps height and width, then batch normalisation.
 
-    In training mode the batch's own statistics are used: those of the process, unless the module is converted by
-    `nn.SyncBatchNorm.convert_sync_batchnorm` or is given all processes' batches.
+    In training mode the statistics are those of the process's batch, unless the module is converted by
+    `nn.SyncBatchNorm.convert_sync_batchnorm` or receives the gathered batch.
 
     Args:
-        in_channels: Channels of the features; inferred on first use if left out.
-        out_channels: Channels of what they are to be like; inferred on first use if left out.
-        kernel_size: An odd number.
-        affine: Whether the normalisation has a scale and a shift that are learned.
+        in_channels: Channels of the features; inferred on first use if omitted.
+        out_channels: Channels of the output; inferred on first use if omitted.
+        kernel_size: Odd kernel size.
+        affine: Learn a scale and a shift in the normalisation.
         eps: Added to the variance.
 
     >>> import torch
@@ -51,18 +51,18 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
         )
 
     def forward(self, features: Tensor, like: Tensor | None = None) -> Tensor:  # noqa: ARG002 - see the class
-        """`features` with the channels of `like`.
+        """Map `features` to the channels of `like`.
 
         Args:
             features: (batch, in, height, width).
-            like: (batch, out, …); only its channels matter, and only if they are inferred.
+            like: (batch, out, …). Only its channels matter, and only if they are inferred.
         """
         mapped = F.conv2d(features.to(self.weight.dtype), self.weight, padding=self.kernel_size // 2)
         normalised: Tensor = self.norm(mapped)
         return normalised
 
     def initialize_parameters(self, features: Tensor, like: Tensor | None = None) -> None:
-        """Make the parameters that were left to be inferred; torch calls this before the first forward."""
+        """Create parameters whose shapes are inferred. Called by torch before the first forward."""
         if self.has_uninitialized_params():
             out_channels = self.out_channels or (features if like is None else like).shape[1]
             self._materialize(self.in_channels or features.shape[1], out_channels)

@@ -1,6 +1,6 @@
-"""Divergences of distributions in the log domain, and the classes other than the target.
+"""Divergences in the log domain, and functions of the non-target classes.
 
-Where both sides are 0, logarithms −∞, nothing is added and no gradient is NaN: see `_ruled_out`.
+Where both log-probabilities are −∞, the term is 0 and no gradient is NaN: see `_ruled_out`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ LEAST = -1e30
 
 
 def kl_divergence(log_p: Tensor, log_q: Tensor, dim: int = -1) -> Tensor:
-    """KL( p ‖ q ) from logarithms of probabilities, summed over `dim`; what p rules out adds nothing.
+    """Return KL( p ‖ q ) of log-probabilities, summed over `dim`. Entries with p = 0 add 0.
 
     Args:
-        log_p: Logarithms of probabilities; −∞ is one of 0.
+        log_p: Log-probabilities; −∞ is probability 0.
         log_q: The same.
         dim: The dimension of the classes.
 
@@ -38,17 +38,17 @@ def kl_divergence(log_p: Tensor, log_q: Tensor, dim: int = -1) -> Tensor:
 def softmax_divergence(
     student: Tensor, teacher: Tensor, temperature: float = 1.0, dim: int = -1, *, reverse: bool = False
 ) -> Tensor:
-    """KL( softmax(teacher/τ) ‖ softmax(student/τ) ) over `dim`.
+    """Return KL( softmax(teacher/τ) ‖ softmax(student/τ) ) over `dim`.
 
     Args:
-        student: Logits, calculated with in float32 at least.
+        student: Logits, converted to at least float32.
         teacher: Logits of the same shape.
         temperature: τ > 0.
         dim: The dimension of the classes.
         reverse: KL( softmax(student/τ) ‖ softmax(teacher/τ) ) instead.
 
     Raises:
-        DataError: It is infinite: see `refuse_infinite`.
+        DataError: If the value is infinite, see `refuse_infinite`.
 
     >>> softmax_divergence(torch.tensor([0.0, 0.0, -torch.inf]), torch.tensor([0.0, 2.0, -torch.inf]))
     tensor(0.3278)
@@ -66,16 +66,16 @@ def softmax_divergence(
 
 
 def _if_finite(values: Tensor) -> Tensor | None:
-    """The values, unless one is not finite: then classes are to be hidden."""
+    """Return the values, or None if one is not finite and classes must be hidden."""
     return values if math.isfinite(values.detach().sum().item()) else None
 
 
 def cross_entropy(p: Tensor, log_q: Tensor, dim: int = -1) -> Tensor:
-    """−Σ p · log q over `dim`; what p rules out adds nothing.
+    """Return −Σ p · log q over `dim`. Entries with p = 0 add 0.
 
     Args:
-        p: Probabilities, or other weights.
-        log_q: Logarithms of probabilities; −∞ is one of 0.
+        p: Probabilities or other weights.
+        log_q: Log-probabilities; −∞ is probability 0.
         dim: The dimension of the classes.
 
     >>> cross_entropy(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.0]).log())
@@ -85,13 +85,13 @@ def cross_entropy(p: Tensor, log_q: Tensor, dim: int = -1) -> Tensor:
     return -(p * log_q.masked_fill(p == 0, 0)).sum(dim) if plain is None else plain
 
 
-def log_mixture(log_p: Tensor, log_q: Tensor, share: float) -> Tensor:
-    """log( λ · p + (1 − λ) · q ), with a gradient of 0 where both are 0.
+def log_mixture(log_p: Tensor, log_q: Tensor, weight: float) -> Tensor:
+    """Return log( λ · p + (1 − λ) · q ), with a gradient of 0 where both are 0.
 
     Args:
-        log_p: Logarithms of probabilities; −∞ is one of 0.
+        log_p: Log-probabilities; −∞ is probability 0.
         log_q: The same.
-        share: λ, above 0 and below 1.
+        weight: λ, 0 < λ < 1.
 
     Returns:
         Finite numbers: about −1e30 where both are 0.
@@ -99,11 +99,11 @@ def log_mixture(log_p: Tensor, log_q: Tensor, share: float) -> Tensor:
     >>> log_mixture(torch.tensor([1.0, 0.0, 0.0]).log(), torch.tensor([0.0, 1.0, 0.0]).log(), 0.25)[:2].exp()
     tensor([0.2500, 0.7500])
     """
-    return torch.logaddexp(finite(log_p) + math.log(share), finite(log_q) + math.log1p(-share))
+    return torch.logaddexp(finite(log_p) + math.log(weight), finite(log_q) + math.log1p(-weight))
 
 
 def finite(logs: Tensor) -> Tensor:
-    """The same with a finite number for −∞, which is 0 in a softmax too and whose gradient is 0.
+    """Replace −∞ by a finite number that is also 0 after a softmax and has gradient 0.
 
     >>> finite(torch.tensor([1.0, -torch.inf])).softmax(0)
     tensor([1., 0.])
@@ -112,11 +112,11 @@ def finite(logs: Tensor) -> Tensor:
 
 
 def other_classes(logits: Tensor, target: Tensor) -> Tensor:
-    """The logits of all classes but the target: no masks, no huge negative numbers.
+    """Return the logits of the non-target classes, without masks or huge negative numbers.
 
     Args:
         logits: (batch, classes).
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
 
     Returns:
         (batch, classes − 1), in the order of the classes.
@@ -130,11 +130,11 @@ def other_classes(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def target_or_not(logits: Tensor, target: Tensor) -> Tensor:
-    """The logarithms of the probabilities of the target and of everything else, exact however small they are.
+    """Return log-probabilities of the target and of all other classes together, exact for tiny values.
 
     Args:
         logits: (batch, classes).
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
 
     Returns:
         (batch, 2).
@@ -149,14 +149,14 @@ def target_or_not(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def other_log_probabilities(student: Tensor, teacher: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The logarithms of the probabilities of the classes other than the target, among themselves, of both.
+    """Return log-probabilities renormalised over the non-target classes, for student and teacher.
 
-    Where the teacher rules out all others, there is nothing to compare: its probabilities are 0.
+    Where the teacher's other classes are all −∞, its probabilities are 0.
 
     Args:
         student: Logits (batch, classes).
         teacher: Logits of the same shape.
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
 
     Returns:
         Two tensors (batch, classes − 1), the student's and the teacher's.
@@ -168,12 +168,12 @@ def other_log_probabilities(student: Tensor, teacher: Tensor, target: Tensor) ->
 
 
 def smooth_cross_entropy(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    """The cross-entropy with smoothed labels of each sample; classes of −∞ get no label.
+    """Return the label-smoothed cross-entropy of each sample. Classes at −∞ get no label mass.
 
     Args:
         logits: (batch, classes).
-        target: (batch,), class numbers.
-        smoothing: How much of the label is shared by all classes, from 0 to 1.
+        target: (batch,), class indices.
+        smoothing: Label mass spread over all classes, from 0 to 1.
 
     >>> smooth_cross_entropy(torch.tensor([[0.0, 0.0, -torch.inf]]), torch.tensor([0]), 0.1)
     tensor([0.6931])

@@ -1,4 +1,4 @@
-"""A linear map onto the unit sphere: what contrastive methods compare."""
+"""Linear map onto the unit sphere, for contrastive methods."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ._features import at_least_float32
 
 
 class UnitEmbedding(nn.Module):
-    """Flatten, map linearly, divide by the L2 norm (in float32; a zero stays zero).
+    """Flattened, linearly mapped feature divided by its L2 norm (in float32; a zero vector stays zero).
 
     Args:
         dim: Length of the embedding.
-        in_features: Length of a flattened sample; inferred on first use if left out.
+        in_features: Length of a flattened sample; inferred on first use if omitted.
 
     >>> import torch
     >>> UnitEmbedding(4)(torch.ones(2, 3, 1, 1)).norm(dim=1).round(decimals=3)
@@ -25,7 +25,7 @@ class UnitEmbedding(nn.Module):
         self.linear = nn.LazyLinear(dim) if in_features is None else nn.Linear(in_features, dim)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Embeddings (batch, dim) of norm 1.
+        """Return embeddings (batch, dim) of norm 1.
 
         Args:
             features: (batch, …).

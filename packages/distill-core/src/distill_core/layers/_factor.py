@@ -1,4 +1,4 @@
-"""The paraphraser and the translator of factor transfer: what a feature says, in fewer channels."""
+"""Paraphraser and translator of factor transfer, which compress features to fewer channels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class Paraphraser(nn.Module):
     """A convolutional autoencoder of the teacher's feature; its code is the teacher's factor.
 
     Encoder: three 3×3 convolutions, C → C → k·C → k·C; decoder: three transposed ones back. Each is followed by batch
-    normalisation, if asked for, and LeakyReLU(0.1).
+    normalisation if requested, and LeakyReLU(0.1).
 
     Args:
         in_channels: Channels C of the teacher's feature.
         rate: The paraphrase rate k; the factor has `round(k · C)` channels.
-        batch_norm: Normalise after each convolution. The authors' published code leaves it out.
+        batch_norm: Normalise after each convolution. The authors' published code does not.
 
     >>> import torch
     >>> paraphraser = Paraphraser(8, rate=0.5)
@@ -32,16 +32,16 @@ class Paraphraser(nn.Module):
         self.decoder = _stack(nn.ConvTranspose2d, channels, batch_norm)
 
     def encode(self, features: Tensor) -> Tensor:
-        """The factor (batch, round(k · C), height, width) of a feature (batch, C, height, width)."""
+        """Return the factor (batch, round(k · C), height, width) of a feature (batch, C, height, width)."""
         return _run(self.encoder, features)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The feature (batch, C, height, width) rebuilt from its factor."""
+        """Return the feature (batch, C, height, width) rebuilt from its factor."""
         return _run(self.decoder, self.encode(features))
 
 
 class Translator(nn.Module):
-    """The student's side of factor transfer: the structure of a paraphraser's encoder.
+    """The student's side of factor transfer, with the structure of a paraphraser's encoder.
 
     Args:
         in_channels: Channels of the student's feature.
@@ -58,7 +58,7 @@ class Translator(nn.Module):
         self.encoder = _encoder(in_channels, out_channels, batch_norm)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The factor (batch, out, height, width) of a feature (batch, in, height, width)."""
+        """Return the factor (batch, out, height, width) of a feature (batch, in, height, width)."""
         return _run(self.encoder, features)
 
 
@@ -79,6 +79,6 @@ def _stack(
 
 
 def _run(stack: nn.Sequential, features: Tensor) -> Tensor:
-    """The stack on features of any precision."""
+    """Apply the stack to features of any precision."""
     result: Tensor = stack(features.to(next(stack.parameters()).dtype))
     return result

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """Half precision as float32; float32 and float64 as they are.
+    """Convert half precision to float32. Leave float32 and float64 unchanged.
 
     >>> at_least_float32(torch.zeros(1, dtype=torch.bfloat16)).dtype
     torch.float32
@@ -20,7 +20,7 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 
 def without_autocast(tensor: Tensor) -> AbstractContextManager[None]:
-    """A context in which matrix products keep the precision of their operands, on the device of `tensor`.
+    """Return a context in which matrix products keep the precision of their operands, on the device of `tensor`.
 
     >>> with torch.autocast("cpu", dtype=torch.bfloat16), without_autocast(torch.ones(1)):
     ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
@@ -31,10 +31,10 @@ def without_autocast(tensor: Tensor) -> AbstractContextManager[None]:
 
 
 def pairs(student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The features layer by layer; a lone tensor is a list of one.
+    """Pair up features layer by layer. A single tensor counts as a list of one.
 
     Raises:
-        ValueError: The lists differ in length.
+        ValueError: If the lists differ in length.
 
     >>> [s.shape == t.shape for s, t in pairs([torch.ones(2), torch.ones(3)], [torch.ones(2), torch.ones(3)])]
     [True, True]
@@ -48,13 +48,13 @@ def pairs(student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]
 
 
 def pool_to_smaller(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps of two sizes brought to the smaller one, side by side, by adaptive average pooling.
+    """Pool two maps to the smaller height and width by adaptive average pooling.
 
-    What has no height and width, or the same, comes back untouched.
+    Features without height and width, or of equal size, are returned unchanged.
 
     Args:
         student: (batch, channels, height, width) or anything.
-        teacher: The same with a height and width of its own.
+        teacher: The same, but height and width may differ.
 
     >>> [tuple(f.shape) for f in pool_to_smaller(torch.zeros(1, 3, 8, 8), torch.zeros(1, 5, 4, 4))]
     [(1, 3, 4, 4), (1, 5, 4, 4)]
@@ -66,10 +66,10 @@ def pool_to_smaller(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def require_same_shape(student: Tensor, teacher: Tensor) -> None:
-    """Refuse what arithmetic would broadcast.
+    """Check that two tensors have the same shape.
 
     Raises:
-        ValueError: The shapes differ.
+        ValueError: If the shapes differ.
     """
     if student.shape != teacher.shape:
         message = f"`student` {tuple(student.shape)} and `teacher` {tuple(teacher.shape)} must have the same shape"
@@ -77,7 +77,7 @@ def require_same_shape(student: Tensor, teacher: Tensor) -> None:
 
 
 def unit_length(features: Tensor, dim: int) -> Tensor:
-    """`features` over their L2 norm along `dim`; a zero stays zero and has the gradient 0, not one as large as 1/ε.
+    """Divide `features` by their L2 norm along `dim`. A zero vector stays zero and has gradient 0.
 
     >>> unit_length(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), dim=1)
     tensor([[0.6000, 0.8000],

@@ -1,4 +1,4 @@
-"""Attention-based fusion: a feature joined by what deeper layers said, and shaped like another network's."""
+"""Attention-based fusion of a feature with deeper ones, with the teacher's output shape."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ._convolution import NormalisedConv
 
 
 class AttentionFusion(nn.Module):
-    """Bring a feature to a common number of channels, add the fused deeper features, and give it the shape of another's.
+    """Fusion of a feature with deeper ones, mapped to the shape of the teacher's feature.
 
-    A 1×1 convolution makes the middle channels. Two attention maps, from a 1×1 convolution of both and a sigmoid, weigh
-    the feature and what came from deeper. A 3×3 convolution makes the channels of `like`. Each convolution that maps
+    A 1×1 convolution maps to the middle channels. Two attention maps (1×1 convolution of both, sigmoid) weight
+    the feature and the deeper ones. A 3×3 convolution maps to the channels of `like`. Each convolution that maps
     features is followed by batch normalisation.
 
     Args:
-        middle_channels: The common number of channels.
-        fuses: Whether there is something deeper; the deepest one only maps.
+        middle_channels: Common number of channels.
+        fuses: Whether a deeper feature exists. The deepest level only maps.
 
     >>> deep, shallow, like = torch.zeros(2, 8, 2, 2), torch.zeros(2, 4, 4, 4), torch.zeros(2, 3, 4, 4)
     >>> _, fused = AttentionFusion(6, fuses=False)(deep, None, like=torch.zeros(2, 5, 2, 2))
@@ -33,11 +33,11 @@ class AttentionFusion(nn.Module):
         self.restore = NormalisedConv(middle_channels, None, kernel_size=3)
 
     def forward(self, feature: Tensor, deeper: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
-        """The feature in the shape of `like`, and the fused one to hand to the next shallower layer.
+        """Return the feature in the shape of `like`, and the fused feature for the next shallower layer.
 
         Args:
             feature: (batch, channels, height, width).
-            deeper: (batch, middle, …), what the next deeper layer handed on; enlarged to the nearest position.
+            deeper: (batch, middle, …), fused feature of the next deeper layer; upsampled by nearest neighbour.
             like: (batch, channels, height, width).
         """
         fused: Tensor = self.reduce(feature)

@@ -1,4 +1,4 @@
-"""Rebuild a feature of which parts are hidden: the generator of masked generative distillation."""
+"""Generator of masked generative distillation, which reconstructs a masked feature."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch.nn.parameter import UninitializedParameter
 
 
 class Generator(nn.Module):
-    """A 3×3 convolution, ReLU, a 3×3 convolution, all with as many channels as the feature has.
+    """A 3×3 convolution, ReLU, a 3×3 convolution, all with the channels of the feature.
 
     Args:
-        channels: How many; inferred on first use if left out.
+        channels: Number of channels; inferred on first use if omitted.
 
     >>> import torch
     >>> Generator()(torch.zeros(2, 3, 4, 4)).shape
@@ -26,7 +26,7 @@ class Generator(nn.Module):
         self.first, self.second = _SameConv(channels), _SameConv(channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The feature rebuilt (batch, channels, height, width)."""
+        """Return the feature rebuilt (batch, channels, height, width)."""
         result: Tensor = self.second(F.relu(self.first(features)))
         return result
 

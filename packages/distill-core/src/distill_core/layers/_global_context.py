@@ -1,4 +1,4 @@
-"""A block that adds to each position what the whole map says (GcBlock, Cao et al. 2019)."""
+"""Global context block (GcBlock, Cao et al. 2019), which adds pooled context to each position."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 class GlobalContext(nn.Module):
     """F + W₂ relu( layer norm( W₁ Σⱼ softmaxⱼ( w·Fⱼ ) Fⱼ ) ), the sum over all positions j.
 
-    The last map begins at 0, so that the block begins as the identity.
+    The last layer is initialised to 0, so that the block starts as the identity.
 
     Args:
-        channels: Channels of the map; there are half as many between the two maps.
+        channels: Channels of the map. The hidden layer has half as many.
 
     >>> GlobalContext(4)(torch.ones(2, 4, 3, 3)).equal(torch.ones(2, 4, 3, 3))
     True
@@ -29,9 +29,9 @@ class GlobalContext(nn.Module):
         nn.init.zeros_(self.second.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The map (batch, channels, height, width) with its context added."""
+        """Return the map (batch, channels, height, width) with its context added."""
         positions = features.to(self.first.weight.dtype).flatten(2).mT
-        shares = torch.softmax(self.attention(positions), dim=1)
-        hidden = self.norm(self.first((shares * positions).sum(1)).to(self.norm.weight.dtype))
+        weights = torch.softmax(self.attention(positions), dim=1)
+        hidden = self.norm(self.first((weights * positions).sum(1)).to(self.norm.weight.dtype))
         context: Tensor = self.second(F.relu(hidden))
         return features + context[:, :, None, None]

@@ -1,4 +1,4 @@
-"""A linear map with orthonormal columns or rows: it turns a feature and neither stretches nor squeezes it."""
+"""Linear map with orthonormal columns or rows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ._features import at_least_float32, without_autocast
 
 
 class OrthogonalProjection(LazyModuleMixin, nn.Module):
-    """W f with WᵀW = 1 (or WWᵀ = 1, if the result is shorter), whatever an optimizer does.
+    """Linear map W with WᵀW = 1 (or WWᵀ = 1 if the output is shorter) throughout training.
 
-    W is the first columns of e^A, where the skew-symmetric A is made of the learned parameter. Everything is computed
-    in float32 at least: a rounded W is not orthonormal.
+    W is the first columns of e^A, with A a skew-symmetric matrix built from the learned parameter. It is computed
+    in at least float32, because a rounded W is not orthonormal.
 
     Args:
-        in_features: Length of the features; inferred on first use if left out.
-        out_features: Length of what they are to be like; inferred on first use if left out.
+        in_features: Length of the features; inferred on first use if omitted.
+        out_features: Length of the output; inferred on first use if omitted.
 
     >>> projection = OrthogonalProjection(3, 5)
     >>> features = torch.tensor([[0.0, 3.0, 4.0]])
@@ -39,7 +39,7 @@ class OrthogonalProjection(LazyModuleMixin, nn.Module):
             self._materialize(in_features, out_features)
 
     def matrix(self) -> Tensor:
-        """W, (out, in)."""
+        """Return W, (out, in)."""
         skew = at_least_float32(self.skew)
         size, columns = skew.shape
         lower = F.pad(skew.tril(-1), (0, size - columns))
@@ -48,13 +48,13 @@ class OrthogonalProjection(LazyModuleMixin, nn.Module):
         return tall if self.out_features == size else tall.T
 
     def forward(self, features: Tensor, like: Tensor) -> Tensor:  # noqa: ARG002 - the shapes are inferred from it
-        """`features` (…, in) as (…, out); of `like` only the length matters."""
+        """Map `features` (…, in) to (…, out). Only the length of `like` matters."""
         matrix = self.matrix()
         with without_autocast(features):
             return F.linear(features.to(matrix.dtype), matrix)
 
     def initialize_parameters(self, features: Tensor, like: Tensor) -> None:
-        """Make the parameter if it was left to be inferred; torch calls this before the first forward."""
+        """Create a parameter whose shape is inferred. Called by torch before the first forward."""
         self.in_features = self.in_features or features.shape[-1]
         self.out_features = self.out_features or like.shape[-1]
         if self.has_uninitialized_params():

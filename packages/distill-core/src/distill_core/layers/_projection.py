@@ -1,4 +1,4 @@
-"""A head of two linear layers, as wide as what it is put on."""
+"""Two-layer projection head of the same width as its input."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ._regressor import Regressor
 
 
 class ProjectionHead(nn.Module):
-    """Linear, ReLU, linear: from a feature to an embedding of the same length.
+    """Linear, ReLU and linear layer from a feature to an embedding of the same length.
 
     Args:
-        features: The length; inferred on first use if left out.
+        features: Length of features and embeddings; inferred on first use if omitted.
 
     >>> import torch
     >>> ProjectionHead()(torch.zeros(2, 6)).shape
@@ -24,7 +24,7 @@ class ProjectionHead(nn.Module):
         self.first, self.second = Regressor(features, features), Regressor(features, features)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Embeddings (…, features) of features (…, features)."""
+        """Return embeddings (…, features) of features (…, features)."""
         hidden = F.relu(self.first(features, like=features))
         embeddings: Tensor = self.second(hidden, like=hidden)
         return embeddings

@@ -1,4 +1,4 @@
-"""What several processes compute of a batch, where that depends on the layers inside."""
+"""Reduction scope of a loss whose layers normalise over the batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 
 def reduction_scope_of(*modules: nn.Module) -> str:
-    """`local` if a part normalises over the batch of its process, `sample` otherwise.
+    """Return `local` if a submodule normalises over the batch of its process, otherwise `sample`.
 
     >>> reduction_scope_of(nn.Linear(2, 2)), reduction_scope_of(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
     ('sample', 'local')

@@ -1,4 +1,4 @@
-"""A linear map over the channels, the same at every position: FitNet's regressor and everyone's projector."""
+"""Linear map over the channels, the same at every position: FitNet's regressor and projector of most methods."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch.nn.parameter import UninitializedParameter
 
 
 class Regressor(LazyModuleMixin, nn.Module):
-    """Map the channels of one feature to as many as another has: a 1×1 convolution, or a linear layer.
+    """Map from the channels of one feature to those of another: a 1×1 convolution or a linear layer.
 
     Args:
-        in_channels: Channels of the features; inferred on first use if left out.
-        out_channels: Channels of what they are to be like; inferred on first use if left out.
-        bias: Whether a constant is added to each channel; useless before what subtracts the mean.
+        in_channels: Channels of the features; inferred on first use if omitted.
+        out_channels: Channels of the output; inferred on first use if omitted.
+        bias: Add a bias. It has no effect before a layer that subtracts the mean.
 
     >>> import torch
     >>> Regressor()(torch.zeros(2, 3, 8, 8), like=torch.zeros(2, 5, 4, 4)).shape
@@ -38,11 +38,11 @@ class Regressor(LazyModuleMixin, nn.Module):
             self._materialize(in_channels, out_channels)
 
     def forward(self, features: Tensor, like: Tensor) -> Tensor:  # noqa: ARG002 - the shapes are inferred from it
-        """`features` with the channels of `like`; of `like` only the shape matters.
+        """Map `features` to the channels of `like`. Only the shape of `like` matters.
 
         Args:
             features: (batch, in, height, width), (batch, tokens, in) or (batch, in).
-            like: The same with `out` in place of `in`; other sizes are its own.
+            like: The same with `out` in place of `in`. Other sizes may differ.
         """
         features = features.to(self.weight.dtype)
         if features.dim() == 4:
@@ -50,7 +50,7 @@ class Regressor(LazyModuleMixin, nn.Module):
         return F.linear(features, self.weight, self.bias)
 
     def initialize_parameters(self, features: Tensor, like: Tensor) -> None:
-        """Make the parameters that were left to be inferred; torch calls this before the first forward."""
+        """Create parameters whose shapes are inferred. Called by torch before the first forward."""
         if self.has_uninitialized_params():
             self._materialize(self.in_channels or _channels(features), self.out_channels or _channels(like))
 
@@ -70,6 +70,6 @@ class Regressor(LazyModuleMixin, nn.Module):
 
 def _channels(features: Tensor) -> int:
     if features.dim() not in {2, 3, 4}:
-        message = f"features are (batch, channels), (batch, tokens, channels) or (batch, channels, height, width), not {tuple(features.shape)}"
+        message = f"features are (batch, channels), (batch, tokens, channels) or (batch, channels, height, width), got {tuple(features.shape)}"
         raise ValueError(message)
     return features.shape[1] if features.dim() == 4 else features.shape[-1]

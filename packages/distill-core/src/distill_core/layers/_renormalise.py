@@ -1,4 +1,4 @@
-"""A model with a normalisation and a resolution of its own behind another's."""
+"""Wrapper for a model that expects another normalisation or resolution than the batch has."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch import Tensor, nn
 
 
 class Renormalise(nn.Module):
-    """Feeds a model with images that were normalised for another one.
+    """Wrapper that renormalises images prepared for another model.
 
         x' = (x · std + mean − own_mean) / own_std,  then resized
 
-    All of it happens on the device, in one multiplication and one addition. Modules of the model are tapped behind
+    Computed on the device with one multiplication and one addition. Modules of the model are tapped below
     `model`: `teacher.model.layer3`.
 
     Args:
-        model: What takes the images.
-        mean: Of each channel, as the images were normalised.
-        std: Of each channel, as the images were normalised.
-        own_mean: Of each channel, as the model expects it.
-        own_std: Of each channel, as the model expects it.
-        size: Height and width that the model expects; the images keep theirs if left out.
+        model: Model that receives the images.
+        mean: Mean of each channel that the images were normalised with.
+        std: Standard deviation of each channel that the images were normalised with.
+        own_mean: Mean of each channel that the model expects.
+        own_std: Standard deviation of each channel that the model expects.
+        size: Height and width that the model expects; not resized if omitted.
 
     >>> layer = Renormalise(nn.Identity(), [0.5], [0.5], [0.0], [1.0])
     >>> layer(torch.tensor([[[[-1.0, 1.0]]]]))
@@ -50,7 +50,7 @@ class Renormalise(nn.Module):
         self.register_buffer("shift", ((given[0] - own[0]) / own[1]).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """What the model gives for images (batch, channels, height, width)."""
+        """Return the model's output for images (batch, channels, height, width)."""
         images = images * self.factor + self.shift
         if self.size is not None and images.shape[2:] != self.size:
             images = F.interpolate(images, self.size, mode="bilinear", antialias=True, align_corners=False)

@@ -1,4 +1,4 @@
-"""Gradient reversal: the identity forwards, the opposite direction backwards."""
+"""Gradient reversal: the identity in the forward pass, the opposite gradient in the backward pass."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 
 class Progress(Protocol):
-    """How far training has come, as `distill_core.experiment.StageProgress` says it: what a schedule depends on."""
+    """Training progress that schedules depend on, see `distill_core.experiment.StageProgress`."""
 
     @property
     def progress(self) -> float:
-        """From 0 to 1."""
+        """Completed fraction of the stage, from 0 to 1."""
 
     @property
     def epoch(self) -> float:
-        """Epochs done, with fractions."""
+        """Completed epochs, with fractions."""
 
 
 class GradientReversal(nn.Module):
-    """Hands a tensor on unchanged; its gradient is multiplied by −strength (Ganin & Lempitsky 2015).
+    """Identity whose gradient is multiplied by −strength (Ganin & Lempitsky 2015).
 
     Args:
         strength: λ ≥ 0, or a schedule: a callable from a `StageProgress` to λ, see `set_progress`.
@@ -41,11 +41,11 @@ class GradientReversal(nn.Module):
         self.register_buffer("strength", torch.tensor(0.0 if callable(strength) else float(strength)))
 
     def set_progress(self, progress: Progress) -> None:
-        """Take the strength that the schedule has at this moment; whoever trains calls it before each step."""
+        """Evaluate the strength schedule. Called by the trainer before each step."""
         if self.schedule is not None:
             self.strength.fill_(self.schedule(progress))
 
     def forward(self, tensor: Tensor) -> Tensor:
-        """The same numbers."""
+        """Return the tensor unchanged."""
         constant = tensor.detach()
         return constant - self.strength * (tensor - constant)

@@ -1,15 +1,16 @@
-"""Classes that logits rule out with −∞: masked classes, padded vocabularies.
+"""Handling of classes at −∞ in logits, such as masked classes and padded vocabularies.
 
-The rule of every loss that uses a softmax:
+Every loss that uses a softmax follows these rules:
 
 - A class that is −∞ in student and teacher is excluded. Value and gradient are those of the loss without it.
-- A class that is −∞ on one side, where the divergence is infinite, raises. Forward divergences need what the teacher
-  allows, reverse ones what the student allows. A loss that is finite there (JSD, skewed, Wasserstein) stays finite.
+- A class that is −∞ on one side, where the divergence is infinite, raises. Forward divergences need every class that the
+  teacher allows, reverse ones every class that the student allows. A loss that is finite there (JSD, skewed,
+  Wasserstein) stays finite.
 
-On the CPU it costs little to look at numbers: logits without −∞ take the shortest way, and an infinite value raises in
-each call. Elsewhere a look makes the device wait for the host. There the masks are always applied, and an infinite value
-raises inside `checks_on_every_device` only, which is how a run makes its first step. In later steps the value is infinite
-and whoever trains finds it as such.
+Reading values is cheap on the CPU: logits without −∞ take a fast path, and an infinite value raises in each call. On
+other devices reading synchronises with the host. There the masks are always applied, and an infinite value raises only
+inside `checks_on_every_device`, which wraps the first step of a run. In later steps the value is infinite and the
+trainer's check for non-finite losses reports it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _every_device: ContextVar[bool] = ContextVar("every_device", default=False)
 
 @contextmanager
 def checks_on_every_device(enabled: bool = True) -> Iterator[None]:
-    """A context in which classes ruled out by one side raise on accelerators as well, which synchronises."""
+    """Return a context in which one-sided −∞ classes raise on accelerators too, at the cost of synchronising."""
     token = _every_device.set(enabled)
     try:
         yield
@@ -41,12 +42,12 @@ def checks_on_every_device(enabled: bool = True) -> Iterator[None]:
 
 
 def can_look(tensor: Tensor) -> bool:
-    """Whether Python may look at the numbers of a tensor at little cost: on the CPU, and not while compiling."""
+    """Return whether reading a tensor's values is cheap: on the CPU and not while compiling."""
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def ruled_out(logits: Tensor) -> Tensor | None:
-    """Which entries are −∞; None where it is known that none is.
+    """Return which entries are −∞, or None if known to be none.
 
     >>> ruled_out(torch.tensor([0.0, -torch.inf]))
     tensor([False,  True])
@@ -57,7 +58,7 @@ def ruled_out(logits: Tensor) -> Tensor | None:
 
 
 def excluded(student: Tensor, teacher: Tensor) -> Tensor | None:
-    """Which classes both sides rule out; None where it is known that there is none.
+    """Return which classes are −∞ on both sides, or None if known to be none.
 
     >>> excluded(torch.tensor([0.0, -torch.inf, -torch.inf]), torch.tensor([0.0, 1.0, -torch.inf]))
     tensor([False, False,  True])
@@ -68,7 +69,7 @@ def excluded(student: Tensor, teacher: Tensor) -> Tensor | None:
 
 
 def nothing_left(logits: Tensor) -> Tensor | None:
-    """Rows in which every class is −∞, (batch, 1): their softmax is not a number. None where it is known that none is.
+    """Return the rows (batch, 1) in which every class is −∞, whose softmax is NaN; None if known to be empty.
 
     >>> nothing_left(torch.tensor([[0.0, -torch.inf], [-torch.inf, -torch.inf]]))
     tensor([[False],
@@ -79,7 +80,7 @@ def nothing_left(logits: Tensor) -> Tensor | None:
 
 
 def filled(tensor: Tensor, mask: Tensor | None, value: float) -> Tensor:
-    """`tensor` with `value` where the mask is; itself without a mask.
+    """Fill `tensor` with `value` where the mask is True. Return it unchanged if the mask is None.
 
     >>> filled(torch.tensor([1.0, 2.0]), torch.tensor([False, True]), 0)
     tensor([1., 0.])
@@ -102,14 +103,14 @@ def refuse_infinite(
     Args:
         values: Divergences of any shape.
         student: Logits or logarithms of probabilities.
-        teacher: The same; of another number of classes where they are not compared one by one.
+        teacher: The same. The number of classes may differ where classes are not compared one by one.
         dim: The dimension of the classes.
-        reverse: Whether it is the teacher's −∞ that makes the divergence infinite.
-        numbers: The class of each entry, where the entries are a selection; of the shape of `student`.
-        what: The word for a class.
+        reverse: The divergence is infinite at −∞ of the teacher, not of the student.
+        numbers: Class index of each entry if the entries are a selection; same shape as `student`.
+        what: Word for a class in the message.
 
     Raises:
-        DataError: A class is −∞ on one side, or all classes of a sample are.
+        DataError: If a class is −∞ on one side only, or all classes of a sample are −∞.
     """
     if _is_fine(values) or not _comparable(student, teacher):
         return values
@@ -121,8 +122,8 @@ def refuse_infinite(
     ours, theirs = (teacher, student) if reverse else (student, teacher)
     lacking = (ours.isneginf() & ~theirs.isneginf()).movedim(dim, -1)
     if lacking.any():
-        found = lacking.nonzero()[:, -1] if numbers is None else numbers.movedim(dim, -1)[lacking]
-        message = f"{_listed(found, what)} −∞ in `{zero}` but not in `{allowing}`: the loss is infinite"
+        classes = lacking.nonzero()[:, -1] if numbers is None else numbers.movedim(dim, -1)[lacking]
+        message = f"{_listed(classes, what)} −∞ in `{zero}` but not in `{allowing}`: the loss is infinite"
         raise DataError(
             message, hint=f"mask the same {_plural(what)} in both, or in `{allowing}` alone, before the loss"
         )
@@ -135,11 +136,11 @@ def refuse_infinite_target(values: Tensor, student: Tensor, target: Tensor, dim:
     Args:
         values: Cross-entropies of any shape.
         student: Logits.
-        target: Class numbers, of the shape of `student` without `dim`; negative ones do not count.
+        target: Class indices, of the shape of `student` without `dim`. Negative ones do not count.
         dim: The dimension of the classes.
 
     Raises:
-        DataError: The target class is −∞ in `student`, or all classes of a sample are.
+        DataError: If the target class is −∞ in `student`, or all classes of a sample are −∞.
     """
     if _is_fine(values) or not _comparable(student):
         return values
@@ -152,34 +153,34 @@ def refuse_infinite_target(values: Tensor, student: Tensor, target: Tensor, dim:
             f"{_listed(target[counted][ruled_out], 'class')} −∞ in `student` and the target of a sample: "
             "the loss is infinite"
         )
-        raise DataError(message, hint="allow the class, or leave out the samples of that class")
+        raise DataError(message, hint="allow the class, or drop the samples of that class")
     return values
 
 
 def _is_fine(values: Tensor) -> bool:
-    """Whether the values are finite, or must not be looked at."""
+    """Return whether the values are finite or must not be read."""
     looks = can_look(values) or (_every_device.get() and not values.is_meta and not torch.compiler.is_compiling())
     return not looks or math.isfinite(values.detach().sum().item())
 
 
 def _comparable(*logits: Tensor) -> bool:
-    """Whether there is neither NaN nor +∞, which have other causes."""
+    """Return whether the logits are free of NaN and +∞, which have other causes."""
     return not any(bool((tensor.isnan() | tensor.isposinf()).any()) for tensor in logits)
 
 
 def _refuse_empty(logits: Tensor, name: str, dim: int, what: str) -> None:
     if logits.isneginf().all(dim).any():
         message = f"every {what} of a sample is −∞ in `{name}`"
-        raise DataError(message, hint="allow one, or leave the sample out")
+        raise DataError(message, hint="allow one, or drop the sample")
 
 
 def _listed(numbers: Tensor, what: str) -> str:
-    """`class 3 is`, `classes 1, 3 are`, `classes 1, 3, 4, 5, 6 and 20 others are`."""
-    found = sorted(set(numbers.tolist()))
-    if len(found) == 1:
-        return f"{what} {found[0]} is"
-    shown = ", ".join(map(str, found[:SHOWN]))
-    return f"{_plural(what)} {shown}{f' and {len(found) - SHOWN} others' if len(found) > SHOWN else ''} are"
+    """Format class indices: `class 3 is`, `classes 1, 3 are`, `classes 1, 3, 4, 5, 6 and 20 others are`."""
+    classes = sorted(set(numbers.tolist()))
+    if len(classes) == 1:
+        return f"{what} {classes[0]} is"
+    shown = ", ".join(map(str, classes[:SHOWN]))
+    return f"{_plural(what)} {shown}{f' and {len(classes) - SHOWN} others' if len(classes) > SHOWN else ''} are"
 
 
 def _plural(what: str) -> str:

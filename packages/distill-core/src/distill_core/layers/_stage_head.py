@@ -1,4 +1,4 @@
-"""A head that classifies from the middle of a network: what early exits and cross-architecture methods put on a stage."""
+"""Classification head on a middle stage of a network, as in early exits and cross-architecture methods."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 class StageHead(nn.Module):
     """Class logits from the feature of a stage.
 
-    Maps: a depthwise 3×3 and a pointwise convolution, each with batch normalisation and ReLU, the mean over positions, a
-    linear layer. Sequences: layer normalisation, the mean over tokens, a linear layer.
+    For maps: a depthwise 3×3 and a pointwise convolution, each with batch normalisation and ReLU, mean over positions,
+    linear layer. For sequences: layer normalisation, mean over tokens, linear layer.
 
     Args:
         channels: Channels of the feature.
-        num_classes: How many logits.
-        sequences: Whether features are sequences instead of maps.
+        num_classes: Number of logits.
+        sequences: Features are sequences instead of maps.
 
     >>> import torch
     >>> StageHead(4, 3)(torch.zeros(2, 4, 8, 8)).shape, StageHead(4, 3, sequences=True)(torch.zeros(2, 7, 4)).shape
@@ -28,7 +28,7 @@ class StageHead(nn.Module):
         self.linear = nn.Linear(channels, num_classes)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Logits (batch, classes).
+        """Return logits (batch, classes).
 
         Args:
             feature: (batch, channels, height, width), or (batch, tokens, channels) for sequences.

@@ -1,4 +1,4 @@
-"""A learned variance for each channel: how well a feature can be foretold."""
+"""Learned variance per channel."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ._features import at_least_float32
 
 
 class ChannelVariance(LazyModuleMixin, nn.Module):
-    """softplus(α) + ε, one α for each channel.
+    """Learned variances softplus(α) + ε, one α per channel.
 
     Args:
-        channels: How many; inferred on first use if left out.
-        initial: The variance to begin with, above ε.
-        eps: ε, the least variance.
+        channels: Number of channels; inferred on first use if omitted.
+        initial: Initial variance, > ε.
+        eps: ε, minimum variance.
 
     >>> import torch
     >>> ChannelVariance(initial=5.0)(torch.zeros(2, 3, 4, 4)).shape
@@ -35,7 +35,7 @@ class ChannelVariance(LazyModuleMixin, nn.Module):
             self._materialize(channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The variances, shaped to be combined with `features`.
+        """Return the variances, shaped to be combined with `features`.
 
         Args:
             features: (batch, channels, height, width), (batch, tokens, channels) or (batch, channels).
@@ -44,7 +44,7 @@ class ChannelVariance(LazyModuleMixin, nn.Module):
         return variance[:, None, None] if features.dim() == 4 else variance
 
     def initialize_parameters(self, features: Tensor) -> None:
-        """Make the parameter if it was left to be inferred; torch calls this before the first forward."""
+        """Create a parameter whose shape is inferred. Called by torch before the first forward."""
         if self.has_uninitialized_params():
             self._materialize(features.shape[1] if features.dim() == 4 else features.shape[-1])
 

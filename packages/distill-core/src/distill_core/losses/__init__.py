@@ -1,16 +1,17 @@
 '''Losses of knowledge distillation: ordinary modules over named tensors.
 
-A loss takes what its `forward` names — `student`, `teacher`, `target`, `index`, `mask` — and returns a scalar. It owns what
-it learns and remembers; it has no weight of its own, knows no configuration and treats the teacher as constant. A
-parameter that takes a list takes one entry per pair of layers.
+A loss takes the parameters of its `forward` — `student`, `teacher`, `target`, `index`, `mask` — and returns a scalar. It
+owns its learned parameters and its buffers. It has no weight, knows no configuration and treats the teacher as constant.
+A parameter that takes a list takes one entry per pair of layers.
 
-One file a method. Its docstring begins like this, so that the table of methods is made from it (`registry.reference`):
+Each method has one file. Its docstring starts like this, so that the table of methods can be generated from it
+(`registry.reference`):
 
     """Name of the method (ACRONYM): the idea in one line.
 
-        L = the formula, which is the truth about what is computed
+        L = the formula, which defines what is computed
 
-    What differs between paper and code, what to know.
+    Differences between paper and code, and other notes.
 
     Paper: Title
     Authors: First Author, Second Author
@@ -19,39 +20,40 @@ One file a method. Its docstring begins like this, so that the table of methods 
     Link: https://…
     """
 
-Each class declares with `reduction_scope` what a loss of several processes is:
+Each class declares with `reduction_scope` how a loss of several processes is defined:
 
-* `"sample"`: a mean over samples; the mean over equal shards is the loss of the whole batch.
+* `"sample"`: a mean over samples. The mean over equal shards is the loss of the complete batch.
 * `"gathered"`: compares samples with each other and gathers all processes' batches first, so that each process has the
-  loss of the whole batch, and the averaged gradients are those of one process that sees everything.
-* `"token"`: a mean over tokens, over those of all processes: see `token_mean`. However unequally they are spread, the
-  averaged gradients are those of one process that sees everything.
-* `"local"`: compares the samples of the process's own batch; the loss depends on how the batch was split.
-* `"unknown"`: whoever computes the value knows.
+  loss of the complete batch, and the averaged gradients are those of a single process with all samples.
+* `"token"`: a mean over the tokens of all processes, see `token_mean`. However unequally they are spread, the averaged
+  gradients are those of a single process with all tokens.
+* `"local"`: compares the samples of the process's own batch. The loss depends on how the batch is split.
+* `"unknown"`: depends on the model that computes the value.
 
-An update of several batches, accumulated or of several processes, is that of one large batch: the trainer weights each
-batch by the count of what its loss averages over. With `"sample"` that are the samples, with `"token"` the tokens that
-`mask` counts. A loss that counts otherwise has a method `count`, which takes inputs of `forward` and returns the count of
-a batch as a tensor, None if it is proportional to the samples:
+An update of several batches, accumulated or of several processes, equals that of one large batch: the trainer weights
+each batch by the count that its loss averages over. For `"sample"` these are the samples, for `"token"` the tokens that
+`mask` counts. A loss that counts otherwise defines `count`, which takes inputs of `forward` and returns the count of a
+batch as a tensor, or None if it is proportional to the samples:
 
     @staticmethod
     def count(target: Tensor) -> Tensor:
         return (target != 255).sum()
 
-What it takes is wired to the batch or to a frozen model, so that it is known before the step. Losses that compare samples
-have no such count; they are accumulated by samples, with a note. `decomposes` says where it is otherwise: False of
-a `"sample"` loss that remembers, True of a `"gathered"` one whose value is the mean of those of the parts of a batch. A loss that declares nothing is refused where it is accumulated, unless its term says `averages_over`. Of losses of torch
-the trainer knows what they average over.
+The inputs of `count` are wired to the batch or to a frozen model, so that the count is known before the step. Losses that
+compare samples have no such count. They are accumulated by samples, with a note. `decomposes` marks exceptions: False
+for a `"sample"` loss with memory, True for a `"gathered"` one whose value is the mean over the shards of a batch. A loss
+without a declaration cannot be accumulated unless its term sets `averages_over`. The trainer knows the reductions of
+torch's own losses.
 
-In evaluation mode a loss changes none of its buffers, so one forward in that mode makes the parameters whose shapes are
-inferred, and nothing else.
+In evaluation mode a loss changes none of its buffers, so one forward in that mode only creates the parameters whose
+shapes are inferred.
 '''
 
 from ._abkd import ABKDLoss as ABKDLoss
 from ._abkd import alpha_beta_divergence as alpha_beta_divergence
 from ._akl import AKLLoss as AKLLoss
 from ._akl import adaptive_kl as adaptive_kl
-from ._akl import head_share as head_share
+from ._akl import head_fraction as head_fraction
 from ._at import ATLoss as ATLoss
 from ._at import attention_transfer as attention_transfer
 from ._catkd import CATKDLoss as CATKDLoss

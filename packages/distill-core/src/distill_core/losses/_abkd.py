@@ -1,4 +1,4 @@
-"""α-β divergence (ABKD): one family with the forward and the reverse divergence at two of its corners.
+"""α-β divergence (ABKD): one family that contains the forward and the reverse divergence.
 
     D(p, q) = −1/(αβ) · sum of [ p^α q^β − α/(α+β) · p^(α+β) − β/(α+β) · q^(α+β) ],   p = softmax(t), q = softmax(s)
     L = mean over tokens of D;   with its limits:
@@ -6,10 +6,10 @@
     α = 0:      1/β² · sum of [ q^β log(q^β/p^β) − q^β + p^β ],   at β = 1: KL( q ‖ p )
     α = β = 0:  ½ · sum of ( log p − log q )²
 
-Computed without the cancelling differences: with u = log(q/p) and φ(c) = (e^(cu) − 1)/c, φ(0) = u, it is the sum of
-p^(α+β) · [ φ(α+β) − φ(β) ] / α, or the same with the sides exchanged, whichever divides by the greater number. So the
-limits are exact and the loss is continuous. The authors' code (ghwang-s/abkd) has 1/α and 1/β in the first two limits,
-which are no limits then unless α or β is 1. The mean is that of `token_mean`.
+Computed without cancellation: with u = log(q/p) and φ(c) = (e^(cu) − 1)/c, φ(0) = u, it is the sum of p^(α+β) · [
+φ(α+β) − φ(β) ] / α, or the same with the two sides exchanged, whichever divides by the larger number. So the limits are
+exact and the loss is continuous. The authors' code (ghwang-s/abkd) has 1/α and 1/β in the first two limits, which is
+continuous only if α or β is 1. The mean is that of `token_mean`.
 
 Paper: ABKD: Pursuing a Proper Allocation of the Probability Mass in Knowledge Distillation via α-β-Divergence
 Authors: Guanghui Wang, Zhiyong Yang, Zitai Wang, Shi Wang, Qianqian Xu, Qingming Huang
@@ -36,7 +36,7 @@ SMALL = 1e-3
 
 
 def alpha_beta_divergence(student: Tensor, teacher: Tensor, alpha: float = 0.2, beta: float = 0.7) -> Tensor:
-    """D(p, q) with p of the teacher and q of the student.
+    """Return D(p, q), with p of the teacher and q of the student.
 
     Args:
         student: Logits (…, vocabulary).
@@ -61,7 +61,7 @@ def alpha_beta_divergence(student: Tensor, teacher: Tensor, alpha: float = 0.2, 
 
 
 def _powers(log_p: Tensor, log_q: Tensor, both: float, c: float) -> Tensor:
-    """p^(α+β) · φ(c), with exponents that are added before they grow."""
+    """Return p^(α+β) · φ(c), adding exponents in the log domain."""
     power = torch.exp(both * log_p)
     if c == 0:
         return power * (log_q - log_p).masked_fill_(power == 0, 0)
@@ -78,9 +78,9 @@ class ABKDLoss(nn.Module):
     """α-β divergence of sequences (Wang et al. 2025).
 
     Args:
-        alpha: α ≥ 0; the greater it is beside β, the more it covers all that the teacher allows.
-        beta: β ≥ 0; the greater it is beside α, the more it seeks what the teacher prefers.
-        chunk: How many tokens to look at at a time.
+        alpha: α ≥ 0; larger values relative to β are more mode-covering.
+        beta: β ≥ 0; larger values relative to α are more mode-seeking.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> ABKDLoss(1.0, 0.0)(torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]]))
@@ -96,7 +96,7 @@ class ABKDLoss(nn.Module):
         self.chunk = chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
+        """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
         alpha, beta = self.alpha, self.beta
 

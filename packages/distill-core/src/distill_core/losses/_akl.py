@@ -1,11 +1,11 @@
-"""Adaptive divergence (AKL): forward where the student errs in the teacher's head, reverse where it errs in the tail.
+"""Adaptive divergence (AKL): forward KL weighted by the error in the teacher's head, reverse KL by that in the tail.
 
     head = the most probable tokens of the teacher, up to a mass of μ;   g = sum over head or tail of | p − q |
     L = mean over tokens of [ g_head · KL( p ‖ q ) + g_tail · KL( q ‖ p ) ] / ( g_head + g_tail )
 
 The two weights are constants, ½ each where student and teacher agree. `paper`: the head is the smallest set whose mass
-reaches μ. `code` (wutaiqiang/LLM_KD_AKL): the token that crosses μ belongs to the tail, unless it is the first. The head
-is a set, so the loss is constant in μ but for jumps. The mean is that of `token_mean`.
+reaches μ. `code` (wutaiqiang/LLM_KD_AKL): the token that crosses μ belongs to the tail, unless it is the first. The
+loss is piecewise constant in μ. The mean is that of `token_mean`.
 
 Paper: Rethinking Kullback-Leibler Divergence in Knowledge Distillation for Large Language Models
 Authors: Taiqiang Wu, Chaofan Tao, Jiahao Wang, Runming Yang, Zhe Zhao, Ngai Wong
@@ -30,14 +30,14 @@ from ._forward_kl import token_mean
 Mode = Literal["paper", "code"]
 
 
-def head_share(student: Tensor, teacher: Tensor, mass: float = 0.5, mode: Mode = "paper") -> Tensor:
-    """g_head / ( g_head + g_tail ): how much of the student's error lies in the teacher's head; no gradient.
+def head_fraction(student: Tensor, teacher: Tensor, mass: float = 0.5, mode: Mode = "paper") -> Tensor:
+    """Return g_head / ( g_head + g_tail ), the head's fraction of the student's error, without gradient.
 
     Args:
         student: Logits (…, vocabulary).
         teacher: Logits of the same shape.
         mass: μ, from 0 to 1.
-        mode: To which side the token belongs that crosses μ.
+        mode: Whether the token that crosses μ belongs to head (`paper`) or tail (`code`).
 
     Returns:
         (…), from 0 to 1.
@@ -51,20 +51,20 @@ def head_share(student: Tensor, teacher: Tensor, mass: float = 0.5, mode: Mode =
 
 
 def adaptive_kl(student: Tensor, teacher: Tensor, mass: float = 0.5, mode: Mode = "paper") -> Tensor:
-    """The two divergences, weighted by where the student errs.
+    """Return the two divergences weighted by the location of the student's error.
 
     Args:
         student: Logits (rows, vocabulary).
         teacher: Logits of the same shape.
         mass: μ, from 0 to 1.
-        mode: To which side the token belongs that crosses μ.
+        mode: Whether the token that crosses μ belongs to head (`paper`) or tail (`code`).
 
     Returns:
         (rows,).
     """
-    share = head_share(student, teacher, mass, mode)
+    weight = head_fraction(student, teacher, mass, mode)
     log_q, log_p = F.log_softmax(student, dim=-1), F.log_softmax(teacher, dim=-1)
-    values = share * kl_divergence(log_p, log_q) + (1 - share) * kl_divergence(log_q, log_p)
+    values = weight * kl_divergence(log_p, log_q) + (1 - weight) * kl_divergence(log_q, log_p)
     return refuse_infinite(refuse_infinite(values, student, teacher), student, teacher, reverse=True)
 
 
@@ -74,9 +74,9 @@ class AKLLoss(nn.Module):
     """Adaptive divergence of sequences (Wu et al. 2025).
 
     Args:
-        mass: μ, the probability that makes the head, from 0 to 1.
+        mass: μ, probability mass of the head, from 0 to 1.
         mode: `paper` or `code`, see above.
-        chunk: How many tokens to look at at a time.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> AKLLoss()(torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]]))
@@ -92,7 +92,7 @@ class AKLLoss(nn.Module):
         self.chunk = chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
+        """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
         mass, mode = self.mass, self.mode
 

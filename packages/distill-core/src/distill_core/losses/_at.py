@@ -1,12 +1,12 @@
-"""Attention transfer (AT): the student's normalised maps of where it is active match the teacher's.
+"""Attention transfer (AT): match normalised spatial maps of activation strength.
 
     Q(f) = vec( sum over channels of f² ),   d = Q(s)/‖Q(s)‖₂ − Q(t)/‖Q(t)‖₂
     paper:  L = sum over pairs of mean over samples of ‖d‖₂
     code:   L = sum over pairs of mean over samples and positions of d²
 
-The paper has β/2 in front: that belongs to the weight of the term. Weights of 1000 are meant for `code`, which the
-authors' repository (szagoruyko/attention-transfer) and most others compute. Maps of different height or width are
-brought to the smaller size by average pooling, as in the code.
+The paper's factor β/2 belongs to the weight of the term. Weights of 1000 are meant for `code`, which the authors'
+repository (szagoruyko/attention-transfer) and most others compute. Maps of different height or width are brought to the
+smaller size by average pooling, as in the code.
 
 Paper: Paying More Attention to Attention: Improving the Performance of Convolutional Neural Networks via Attention Transfer
 Authors: Sergey Zagoruyko, Nikos Komodakis
@@ -31,12 +31,12 @@ Mode = Literal["paper", "code"]
 
 
 def attention_transfer(student: Tensor, teacher: Tensor, mode: Mode = "paper") -> Tensor:
-    """The loss of one pair of maps.
+    """Return the loss of one pair of maps.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with channels, height and width of its own.
-        mode: The norm of the difference, or the mean of its squares.
+        teacher: The same, but channels, height and width may differ.
+        mode: Norm of the difference (`paper`) or mean of its squares (`code`).
     """
     student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher.detach()))
     difference = _attention(student) - _attention(teacher)
@@ -64,7 +64,7 @@ class ATLoss(nn.Module):
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
-        """The scalar loss of lists of maps (batch, channels, height, width), one entry per pair."""
+        """Return the scalar loss of lists of maps (batch, channels, height, width), one entry per pair."""
         return torch.stack([attention_transfer(s, t, self.mode) for s, t in pairs(student, teacher)]).sum()
 
 

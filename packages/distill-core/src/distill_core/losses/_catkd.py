@@ -1,12 +1,12 @@
-"""Class attention transfer (CAT-KD): for each class, the student looks where the teacher looks.
+"""Class attention transfer (CAT-KD): match class activation maps.
 
     A = the class activation maps (batch, classes, height, width), averaged to a few cells
     L = mean over all elements of ( A(s)/‖A(s)‖₂ − A(t)/‖A(t)‖₂ )²,   the norm of each map
 
-Class activation maps are what the classifier says of each position. A model with a global average pooling before a
-linear classifier gives them after `surgery.with_class_maps`, with unchanged logits. Without the division the strengths
-of the classes are compared too. The paper takes the mean over samples and classes, the authors' code (GzyAftermath/CAT-KD)
-over the cells as well: a constant factor. Its weights β, 0.7 to 600, are meant for the latter.
+Class activation maps are the classifier's outputs at each position. A model with a global average pooling before a
+linear classifier gives them after `surgery.with_class_maps`, with unchanged logits. Without normalisation the strengths
+of the classes are compared too. The paper averages over samples and classes, the authors' code (GzyAftermath/CAT-KD)
+over the cells as well, which is a constant factor. Its weights β, 0.7 to 600, are meant for the latter.
 
 Paper: Class Attention Transfer Based Knowledge Distillation
 Authors: Ziyao Guo, Haonan Yan, Hui Li, Xiaodong Lin
@@ -28,12 +28,12 @@ from ..registry import register
 
 
 def class_attention(student: Tensor, teacher: Tensor, resolution: int = 2, *, normalise: bool = True) -> Tensor:
-    """The loss of two sets of class activation maps.
+    """Return the loss of two sets of class activation maps.
 
     Args:
         student: (batch, classes, height, width).
-        teacher: The same, with a height and width of its own.
-        resolution: To how many cells a side the maps are averaged.
+        teacher: The same, but height and width may differ.
+        resolution: Number of cells per side that the maps are averaged to.
         normalise: Divide each map by its L2 norm.
     """
     student, teacher = (
@@ -51,7 +51,7 @@ class CATKDLoss(nn.Module):
     """Class attention transfer (Guo et al. 2023).
 
     Args:
-        resolution: To how many cells a side the maps are averaged; 2 in the paper, 4 where the student is a ShuffleNet.
+        resolution: Number of cells per side; 2 in the paper, 4 for ShuffleNet students.
         normalise: Divide each map by its L2 norm.
 
     >>> import torch
@@ -68,5 +68,5 @@ class CATKDLoss(nn.Module):
         self.resolution, self.normalise = resolution, normalise
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of class activation maps (batch, classes, height, width)."""
+        """Return the scalar loss of class activation maps (batch, classes, height, width)."""
         return class_attention(student, teacher, self.resolution, normalise=self.normalise)

@@ -1,12 +1,12 @@
-"""Correlation congruence (CCKD): a kernel of the samples' embeddings is that of the teacher's.
+"""Correlation congruence (CCKD): match the kernel matrix of the samples' embeddings.
 
     C(f)ᵢⱼ = k( e(fᵢ), e(fⱼ) ),   L = mean over all pairs of samples of ( C(s) − C(t) )²
     gaussian:  k(a, b) = e^(−2γ) · sum for p from 0 to P of (2γ)ᵖ/p! · (a·b)ᵖ ≈ exp( −γ ‖a − b‖² )
     bilinear:  k(a, b) = a·b
 
-e is linear, learned, and of norm 1, as the expansion of the Gaussian kernel supposes; student and teacher have one each.
-Both are learned, so this is a term beside cross-entropy and KD: alone it would be content with embeddings that say
-nothing. Several processes gather their batches.
+e is a learned linear map with outputs of norm 1, as the expansion of the Gaussian kernel assumes. Student and teacher
+have one each. Both are learned, so use it next to cross-entropy and KD: alone it can collapse to constant embeddings.
+Several processes gather their batches.
 
 Paper: Correlation Congruence for Knowledge Distillation
 Authors: Baoyun Peng, Xiao Jin, Jiaheng Liu, Dongsheng Li, Yichao Wu, Yu Liu, Shunfeng Zhou, Zhaoning Zhang
@@ -32,20 +32,20 @@ Kernel = Literal["gaussian", "bilinear"]
 
 
 def correlation(embeddings: Tensor, kernel: Kernel = "gaussian", gamma: float = 0.4, order: int = 2) -> Tensor:
-    """The kernel of all pairs of samples, (batch, batch).
+    """Return the kernel of all pairs of samples, (batch, batch).
 
     Args:
         embeddings: (batch, dim), of norm 1.
-        kernel: See the formulas above.
+        kernel: `gaussian` or `bilinear`, see the formulas above.
         gamma: γ of the Gaussian kernel.
-        order: P, where its expansion ends.
+        order: P, order of its expansion.
     """
     with without_autocast(embeddings):
         products = embeddings @ embeddings.T
     if kernel == "bilinear":
         return products
     result = products.new_zeros(products.shape)
-    for power in range(order, -1, -1):  # Horner's scheme
+    for power in range(order, -1, -1):  # Horner's method
         result = result * products + (2 * gamma) ** power / math.factorial(power)
     return math.exp(-2 * gamma) * result
 
@@ -59,9 +59,9 @@ class CCKDLoss(nn.Module):
         dim: Length of the embeddings.
         kernel: `gaussian` or `bilinear`, see the formulas above.
         gamma: γ of the Gaussian kernel.
-        order: P, where its expansion ends.
-        student_features: Length of the student's flattened feature; inferred on first use if left out.
-        teacher_features: Length of the teacher's flattened feature; inferred on first use if left out.
+        order: P, order of its expansion.
+        student_features: Length of the student's flattened feature; inferred on first use if omitted.
+        teacher_features: Length of the teacher's flattened feature; inferred on first use if omitted.
 
     >>> import torch
     >>> loss = CCKDLoss(dim=4)
@@ -88,7 +88,7 @@ class CCKDLoss(nn.Module):
         self.teacher_embedding = UnitEmbedding(dim, teacher_features)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of features (batch, …)."""
+        """Return the scalar loss of features (batch, …)."""
         embeddings = self.student_embedding(student), self.teacher_embedding(teacher.detach())
         ours, theirs = (correlation(gather_batch(e), self.kernel, self.gamma, self.order) for e in embeddings)
         return F.mse_loss(ours, theirs)

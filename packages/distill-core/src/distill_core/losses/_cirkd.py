@@ -1,15 +1,15 @@
-"""Cross-image relational distillation (CIRKD): pixels relate to pixels of other images, and to remembered ones, as for the teacher.
+"""Cross-image relational distillation (CIRKD): match similarities of pixels to other images' pixels and to a memory.
 
     pairs:   mean over pairs of images i, j and pixels p of i of KL( softmax_q( t_p·t_q / τ ) ‖ softmax_q( s_p·s_q / τ ) ), q in j
     memory:  mean over labelled pixels p of KL( softmax_m( t_p·m / τ ) ‖ softmax_m( e_p·m / τ ) ), m in the memory
     L = λ₁ · pairs + λ₂ · memory of pixels + λ₃ · memory of regions
 
 All vectors have norm 1. e is the student's feature after 1×1 convolution, batch norm, ReLU and another 1×1 convolution,
-learned with it. The memories are queues of the teacher's embeddings, one for each class: a few pixels, and the mean of
-all pixels, of each class of each image, from all processes, so the queues stay equal. Batch statistics and pairs are of
-the process's own batch, as in the authors' code (winycg/CIRKD). That code takes remembered pixels from anywhere in the
-image, here they are of the class, as in the paper. Pixels and memory are drawn from torch's generator. Weights are the
-paper's; its cross-entropy and KD are terms of their own.
+learned with it. The memories are queues of the teacher's embeddings, one per class: a few pixels, and the mean of all
+pixels, of each class of each image, from all processes, so the queues stay equal. Batch statistics and pairs are of the
+process's own batch, as in the authors' code (winycg/CIRKD). That code takes remembered pixels from anywhere in the
+image. Here they are of the class, as in the paper. Pixels and memory are drawn from torch's generator. Weights are the
+paper's. Its cross-entropy and KD are separate terms.
 
 Paper: Cross-Image Relational Knowledge Distillation for Semantic Segmentation
 Authors: Chuanguang Yang, Helong Zhou, Zhulin An, Xue Jiang, Yongjun Xu, Qian Zhang
@@ -44,13 +44,13 @@ AT_A_TIME = 2**24
 
 
 def pixel_pairs(student: Tensor, teacher: Tensor, temperature: float = 0.1, at_a_time: int = AT_A_TIME) -> Tensor:
-    """The term of the pairs, for each image as the one of p.
+    """Return the term of the pairs, for each image as the one of p.
 
     Args:
         student: Features (batch, channels, height, width).
-        teacher: The same, with channels of its own.
+        teacher: The same, but the number of channels may differ.
         temperature: τ.
-        at_a_time: How many similarities may be held at once.
+        at_a_time: Maximum number of similarities held at once.
 
     Returns:
         (batch,).
@@ -72,7 +72,7 @@ def pixel_pairs(student: Tensor, teacher: Tensor, temperature: float = 0.1, at_a
 
 
 def memory_divergence(student: Tensor, teacher: Tensor, memory: Tensor, temperature: float = 0.1) -> Tensor:
-    """The term of a memory, for each pixel.
+    """Return the term of a memory, for each pixel.
 
     Args:
         student: Embeddings (batch, pixels, dim) of norm 1.
@@ -96,18 +96,18 @@ class CIRKDLoss(nn.Module):
     """Cross-image relational distillation (Yang et al. 2022), the projection and the memories inside.
 
     Args:
-        num_classes: Labels run below it; pixels of other labels (255) take no part in the memories.
+        num_classes: Number of classes. Pixels of other labels (255) are ignored by the memories.
         teacher_channels: Channels of the teacher's feature.
-        student_channels: Channels of the student's feature; inferred on first use if left out.
+        student_channels: Channels of the student's feature; inferred on first use if omitted.
         pair_weight: λ₁.
         pixel_weight: λ₂.
         region_weight: λ₃.
         temperature: τ.
-        pixel_memory: How many pixels of each class are remembered.
-        region_memory: How many regions of each class are remembered.
-        pixels_drawn: With how many remembered pixels, all classes together, a pixel is compared.
-        regions_drawn: With how many remembered regions.
-        pixels_stored: How many pixels of each class and image are remembered, at most.
+        pixel_memory: Number of pixels remembered per class.
+        region_memory: Number of regions remembered per class.
+        pixels_drawn: Number of remembered pixels, of all classes, that a pixel is compared with.
+        regions_drawn: The same for regions.
+        pixels_stored: Maximum number of pixels stored per class and image.
 
     >>> loss = CIRKDLoss(num_classes=3, teacher_channels=4, pixel_memory=8, region_memory=4)
     >>> loss(torch.ones(2, 5, 4, 4), torch.ones(2, 4, 4, 4), target=torch.zeros(2, 8, 8, dtype=torch.long)).shape
@@ -148,12 +148,12 @@ class CIRKDLoss(nn.Module):
         self.num_classes = num_classes
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-        """The scalar loss; in training mode the memories take up the teacher's embeddings before they are used.
+        """Return the scalar loss. In training mode the teacher's embeddings are added to the memories first.
 
         Args:
             student: Features (batch, channels, height, width).
-            teacher: The same, with channels of its own.
-            target: Labels (batch, …, …) of any height and width; the nearest is taken.
+            teacher: The same, but the number of channels may differ.
+            target: Labels (batch, …, …) of any height and width, resized by nearest neighbour.
         """
         pairs = pixel_pairs(student, teacher, self.temperature).mean()
         ours, theirs = _rows(self.projection(student)), _rows(teacher.detach())
@@ -172,11 +172,11 @@ class CIRKDLoss(nn.Module):
 
     @torch.no_grad()
     def _remember(self, teacher: Tensor, classes: Tensor) -> None:
-        """Take up a few pixels and the mean pixel of each class of each image.
+        """Add a few pixels and the mean pixel of each class of each image to the memories.
 
         Args:
             teacher: Embeddings (batch, pixels, dim).
-            classes: (batch, pixels, classes), which are of which class.
+            classes: (batch, pixels, classes), one-hot classes.
         """
         of_class = classes.mT
         with without_autocast(teacher):
@@ -191,19 +191,19 @@ class CIRKDLoss(nn.Module):
 
 
 def _rows(feature: Tensor) -> Tensor:
-    """(batch, pixels, channels), of norm 1."""
+    """Return pixel embeddings of norm 1, (batch, pixels, channels)."""
     return unit_length(at_least_float32(feature).flatten(2).mT, dim=2)
 
 
 def _nearest(labels: Tensor, height: int, width: int) -> Tensor:
-    """Labels at another size, each the nearest one, whole numbers untouched."""
+    """Resize integer labels by nearest neighbour."""
     rows = torch.arange(height, device=labels.device) * labels.shape[1] // height
     columns = torch.arange(width, device=labels.device) * labels.shape[2] // width
     return labels[:, rows[:, None], columns]
 
 
 def _pairs_of(image: int, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """The mean over all images and the pixels of one."""
+    """Return the mean over all images and the pixels of one image."""
     with without_autocast(student):
         ours, theirs = (F.log_softmax(f[image] @ f.mT / temperature, dim=2) for f in (student, teacher))
     return kl_divergence(theirs, ours, dim=2).mean()

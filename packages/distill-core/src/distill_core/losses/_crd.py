@@ -1,17 +1,17 @@
-"""Contrastive representation distillation (CRD): tell the teacher's embedding of a sample from those of other samples.
+"""Contrastive representation distillation (CRD): match a sample's two embeddings against those of other samples.
 
     h(a, m) = e^x / ( e^x + K/N ),   x = a·m/τ  (paper)   or   x = a·m/τ − log Z  (code)
     L(a, M) = − mean over samples of [ log h(a, M₊) + sum over K negatives of log( 1 − h(a, M₋) ) ]
     L = L(student's embedding, teacher's bank) + L(teacher's embedding, student's bank)
 
-Embeddings are linear and of norm 1. A bank keeps one for each of the N samples of the data set: the running average
-with momentum m, of norm 1 again. Z, in the authors' code (HobbitLong/RepDistiller) and not in the paper, is N times the
-mean of e^(a·m/τ) over the first batch, kept from then on; all published numbers have it, so `code` is the default.
+Embeddings are linear and of norm 1. A bank keeps one for each of the N samples of the dataset: the running average with
+momentum m, again of norm 1. Z, in the authors' code (HobbitLong/RepDistiller) and not in the paper, is N times the mean
+of e^(a·m/τ) over the first batch, kept from then on. All published numbers have it, so `code` is the default.
 
 Negatives are drawn uniformly from the other samples, with repetition, on the device, from torch's generator. With
-`target`, those known to be of the sample's own class are left out and the others count for more; a class is known once
-the sample was seen. Several processes draw their own negatives, and all fill their banks with all processes' batches,
-so the banks stay equal.
+`target`, negatives known to be of the sample's own class are excluded and the others get more weight. A class is known
+once its sample was seen. Several processes draw their own negatives, and all update their banks with the batches of all
+processes, so the banks stay equal.
 
 Paper: Contrastive Representation Distillation
 Authors: Yonglong Tian, Dilip Krishnan, Phillip Isola
@@ -38,12 +38,12 @@ Mode = Literal["paper", "code"]
 
 
 def noise_contrastive(scores: Tensor, num_samples: int, weights: Tensor | None = None) -> Tensor:
-    """−[ log h₊ + Σ log(1 − h₋) ] of one sample, with h = e^x / (e^x + K/N), without ever making h.
+    """Return −[ log h₊ + Σ log(1 − h₋) ] per sample, with h = e^x / (e^x + K/N), in the log domain.
 
     Args:
         scores: (…, 1 + K) values of x, the positive first.
-        num_samples: N, the size of the data set.
-        weights: (…, K), how much each negative counts; 1 if left out.
+        num_samples: N, size of the dataset.
+        weights: (…, K), weight of each negative; 1 if omitted.
 
     Returns:
         (…).
@@ -61,13 +61,13 @@ class CRDLoss(nn.Module):
     """Contrastive representation distillation (Tian et al. 2020), embeddings and memory banks inside.
 
     Args:
-        num_samples: N, the size of the training set; `index` runs below it.
+        num_samples: N, size of the training set; every `index` is < N.
         dim: Length of the embeddings.
         num_negatives: K.
         temperature: τ.
-        momentum: How much of the old embedding stays in the bank.
-        student_features: Length of the student's flattened feature; inferred on first use if left out.
-        teacher_features: Length of the teacher's flattened feature; inferred on first use if left out.
+        momentum: Fraction of the old embedding that a bank keeps.
+        student_features: Length of the student's flattened feature; inferred on first use if omitted.
+        teacher_features: Length of the teacher's flattened feature; inferred on first use if omitted.
         mode: `paper` or `code`, see the formulas above.
 
     >>> loss = CRDLoss(num_samples=100, dim=4, num_negatives=8)
@@ -107,13 +107,13 @@ class CRDLoss(nn.Module):
         self.register_buffer("log_z", torch.full((2,), math.nan))
 
     def forward(self, student: Tensor, teacher: Tensor, index: Tensor, target: Tensor | None = None) -> Tensor:
-        """The scalar loss; in training mode the banks are updated after use.
+        """Return the scalar loss. In training mode the banks are updated afterwards.
 
         Args:
             student: Features (batch, …).
             teacher: Features (batch, …).
-            index: (batch,), the number of each sample in the data set.
-            target: (batch,), classes, if negatives of a sample's own class are to be left out.
+            index: (batch,), index of each sample in the dataset.
+            target: (batch,), class indices; excludes negatives of a sample's own class.
         """
         student, teacher = self.student_embedding(student), self.teacher_embedding(teacher.detach())
         negatives = self._draw(index)
@@ -133,17 +133,17 @@ class CRDLoss(nn.Module):
         return noise_contrastive(scores, self.num_samples, weights).mean(1).sum()
 
     def _draw(self, index: Tensor) -> Tensor:
-        """(batch, K) numbers of samples, each uniform among all but the one it is compared with."""
+        """Draw K sample indices per sample, (batch, K), uniformly among all other samples."""
         drawn = torch.randint(self.num_samples - 1, (index.shape[0], self.num_negatives), device=index.device)
         return drawn + (drawn >= index[:, None])
 
     def _scores(self, anchor: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
-        """(batch, 1 + K) similarities over τ, in the anchor's precision also under autocast."""
+        """Return similarities over τ, (batch, 1 + K), in the anchor's precision even under autocast."""
         with without_autocast(anchor):
             return torch.bmm(bank[rows].to(anchor.dtype), anchor[:, :, None]).squeeze(2) / self.temperature
 
     def _constants(self, estimate: Tensor) -> Tensor:
-        """The log Z of both directions: what is kept, or the estimate of this first batch, kept if in training mode."""
+        """Return log Z of both directions. The first batch estimates it; training mode stores the estimate."""
         count = estimate.shape[0] * (1 + self.num_negatives)
         fresh = torch.logsumexp(estimate, dim=0) + math.log(self.num_samples / count)
         log_z = torch.where(self.log_z.isnan(), fresh.to(self.log_z.dtype), self.log_z)
@@ -155,9 +155,9 @@ class CRDLoss(nn.Module):
     def _remember(
         self, student: Tensor, teacher: Tensor, estimate: Tensor, index: Tensor, target: Tensor | None
     ) -> Tensor:
-        """Move the banks towards the embeddings of all processes' batches, and return all processes' estimates.
+        """Update the banks with the embeddings of all processes, and return the estimates of all processes.
 
-        A sample that comes twice in a batch is remembered as it came last.
+        If a sample occurs twice in a batch, its last embedding is stored.
         """
         sizes = [student.shape[1], teacher.shape[1], 2]
         student, teacher, estimate = gather_batch(torch.cat([student, teacher, estimate], dim=1)).split(sizes, dim=1)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Cross-head distillation (CrossKD): the teacher's head judges the student's feature as it judges its own.
+"""Cross-head distillation (CrossKD): pass the student's feature through the teacher's head and match its predictions.
 
     h = the rest of the teacher's head, constant; gradients pass through it to the student
     x = h( align(s) ),   y = h(t)
@@ -7,10 +7,10 @@
     boxes:          l = 1 − GIoU of the boxes with these distances from the position
     L = sum over levels and positions of mask · l / sum over levels and positions of mask
 
-The student is judged by what the teacher's head makes of its feature, so its own head meets only the labels. `align`
-gives each channel of s the mean and deviation of t over the process's own batch and all positions, as the authors' code
-(jbwang1997/CrossKD) does. For boxes the code takes the teacher's greatest class probability as mask. It divides the class
-term by the number of assigned positions; here it is a mean over positions. Levels are lists; they share the head.
+The student learns from the teacher's head on its feature, so its own head sees only the labels. `align` gives each
+channel of s the mean and standard deviation of t over the process's own batch and all positions, as the authors' code
+(jbwang1997/CrossKD) does. For boxes the code uses the teacher's maximum class probability as mask. It divides the class
+term by the number of assigned positions; here it is a mean over positions. Levels are lists and share the head.
 
 Paper: CrossKD: Cross-Head Knowledge Distillation for Object Detection
 Authors: Jiabao Wang, Yuming Chen, Zhaohui Zheng, Xiang Li, Ming-Ming Cheng, Qibin Hou
@@ -48,10 +48,10 @@ EPS = 1e-6
 
 
 def quality_focal(student: Tensor, teacher: Tensor, beta: float = 1.0) -> Tensor:
-    """The quality focal loss, summed over the classes.
+    """Return the quality focal loss, summed over the classes.
 
     Args:
-        student: Logits (batch, classes, height, width), each class for itself.
+        student: Logits (batch, classes, height, width) of independent classes.
         teacher: Logits of the same shape.
         beta: β, at least 1.
 
@@ -67,10 +67,10 @@ def quality_focal(student: Tensor, teacher: Tensor, beta: float = 1.0) -> Tensor
 
 
 def side_divergence(student: Tensor, teacher: Tensor, temperature: float = 10.0) -> Tensor:
-    """τ² · KL of the distributions of a box's distances to its four sides, averaged over them.
+    """Return τ² · KL of the distributions of a box's distances to its four sides, averaged over them.
 
     Args:
-        student: Logits (batch, 4 · bins, height, width), the bins of a side together.
+        student: Logits (batch, 4 · bins, height, width), grouped by side.
         teacher: Logits of the same shape.
         temperature: τ.
 
@@ -87,10 +87,10 @@ def side_divergence(student: Tensor, teacher: Tensor, temperature: float = 10.0)
 
 
 def box_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """1 − GIoU of two boxes around the same point.
+    """Return 1 − GIoU of two boxes around the same point.
 
     Args:
-        student: Distances (batch, 4, height, width) to left, top, right and bottom; below 0 they count as 0.
+        student: Distances (batch, 4, height, width) to left, top, right and bottom. Negative ones count as 0.
         teacher: The same.
 
     Returns:
@@ -104,11 +104,11 @@ def box_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def aligned(student: Tensor, teacher: Tensor) -> Tensor:
-    """The student's feature with the mean and deviation of each channel of the teacher's.
+    """Give each channel of the student's feature the teacher's mean and standard deviation.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with a height and width of its own.
+        teacher: The same, but height and width may differ.
     """
     (variance, mean), (goal, centre) = (
         torch.var_mean(at_least_float32(feature), (0, 2, 3), correction=0, keepdim=True)
@@ -123,11 +123,11 @@ class CrossKDLoss(nn.Module):
     """Cross-head distillation (Wang et al. 2024), a constant copy of the teacher's head inside.
 
     Args:
-        head: What the teacher does with the tapped feature, up to the prediction.
+        head: The teacher's layers from the tapped feature to the prediction.
         compare: `classes`, `distributions` or `boxes`.
         beta: β of `classes`, at least 1.
         temperature: τ of `distributions`.
-        align: Give the student's feature the mean and deviation of the teacher's first.
+        align: First give the student's feature the mean and standard deviation of the teacher's.
 
     >>> loss = CrossKDLoss(nn.Conv2d(3, 2, 1), "classes")
     >>> loss(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4))
@@ -157,13 +157,13 @@ class CrossKDLoss(nn.Module):
         teacher: Tensor | Sequence[Tensor],
         mask: Tensor | Sequence[Tensor] | None = None,
     ) -> Tensor:
-        """The scalar loss.
+        """Return the scalar loss.
 
         Args:
             student: Features (batch, channels, height, width) as the teacher's head takes them, one entry per level.
             teacher: The same.
-            mask: How much each position counts (batch, height, width), one entry per level; 1 if left out. Logits
-                (batch, classes, height, width) stand for their greatest probability.
+            mask: Weight of each position (batch, height, width), one entry per level; 1 if omitted. Logits
+                (batch, classes, height, width) are replaced by their maximum probability.
         """
         values = [self._level(s, t) for s, t in pairs(student, teacher)]
         if mask is None:

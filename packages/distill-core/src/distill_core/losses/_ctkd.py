@@ -1,10 +1,11 @@
-"""Curriculum temperature (CTKD): a temperature that is learned to make the task harder, more and more so.
+"""Curriculum temperature (CTKD): learn the temperature adversarially, with increasing strength.
 
     τ = τ₀ + τ₁ · σ(θ);   the gradient to θ is multiplied by −λ
     L = τ² · mean over samples of KL( softmax(t/τ) ‖ softmax(s/τ) )
 
-θ is one learned number, the paper's "global" temperature; the instance-wise one is not here. In the paper λ grows from 0 to
-1 over the first 10 epochs: `distill_core.schedules.Cosine(start=0, end=1, until=10)` as `strength`.
+θ is one learned number, the paper's "global" temperature. The instance-wise one is not implemented. In the paper λ
+grows from 0 to 1 over the first 10 epochs: pass `distill_core.schedules.Cosine(start=0, end=1, until=10)` as
+`strength`.
 
 Paper: Curriculum Temperature for Knowledge Distillation
 Authors: Zheng Li, Xiang Li, Lingfeng Yang, Borui Zhao, Renjie Song, Lei Luo, Jun Li, Jian Yang
@@ -42,8 +43,8 @@ class CTKDLoss(nn.Module):
     """Curriculum temperature distillation (Li et al. 2023), the temperature inside.
 
     Args:
-        least: τ₀ > 0, the lowest temperature.
-        spread: τ₁ > 0, how far above it the temperature may go.
+        least: τ₀ > 0, minimum temperature.
+        spread: τ₁ > 0, range of the temperature above τ₀.
         strength: λ, a number or a schedule.
 
     >>> import torch
@@ -67,11 +68,11 @@ class CTKDLoss(nn.Module):
         self.reversal = GradientReversal(strength)
 
     def temperature(self) -> Tensor:
-        """τ as it is now."""
+        """Return the current τ."""
         return self.least + self.spread * at_least_float32(self.reversal(self.theta)).sigmoid()
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes)."""
+        """Return the scalar loss of logits (batch, classes)."""
         require_same_shape(student, teacher)
         temperature = self.temperature()
         log_student, log_teacher = (_softened(logits, temperature) for logits in (student, teacher.detach()))
@@ -80,7 +81,7 @@ class CTKDLoss(nn.Module):
 
 
 def _softened(logits: Tensor, temperature: Tensor) -> Tensor:
-    """Logarithms of probabilities; what is −∞ has no part in the gradient to the temperature."""
+    """Return log-probabilities. Logits of −∞ do not contribute to the temperature's gradient."""
     hidden = ruled_out(logits)
     scaled = filled(at_least_float32(logits), hidden, 0) / temperature
     return F.log_softmax(filled(scaled, hidden, -torch.inf), dim=1)

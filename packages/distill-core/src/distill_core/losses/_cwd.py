@@ -1,10 +1,11 @@
-"""Channel-wise distillation (CWD): where each channel is active is a distribution over positions, and the teacher's is matched.
+"""Channel-wise distillation (CWD): match each channel's distribution over positions.
 
     p(f) = softmax of f/τ over the positions of a channel
     L = τ² · mean over samples and channels of KL( p(t) ‖ p(s) )
 
-For maps of features or of logits. Where the student's feature has another number of channels, a 1×1 convolution, learned
-with it, maps it, without a bias, which no softmax over positions would see. The paper takes τ=4 and weights of 50 for features and 3 for logits.
+For maps of features or of logits. If the student's feature has another number of channels, a learned 1×1 convolution
+maps it. It has no bias, because a softmax over positions is invariant to it. The paper uses τ = 4 and weights of 50 for
+features and 3 for logits.
 
 Paper: Channel-wise Knowledge Distillation for Dense Prediction
 Authors: Changyong Shu, Yifan Liu, Jianfei Gao, Zheng Yan, Chunhua Shen
@@ -34,11 +35,11 @@ from ..registry import register
 
 
 def channel_divergence(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
-    """τ² · KL( p(teacher) ‖ p(student) ) of each channel.
+    """Return τ² · KL( p(teacher) ‖ p(student) ) of each channel.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: Of the same shape.
+        teacher: The same shape.
         temperature: τ > 0.
 
     Returns:
@@ -59,10 +60,10 @@ class CWDLoss(nn.Module):
     """Channel-wise distillation (Shu et al. 2021).
 
     Args:
-        temperature: τ > 0; the larger, the more positions count.
-        align: Map the student's channels by a 1×1 convolution, learned here; not for logits.
-        student_channels: Channels of the student's feature, for `align`; inferred on first use if left out.
-        teacher_channels: Channels of the teacher's feature, for `align`; inferred on first use if left out.
+        temperature: τ > 0. Larger values spread the weight over more positions.
+        align: Map the student's channels by a learned 1×1 convolution. Not for logits.
+        student_channels: Channels of the student's feature, for `align`; inferred on first use if omitted.
+        teacher_channels: Channels of the teacher's feature, for `align`; inferred on first use if omitted.
 
     >>> import torch
     >>> student, teacher = torch.tensor([[[[3.0, 0.0]]]]), torch.tensor([[[[0.0, 2.0]]]])
@@ -86,7 +87,7 @@ class CWDLoss(nn.Module):
         self.regressor = Regressor(student_channels, teacher_channels, bias=False) if align else None
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two maps (batch, channels, height, width) of the same height and width."""
+        """Return the scalar loss of two maps (batch, channels, height, width) of the same height and width."""
         if self.regressor is not None:
             student = self.regressor(student, like=teacher)
         values = channel_divergence(student, teacher, self.temperature)
@@ -95,6 +96,6 @@ class CWDLoss(nn.Module):
 
 
 def _hidden_channels(student: Tensor, teacher: Tensor) -> Tensor | None:
-    """Which channels are −∞ at all positions in both, (batch, channels, 1)."""
+    """Return which channels are −∞ at all positions in both, (batch, channels, 1)."""
     hidden = excluded(student, teacher)
     return None if hidden is None else hidden.all(2, keepdim=True)

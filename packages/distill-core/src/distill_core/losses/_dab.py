@@ -1,11 +1,11 @@
-"""Distillation of activation boundaries (DAB, also AB): the student's neurons fire where the teacher's do.
+"""Distillation of activation boundaries (DAB, also AB): match which neurons are active.
 
     L = mean over samples of the sum over neurons of ( μ − c(s) )₊²  where t > 0,  and of ( μ + c(s) )₊²  elsewhere
 
-t is the teacher's feature before its ReLU: how strong it is does not count, only on which side of 0. c is a connector, a
-1×1 convolution and batch normalisation that learns with the student. Give one term to each pair of layers; the authors'
-code (bhheo/AB_distillation) divides by 1000 and gives each layer half the weight of the next deeper one. The method sets
-up the student in a first stage; labels and KD follow.
+t is the teacher's feature before its ReLU. Only its sign counts, not its size. c is a connector, a 1×1 convolution and
+batch normalisation, learned with the student. Use one term per pair of layers. The authors' code
+(bhheo/AB_distillation) sums over the batch, divides by 1000 and gives each layer half the weight of the next deeper
+one. The method initialises the student in a first stage; labels and KD follow.
 
 The statistics of the connector's batch normalisation are those of the process's own batch.
 
@@ -29,11 +29,11 @@ from ..registry import register
 
 
 def activation_boundaries(student: Tensor, teacher: Tensor, margin: float = 1.0) -> Tensor:
-    """How far the student's neurons are from being on the teacher's side of 0 by a margin.
+    """Return the squared distance of the student's neurons from the teacher's side of 0, with a margin.
 
     Args:
         student: (batch, channels, …), before the ReLU.
-        teacher: The same, with a height and width of its own if it has them.
+        teacher: The same, but height and width may differ.
         margin: μ.
     """
     student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher.detach()))
@@ -49,8 +49,8 @@ class DABLoss(nn.Module):
 
     Args:
         margin: μ.
-        student_channels: Channels of the student's feature; inferred on first use if left out.
-        teacher_channels: Channels of the teacher's feature; inferred on first use if left out.
+        student_channels: Channels of the student's feature; inferred on first use if omitted.
+        teacher_channels: Channels of the teacher's feature; inferred on first use if omitted.
 
     >>> import torch
     >>> loss = DABLoss()
@@ -72,5 +72,5 @@ class DABLoss(nn.Module):
         self.connector = NormalisedConv(student_channels, teacher_channels)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features (batch, channels, height, width)."""
+        """Return the scalar loss of two features (batch, channels, height, width)."""
         return activation_boundaries(self.connector(student, like=teacher), teacher, self.margin)

@@ -1,12 +1,13 @@
-"""Distillation from a stronger teacher (DIST): the student's probabilities rank and spread as the teacher's do.
+"""Distillation from a stronger teacher (DIST): match probabilities up to scale and shift, per sample and per class.
 
     ρ: Pearson's correlation,   p(z) = softmax(z/τ)
     L = β · τ² · ( 1 − mean over samples of ρ of their rows of p(s) and p(t) )
       + γ · τ² · ( 1 − mean over classes of ρ of their columns of p(s) and p(t) )
 
-Correlations ask for less than equality, so that a teacher far better than the student can still be followed. Where there
-is nothing to correlate, because a row or column is constant, ρ is 0 and has no gradient. The columns compare the samples
-of a batch: several processes gather theirs. The paper adds the cross-entropy of the labels: a term of its own.
+A correlation is a weaker requirement than equality, so a student can follow a much stronger teacher. Where a row or
+column is constant, ρ is 0 without gradient: a difference from the authors' code (hunto/DIST_KD), which adds an ε to the
+denominator instead. The columns compare the samples of a batch, so several processes gather theirs. The paper adds the
+cross-entropy of the labels as a separate term.
 
 Paper: Knowledge Distillation from A Stronger Teacher
 Authors: Tao Huang, Shan You, Fei Wang, Chen Qian, Chang Xu
@@ -30,23 +31,23 @@ from ..registry import register
 
 
 def pearson(first: Tensor, second: Tensor, dim: int, eps: float = 1e-7, *, hidden: Tensor | None = None) -> Tensor:
-    """Pearson's correlation along a dimension, which is gone from the result.
+    """Return Pearson's correlation along `dim`, which is removed.
 
     Args:
-        first: Any shape, in float32 at least.
+        first: Any shape, in at least float32.
         second: The same shape.
-        dim: What is correlated.
-        eps: A spread (L2 norm after centring) up to this is rounding: the correlation is 0, without a gradient.
-        hidden: Entries that do not count, of the same shape; both values are 0 there.
+        dim: Dimension to correlate over.
+        eps: If the L2 norm after centring is at most `eps`, the correlation is 0 without gradient.
+        hidden: Mask of entries that do not count. Both values are 0 there.
     """
     return (_direction(first, dim, eps, hidden) * _direction(second, dim, eps, hidden)).sum(dim)
 
 
 def correlation_losses(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
-    """τ² · (1 − mean correlation) of the rows (inter-class) and of the columns (intra-class).
+    """Return τ² · (1 − mean correlation) of the rows (inter-class) and of the columns (intra-class).
 
     Args:
-        student: Logits (batch, classes, …); further dimensions are further samples.
+        student: Logits (batch, classes, …); further dimensions count as samples.
         teacher: Logits of the same shape.
         temperature: τ > 0.
     """
@@ -56,7 +57,7 @@ def correlation_losses(student: Tensor, teacher: Tensor, temperature: float = 1.
     p, q = (F.softmax(rows / temperature, dim=1) for rows in (ours, theirs))
     refuse_infinite(p[:, 0] + q[:, 0], ours, theirs)
     inter = 1 - pearson(p, q, 1, hidden=hidden).mean()
-    # A class that is hidden throughout has a correlation of 0 and is not one of the classes.
+    # A class that is hidden in all samples has correlation 0 and is not counted.
     num_classes = p.shape[1] if hidden is None else (~hidden).any(0).sum()
     intra = 1 - pearson(p, q, 0, hidden=hidden).sum() / num_classes
     return temperature**2 * inter, temperature**2 * intra
@@ -68,9 +69,9 @@ class DISTLoss(nn.Module):
     """Distillation from a stronger teacher (Huang et al. 2022).
 
     Args:
-        beta: β, the weight of the rows.
-        gamma: γ, the weight of the columns.
-        temperature: τ > 0; the paper takes 1 on ImageNet and 4 on CIFAR-100, there with β = γ = 2.
+        beta: β, weight of the rows.
+        gamma: γ, weight of the columns.
+        temperature: τ > 0; the paper uses 1 on ImageNet and 4 on CIFAR-100, there with β = γ = 2.
 
     >>> import torch
     >>> student, teacher = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]]), torch.tensor([[2.0, 0.0, -2.0], [0.0, 1.0, 3.0]])
@@ -89,7 +90,7 @@ class DISTLoss(nn.Module):
         self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes, …)."""
+        """Return the scalar loss of logits (batch, classes, …)."""
         logits = gather_batch(student), gather_batch(teacher.detach())
         inter, intra = correlation_losses(*logits, self.temperature)
         return self.beta * inter + self.gamma * intra

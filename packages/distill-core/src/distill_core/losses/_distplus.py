@@ -1,17 +1,16 @@
-"""Distillation from a stronger adaptive teacher (DIST+): the correlations of DIST, and those of a feature map.
+"""Distillation from a stronger adaptive teacher (DIST+): DIST on logits plus correlations of a feature map.
 
     ρ: Pearson's correlation
     L = DIST of the logits
       + ι · ( 1 − mean over samples and channels of ρ over the positions )
       + κ · ( 1 − mean over samples and positions of ρ over the channels )
 
-Both terms of the features are 1 − ρ: they vanish where student and teacher agree. (An implementation that adds the mean
-of ρ over the positions itself, as one in use does, pushes the student away from the teacher.) The feature maps have the
-same channels; of other heights or widths, they are brought to the smaller size by average pooling. The paper's text could
-not be read: the axes of the two terms are those of the public implementation (torchdistill). The paper's other half,
-a teacher that is itself trained towards the student, is another stage of training and not in this loss.
+Both terms of the features are 1 − ρ and vanish where student and teacher agree. The feature maps have equal channels.
+If heights or widths differ, they are brought to the smaller size by average pooling. The paper was not available, so
+the terms follow the public implementation (torchdistill). The paper's other half, a teacher that is itself trained
+towards the student, is a separate training stage and not part of this loss.
 
-Several processes gather their batches of logits; of the features each needs its own only.
+Several processes gather their batches of logits. The features need no gathering.
 
 Paper: DIST+: Knowledge Distillation From a Stronger Adaptive Teacher
 Authors: Tao Huang, Shan You, Fei Wang, Chen Qian, Chang Xu
@@ -35,11 +34,11 @@ from ._dist import correlation_losses, pearson
 
 
 def feature_correlations(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """1 − the correlation over positions, averaged over channels, and over channels, averaged over positions.
+    """Return 1 − ρ over positions, averaged over channels, and 1 − ρ over channels, averaged over positions.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with a height and width of its own.
+        teacher: The same, but height and width may differ.
 
     Returns:
         Two tensors (batch,).
@@ -53,13 +52,13 @@ def feature_correlations(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tens
 @final
 @register
 class DISTPlusLoss(nn.Module):
-    """Distillation from a stronger adaptive teacher (Huang et al. 2025), without its acclimation of the teacher.
+    """Distillation from a stronger adaptive teacher (Huang et al. 2025), without adapting the teacher.
 
     Args:
-        beta: β, the weight of the rows of the logits.
-        gamma: γ, the weight of the columns of the logits.
-        iota: ι, the weight of the feature's channels.
-        kappa: κ, the weight of the feature's positions.
+        beta: β, weight of the rows of the logits.
+        gamma: γ, weight of the columns of the logits.
+        iota: ι, the weight of the correlations over positions, per channel.
+        kappa: κ, the weight of the correlations over channels, per position.
         temperature: τ > 0 of the logits.
 
     >>> import torch
@@ -85,7 +84,7 @@ class DISTPlusLoss(nn.Module):
         self.temperature = temperature
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """The scalar loss of two lists: logits (batch, classes) and a feature (batch, channels, height, width)."""
+        """Return the scalar loss of lists of logits (batch, classes) and a feature (batch, channels, height, width)."""
         (logits, feature), (goal, model) = student, teacher
         inter, intra = correlation_losses(gather_batch(logits), gather_batch(goal.detach()), self.temperature)
         channels, positions = (gather_batch(loss).mean() for loss in feature_correlations(feature, model))

@@ -1,12 +1,12 @@
-"""Decoupled knowledge distillation (DKD): how sure of the target, and what about the rest, are two terms.
+"""Decoupled knowledge distillation (DKD): separate weights for the target class and for the other classes of KD.
 
     b(z) = ( p_y, 1 − p_y ),   p = softmax(z/τ);   p̂(z) = softmax of z/τ over the classes other than the target y
     L = τ² · mean over samples of [ α · KL( b(t) ‖ b(s) ) + β · KL( p̂(t) ‖ p̂(s) ) ]
 
-With α = 1 and the sample's own 1 − p_y of the teacher in place of β this is KD. The authors' code hides the target with
-−1000 and takes logarithms of sums of probabilities; here all is computed from logits of the other classes, so nothing
-underflows. Its warm-up over the first epochs is a schedule of the term's weight. The paper adds the cross-entropy of the
-labels: a term of its own.
+With α = 1 and the teacher's 1 − p_y of each sample in place of β this is KD. The authors' code hides the target with
+−1000 and takes logarithms of sums of probabilities. Here everything is computed from the logits of the other classes,
+so nothing underflows. Its warm-up over the first epochs is a schedule of the term's weight. The paper adds the
+cross-entropy of the labels as a separate term.
 
 Paper: Decoupled Knowledge Distillation
 Authors: Borui Zhao, Quan Cui, Renjie Song, Yiyu Qiu, Jiajun Liang
@@ -36,12 +36,12 @@ from ..registry import register
 def decoupled_divergences(
     student: Tensor, teacher: Tensor, target: Tensor, temperature: float = 4.0
 ) -> tuple[Tensor, Tensor]:
-    """KL( b(t) ‖ b(s) ) and KL( p̂(t) ‖ p̂(s) ) of each sample, without τ².
+    """Return KL( b(t) ‖ b(s) ) and KL( p̂(t) ‖ p̂(s) ) of each sample, without τ².
 
     Args:
         student: Logits (batch, classes).
         teacher: Logits of the same shape.
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
         temperature: τ > 0.
 
     Returns:
@@ -64,7 +64,7 @@ class DKDLoss(nn.Module):
 
     Args:
         alpha: Weight of the target term.
-        beta: Weight of the term of the other classes; the paper takes 2 to 8 on CIFAR-100 and 0.5 to 2 on ImageNet.
+        beta: Weight of the term of the other classes; the paper uses 2 to 8 on CIFAR-100 and 0.5 to 2 on ImageNet.
         temperature: τ > 0.
 
     >>> import torch
@@ -84,6 +84,6 @@ class DKDLoss(nn.Module):
         self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes) and class numbers (batch,)."""
+        """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
         of_target, of_others = decoupled_divergences(student, teacher, target, self.temperature)
         return self.temperature**2 * (self.alpha * of_target + self.beta * of_others).mean()

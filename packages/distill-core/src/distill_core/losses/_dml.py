@@ -1,9 +1,9 @@
-"""Deep mutual learning (DML): students that learn together match each other.
+"""Deep mutual learning (DML): students that train together match each other.
 
     L = sum over students k of 1/(K − 1) · sum over the others l of τ² · mean over samples of KL( softmax(z_l/τ) ‖ softmax(z_k/τ) )
 
-For each student the others are constant; the paper has τ = 1. The cross-entropies of the labels are terms of their own.
-For two students, two `KDLoss` wired crosswise are the same.
+For each student the others are constant. The paper uses τ = 1. The cross-entropies of the labels are separate terms.
+For two students, two crosswise `KDLoss` terms are equivalent.
 
 Paper: Deep Mutual Learning
 Authors: Ying Zhang, Tao Xiang, Timothy M. Hospedales, Huchuan Lu
@@ -46,18 +46,18 @@ class DMLLoss(nn.Module):
         self.temperature = temperature
 
     def forward(self, student: Sequence[Tensor]) -> Tensor:
-        """The scalar loss of two or more students' logits (batch, classes).
+        """Return the scalar loss of two or more students' logits (batch, classes).
 
         Raises:
-            ValueError: There is only one student.
+            ValueError: If there are fewer than two students.
         """
         if len(student) < 2:
-            message = f"`student` has the logits of {len(student)} model: mutual learning needs two or more"
+            message = f"`student` has the logits of {len(student)} model: mutual learning needs at least two"
             raise ValueError(message)
         divergences = [
             kd_divergence(one, other, self.temperature).mean()
-            for number, one in enumerate(student)
+            for index, one in enumerate(student)
             for peer, other in enumerate(student)
-            if peer != number
+            if peer != index
         ]
         return torch.stack(divergences).sum() / (len(student) - 1)

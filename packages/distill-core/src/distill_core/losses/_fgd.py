@@ -1,4 +1,4 @@
-"""Focal and global distillation (FGD): objects and background apart, where the teacher attends, and how positions relate.
+"""Focal and global distillation (FGD): match features weighted by object masks and attention, and their global context.
 
     a(f) = HW · softmax( mean over channels of |f| / τ ),   c(f) = C · softmax( mean over positions of |f| / τ )
     S: at a position of an object 1/(cells of its box), of the smallest box if there are several; B: elsewhere 1/(their number)
@@ -6,9 +6,9 @@
         sum over elements of ( α S + β B ) · a(t) · c(t) · ( s − t )²
         + γ · ( sum of |a(s) − a(t)| + sum of |c(s) − c(t)| ) + λ · sum over elements of ( R(s) − R'(t) )²
 
-s is the student's feature after a 1×1 convolution, where its number of channels is another. R and R' are global context
-blocks, learned with the student. A box covers the cells that it touches; the authors' code (yzd-v/FGD) adds one more on
-the right and below. The code divides all by the number of images, as here.
+s is the student's feature, after a 1×1 convolution if its number of channels differs. R and R' are global context
+blocks, learned with the student. A box covers the cells that it touches. The authors' code (yzd-v/FGD) adds one more on
+the right and below. The code divides everything by the number of images, as here.
 
 Paper: Focal and Global Knowledge Distillation for Detectors
 Authors: Zhendong Yang, Zhe Li, Xiaohu Jiang, Yuan Gong, Zehuan Yuan, Danpei Zhao, Chun Yuan
@@ -32,13 +32,13 @@ from ..registry import register
 
 
 def box_scales(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """S and B.
+    """Return S and B.
 
     Args:
-        boxes: (batch, most boxes of an image, 4): left, top, right and bottom as shares of the image's sides. A box
-            without area is none: zeros fill up images with fewer boxes.
-        height: Of the map.
-        width: Of the map.
+        boxes: (batch, max boxes, 4): left, top, right and bottom as fractions of the image's sides. A box
+            without area is ignored, so zeros pad images with fewer boxes.
+        height: Height of the map.
+        width: Width of the map.
 
     Returns:
         Two tensors (batch, height, width).
@@ -47,16 +47,16 @@ def box_scales(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     real = (right > left) & (bottom > top)
     columns = _covered(left, right, width) & real[:, :, None]
     rows = _covered(top, bottom, height) & real[:, :, None]
-    share = 1 / (rows.sum(2) * columns.sum(2)).clamp(min=1).to(left.dtype)
+    scale = 1 / (rows.sum(2) * columns.sum(2)).clamp(min=1).to(left.dtype)
     inside = rows[:, :, :, None] & columns[:, :, None, :]
-    none = share.new_zeros(len(boxes), 1, height, width)
-    objects = torch.cat([inside * share[:, :, None, None], none], dim=1).amax(1)
-    outside = (objects == 0).to(share.dtype)
+    none = scale.new_zeros(len(boxes), 1, height, width)
+    objects = torch.cat([inside * scale[:, :, None, None], none], dim=1).amax(1)
+    outside = (objects == 0).to(scale.dtype)
     return objects, outside / outside.sum((1, 2), keepdim=True).clamp(min=1)
 
 
 def focal_attention(feature: Tensor, temperature: float = 0.5) -> tuple[Tensor, Tensor]:
-    """The attention to positions, a, and to channels, c.
+    """Return the attention to positions, a, and to channels, c.
 
     Args:
         feature: (batch, channels, height, width).
@@ -77,14 +77,14 @@ def focal_attention(feature: Tensor, temperature: float = 0.5) -> tuple[Tensor, 
 class FGDLoss(nn.Module):
     """Focal and global distillation (Yang et al. 2022), the convolutions and context blocks inside.
 
-    The weights are those of one-stage detectors; two-stage ones take 5e-5, 2.5e-5, 5e-5 and 5e-7.
+    The default weights are for one-stage detectors. The paper uses 5e-5, 2.5e-5, 5e-5 and 5e-7 for two-stage ones.
 
     Args:
         teacher_channels: Channels of the teacher's features.
-        student_channels: Channels of the student's features, if they are others.
-        levels: How many features there are.
-        image_size: Height and width of the batch's images, if they are the same for all batches and boxes come in pixels
-            and not as shares of the sides; see `images` of `forward`.
+        student_channels: Channels of the student's features, if they differ.
+        levels: Number of features.
+        image_size: Height and width of all images, if they are fixed and boxes are in pixels
+            instead of fractions of the sides. See `images` of `forward`.
         object_weight: α.
         background_weight: β.
         attention_weight: γ.
@@ -132,19 +132,19 @@ class FGDLoss(nn.Module):
         target: Tensor | Sequence[Tensor | Mapping[str, Tensor]],
         images: Tensor | None = None,
     ) -> Tensor:
-        """The scalar loss.
+        """Return the scalar loss.
 
         Args:
             student: Maps (batch, channels, height, width), one entry per level.
             teacher: The same.
-            target: Boxes of each image (boxes, 4): left, top, right, bottom; or of all (batch, most boxes, 4); or mappings
-                with such `boxes`, as detectors are fed with.
-            images: The batch that the maps were made of (batch, …, height, width), if boxes come in its pixels. A
+            target: Boxes of each image (boxes, 4): left, top, right, bottom; or a tensor (batch, max boxes, 4); or mappings
+                with `boxes`, as detectors take them.
+            images: The input batch (batch, …, height, width), if boxes are in its pixels. A
                 detector of torchvision resizes images and boxes: tap its `transform`.
         """
         levels = list(pairs(student, teacher))
         if len(levels) != len(self.student_contexts):
-            message = f"`levels` is {len(self.student_contexts)}, and {len(levels)} pairs of features came"
+            message = f"`levels` is {len(self.student_contexts)}, got {len(levels)} pairs of features"
             raise ValueError(message)
         boxes = target if isinstance(target, Tensor) else _padded(target)
         if images is not None or self.image_size is not None:
@@ -170,11 +170,11 @@ class FGDLoss(nn.Module):
 
 
 def _padded(target: Sequence[Tensor | Mapping[str, Tensor]]) -> Tensor:
-    """(batch, most boxes, 4), filled up with zeros."""
+    """Return boxes padded with zeros, (batch, max boxes, 4)."""
     return pad_sequence([entry if isinstance(entry, Tensor) else entry["boxes"] for entry in target], batch_first=True)
 
 
 def _covered(begin: Tensor, end: Tensor, size: int) -> Tensor:
-    """(batch, boxes, size): which cells of a side the box touches."""
+    """Return which cells along one side each box touches, (batch, boxes, size)."""
     cells = torch.arange(size, device=begin.device)
     return (cells >= (begin * size).floor()[:, :, None]) & (cells < (end * size).ceil()[:, :, None])

@@ -2,9 +2,8 @@
 
     L = mean over all elements of ( r(s) − t )²
 
-r is a linear map over the channels (a 1×1 convolution on maps), learned with the student. The paper writes ½‖r(s) − t‖²:
-the same but for a constant factor, which belongs to the weight of the term. Maps of different height or width are
-brought to the smaller size by average pooling.
+r is a linear map over the channels (a 1×1 convolution on maps), learned with the student. The paper's factor ½ belongs
+to the weight of the term. Maps of different height or width are brought to the smaller size by average pooling.
 
 Paper: FitNets: Hints for Thin Deep Nets
 Authors: Adriana Romero, Nicolas Ballas, Samira Ebrahimi Kahou, Antoine Chassang, Carlo Gatta, Yoshua Bengio
@@ -26,11 +25,11 @@ from ..registry import register
 
 
 def hint_mse(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of two features of the same number of channels; maps are pooled to the smaller size.
+    """Return the mean squared difference of two features with equal channels. Maps are pooled to the smaller size.
 
     Args:
         student: (batch, channels, height, width), (batch, tokens, channels) or (batch, channels).
-        teacher: The same, with a height and width of its own.
+        teacher: The same, but height and width may differ.
     """
     student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher.detach()))
     require_same_shape(student, teacher)
@@ -43,8 +42,8 @@ class FitNetLoss(nn.Module):
     """FitNet hints (Romero et al. 2015), the regressor inside.
 
     Args:
-        student_channels: Channels of the student's feature; inferred on first use if left out.
-        teacher_channels: Channels of the teacher's feature; inferred on first use if left out.
+        student_channels: Channels of the student's feature; inferred on first use if omitted.
+        teacher_channels: Channels of the teacher's feature; inferred on first use if omitted.
 
     >>> import torch
     >>> loss = FitNetLoss()
@@ -62,5 +61,5 @@ class FitNetLoss(nn.Module):
         self.regressor = Regressor(student_channels, teacher_channels)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features: maps, sequences or vectors."""
+        """Return the scalar loss of two features: maps, sequences or vectors."""
         return hint_mse(self.regressor(student, like=teacher), teacher)

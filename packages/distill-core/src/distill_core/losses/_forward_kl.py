@@ -1,9 +1,9 @@
-"""Word-level distillation (FKL): at each token the student matches the teacher's distribution of the next one.
+"""Word-level distillation (FKL): match the teacher's distribution of the next token.
 
     L = τ² · mean over tokens of KL( softmax(t/τ) ‖ softmax(s/τ) )
 
-KD for sequences. The mean is over the tokens that `mask` counts, in the batches of all processes together: see
-`token_mean`. No second tensor of the size of the logits is made.
+KD for sequences. The mean is over the tokens that `mask` counts, in the batches of all processes together, see
+`token_mean`. No second tensor of the size of the logits is allocated.
 
 Paper: Sequence-Level Knowledge Distillation
 Authors: Yoon Kim, Alexander M. Rush
@@ -26,7 +26,7 @@ from ..registry import register
 
 
 def forward_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """τ² · KL( softmax(teacher/τ) ‖ softmax(student/τ) ).
+    """Return τ² · KL( softmax(teacher/τ) ‖ softmax(student/τ) ).
 
     Args:
         student: Logits (…, vocabulary).
@@ -40,15 +40,15 @@ def forward_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Te
 
 
 def token_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The sum over the tokens that count, divided by their number in the average process's batch.
+    """Return the sum over counted tokens, divided by their mean number per process.
 
-    Data-parallel training averages over processes: of Σ/(N/processes), with N the tokens of all processes, it makes the
-    mean over all tokens, however unequally they are spread. Where batches are accumulated, our trainer weights each by
-    its part of the tokens. Without tokens it is 0.
+    Data-parallel training averages over processes: of Σ/(N/processes), with N the tokens of all processes, it gives the
+    mean over all tokens, however unequally they are spread. Under gradient accumulation the trainer weights each batch
+    by its fraction of the tokens. Without tokens the result is 0.
 
     Args:
         values: (batch, tokens), 0 where the mask is 0.
-        mask: (batch, tokens), which tokens count; all if left out.
+        mask: (batch, tokens), which tokens count; all by default.
     """
     every = torch.full((), values.numel(), device=values.device)
     total = sum_over_processes(every if mask is None else mask.bool().sum()) / world_size()
@@ -62,7 +62,7 @@ class ForwardKLLoss(nn.Module):
 
     Args:
         temperature: τ > 0.
-        chunk: How many tokens to look at at a time.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> student, teacher = torch.zeros(1, 2, 3), torch.tensor([[[2.0, 0.0, 0.0], [9.0, 9.0, 0.0]]])
@@ -78,7 +78,7 @@ class ForwardKLLoss(nn.Module):
         self.temperature, self.chunk = temperature, chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
+        """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
         temperature = self.temperature
 

@@ -1,10 +1,10 @@
-"""Flow of solution procedure (FSP): how one layer's channels go with a later one's is the same as in the teacher.
+"""Flow of solution procedure (FSP): match the Gram matrix between the channels of two layers.
 
     G(f, g) = sum over positions of f gᵀ / (height · width)             one row per channel of f, one column per channel of g
     paper:  L = sum over flows of mean over samples of ‖G(s) − G(t)‖²_F
     code:   L = sum over flows of mean over samples and entries of (G(s) − G(t))²
 
-`code` is what HobbitLong/RepDistiller computes and weights of 50 are meant for. Maps of a flow that differ in height or
+`code` is what HobbitLong/RepDistiller computes; weights of 50 are meant for it. Maps of a flow that differ in height or
 width are brought to the smaller size by max pooling, as in the paper. Student and teacher must have the same numbers of
 channels at both ends of a flow. The paper trains with this loss first and with labels alone afterwards: two stages.
 
@@ -31,11 +31,11 @@ Mode = Literal["paper", "code"]
 
 
 def fsp_matrix(first: Tensor, second: Tensor) -> Tensor:
-    """The flow from one map to a later one, (batch, channels of first, channels of second).
+    """Return the flow matrix between two maps, (batch, channels of first, channels of second).
 
     Args:
         first: (batch, channels, height, width).
-        second: The same, with channels, height and width of its own.
+        second: The same, but channels, height and width may differ.
     """
     first, second = at_least_float32(first), at_least_float32(second)
     if first.shape[2:] != second.shape[2:]:
@@ -66,7 +66,7 @@ class FSPLoss(nn.Module):
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """The scalar loss of lists of maps (batch, channels, height, width), two to a flow: start, end, start, end, …."""
+        """Return the scalar loss of lists of maps (batch, channels, height, width): start, end, start, end, …."""
         losses = []
         for ours, theirs in zip(_flows("student", student), _flows("teacher", teacher), strict=True):
             flow, goal = fsp_matrix(*ours), fsp_matrix(*theirs).detach()
@@ -78,6 +78,6 @@ class FSPLoss(nn.Module):
 
 def _flows(name: str, features: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     if len(features) % 2:
-        message = f"`{name}` has {len(features)} features: give two for each flow, where it starts and where it ends"
+        message = f"`{name}` has {len(features)} features: give two per flow, its start and its end"
         raise ValueError(message)
     return zip(features[::2], features[1::2], strict=True)

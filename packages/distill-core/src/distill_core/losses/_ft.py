@@ -1,12 +1,12 @@
-"""Factor transfer (FT): the student's factor matches a factor that paraphrases the teacher's feature.
+"""Factor transfer (FT): match a compressed factor of the teacher's feature.
 
     stage 1:  L = mean over all elements of ( P(t) − t )²                        P: paraphraser, an autoencoder
     stage 2:  d = T(s)/‖T(s)‖₂ − E(t)/‖E(t)‖₂                                    T: translator, E: encoder of P
               paper:  L = mean over samples of ‖d‖_p        code:  L = mean over all elements of |d|^p
 
-A sample's factor is divided by its norm as one long vector. Both stages hold the very same paraphraser object. In stage
-2 no gradient flows to it and it stays in evaluation mode; name what learns: `train: [student, losses.ft.translator]`.
-The weight of 500 in the authors' code (Jangho-Kim/Factor-Transfer-pytorch) is meant for `code`.
+A sample's factor is divided by its norm as one long vector. Both stages hold the same paraphraser object. In stage 2 no
+gradient flows to it and it stays in evaluation mode. List what learns: `train: [student, losses.ft.translator]`. The
+weight of 500 in the authors' code (Jangho-Kim/Factor-Transfer-pytorch) is meant for `code`.
 
 Paper: Paraphrasing Complex Network: Network Compression via Factor Transfer
 Authors: Jangho Kim, SeongUk Park, Nojun Kwak
@@ -39,13 +39,13 @@ Mode = Literal["paper", "code"]
 
 
 def factor_transfer(student: Tensor, teacher: Tensor, p: float = 1.0, mode: Mode = "paper") -> Tensor:
-    """The distance of two factors; a zero factor stays zero.
+    """Return the distance between two factors. A zero factor stays zero.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with a height and width of its own.
-        p: Which norm, at least 1.
-        mode: The norm of a sample's difference, or the mean of its p-th powers.
+        teacher: The same, but height and width may differ.
+        p: Order of the norm, ≥ 1.
+        mode: Norm of a sample's difference (`paper`) or mean of its p-th powers (`code`).
     """
     student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher.detach()))
     require_same_shape(student, teacher)
@@ -57,10 +57,10 @@ def factor_transfer(student: Tensor, teacher: Tensor, p: float = 1.0, mode: Mode
 @final
 @register
 class FactorAutoencoderLoss(nn.Module):
-    """Stage 1 of factor transfer (Kim et al. 2018): the paraphraser learns to rebuild the teacher's feature.
+    """Stage 1 of factor transfer (Kim et al. 2018): the paraphraser learns to reconstruct the teacher's feature.
 
     Args:
-        paraphraser: The autoencoder, trained here.
+        paraphraser: The autoencoder to train.
 
     >>> loss = FactorAutoencoderLoss(Paraphraser(4))
     >>> loss(torch.ones(2, 4, 3, 3)).shape
@@ -76,7 +76,7 @@ class FactorAutoencoderLoss(nn.Module):
         self.reduction_scope = reduction_scope_of(paraphraser)
 
     def forward(self, teacher: Tensor) -> Tensor:
-        """The scalar loss of a feature (batch, channels, height, width)."""
+        """Return the scalar loss of a feature (batch, channels, height, width)."""
         feature = at_least_float32(teacher.detach())
         return F.mse_loss(at_least_float32(self.paraphraser(teacher.detach())), feature)
 
@@ -87,9 +87,9 @@ class FTLoss(nn.Module):
     """Stage 2 of factor transfer (Kim et al. 2018): the student's translated feature matches the teacher's factor.
 
     Args:
-        paraphraser: The one that stage 1 trained, constant here.
-        translator: Maps the student's feature to as many channels as the factor has; learns with the student.
-        p: Which norm; the paper finds 1 best.
+        paraphraser: The autoencoder trained in stage 1, constant here.
+        translator: Maps the student's feature to the factor's channels; learned with the student.
+        p: Order of the norm; the paper finds 1 best.
         mode: `paper` or `code`, see the formulas above.
 
     >>> loss = FTLoss(Paraphraser(8), Translator(6, 4))
@@ -116,13 +116,13 @@ class FTLoss(nn.Module):
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features (batch, channels, height, width)."""
+        """Return the scalar loss of two features (batch, channels, height, width)."""
         with torch.no_grad():
             factor = self.paraphraser.encode(teacher)
         return factor_transfer(self.translator(student), factor, self.p, self.mode)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch the translator only: the paraphraser is constant, so its batch statistics stay as they are."""
+        """Set the mode of the translator only. The paraphraser is constant and keeps its batch statistics."""
         super().train(mode)
         self.paraphraser.eval()
         return self

@@ -1,11 +1,11 @@
-"""Generalised Jensen-Shannon divergence (GKD): between covering the teacher and seeking its modes.
+"""Generalised Jensen-Shannon divergence (GKD): interpolate between mode-covering and mode-seeking.
 
     m = β · p + (1 − β) · q,   p = softmax(t), q = softmax(s)
     JSD = β · KL( p ‖ m ) + (1 − β) · KL( q ‖ m )
     paper:   L = mean over tokens of JSD for 0 < β < 1, of KL( p ‖ q ) for β = 0, of KL( q ‖ p ) for β = 1
     scaled:  L = mean over tokens of JSD / ( β · (1 − β) ), which tends to just these two
 
-The formula itself tends to 0 at both ends; the paper and its implementations put the two divergences there, so the loss
+The formula itself tends to 0 at both ends. The paper and its implementations use the two divergences there, so the loss
 jumps. `scaled` has the same gradient directions and no jump. The mean is that of `token_mean`.
 
 Paper: On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes
@@ -39,7 +39,7 @@ Mode = Literal["paper", "scaled"]
 
 
 def generalised_jsd(student: Tensor, teacher: Tensor, beta: float = 0.5, mode: Mode = "paper") -> Tensor:
-    """The divergence, see the formulas above.
+    """Return the divergence (formulas above).
 
     Args:
         student: Logits (…, vocabulary).
@@ -66,8 +66,8 @@ class GeneralisedJSDLoss(nn.Module):
 
     Args:
         beta: From 0, the forward divergence, to 1, the reverse one.
-        mode: `paper`, or `scaled`: continuous in β also at the ends, and 4 times the paper's at 0.5.
-        chunk: How many tokens to look at at a time.
+        mode: `paper`, or `scaled`: continuous in β including the ends, and 4 times the paper's value at 0.5.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> student, teacher = torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]])
@@ -84,7 +84,7 @@ class GeneralisedJSDLoss(nn.Module):
         self.chunk = chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
+        """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
         beta, mode = self.beta, self.mode
 

@@ -1,9 +1,9 @@
-"""Generalised head network distillation (GHND): a small head with a bottleneck, judged by what later layers make of it.
+"""Generalised head network distillation (GHND): train a small head with a bottleneck on the outputs of later layers.
 
     L = sum over pairs of layers of mean over samples of ‖s − t‖²
 
-The layers after the head are the teacher's, with gradients but constant; the first pair alone is HND. The authors' code
-sums over the batch as well: a factor for the weight of the term.
+The layers after the head are the teacher's, frozen but with gradients passing through. The first pair alone is HND. The
+authors' code sums over the batch as well, a factor for the weight of the term.
 
 Paper: Neural Compression and Filtering for Edge-assisted Real-time Object Detection in Challenged Networks
 Authors: Yoshitomo Matsubara, Marco Levorato
@@ -41,5 +41,5 @@ class GHNDLoss(nn.Module):
         super().__init__()
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
-        """The scalar loss of lists of features, the same shape (batch, …) within a pair."""
+        """Return the scalar loss of lists of features, the same shape (batch, …) within a pair."""
         return torch.stack([squared_error(s, t) for s, t in pairs(student, teacher)]).sum()

@@ -1,9 +1,9 @@
-"""Head network distillation (HND): a small head with a bottleneck rebuilds what the teacher's head gives.
+"""Head network distillation (HND): a small head with a bottleneck reproduces the output of the teacher's head.
 
     L = mean over samples of ‖s − t‖²
 
-s and t are the features where the network is split: only the head is trained, by this loss alone, and the teacher's tail
-is kept. The authors' code sums over the batch as well: a factor for the weight of the term.
+s and t are the features at which the network is split. Only the head is trained, by this loss alone, and the teacher's
+tail is kept. The authors' code sums over the batch as well, a factor for the weight of the term.
 
 Paper: Distilled Split Deep Neural Networks for Edge-Assisted Real-Time Systems
 Authors: Yoshitomo Matsubara, Sabur Baidya, Davide Callegaro, Marco Levorato, Sameer Singh
@@ -23,7 +23,7 @@ from ..registry import register
 
 
 def squared_error(student: Tensor, teacher: Tensor) -> Tensor:
-    """The sum of the squared differences of each sample, averaged over the samples.
+    """Return the sum of the squared differences of each sample, averaged over the samples.
 
     Args:
         student: (batch, …).
@@ -49,5 +49,5 @@ class HNDLoss(nn.Module):
         super().__init__()
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features of the same shape (batch, …)."""
+        """Return the scalar loss of two features of the same shape (batch, …)."""
         return squared_error(student, teacher)

@@ -1,11 +1,11 @@
-"""Inter-channel correlation (ICKD): the student's channels are to each other as the teacher's are.
+"""Inter-channel correlation (ICKD): match the correlations between channels.
 
     G(f) = f fᵀ of one sample, rows divided by their L2 norm,   f: (channels, positions)
     paper:  L = mean over samples and pairs of channels of ( G(e(s)) − G(t) )²
     code:   L = mean over samples and channels of the sum over channels of the same, channels times as much
 
-e is a 1×1 convolution and batch normalisation that gives the student the teacher's channels and learns with it. Heights and
-widths may differ. `code` is that of the authors' CIFAR code (ADLab-AutoDrive/ICKD).
+e is a 1×1 convolution and batch normalisation that maps the student to the teacher's channels and is learned with it.
+Heights and widths may differ. `code` is that of the authors' CIFAR code (ADLab-AutoDrive/ICKD).
 
 The statistics of the batch normalisation are those of the process's own batch.
 
@@ -32,7 +32,7 @@ Mode = Literal["paper", "code"]
 
 
 def channel_correlation(feature: Tensor) -> Tensor:
-    """(batch, channels, channels), rows of norm 1.
+    """Return the channel correlations (batch, channels, channels), rows of norm 1.
 
     Args:
         feature: (batch, channels, height, width).
@@ -48,8 +48,8 @@ class ICKDLoss(nn.Module):
     """Inter-channel correlation (Liu et al. 2021), the embedding inside.
 
     Args:
-        student_channels: Channels of the student's feature; inferred on first use if left out.
-        teacher_channels: Channels of the teacher's feature; inferred on first use if left out.
+        student_channels: Channels of the student's feature; inferred on first use if omitted.
+        teacher_channels: Channels of the teacher's feature; inferred on first use if omitted.
         mode: `paper` or `code`, see the formulas above.
 
     >>> import torch
@@ -72,7 +72,7 @@ class ICKDLoss(nn.Module):
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features (batch, channels, height, width)."""
+        """Return the scalar loss of two features (batch, channels, height, width)."""
         ours = channel_correlation(self.embedding(student, like=teacher))
         theirs = channel_correlation(teacher.detach())
         require_same_shape(ours, theirs)

@@ -1,4 +1,4 @@
-"""Information-theoretic representation distillation (ITRD): correlate each feature, and the batch's similarities, with the teacher's.
+"""Information-theoretic representation distillation (ITRD): correlate features, and match similarities in the batch.
 
     z = ( f − mean ) / √( variance + ε ) of each feature over the batch,   v = mean over samples of z(s) z(t), a vector
     C = log₂( sum over features of |v − 1|^2α + δ )
@@ -6,10 +6,10 @@
     M = log₂( ‖G(s)‖² + δ ) − log₂( ‖H‖² + δ )   (paper)   or   ‖G(s)‖² − ‖H‖²   (code)
     L = λ_c · C + λ_m · M
 
-s is the student's feature mapped linearly to the length of the teacher's, learned with it. The norms are Frobenius'. The
-authors' code (roymiles/ITRD) divides by the unbiased deviation, so that equal features are not quite at v = 1 and C is
-not −∞; here δ = 1e-12 is added instead. Its mapping is left out of M where the lengths are equal; it is in both here.
-Several processes gather their batches.
+s is the student's feature mapped linearly to the length of the teacher's, learned with it. The norms are Frobenius'.
+The authors' code (roymiles/ITRD) divides by the unbiased standard deviation, so that equal features are not quite at v
+= 1 and C is not −∞. Here δ = 1e-12 is added instead. The authors omit the mapping in M if the lengths are equal; here
+both terms use it. Several processes gather their batches.
 
 Paper: Information Theoretic Representation Distillation
 Authors: Roy Miles, Adrián López Rodríguez, Krystian Mikolajczyk
@@ -38,11 +38,11 @@ Mode = Literal["paper", "code"]
 
 
 def correlation_term(student: Tensor, teacher: Tensor, alpha: float = 1.5) -> Tensor:
-    """C.
+    """Return the correlation term C.
 
     Args:
         student: (batch, features).
-        teacher: Of the same shape.
+        teacher: The same shape.
         alpha: α.
     """
     require_same_shape(student, teacher)
@@ -51,12 +51,12 @@ def correlation_term(student: Tensor, teacher: Tensor, alpha: float = 1.5) -> Te
 
 
 def mutual_information_term(student: Tensor, teacher: Tensor, mode: Mode = "paper") -> Tensor:
-    """M.
+    """Return the mutual information term M.
 
     Args:
         student: (batch, features).
-        teacher: (batch, features), of a length of its own.
-        mode: The difference of logarithms, or of the squared norms.
+        teacher: (batch, features), possibly of another length.
+        mode: Difference of logarithms (`paper`) or of squared norms (`code`).
     """
     student, teacher = _cosines(student), _cosines(teacher.detach())
     norms = [_at_trace_one(gram).square().sum() for gram in (student, student * teacher)]
@@ -73,10 +73,10 @@ class ITRDLoss(nn.Module):
     Args:
         correlation_weight: λ_c.
         mutual_weight: λ_m.
-        alpha: α, at least 0.5; the paper takes 1.5 for most pairs and 1.01 for others.
+        alpha: α, at least 0.5; the paper uses 1.5 for most pairs and 1.01 for others.
         mode: `paper` or `code`, see the formulas above.
-        student_features: Length of the student's flattened feature; inferred on first use if left out.
-        teacher_features: Length of the teacher's flattened feature; inferred on first use if left out.
+        student_features: Length of the student's flattened feature; inferred on first use if omitted.
+        teacher_features: Length of the teacher's flattened feature; inferred on first use if omitted.
 
     >>> loss = ITRDLoss()
     >>> loss(torch.eye(4)[:, :3], torch.eye(4)).shape, loss.regressor.weight.shape
@@ -102,7 +102,7 @@ class ITRDLoss(nn.Module):
         self.regressor = Regressor(student_features, teacher_features)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of features (batch, …)."""
+        """Return the scalar loss of features (batch, …)."""
         teacher = gather_batch(teacher.detach().flatten(1))
         student = self.regressor(gather_batch(student.flatten(1)), like=teacher)
         correlation = correlation_term(student, teacher, self.alpha)
@@ -117,7 +117,7 @@ def _standardised(features: Tensor) -> Tensor:
 
 
 def _cosines(features: Tensor) -> Tensor:
-    """(batch, batch)."""
+    """Return cosines between samples, (batch, batch)."""
     features = F.normalize(at_least_float32(features), dim=1)
     with without_autocast(features):
         return features @ features.T

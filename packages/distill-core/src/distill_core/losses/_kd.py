@@ -2,8 +2,7 @@
 
     L = τ² · mean over samples of KL( softmax(t/τ) ‖ softmax(s/τ) )
 
-τ² keeps the size of the gradients when τ changes. The paper adds the cross-entropy of the labels: that is a term of its
-own in the objective.
+τ² keeps the size of the gradients when τ changes. The paper adds the cross-entropy of the labels as a separate term.
 
 Paper: Distilling the Knowledge in a Neural Network
 Authors: Geoffrey Hinton, Oriol Vinyals, Jeff Dean
@@ -26,7 +25,7 @@ Reduction = Literal["batchmean", "mean"]
 
 
 def kd_divergence(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
-    """τ² · KL( softmax(teacher/τ) ‖ softmax(student/τ) ), summed over the classes and nothing else.
+    """Return τ² · KL( softmax(teacher/τ) ‖ softmax(student/τ) ), summed over the classes only.
 
     Args:
         student: Logits (batch, classes, …), classes second as in `F.cross_entropy`.
@@ -46,9 +45,9 @@ class KDLoss(nn.Module):
     """Knowledge distillation (Hinton et al. 2015).
 
     Args:
-        temperature: τ > 0; the larger, the more the small probabilities count.
-        reduction: `batchmean`: sum over positions, mean over samples. `mean`: mean over positions too, which is what
-            maps of logits (batch, classes, height, width) want.
+        temperature: τ > 0. Larger values give small probabilities more weight.
+        reduction: `batchmean`: sum over positions, mean over samples. `mean`: mean over positions too, for
+            maps of logits (batch, classes, height, width).
 
     >>> import torch
     >>> student, teacher = torch.tensor([[1.0, 0.0, -1.0]]), torch.tensor([[2.0, 0.0, -2.0]])
@@ -65,6 +64,6 @@ class KDLoss(nn.Module):
         self.reduction = one_of("reduction", reduction, Reduction)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes, …)."""
+        """Return the scalar loss of logits (batch, classes, …)."""
         values = kd_divergence(student, teacher, self.temperature)
         return values.mean() if self.reduction == "mean" else values.sum() / len(student)

@@ -1,12 +1,12 @@
-"""Knowledge distillation with label smoothing (KD-LS): smooth labels and a teacher trained with them, side by side.
+"""Knowledge distillation with label smoothing (KD-LS): smoothed labels next to a teacher trained with them.
 
     u = (1 − ε) · one-hot(y) + ε/K
     L = mean over samples of ( 1 − α ) · H( u, softmax(s) ) + α · τ² · KL( softmax(t/τ) ‖ softmax(s/τ) )
 
-The paper finds that, against what was held before, a teacher trained with label smoothing is a good teacher: train it with
-`torch.nn.CrossEntropyLoss(label_smoothing=ε)`, then the student with this. It keeps τ = 1; with such a teacher higher
-temperatures blur what smoothing has left. Both parts can be had as terms of their own, `CrossEntropyLoss` and `KDLoss`;
-here α shares one weight between them, so that the target of the student is one mixture.
+The paper finds, against earlier claims, that a teacher trained with label smoothing is a good teacher. Train it with
+`torch.nn.CrossEntropyLoss(label_smoothing=ε)`, then the student with this loss. The paper uses τ = 1, because higher
+temperatures blur what smoothing preserves. Both parts exist as separate terms, `CrossEntropyLoss` and `KDLoss`. Here
+one weight α divides the target between them.
 
 Paper: Is Label Smoothing Truly Incompatible with Knowledge Distillation: An Empirical Study
 Authors: Zhiqiang Shen, Zechun Liu, Dejia Xu, Zitian Chen, Kwang-Ting Cheng, Marios Savvides
@@ -34,7 +34,7 @@ class KDLSLoss(nn.Module):
 
     Args:
         smoothing: ε, from 0 to 1.
-        alpha: α, how much of the target is the teacher's, from 0 to 1.
+        alpha: α, the teacher's fraction of the target, from 0 to 1.
         temperature: τ > 0.
 
     >>> import torch
@@ -53,7 +53,7 @@ class KDLSLoss(nn.Module):
         self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes) and class numbers (batch,)."""
+        """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
         labels = smooth_cross_entropy(at_least_float32(student), target, self.smoothing).mean()
         teaching = kd_divergence(student, teacher, self.temperature).mean()
         return (1 - self.alpha) * labels + self.alpha * teaching

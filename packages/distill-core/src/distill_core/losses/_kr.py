@@ -1,13 +1,13 @@
-"""Knowledge review (KR): each layer of the student, joined by all deeper ones, matches the teacher's.
+"""Knowledge review (KR): each layer of the student, fused with all deeper ones, matches the teacher's.
 
     uₙ, …, u₁: the student's features from the deepest to the shallowest, each fused with what came from the deeper ones
     L = sum over levels of HCL( uᵢ, tᵢ )
     HCL(u, t) = sum over k of wₖ · mean of ( pool u − pool t )² / sum of wₖ
         pooled by averaging to k × k:  not at all (w = 1), then to 4, 2, 1 (w = 1/2, 1/4, 1/8) where the map is larger
 
-Fusion is a 1×1 convolution to a common number of channels, two attention maps that weigh the feature and the deeper ones,
-and a 3×3 convolution to the teacher's channels, with batch normalisation, all learned with the student. Features before the
-ReLU are meant; the pooled feature before the classifier is often the deepest level. The authors' code
+Fusion is a 1×1 convolution to a common number of channels, two attention maps that weight the feature and the deeper
+ones, and a 3×3 convolution to the teacher's channels, with batch normalisation, all learned with the student. Use
+features before the ReLU. The pooled feature before the classifier is often the deepest level. The authors' code
 (dvlab-research/ReviewKD) raises the weight of the term over the first 20 epochs on CIFAR: a schedule.
 
 The statistics of the batch normalisations are those of the process's own batch.
@@ -37,7 +37,7 @@ SIZES = (4, 2, 1)
 
 
 def hierarchical_context(student: Tensor, teacher: Tensor) -> Tensor:
-    """HCL, the mean squared difference of two maps at several sizes.
+    """Return HCL, the mean squared difference of two maps at several sizes.
 
     Args:
         student: (batch, channels, height, width).
@@ -45,14 +45,14 @@ def hierarchical_context(student: Tensor, teacher: Tensor) -> Tensor:
     """
     student, teacher = at_least_float32(student), at_least_float32(teacher.detach())
     require_same_shape(student, teacher)
-    loss, part, whole = F.mse_loss(student, teacher), 1.0, 1.0
+    loss, weight, total = F.mse_loss(student, teacher), 1.0, 1.0
     for size in SIZES:
         if size < min(student.shape[2:]):
-            part /= 2
-            whole += part
+            weight /= 2
+            total += weight
             ours, theirs = (F.adaptive_avg_pool2d(feature, size) for feature in (student, teacher))
-            loss = loss + part * F.mse_loss(ours, theirs)
-    return loss / whole
+            loss = loss + weight * F.mse_loss(ours, theirs)
+    return loss / total
 
 
 @final
@@ -61,7 +61,7 @@ class KRLoss(nn.Module):
     """Knowledge review (Chen et al. 2021), the fusion inside; all channels are inferred on first use.
 
     Args:
-        levels: How many pairs of features.
+        levels: Number of pairs of features.
         middle_channels: The common number of channels within the fusion.
 
     >>> import torch
@@ -79,11 +79,11 @@ class KRLoss(nn.Module):
         self.levels = nn.ModuleList(AttentionFusion(middle_channels, fuses=i < levels - 1) for i in range(levels))
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """The scalar loss of two lists of features, the shallowest first, the deepest last.
+        """Return the scalar loss of two lists of features, the shallowest first, the deepest last.
 
         Args:
-            student: (batch, channels, height, width), or (batch, channels) for one that was pooled.
-            teacher: The same, with channels, height and width of its own.
+            student: (batch, channels, height, width), or (batch, channels) if pooled.
+            teacher: The same, but channels, height and width may differ.
         """
         if len(student) != len(self.levels):
             message = f"`student` has {len(student)} features for {len(self.levels)} levels"

@@ -1,4 +1,4 @@
-"""Knowledge adaptation for segmentation (KTAAD): translated features are alike, and so are positions to each other.
+"""Knowledge adaptation for segmentation (KTAAD): match translated features and the affinities between positions.
 
     stage 1:  L = mean over all elements of ( D(E(t)) − t )² + α · mean over samples of ‖E(t)‖₁        E, D: translator
     stage 2, adaptation, d = A(s)/‖A(s)‖_q − E(t)/‖E(t)‖_q                          A: 3×3 convolution, normalisation, ReLU
@@ -7,10 +7,10 @@
     stage 2, affinity, G(f)ᵢⱼ = cos( fᵢ, fⱼ )/m for the m positions of a map        C: 3×3 convolution
         L = mean over samples of sum over positions i of ‖G(C(s))ᵢ − G(E(t))ᵢ‖₂
 
-The authors have published no code; `code` is what torchdistill computes and its weight of 50 is meant for. All losses
-hold the very same translator, a `Paraphraser`. In stage 2 no gradient flows to it and it stays in evaluation mode; name
-what learns: `train: [student, losses.adapt.adapter, losses.affinity.adapter]`. Maps of two sizes are brought to the
-smaller one by average pooling. Affinity takes memory in proportion to m².
+The authors have not published code. `code` is what torchdistill computes; its weight of 50 is meant for it. All losses
+hold the same translator, a `Paraphraser`. In stage 2 no gradient flows to it and it stays in evaluation mode. List what
+learns: `train: [student, losses.adapt.adapter, losses.affinity.adapter]`. Maps of two sizes are brought to the smaller
+one by average pooling. The affinity needs memory in proportion to m².
 
 The statistics of batch normalisation, in A and in a translator that has it, are those of the process's own batch.
 
@@ -49,13 +49,13 @@ Mode = Literal["paper", "code"]
 def knowledge_adaptation(
     student: Tensor, teacher: Tensor, p: float = 1.0, q: float = 2.0, mode: Mode = "paper"
 ) -> Tensor:
-    """The distance of two translated features.
+    """Return the distance of two translated features.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with a height and width of its own.
-        p: The norm of the difference, at least 1.
-        q: The norm that is divided by, at least 1.
+        teacher: The same, but height and width may differ.
+        p: Order of the norm of the difference, ≥ 1.
+        q: Order of the norm to divide by, ≥ 1.
         mode: `paper` or `code`, see the formulas above.
     """
     student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher.detach()))
@@ -68,11 +68,11 @@ def knowledge_adaptation(
 
 
 def affinity_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """The distance of the similarities of all pairs of positions.
+    """Return the distance of the similarities of all pairs of positions.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with channels, height and width of its own.
+        teacher: The same, but channels, height and width may differ.
     """
     student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher.detach()))
     ours, theirs = (unit_length(feature.flatten(2), dim=1) for feature in (student, teacher))
@@ -85,10 +85,10 @@ def affinity_distance(student: Tensor, teacher: Tensor) -> Tensor:
 @final
 @register
 class KTAutoencoderLoss(nn.Module):
-    """Stage 1 of knowledge adaptation (He et al. 2019): the translator learns to rebuild the teacher's feature.
+    """Stage 1 of knowledge adaptation (He et al. 2019): the translator learns to reconstruct the teacher's feature.
 
     Args:
-        translator: The autoencoder, trained here.
+        translator: The autoencoder to train.
         sparsity: α.
 
     >>> KTAutoencoderLoss(Paraphraser(4))(torch.ones(2, 4, 3, 3)).shape
@@ -106,7 +106,7 @@ class KTAutoencoderLoss(nn.Module):
         self.sparsity = sparsity
 
     def forward(self, teacher: Tensor) -> Tensor:
-        """The scalar loss of a feature (batch, channels, height, width)."""
+        """Return the scalar loss of a feature (batch, channels, height, width)."""
         code = self.translator.encode(teacher.detach())
         rebuilt = at_least_float32(self.translator.decoder(code))
         size = at_least_float32(code).abs().sum() / len(code)
@@ -119,10 +119,10 @@ class KTALoss(nn.Module):
     """Stage 2 of knowledge adaptation (He et al. 2019): the student's adapted feature matches the teacher's translated one.
 
     Args:
-        translator: The one that stage 1 trained, constant here.
-        p: The norm of the difference, at least 1.
-        q: The norm that is divided by, at least 1.
-        student_channels: Channels of the student's feature; inferred on first use if left out.
+        translator: The autoencoder trained in stage 1, constant here.
+        p: Order of the norm of the difference, ≥ 1.
+        q: Order of the norm to divide by, ≥ 1.
+        student_channels: Channels of the student's feature; inferred on first use if omitted.
         mode: `paper` or `code`, see the formulas above.
 
     >>> KTALoss(Paraphraser(8))(torch.ones(2, 6, 3, 3), torch.ones(2, 8, 3, 3)).shape
@@ -147,13 +147,13 @@ class KTALoss(nn.Module):
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features (batch, channels, height, width)."""
+        """Return the scalar loss of two features (batch, channels, height, width)."""
         with torch.no_grad():
             code = self.translator.encode(teacher)
         return knowledge_adaptation(F.relu(self.adapter(student)), code, self.p, self.q, self.mode)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch the adapter only: the translator is constant, so its batch statistics stay as they are."""
+        """Set the mode of the adapter only. The translator is constant and keeps its batch statistics."""
         super().train(mode)
         self.translator.eval()
         return self
@@ -165,8 +165,8 @@ class AffinityLoss(nn.Module):
     """Affinity distillation, the other loss of stage 2 of knowledge adaptation (He et al. 2019).
 
     Args:
-        translator: The one that stage 1 trained, constant here.
-        student_channels: Channels of the student's feature; inferred on first use if left out.
+        translator: The autoencoder trained in stage 1, constant here.
+        student_channels: Channels of the student's feature; inferred on first use if omitted.
 
     >>> AffinityLoss(Paraphraser(8))(torch.ones(2, 6, 3, 3), torch.ones(2, 8, 3, 3)).shape
     torch.Size([])
@@ -186,13 +186,13 @@ class AffinityLoss(nn.Module):
         )
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features (batch, channels, height, width)."""
+        """Return the scalar loss of two features (batch, channels, height, width)."""
         with torch.no_grad():
             code = self.translator.encode(teacher)
         return affinity_distance(self.adapter(student.to(self.adapter.weight.dtype)), code)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch the adapter only: the translator is constant, so its batch statistics stay as they are."""
+        """Set the mode of the adapter only. The translator is constant and keeps its batch statistics."""
         super().train(mode)
         self.translator.eval()
         return self

@@ -1,9 +1,9 @@
-"""L2 on features (L2, also CSE-L2): the student's feature is the teacher's.
+"""L2 on features (L2, also CSE-L2): the student's feature equals the teacher's.
 
     L = mean over all elements of ( s − t )²
 
-The baseline of prime-aware distillation, on the features before the classifier and beside the cross-entropy of the
-labels, hence CSE-L2. There is no regressor: the features have the same length. For others there is `FitNetLoss`.
+The baseline of prime-aware distillation, on the features before the classifier and next to the cross-entropy of the
+labels, hence CSE-L2. There is no regressor, so the features must have the same length. Otherwise use `FitNetLoss`.
 
 Paper: Prime-Aware Adaptive Distillation
 Authors: Youcai Zhang, Zhonghao Lan, Yuchen Dai, Fangao Zeng, Yan Bai, Jie Chang, Yichen Wei
@@ -39,6 +39,6 @@ class L2Loss(nn.Module):
         super().__init__()
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features of the same shape (batch, …)."""
+        """Return the scalar loss of two features of the same shape (batch, …)."""
         require_same_shape(student, teacher)
         return F.mse_loss(at_least_float32(student), at_least_float32(teacher.detach()))

@@ -1,11 +1,11 @@
-"""Logit standardisation (LSKD): any loss of logits, of logits with mean 0 and standard deviation 1.
+"""Logit standardisation (LSKD): any loss of logits, applied to logits with mean 0 and standard deviation 1.
 
     Z(z) = ( z − mean of z ) / ( standard deviation of z + ε ),   each sample by itself, both models
     L = the loss of Z(s) and Z(t)
 
-The student matches the relations within the teacher's logits, not their size. The standard deviation is the unbiased one,
-as in the authors' code (sunshangquan/logit-standardization-KD). With KD they take τ = 2 and a weight of 9, beside the
-cross-entropy of the labels with a weight of 0.1 to 1; with other losses 9 times their weights.
+The student matches the relations within the teacher's logits, not their size. The standard deviation is the unbiased
+one, as in the authors' code (sunshangquan/logit-standardization-KD). With KD they use τ = 2 and a weight of 9, next to
+the cross-entropy of the labels with a weight of 0.1 to 1. With other losses they use 9 times their weights.
 
 Paper: Logit Standardization in Knowledge Distillation
 Authors: Shangquan Sun, Wenqi Ren, Jingzhi Li, Rui Wang, Xiaochun Cao
@@ -27,10 +27,10 @@ from ..registry import register
 
 
 def standardise_logits(logits: Tensor, eps: float = 1e-7) -> Tensor:
-    """Logits with mean 0 and standard deviation 1, in float32 at least.
+    """Return logits with mean 0 and standard deviation 1, in at least float32.
 
-    Logits that are equal up to rounding become 0, without a gradient, which would be as large as 1/ε. Classes of −∞ stay
-    −∞ and have no part in mean and deviation.
+    Logits that are equal up to rounding become 0 without gradient, which would be as large as 1/ε. Classes at −∞ stay
+    −∞ and are excluded from mean and standard deviation.
 
     Args:
         logits: (batch, classes, …), two classes or more.
@@ -44,7 +44,7 @@ def standardise_logits(logits: Tensor, eps: float = 1e-7) -> Tensor:
 
 
 def _centred(logits: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The logits minus their mean, and their standard deviation; hidden ones are 0."""
+    """Return centred logits and their standard deviation. Hidden logits become 0."""
     if hidden is None:
         return logits - logits.mean(1, keepdim=True), logits.std(1, keepdim=True)
     count = (~hidden).sum(1, keepdim=True).clamp(min=1)
@@ -56,10 +56,10 @@ def _centred(logits: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
 @final
 @register
 class StandardisedLogits(nn.Module):
-    """A loss of logits after standardisation (Sun et al. 2024).
+    """Any loss of logits, applied to standardised logits (Sun et al. 2024).
 
     Args:
-        loss: Takes `student` and `teacher`, and `target` if that is given.
+        loss: Loss of `student` and `teacher`, and of `target` if it is given.
         eps: ε > 0, added to the standard deviation.
 
     >>> import torch
@@ -80,7 +80,7 @@ class StandardisedLogits(nn.Module):
         self.reduction_scope = str(getattr(loss, "reduction_scope", self.reduction_scope))
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor | None = None) -> Tensor:
-        """The scalar loss of logits (batch, classes, …)."""
+        """Return the scalar loss of logits (batch, classes, …)."""
         student, teacher = standardise_logits(student, self.eps), standardise_logits(teacher.detach(), self.eps)
         given = {} if target is None else {"target": target}
         value: Tensor = self.loss(student=student, teacher=teacher, **given)

@@ -1,13 +1,13 @@
-"""Masked generative distillation (MGD): from a part of the student's feature, the whole of the teacher's can be rebuilt.
+"""Masked generative distillation (MGD): reconstruct the teacher's feature from a masked feature of the student.
 
     M: 1 where a position (or a channel) stays, 0 where it is hidden, which happens with probability λ
     L = mean over samples of sum over elements of ( G( M · align(s) ) − t )²
 
-G is a 3×3 convolution, ReLU and another one; align is a 1×1 convolution. Both are learned with the student. Positions
-are hidden for detection and segmentation, whole channels for classification. The authors' code (yzd-v/MGD) leaves align
-out where the numbers of channels are equal; it is always there here. Positions and channels are drawn anew for each
-sample and each call, from torch's generator. A detector's levels are lists, each level with a G of its own. The sum is
-large: the paper's weights are 5e-7 (two-stage detectors), 2e-5 (one-stage) and 7e-5 (classification).
+G is a 3×3 convolution, ReLU and another 3×3 convolution; align is a 1×1 convolution. Both are learned with the student.
+Positions are hidden for detection and segmentation, channels for classification. The authors' code (yzd-v/MGD) omits
+align if the numbers of channels are equal; here it is always present. The mask is drawn anew for each sample and each
+call, from torch's generator. A detector's levels are lists, and each level has its own G. The sum is large: the paper's
+weights are 5e-7 (two-stage detectors), 2e-5 (one-stage) and 7e-5 (classification).
 
 Paper: Masked Generative Distillation
 Authors: Zhendong Yang, Zhe Li, Mingqi Shao, Dachuan Shi, Zehuan Yuan, Chun Yuan
@@ -40,12 +40,12 @@ Hidden = Literal["positions", "channels"]
 
 
 def keep_some(feature: Tensor, ratio: float, hidden: Hidden = "positions") -> Tensor:
-    """The feature with each position, or each channel, of each sample set to 0 with probability λ.
+    """Set each position, or each channel, of each sample to 0 with probability λ.
 
     Args:
         feature: (batch, channels, height, width).
         ratio: λ.
-        hidden: What is hidden as a whole.
+        hidden: `positions` or `channels`.
     """
     batch, channels, height, width = feature.shape
     shape = (batch, 1, height, width) if hidden == "positions" else (batch, channels, 1, 1)
@@ -53,11 +53,11 @@ def keep_some(feature: Tensor, ratio: float, hidden: Hidden = "positions") -> Te
 
 
 def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """The squared L2 distance of each sample, maps pooled to the smaller size.
+    """Return the squared L2 distance of each sample, maps pooled to the smaller size.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with a height and width of its own.
+        teacher: The same, but height and width may differ.
 
     Returns:
         (batch,).
@@ -73,12 +73,12 @@ class MGDLoss(nn.Module):
     """Masked generative distillation (Yang et al. 2022), the generators inside.
 
     Args:
-        ratio: λ, how much is hidden; the paper takes 0.65 for one-stage, 0.45 for two-stage detectors, 0.75 for
+        ratio: λ, hidden fraction; the paper uses 0.65 for one-stage, 0.45 for two-stage detectors, 0.75 for
             segmentation and 0.15 for classification.
         hidden: `positions` or `channels`.
-        levels: How many features there are.
-        student_channels: Channels of the student's features; inferred on first use if left out.
-        teacher_channels: Channels of the teacher's features; inferred on first use if left out.
+        levels: Number of features.
+        student_channels: Channels of the student's features; inferred on first use if omitted.
+        teacher_channels: Channels of the teacher's features; inferred on first use if omitted.
 
     >>> loss = MGDLoss()
     >>> loss(torch.ones(2, 3, 4, 4), torch.ones(2, 5, 4, 4)).shape
@@ -102,10 +102,10 @@ class MGDLoss(nn.Module):
         self.generators = nn.ModuleList(Generator(teacher_channels) for _ in range(levels))
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
-        """The scalar loss of lists of maps (batch, channels, height, width), one entry per level."""
+        """Return the scalar loss of lists of maps (batch, channels, height, width), one entry per level."""
         levels = list(pairs(student, teacher))
         if len(levels) != len(self.generators):
-            message = f"`levels` is {len(self.generators)}, and {len(levels)} pairs of features came"
+            message = f"`levels` is {len(self.generators)}, got {len(levels)} pairs of features"
             raise ValueError(message)
         values = []
         for align, generator, (s, t) in zip(self.aligns, self.generators, levels, strict=True):

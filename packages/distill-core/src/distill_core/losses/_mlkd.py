@@ -1,4 +1,4 @@
-"""Multi-level logit distillation (MLKD): samples, the batch's samples with each other, and classes with each other.
+"""Multi-level logit distillation (MLKD): match probabilities and their relations between samples and classes.
 
     p = softmax(z/τ) of the batch, B × C
     L_τ = τ² · mean over samples of KL( p_t ‖ p_s ) + ‖ p_t p_tᵀ − p_s p_sᵀ ‖²/B + ‖ p_tᵀ p_t − p_sᵀ p_s ‖²/C
@@ -6,10 +6,9 @@
     code:   L = sum over τ of [ m · KL(weak) + KL(strong; weak for the least and the greatest τ)
                                 + m · Gram of samples(weak) + m' · Gram of classes(weak) ]
 
-`code` is what the authors' repository (Jin-Ying/Multi-Level-Logit-Distillation) computes: m is the share of samples whose
-confidence is at most the median, m' the same of classes by their summed probability. They are meant as masks, but multiply
-what is already a single number. The repository's numbers have it, and weigh the whole by 9. Several processes gather
-their batches.
+`code` is what the authors' repository (Jin-Ying/Multi-Level-Logit-Distillation) computes. m is the fraction of samples
+whose confidence is at most the median, m' the same of classes by their summed probability. They are meant as masks, but
+multiply a scalar. The repository's numbers have it, and weight the sum by 9. Several processes gather their batches.
 
 Paper: Multi-Level Logit Distillation
 Authors: Ying Jin, Jiaqi Wang, Dahua Lin
@@ -36,7 +35,7 @@ Mode = Literal["paper", "code"]
 
 
 def gram_differences(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """‖ p_t p_tᵀ − p_s p_sᵀ ‖²/B and ‖ p_tᵀ p_t − p_sᵀ p_s ‖²/C.
+    """Return ‖ p_t p_tᵀ − p_s p_sᵀ ‖²/B and ‖ p_tᵀ p_t − p_sᵀ p_s ‖²/C.
 
     Args:
         student: Logits (batch, classes).
@@ -52,13 +51,13 @@ def gram_differences(student: Tensor, teacher: Tensor, temperature: float) -> tu
 
 
 def hidden_classes(student: Tensor, teacher: Tensor) -> Tensor | None:
-    """Which classes are −∞ in both in all samples, (classes,); None where it is known that there is none."""
+    """Return which classes are −∞ in all samples of both, (classes,), or None if known to be none."""
     hidden = excluded(student, teacher)
     return None if hidden is None else hidden.all(0)
 
 
-def share_below_median(values: Tensor, hidden: Tensor | None = None) -> Tensor:
-    """The share of the values, without hidden ones, that are at most their median."""
+def fraction_below_median(values: Tensor, hidden: Tensor | None = None) -> Tensor:
+    """Return the fraction of visible values that are at most their median."""
     ordered = (
         filled(values, hidden, torch.inf).sort().values
     )  # `quantile` does not compile with dynamic shapes in torch 2.11
@@ -76,7 +75,7 @@ class MLKDLoss(nn.Module):
     """Multi-level logit distillation (Jin et al. 2023).
 
     Args:
-        temperatures: All τ > 0.
+        temperatures: The τ, each > 0.
         mode: `paper` or `code`, see the formulas above.
 
     >>> import torch
@@ -94,14 +93,14 @@ class MLKDLoss(nn.Module):
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
-        """The scalar loss.
+        """Return the scalar loss.
 
         Args:
-            student: Logits (batch, classes) of each view: [weakly augmented, strongly augmented]; one alone in `paper`.
+            student: Logits (batch, classes) of each view: [weakly augmented, strongly augmented]; a single one is allowed in `paper`.
             teacher: The same.
 
         Raises:
-            ValueError: The lists or the shapes differ, or `code` is not given two views.
+            ValueError: If lengths or shapes differ, or `code` is not given two views.
         """
         views = []
         for ours, theirs in pairs(student, teacher):
@@ -110,7 +109,7 @@ class MLKDLoss(nn.Module):
         if self.mode == "paper":
             return torch.stack([self._level(*view, tau) for view in views for tau in self.temperatures]).sum()
         if len(views) != 2:
-            message = f"mode 'code' takes two views, [weak, strong], not {len(views)}"
+            message = f"mode 'code' takes two views, [weak, strong], got {len(views)}"
             raise ValueError(message)
         return self._as_in_the_code(*views)
 
@@ -120,8 +119,8 @@ class MLKDLoss(nn.Module):
 
     def _as_in_the_code(self, weak: tuple[Tensor, Tensor], strong: tuple[Tensor, Tensor]) -> Tensor:
         probabilities = torch.softmax(at_least_float32(weak[1]), dim=1)
-        samples = share_below_median(probabilities.amax(1))
-        classes = share_below_median(probabilities.sum(0), hidden_classes(*weak))
+        samples = fraction_below_median(probabilities.amax(1))
+        classes = fraction_below_median(probabilities.sum(0), hidden_classes(*weak))
         extremes = {min(self.temperatures), max(self.temperatures)}
         terms = []
         for temperature in self.temperatures:

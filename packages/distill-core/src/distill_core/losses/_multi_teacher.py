@@ -1,9 +1,9 @@
-"""Distillation from several teachers (multi-teacher KD): the student matches their average, or each sample's own teacher.
+"""Distillation from several teachers (multi-teacher KD): match their average, or for each sample the assigned teacher.
 
     p = sum over teachers k of w_k · softmax(t_k/τ) / sum of w_k,   or, routed, softmax(t_r/τ) with r the sample's teacher
     L = τ² · mean over samples of KL( p ‖ softmax(s/τ) )
 
-The term of the paper on the softened outputs; its voting on the order of intermediate distances is not here.
+The term of the paper on the softened outputs. Its voting on the order of intermediate distances is not implemented.
 
 Paper: Learning from Multiple Teacher Networks
 Authors: Shan You, Chang Xu, Chao Xu, Dacheng Tao
@@ -29,20 +29,20 @@ from ..registry import register
 def averaged_log_probabilities(
     teachers: Sequence[Tensor], temperature: float = 1.0, weights: Sequence[float] | None = None
 ) -> Tensor:
-    """The logarithm of the weighted mean of the teachers' probabilities; no gradient.
+    """Return the logarithm of the weighted mean of the teachers' probabilities; no gradient.
 
     Args:
-        teachers: Logits (batch, classes), one tensor a teacher.
+        teachers: Logits (batch, classes), one tensor per teacher.
         temperature: τ > 0.
-        weights: One number ≥ 0 a teacher; equal if left out.
+        weights: One number ≥ 0 per teacher; equal if omitted.
 
     Returns:
         (batch, classes).
     """
     logs = torch.stack([F.log_softmax(at_least_float32(x.detach()) / temperature, dim=1) for x in teachers])
     weights = [1.0] * len(teachers) if weights is None else weights
-    shares = torch.tensor([weight / sum(weights) for weight in weights], dtype=logs.dtype, device=logs.device)
-    return torch.logsumexp(logs + shares.log()[:, None, None], dim=0)
+    fractions = torch.tensor([weight / sum(weights) for weight in weights], dtype=logs.dtype, device=logs.device)
+    return torch.logsumexp(logs + fractions.log()[:, None, None], dim=0)
 
 
 @final
@@ -52,7 +52,7 @@ class MultiTeacherKDLoss(nn.Module):
 
     Args:
         temperature: τ > 0.
-        weights: One number a teacher, not all 0; equal if left out. Routing takes no notice of them.
+        weights: One number per teacher, not all 0; equal if omitted. Ignored by routing.
 
     >>> import torch
     >>> student, teachers = torch.zeros(1, 2), [torch.tensor([[9.0, 0.0]]), torch.tensor([[0.0, 9.0]])]
@@ -72,20 +72,20 @@ class MultiTeacherKDLoss(nn.Module):
             raise ValueError(message)
 
     def forward(self, student: Tensor, teacher: Sequence[Tensor], index: Tensor | None = None) -> Tensor:
-        """The scalar loss.
+        """Return the scalar loss.
 
         Args:
             student: Logits (batch, classes).
-            teacher: Logits of the same shape, one tensor a teacher.
-            index: (batch,), the number of each sample's teacher, if samples are routed; averaged if left out.
+            teacher: Logits of the same shape, one tensor per teacher.
+            index: (batch,), index of each sample's teacher; the teachers are averaged if omitted.
 
         Raises:
-            ValueError: The shapes differ, or there is not one weight a teacher.
+            ValueError: If the shapes differ, or the number of weights is not the number of teachers.
         """
         for one in teacher:
             require_same_shape(student, one)
         if self.weights is not None and len(self.weights) != len(teacher):
-            message = f"{len(self.weights)} `weights` for {len(teacher)} teachers: give one each"
+            message = f"`weights` has {len(self.weights)} entries for {len(teacher)} teachers: give one per teacher"
             raise ValueError(message)
         if index is None:
             log_teacher = averaged_log_probabilities(teacher, self.temperature, self.weights)

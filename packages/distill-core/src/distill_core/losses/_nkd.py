@@ -3,8 +3,8 @@
     p = softmax(z);   p̂ = softmax of z/τ over the classes other than the target y
     L = − mean over samples of [ p_y(t) · log p_y(s) + γ · τ² · sum over c ≠ y of p̂_c(t) · log p̂_c(s) ]
 
-Both terms are cross-entropies: at equality the loss is the teacher's entropy, not 0. The paper adds the cross-entropy of
-the labels: a term of its own.
+Both terms are cross-entropies: at equality the loss is the teacher's entropy, not 0. The paper adds the cross-entropy
+of the labels as a separate term.
 
 Paper: From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach with Normalized Loss and Customized Soft Labels
 Authors: Zhendong Yang, Ailing Zeng, Zhe Li, Tianke Zhang, Chun Yuan, Yu Li
@@ -32,12 +32,12 @@ from ..registry import register
 
 
 def soft_target(student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-    """−p_y(t) · log p_y(s) of each sample: the cross-entropy of the label, as much as the teacher agrees.
+    """Return −p_y(t) · log p_y(s) of each sample, the target term of NKD.
 
     Args:
         student: Logits (batch, classes).
         teacher: Logits of the same shape.
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
 
     Returns:
         (batch,).
@@ -48,12 +48,12 @@ def soft_target(student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
 
 
 def other_cross_entropy(student: Tensor, teacher: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
-    """−Σ p̂_c(t) · log p̂_c(s) of each sample, over the classes other than the target and without τ².
+    """Return −Σ p̂_c(t) · log p̂_c(s) of each sample, over the non-target classes, without τ².
 
     Args:
         student: Logits (batch, classes).
         teacher: Logits of the same shape.
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
         temperature: τ > 0.
 
     Returns:
@@ -87,7 +87,7 @@ class NKDLoss(nn.Module):
         self.gamma, self.temperature = gamma, temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes) and class numbers (batch,)."""
+        """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
         require_same_shape(student, teacher)
         others = other_cross_entropy(student, teacher, target, self.temperature)
         return (soft_target(student, teacher, target) + self.gamma * self.temperature**2 * others).mean()

@@ -1,4 +1,4 @@
-"""Neuron selectivity transfer (NST): the channels' spatial patterns are distributed like the teacher's.
+"""Neuron selectivity transfer (NST): match the distribution of the channels' spatial patterns.
 
     n(f) = the C patterns of a map, each of height · width numbers, divided by its L2 norm
     k(x, y) = ( x·y + c )^d
@@ -6,8 +6,8 @@
     L = sum over pairs of layers of mean over samples of MMD²( n(s), n(t) )
 
 A squared maximum mean discrepancy with the paper's polynomial kernel, d=2 and c=0. The student may have any number of
-channels. Maps of different height or width are brought to the smaller size by average pooling. The paper has λ/2 in
-front, with λ of 50: that belongs to the weight of the term.
+channels. Maps of different height or width are brought to the smaller size by average pooling. The paper's factor λ/2,
+with λ of 50, belongs to the weight of the term.
 
 Paper: Like What You Like: Knowledge Distill via Neuron Selectivity Transfer
 Authors: Zehao Huang, Naiyan Wang
@@ -31,11 +31,11 @@ from ..registry import register
 
 
 def selectivity_discrepancy(student: Tensor, teacher: Tensor, degree: int = 2, offset: float = 0.0) -> Tensor:
-    """MMD² of each sample.
+    """Return MMD² of each sample.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with channels, height and width of its own.
+        teacher: The same, but channels, height and width may differ.
         degree: d of the kernel.
         offset: c of the kernel.
 
@@ -75,6 +75,6 @@ class NSTLoss(nn.Module):
         self.degree, self.offset = degree, offset
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
-        """The scalar loss of lists of maps (batch, channels, height, width), one entry per pair."""
+        """Return the scalar loss of lists of maps (batch, channels, height, width), one entry per pair."""
         values = [selectivity_discrepancy(s, t, self.degree, self.offset).mean() for s, t in pairs(student, teacher)]
         return torch.stack(values).sum()

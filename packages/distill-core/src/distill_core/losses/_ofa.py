@@ -1,12 +1,12 @@
-"""One-for-all distillation (OFA): every stage of the student answers for the teacher's logits, whatever the architectures.
+"""One-for-all distillation (OFA): each stage of the student predicts the teacher's logits, for any two architectures.
 
     q = softmax of a stage's own logits,   p = softmax(t),   y the target
     paper:  L = sum over stages of − mean over samples of [ (1 + p_y)^γ · log q_y + sum over c ≠ y of p_c · log q_c ]
     code:   L = sum over stages of − mean over samples of sum over c of [ ( (p_c + 1_y)^γ − 1_y ) · log q_c ]
 
-1_y is 1 at the target and 0 elsewhere. In the authors' code (Hao840/OFAKD) the others have the power too, and the label's
-own cross-entropy, which the paper's form contains, is taken out. The heads that make logits of the stages are learned here.
-The same loss of the student's final logits, and KD, are terms of their own.
+1_y is 1 at the target and 0 elsewhere. The authors' code (Hao840/OFAKD) raises the other classes to the power too, and
+subtracts the label's own cross-entropy, which the paper's form contains. The heads that map stages to logits are
+learned here. The same loss of the student's final logits, and KD, are separate terms.
 
 Paper: One-for-All: Bridge the Gap Between Heterogeneous Architectures in Knowledge Distillation
 Authors: Zhiwei Hao, Jianyuan Guo, Kai Han, Yehui Tang, Han Hu, Yunhe Wang, Chang Xu
@@ -42,12 +42,12 @@ Mode = Literal["paper", "code"]
 def target_enhanced(
     student: Tensor, teacher: Tensor, target: Tensor, gamma: float = 1.0, mode: Mode = "code"
 ) -> Tensor:
-    """The loss of each sample at one stage.
+    """Return the loss of each sample at one stage.
 
     Args:
         student: Logits (batch, classes).
         teacher: Logits of the same shape.
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
         gamma: γ.
         mode: `paper` or `code`, see above.
 
@@ -72,7 +72,7 @@ class OFALoss(nn.Module):
         num_classes: Classes of the teacher's logits.
         channels: Channels of the feature of each stage.
         gamma: γ ≥ 1; 1 on CIFAR-100 and 1.5 on ImageNet.
-        sequences: Whether features are (batch, tokens, channels) instead of maps.
+        sequences: Features are (batch, tokens, channels) instead of maps.
         mode: `paper` or `code`, see above.
 
     >>> import torch
@@ -100,19 +100,19 @@ class OFALoss(nn.Module):
         self.reduction_scope = reduction_scope_of(self.heads)
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor, target: Tensor) -> Tensor:
-        """The scalar loss.
+        """Return the scalar loss.
 
         Args:
-            student: The features of the stages, one for each number of `channels`.
+            student: Features of the stages, one per entry of `channels`.
             teacher: Logits (batch, classes).
-            target: (batch,), class numbers.
+            target: (batch,), class indices.
 
         Raises:
-            ValueError: There is not one feature a head.
+            ValueError: If the number of features is not the number of heads.
         """
         features = [student] if isinstance(student, Tensor) else student
         if len(features) != len(self.heads):
-            message = f"`student` has {len(features)} features for {len(self.heads)} stages: give one each"
+            message = f"`student` has {len(features)} features for {len(self.heads)} stages: give one per stage"
             raise ValueError(message)
         stages = [
             target_enhanced(head(feature), teacher, target, self.gamma, self.mode).mean()

@@ -1,14 +1,14 @@
-"""Overhauled feature distillation (OFD): match the teacher's feature before its ReLU, but only as far as it matters.
+"""Overhauled feature distillation (OFD): match the teacher's pre-ReLU feature where its value matters.
 
     σ(t) = max( t, m ),   m = E[ x | x < 0 ] of each channel, x ~ N(β, γ²) from the batch norm before the ReLU
     d(s, t) = sum over elements of ( 0 where s ≤ t ≤ 0, else (s − t)² )
     paper:  L = sum over levels of mean over samples of d( r(s), σ(t) )
     code:   the last level counts 1, the one before it 1/2, the one before that 1/4, …
 
-r is a 1×1 convolution and batch norm, learned with the student; the batch statistics are those of the process's own
-batch. In the authors' code (clovaai/overhaul-distillation) the margin of a channel that is below 0 in less than one
-case in a thousand is −3|γ|; here it is the expectation, as in the paper. The code's weights, 1e-3 on CIFAR and 1e-4 on
-ImageNet, belong to the weight of the term.
+r is a 1×1 convolution and batch norm, learned with the student. The batch statistics are those of the process's own
+batch. In the authors' code (clovaai/overhaul-distillation) the margin of a channel that is negative with a probability
+below 0.001 is −3|γ|; here it is the expectation, as in the paper. The code sums over the batch and uses weights of 1e-3
+on CIFAR and 1e-4 on ImageNet, which belong to the weight of the term.
 
 Paper: A Comprehensive Overhaul of Feature Distillation
 Authors: Byeongho Heo, Jeesoo Kim, Sangdoo Yun, Hyojin Park, Nojun Kwak, Jin Young Choi
@@ -35,10 +35,10 @@ Mode = Literal["paper", "code"]
 
 @torch.no_grad()
 def negative_margin(batch_norm: nn.BatchNorm2d) -> Tensor:
-    """m, the expectation of what the batch norm gives where it is negative.
+    """Return m, the expected value of the batch norm's negative outputs.
 
     Args:
-        batch_norm: The teacher's batch norm before the ReLU, its scale γ and shift β.
+        batch_norm: The teacher's batch norm before the ReLU, with scale γ and shift β.
 
     Returns:
         (channels,).
@@ -54,11 +54,11 @@ def negative_margin(batch_norm: nn.BatchNorm2d) -> Tensor:
 
 
 def partial_distance(student: Tensor, teacher: Tensor, margin: Tensor) -> Tensor:
-    """d( student, σ(teacher) ) of each sample.
+    """Return d( student, σ(teacher) ) of each sample.
 
     Args:
         student: (batch, channels, height, width), before the ReLU.
-        teacher: The same, with a height and width of its own.
+        teacher: The same, but height and width may differ.
         margin: (channels,), m.
 
     Returns:
@@ -78,7 +78,7 @@ class OFDLoss(nn.Module):
 
     Args:
         margins: m of each level, from `negative_margin`, from the input of the network to its output.
-        student_channels: Channels of the student's feature at each level; inferred on first use if left out.
+        student_channels: Channels of the student's feature at each level; inferred on first use if omitted.
         mode: `paper` or `code`, see above.
 
     >>> loss = OFDLoss([torch.full((5,), -0.5)])
@@ -102,10 +102,10 @@ class OFDLoss(nn.Module):
             self.register_buffer(f"margin{level}", margin.detach().clone())
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
-        """The scalar loss of lists of maps (batch, channels, height, width) before the ReLU, one entry per level."""
+        """Return the scalar loss of lists of maps (batch, channels, height, width) before the ReLU, one per level."""
         levels = list(pairs(student, teacher))
         if len(levels) != len(self.regressors):
-            message = f"`margins` has {len(self.regressors)} levels, and {len(levels)} pairs of features came"
+            message = f"`margins` has {len(self.regressors)} levels, got {len(levels)} pairs of features"
             raise ValueError(message)
         values = [
             partial_distance(regressor(s, like=t), t, self.get_buffer(f"margin{level}")).mean()

@@ -1,9 +1,9 @@
-"""Prime-aware adaptive distillation (PAD-L2): samples that the student cannot match count for less.
+"""Prime-aware adaptive distillation (PAD-L2): reduce the weight of samples that the student cannot match.
 
     L = mean over all elements of ( t − s )² / ( σ² + ε ) + log σ²,   log σ² = v(s)
 
-v is a linear layer and batch normalisation on the student's feature, as long as the feature; it learns with the student.
-The features are those before the classifier and have the same length. The paper trains with `L2Loss` first, then with this.
+v is a linear layer and batch normalisation on the student's feature, of the same length, learned with the student. The
+features are those before the classifier and have the same length. The paper trains with `L2Loss` first, then with this.
 
 Several processes gather their batches, for the statistics of the batch normalisation too.
 
@@ -27,7 +27,7 @@ from ..registry import register
 
 
 def adaptive_l2(student: Tensor, log_variance: Tensor, teacher: Tensor, eps: float = 1e-6) -> Tensor:
-    """The mean of the squared differences over their variances, and of the logarithms of these.
+    """Return the mean of squared differences over variances plus the mean log variance.
 
     Args:
         student: (batch, features).
@@ -48,7 +48,7 @@ class PADL2Loss(nn.Module):
 
     Args:
         eps: ε > 0, added to the variances.
-        features: Length of the flattened features; inferred on first use if left out.
+        features: Length of the flattened features; inferred on first use if omitted.
 
     >>> import torch
     >>> loss = PADL2Loss()
@@ -65,7 +65,7 @@ class PADL2Loss(nn.Module):
         self.branch = NormalisedConv(features, features)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features (batch, …) of the same length."""
+        """Return the scalar loss of two features (batch, …) of the same length."""
         student, teacher = gather_batch(student.flatten(1)), gather_batch(teacher.detach().flatten(1))
         log_variance = self.branch(student[:, :, None, None]).flatten(1)
         return adaptive_l2(student, log_variance, teacher, self.eps)

@@ -1,12 +1,13 @@
-"""Pearson correlation distillation (PKD): the student's feature goes up and down with the teacher's, whatever the scale.
+"""Pearson correlation distillation (PKD): match features up to scale and shift of each channel.
 
     f̂ = ( f − mean ) / √( variance + ε ) of each channel, over all samples and positions
     L = sum over levels of mean over all elements of ½ ( ŝ − t̂ )²  =  sum over levels of ( 1 − mean over channels of ρ )
 
 ρ is Pearson's correlation, and the equation is exact up to ε. A detector's levels are lists. Several processes gather
-the moments of their samples, not the features. The authors' code (mmrazor) normalises by the unbiased deviation, a
-factor of 1 − 1/n, to which it adds 1e-6. The paper's weight is 6 for two-stage detectors. Maps of different size are
-averaged to the smaller; the code interpolates the student's to the teacher's size.
+the moments of their samples, not the features. The authors' code (open-mmlab/mmrazor) normalises by the unbiased
+standard deviation, which makes its value (n − 1)/n of this one for n samples and positions, and adds 1e-6 to it. The
+paper's weight is 6 for two-stage detectors. Maps of different size are averaged to the smaller; the code interpolates
+the student's to the teacher's size.
 
 Paper: PKD: General Distillation Framework for Object Detectors via Pearson Correlation Coefficient
 Authors: Weihan Cao, Yifan Zhang, Jianfei Gao, Anda Cheng, Ke Cheng, Jian Cheng
@@ -32,16 +33,16 @@ EPS = 1e-6
 
 
 def normalised_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean of ½ ( ŝ − t̂ )², from the moments of all processes' samples.
+    """Return the mean of ½ ( ŝ − t̂ )², from the moments of all processes' samples.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with a height and width of its own.
+        teacher: The same, but height and width may differ.
     """
     student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher.detach()))
     require_same_shape(student, teacher)
-    # The loss does not depend on what is subtracted; near the mean, squares lose no digits. The moments of all
-    # samples determine the loss, so that each process has all of it and its gradient.
+    # The loss is invariant to the subtracted value, but near the mean squares lose no digits. The moments of all
+    # samples determine the loss, so each process computes the complete loss and its gradient.
     student, teacher = _shifted(student), _shifted(teacher)
     products = (student, teacher, student * student, teacher * teacher, student * teacher)
     moments = gather_batch(torch.stack([product.mean((2, 3)) for product in products], dim=1)).mean(0)
@@ -69,11 +70,11 @@ class PKDLoss(nn.Module):
         super().__init__()
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
-        """The scalar loss of lists of maps (batch, channels, height, width), one entry per level."""
+        """Return the scalar loss of lists of maps (batch, channels, height, width), one entry per level."""
         return torch.stack([normalised_distance(s, t) for s, t in pairs(student, teacher)]).sum()
 
 
 def _shifted(feature: Tensor) -> Tensor:
-    """The feature less about the mean of each channel, the same on all processes."""
+    """Subtract an approximate channel mean that is equal on all processes."""
     means = gather_batch(feature.detach().mean((2, 3))).mean(0)
     return feature - means[:, None, None]

@@ -1,12 +1,12 @@
-"""Probabilistic knowledge transfer (PKT): samples are as near to each other as they are for the teacher.
+"""Probabilistic knowledge transfer (PKT): match the neighbour probabilities between samples.
 
     K(a, b) = ( cos(a, b) + 1 ) / 2,   p(j | i) = K(tᵢ, tⱼ) / sum over k of K(tᵢ, tₖ),   q(j | i) the same of s
     paper:  L = mean over i of the sum over j of p(j | i) log( p(j | i) / q(j | i) ),   j and k other than i
     code:   L = mean over i and j of the same, j = i and k = i included
 
-The authors' code (passalis/probabilistic_kt) counts a sample as its own neighbour; weights of 30000 are meant for `code`.
-Both add ε to the probabilities within the logarithm. The paper sums over i where this takes the mean. Several processes
-gather their batches.
+The authors' code (passalis/probabilistic_kt) counts a sample as its own neighbour; weights of 30000 are meant for
+`code`. Both modes add ε to the probabilities inside the logarithm. The paper sums over i; this loss averages. Several
+processes gather their batches.
 
 Paper: Learning Deep Representations with Probabilistic Knowledge Transfer
 Authors: Nikolaos Passalis, Anastasios Tefas
@@ -31,13 +31,13 @@ Mode = Literal["paper", "code"]
 
 
 def probabilistic_transfer(student: Tensor, teacher: Tensor, eps: float = 1e-7, mode: Mode = "paper") -> Tensor:
-    """The divergence of the neighbours of the samples of a batch.
+    """Return the divergence of the neighbours of the samples of a batch.
 
     Args:
         student: Features (batch, …).
-        teacher: Features (batch, …), of a length of their own.
-        eps: ε > 0, added to the probabilities within the logarithm.
-        mode: With other samples only, or with each sample as its own neighbour.
+        teacher: Features (batch, …), possibly of another length.
+        eps: ε > 0, added to the probabilities inside the logarithm.
+        mode: Exclude (`paper`) or include (`code`) a sample as its own neighbour.
     """
     p, q = (_neighbours(at_least_float32(x.flatten(1)), eps, mode) for x in (teacher.detach(), student))
     divergence = p * ((p + eps) / (q + eps)).log()
@@ -50,7 +50,7 @@ class PKTLoss(nn.Module):
     """Probabilistic knowledge transfer (Passalis & Tefas 2018).
 
     Args:
-        eps: ε > 0, added to the probabilities within the logarithm.
+        eps: ε > 0, added to the probabilities inside the logarithm.
         mode: `paper` or `code`, see the formulas above.
 
     >>> import torch
@@ -69,13 +69,13 @@ class PKTLoss(nn.Module):
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of features (batch, …)."""
+        """Return the scalar loss of features (batch, …)."""
         student, teacher = gather_batch(student), gather_batch(teacher.detach())
         return probabilistic_transfer(student, teacher, self.eps, self.mode)
 
 
 def _neighbours(features: Tensor, eps: float, mode: Mode) -> Tensor:
-    """(batch, batch), the probabilities of the neighbours of each sample, in rows."""
+    """Return the neighbour probabilities of each sample as rows, (batch, batch)."""
     unit = unit_length(features, dim=1)
     with without_autocast(unit):
         kernel = ((unit @ unit.T + 1) / 2).clamp(min=0)

@@ -1,9 +1,9 @@
-"""A model's own loss (reported): what a model computes itself, as a term of the objective.
+"""A model's own loss (reported): a loss that a model computes itself, as a term of the objective.
 
     L = sum of the values
 
-Detection models of torchvision return a mapping of losses while they train, models of transformers have `loss` in their
-output: tap them as `student` (`student:out.loss`). Not a method of distillation; it lets such a loss be weighted like any other.
+Detection models of torchvision return a mapping of losses in training mode, and transformers models have `loss` in
+their output. Tap them as `student` (`student:out.loss`). Not a method of distillation; it lets such a loss be weighted.
 
 Paper: none
 Authors: none
@@ -31,7 +31,7 @@ class ReportedLoss(nn.Module):
     """The sum of the losses that a model reports.
 
     Args:
-        names: Which entries of a mapping to add; all if left out.
+        names: Entries of a mapping to add; all by default.
 
     >>> ReportedLoss()({"boxes": torch.tensor(1.0), "classes": torch.tensor(2.0)})
     tensor(3.)
@@ -46,10 +46,10 @@ class ReportedLoss(nn.Module):
         self.names = None if names is None else tuple(names)
 
     def forward(self, student: Tensor | Mapping[str, Tensor]) -> Tensor:
-        """The sum of a scalar, or of a mapping from names to scalars.
+        """Return the sum of a scalar, or of a mapping from names to scalars.
 
         Raises:
-            ValueError: A name that the model does not report, or a value that is no scalar.
+            ValueError: If the model does not report a name, or a value is not a scalar.
         """
         reported = {"loss": student} if isinstance(student, Tensor) else student
         names = tuple(reported) if self.names is None else self.names

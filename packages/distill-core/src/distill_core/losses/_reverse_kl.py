@@ -1,10 +1,10 @@
-"""Reverse divergence (RKL): the student puts no probability where the teacher has none.
+"""Reverse divergence (RKL): the student avoids tokens that are unlikely for the teacher.
 
     L = τ² · mean over tokens of KL( softmax(s/τ) ‖ softmax(t/τ) )
 
-It seeks a mode where the forward divergence covers all. The paper estimates it over whole sequences that the student
-writes, by policy gradients; this is its exact single-step term, for logits on any sequences, as used by GKD and
-on-policy distillation. The mean is that of `token_mean`.
+It is mode-seeking, whereas the forward divergence is mode-covering. The paper estimates it by policy gradients over
+whole sequences that the student generates. This is its exact single-step term, for logits on any sequences, as used by
+GKD and on-policy distillation. The mean is that of `token_mean`.
 
 Paper: MiniLLM: Knowledge Distillation of Large Language Models
 Authors: Yuxian Gu, Li Dong, Furu Wei, Minlie Huang
@@ -26,7 +26,7 @@ from ._forward_kl import token_mean
 
 
 def reverse_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """τ² · KL( softmax(student/τ) ‖ softmax(teacher/τ) ).
+    """Return τ² · KL( softmax(student/τ) ‖ softmax(teacher/τ) ).
 
     Args:
         student: Logits (…, vocabulary).
@@ -46,7 +46,7 @@ class ReverseKLLoss(nn.Module):
 
     Args:
         temperature: τ > 0.
-        chunk: How many tokens to look at at a time.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> student, teacher = torch.zeros(1, 2, 3), torch.tensor([[[2.0, 0.0, 0.0], [9.0, 9.0, 0.0]]])
@@ -62,7 +62,7 @@ class ReverseKLLoss(nn.Module):
         self.temperature, self.chunk = temperature, chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
+        """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
         temperature = self.temperature
 

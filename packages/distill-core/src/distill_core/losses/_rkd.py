@@ -1,4 +1,4 @@
-"""Relational knowledge distillation (RKD): distances and angles between samples are those of the teacher.
+"""Relational knowledge distillation (RKD): match distances and angles between samples.
 
     d(i, j) = ‖fᵢ − fⱼ‖₂ / mean over pairs of ‖fᵢ − fⱼ‖₂
     a(i, j, k) = cos of the angle at j between fᵢ − fⱼ and fₖ − fⱼ,   0 where two of them coincide
@@ -6,9 +6,9 @@
     huber(x) = x²/2 where |x| < 1, else |x| − 1/2
 
 The means of L run over all pairs and triplets, the trivial ones included, as in the authors' code (lenscloth/RKD); the
-paper sums over the others. With α=25 and β=50 the sum needs no further weight; the paper uses these two numbers. Several
-processes gather their batches. The angles take memory in proportion to batch³: they are made, and made again for the
-gradient, for a few vertices at a time where the batch is large.
+paper sums over the others. The paper uses α = 25 and β = 50, so the sum needs no further weight. Several processes
+gather their batches. The angles take memory in proportion to batch³. For large batches they are computed, and
+recomputed for the gradient, a few vertices at a time.
 
 Paper: Relational Knowledge Distillation
 Authors: Wonpyo Park, Dongju Kim, Yan Lu, Minsu Cho
@@ -36,22 +36,22 @@ AT_A_TIME = 2**24
 
 
 def distance_relation(student: Tensor, teacher: Tensor) -> Tensor:
-    """The loss of the distances.
+    """Return the loss of the distances.
 
     Args:
         student: (batch, features).
-        teacher: (batch, features), of a length of their own.
+        teacher: (batch, features), possibly of another length.
     """
     return F.smooth_l1_loss(_distances(at_least_float32(student)), _distances(at_least_float32(teacher.detach())))
 
 
 def angle_relation(student: Tensor, teacher: Tensor, at_a_time: int = AT_A_TIME) -> Tensor:
-    """The loss of the angles.
+    """Return the loss of the angles.
 
     Args:
         student: (batch, features).
-        teacher: (batch, features), of a length of their own.
-        at_a_time: How many numbers one step over the vertices may take; more steps, less memory.
+        teacher: (batch, features), possibly of another length.
+        at_a_time: Maximum number of values per step over the vertices. Smaller values save memory.
     """
     student, teacher = at_least_float32(student), at_least_float32(teacher.detach())
     count = len(student)
@@ -59,8 +59,8 @@ def angle_relation(student: Tensor, teacher: Tensor, at_a_time: int = AT_A_TIME)
     steps = torch.arange(count, device=student.device).split(vertices)  # type: ignore[no-untyped-call]
     if len(steps) == 1:
         return _angles_at(steps[0], student, teacher) / count**3
-    parts = [checkpoint(_angles_at, step, student, teacher, use_reentrant=False) for step in steps]
-    return torch.stack(parts).sum() / count**3
+    losses = [checkpoint(_angles_at, step, student, teacher, use_reentrant=False) for step in steps]
+    return torch.stack(losses).sum() / count**3
 
 
 @final
@@ -87,26 +87,26 @@ class RKDLoss(nn.Module):
         self.angle_weight = angle_weight
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of features (batch, …)."""
+        """Return the scalar loss of features (batch, …)."""
         student, teacher = gather_batch(student.flatten(1)), gather_batch(teacher.detach().flatten(1))
         distances, angles = distance_relation(student, teacher), angle_relation(student, teacher)
         return self.distance_weight * distances + self.angle_weight * angles
 
 
 def _distances(features: Tensor) -> Tensor:
-    """(batch, batch), over their mean. `cdist` has gradient 0 where two samples coincide."""
+    """Return pairwise distances over their mean, (batch, batch). `cdist` has gradient 0 where two samples coincide."""
     distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
     count = len(features)
     return distances / (distances.sum() / max(count * (count - 1), 1)).clamp(min=1e-12)
 
 
 def _angles_at(vertices: Tensor, student: Tensor, teacher: Tensor) -> Tensor:
-    """The sum of the losses of all angles at some vertices."""
+    """Return the sum of the losses of all angles at some vertices."""
     return F.smooth_l1_loss(_cosines(vertices, student), _cosines(vertices, teacher), reduction="sum")
 
 
 def _cosines(vertices: Tensor, features: Tensor) -> Tensor:
-    """(vertices, batch, batch)."""
+    """Return cosines of angles, (vertices, batch, batch)."""
     rays = unit_length(features - features[vertices, None], dim=2)
     with without_autocast(rays):
         return torch.bmm(rays, rays.mT)

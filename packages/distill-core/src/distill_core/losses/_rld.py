@@ -1,12 +1,12 @@
-"""Refined logit distillation (RLD): trust the teacher's confidence and its order of classes only where it is right.
+"""Refined logit distillation (RLD): match the teacher's confidence, and its order of classes only below the target.
 
     b = ( p_max(t), 1 − p_max(t) ) of softmax(t/τ_α),   b' = ( p_y(s), 1 − p_y(s) ) of softmax(s/τ_α)
     p̂ = softmax of z/τ over the classes that the teacher puts below the target: t_c < t_y
     L = mean over samples of [ α · τ_α² · KL( b ‖ b' ) + β · τ² · KL( p̂(t) ‖ p̂(s) ) ]
 
-The teacher's confidence in whatever it prefers is what the student shall have in the target. Where nothing is below the
-target, the second term is 0. The warm-up of the authors' code is a schedule of the term's weight; the cross-entropy of
-the labels is a term of its own.
+The student's probability of the target matches the teacher's confidence in its favourite class. If no class is below
+the target, the second term is 0. The warm-up of the authors' code is a schedule of the term's weight. The cross-entropy
+of the labels is a separate term.
 
 Paper: Knowledge Distillation with Refined Logits
 Authors: Wujie Sun, Defang Chen, Siwei Lyu, Genlang Chen, Chun Chen, Can Wang
@@ -36,12 +36,12 @@ from ..registry import register
 
 
 def confidence_divergence(student: Tensor, teacher: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
-    """KL( b ‖ b' ) of each sample, without τ².
+    """Return KL( b ‖ b' ) of each sample, without τ².
 
     Args:
         student: Logits (batch, classes).
         teacher: Logits of the same shape.
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
         temperature: τ_α > 0.
 
     Returns:
@@ -53,12 +53,12 @@ def confidence_divergence(student: Tensor, teacher: Tensor, target: Tensor, temp
 
 
 def lower_divergence(student: Tensor, teacher: Tensor, target: Tensor, temperature: float = 4.0) -> Tensor:
-    """KL( p̂(t) ‖ p̂(s) ) of each sample, over the classes below the target, without τ²; 0 if there are none.
+    """Return KL( p̂(t) ‖ p̂(s) ) per sample over the classes below the target, without τ²; 0 if there are none.
 
     Args:
         student: Logits (batch, classes).
         teacher: Logits of the same shape.
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
         temperature: τ > 0.
 
     Returns:
@@ -67,7 +67,7 @@ def lower_divergence(student: Tensor, teacher: Tensor, target: Tensor, temperatu
     student, teacher = at_least_float32(student) / temperature, at_least_float32(teacher.detach()) / temperature
     lower = teacher < teacher.gather(1, target[:, None])
     some = (lower & (teacher > -torch.inf)).any(1, keepdim=True)
-    # A sample without lower classes keeps all of them, or its softmax would be of nothing; its term is left out.
+    # A sample without lower classes keeps all classes, so that its softmax is defined. Its term is dropped below.
     hidden = some & ~lower
     theirs, ours = (F.log_softmax(x.masked_fill(hidden, -torch.inf), dim=1) for x in (teacher, student))
     values = torch.where(some.squeeze(1), kl_divergence(theirs, ours), 0)
@@ -81,7 +81,7 @@ class RLDLoss(nn.Module):
 
     Args:
         alpha: Weight of the confidence.
-        beta: Weight of the classes below the target; the paper takes 2 to 8 on CIFAR-100, as DKD does.
+        beta: Weight of the classes below the target; the paper uses 2 to 8 on CIFAR-100, as DKD.
         temperature: τ > 0 of the classes below the target.
         confidence_temperature: τ_α > 0 of the confidence.
 
@@ -107,7 +107,7 @@ class RLDLoss(nn.Module):
         self.confidence_temperature = confidence_temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes) and class numbers (batch,)."""
+        """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
         require_same_shape(student, teacher)
         confidence = confidence_divergence(student, teacher, target, self.confidence_temperature)
         lower = lower_divergence(student, teacher, target, self.temperature)

@@ -1,10 +1,10 @@
-"""Random sampling distillation (RS-KD): the student matches classes that were drawn from the teacher's distribution.
+"""Random sampling distillation (RS-KD): match classes sampled from the teacher's distribution.
 
     L = − mean over tokens of Σ_i w_i · log softmax(s)_{c_i},   classes c_1 … c_n drawn with the teacher's probabilities
 
-With weights w whose expectation is the teacher's distribution (1/n for plain draws), the gradient's expectation is that of
-the forward divergence, which top-k has not: the student is told of rare classes as often as they come. The value is the
-divergence plus the teacher's entropy, and does not reach 0. `teacher` holds the weights: as stored in a cache.
+With weights w whose expectation is the teacher's distribution (1/n for plain draws), the gradient's expectation is that
+of the forward divergence. Top-k does not have this property: it never shows rare classes. The value is the divergence
+plus the teacher's entropy, and does not reach 0. `teacher` holds the weights as stored in a cache.
 
 Paper: Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs
 Authors: Anshumann, Mohd Abbas Zaidi, Akhil Kedia, Jinwoo Ahn, Taehwak Kwon, Kangwook Lee, Haejun Lee, Joohyung Lee
@@ -28,12 +28,12 @@ from ._topk_kl import of_tokens
 
 
 def sampled_cross_entropy(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
-    """The cross-entropy with weighted classes.
+    """Return the cross-entropy with weighted classes.
 
     Args:
         student: Logits (…, vocabulary).
         teacher: (…, n), the weight of each class.
-        index: (…, n), which classes; one may come repeatedly.
+        index: (…, n), class indices, possibly repeated.
 
     Returns:
         (…).
@@ -48,7 +48,7 @@ class RSKDLoss(nn.Module):
     """Random sampling distillation of classes or of sequences (Anshumann et al. 2025).
 
     Args:
-        chunk: How many tokens to look at at a time.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> RSKDLoss()(torch.zeros(1, 3), torch.tensor([[0.5, 0.5]]), torch.tensor([[2, 2]]))
@@ -63,16 +63,16 @@ class RSKDLoss(nn.Module):
         self.chunk = chunk
 
     def forward(self, student: Tensor, teacher: Tensor, index: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss.
+        """Return the scalar loss.
 
         Args:
             student: Logits (batch, tokens, vocabulary), or (batch, classes).
             teacher: (batch, tokens, n), or (batch, n), weights.
-            index: Of the same shape, which tokens of the vocabulary they are of.
-            mask: (batch, tokens), or (batch,), which count; all if left out.
+            index: Vocabulary indices of the entries, same shape.
+            mask: (batch, tokens), or (batch,), which tokens count; all by default.
 
         Raises:
-            ValueError: The shapes do not go together.
+            ValueError: If the shapes do not match.
         """
         student, teacher, index, mask = of_tokens(student, teacher, index, mask, entries="n")
         values = per_token(sampled_cross_entropy, student, teacher, index, chunk=self.chunk, mask=mask)

@@ -1,11 +1,12 @@
-"""Scale-decoupled distillation (SDD): logits of regions, made by the model's own classifier, are distilled one by one.
+"""Scale-decoupled distillation (SDD): distil the logits of regions, computed by each model's own classifier.
 
     z(k) = head( mean of the last map over cell k ),   cells of grids of s × s for each scale s
     L = sum over cells k of mean over samples of w_k · D( z_s(k), z_t(k) )
-    w_k = 2 where the teacher is right about the whole and wrong about the cell, or the other way round; 1 elsewhere
+    w_k = 2 where the teacher is right on the whole map and wrong on the cell, or vice versa; 1 elsewhere
 
-D is KD's divergence, τ² included, or DKD's with α and β. The heads are the classifiers that stand behind the pooling, tapped as
-modules: the student's learns from the cells too. Cells are made as in the authors' code, by adaptive average pooling.
+D is KD's divergence, τ² included, or DKD's with α and β. The heads are the classifiers after the pooling, tapped as
+modules: the student's head learns from the cells too. Cells are computed by adaptive average pooling, as in the
+authors' code.
 
 Paper: Scale Decoupled Distillation
 Authors: Shicai Wei, Chunbo Luo, Yang Luo
@@ -34,21 +35,21 @@ Head = Callable[[Tensor], Tensor]
 
 
 def cell_logits(feature: Tensor, head: Head, scales: Sequence[int]) -> Tensor:
-    """The logits of all cells of all grids.
+    """Return the logits of all cells of all grids.
 
     Args:
         feature: The map before the pooling, (batch, channels, height, width).
-        head: What makes logits (n, classes) of vectors (n, channels).
-        scales: The grids: s × s cells for each s.
+        head: Maps vectors (n, channels) to logits (n, classes).
+        scales: Grid sizes s, each with s × s cells.
 
     Returns:
         (batch, cells, classes).
     """
     grids = [F.adaptive_avg_pool2d(at_least_float32(feature), scale).flatten(2) for scale in scales]
     cells = torch.cat(grids, dim=2).mT
-    own = next(head.parameters(), None) if isinstance(head, nn.Module) else None
+    parameter = next(head.parameters(), None) if isinstance(head, nn.Module) else None
     vectors = cells.flatten(0, 1)
-    logits = at_least_float32(head(vectors if own is None else vectors.to(own.dtype)))
+    logits = at_least_float32(head(vectors if parameter is None else vectors.to(parameter.dtype)))
     return logits.view(*cells.shape[:2], -1)
 
 
@@ -58,12 +59,12 @@ class SDDLoss(nn.Module):
     """Scale-decoupled distillation (Wei et al. 2024).
 
     Args:
-        scales: The grids: 1 is the whole.
+        scales: Grid sizes; 1 is the whole map.
         base: The divergence of a cell, `kd` or `dkd`.
         temperature: τ > 0 of the divergence.
         alpha: α of `dkd`.
         beta: β of `dkd`.
-        complementary: Weight of the cells about which the teacher's verdict differs from that about the whole.
+        complementary: Weight of the cells on which the teacher is right and on the whole map wrong, or vice versa.
 
     >>> import torch
     >>> head = torch.nn.Identity()
@@ -91,18 +92,18 @@ class SDDLoss(nn.Module):
         self.complementary = complementary
 
     def forward(self, student: tuple[Tensor, Head], teacher: tuple[Tensor, Head], target: Tensor) -> Tensor:
-        """The scalar loss.
+        """Return the scalar loss.
 
         Args:
             student: [the map before the pooling (batch, channels, height, width), the classifier as a `:module` tap].
-            teacher: The same, with channels, height and width of its own.
-            target: (batch,), class numbers.
+            teacher: The same, but channels, height and width may differ.
+            target: (batch,), class indices.
         """
         ours = cell_logits(*student, self.scales)
         with torch.no_grad():
             theirs = cell_logits(*teacher, self.scales)
-            whole = cell_logits(*teacher, [1]).argmax(2) == target[:, None]
-            differs = whole != (theirs.argmax(2) == target[:, None])
+            on_map = cell_logits(*teacher, [1]).argmax(2) == target[:, None]
+            differs = on_map != (theirs.argmax(2) == target[:, None])
         divergence = self._divergence(ours.flatten(0, 1), theirs.flatten(0, 1), target.repeat_interleave(ours.shape[1]))
         weights = torch.where(differs, self.complementary, 1.0).to(divergence.dtype)
         return (weights * divergence.view_as(weights)).sum() / len(target)

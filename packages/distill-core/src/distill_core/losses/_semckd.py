@@ -1,13 +1,13 @@
-"""Semantic calibration (SemCKD): each layer of the student learns which of the teacher's layers to follow.
+"""Semantic calibration (SemCKD): learn which of the teacher's layers each layer of the student follows.
 
     A(f) = f fᵀ, similarities within the batch;   q = unit( MLP(A(s)) ), k = unit( MLP(A(t)) ), a row for each sample
     w(l, m) = softmax over the teacher's layers m of q_l · k_m, for each sample
     L = mean over samples and layers l of sum over m of w(l, m) · mean over elements of ( r_lm(s_l) − t_m )²
 
-There is one MLP for each layer and one r for each pair: 1×1, 3×3 and 1×1 convolutions with batch norm and ReLU between.
-All is learned with the student. Maps are averaged to the smaller size before r. The MLPs take a row of similarities to
-the batch, so they are made for one size of batch; smaller batches are filled up with zeros. Similarities and batch
-statistics are those of the process's own batch. The paper's weight is 400.
+There is one MLP per layer and one r per pair: 1×1, 3×3 and 1×1 convolutions with batch norm and ReLU between. All are
+learned with the student. Maps are averaged to the smaller size before r. The MLPs take a row of similarities to the
+batch, so they are made for one batch size; smaller batches are padded with zeros. Similarities and batch statistics are
+those of the process's own batch. The paper's weight is 400.
 
 Paper: Cross-Layer Distillation with Semantic Calibration
 Authors: Defang Chen, Jian-Ping Mei, Yuan Zhang, Can Wang, Zhe Wang, Yan Feng, Chun Chen
@@ -31,7 +31,7 @@ from ..registry import register
 
 
 def calibrated_distance(weights: Tensor, distances: Tensor) -> Tensor:
-    """Mean over samples and the student's layers of the weighted sum over the teacher's layers.
+    """Return the mean over samples and the student's layers of the weighted sum over the teacher's layers.
 
     Args:
         weights: (batch, student's layers, teacher's layers), which sum to 1 over the last.
@@ -46,10 +46,10 @@ class SemCKDLoss(nn.Module):
     """Semantic calibration (Chen et al. 2021), the attention and the regressors inside.
 
     Args:
-        batch_size: The greatest size of a process's batch.
+        batch_size: Maximum batch size per process.
         teacher_channels: Channels of each of the teacher's layers.
         student_channels: Channels of each of the student's layers.
-        factor: The attention's vectors are this much shorter than the batch.
+        factor: Ratio of the batch size to the length of the attention's vectors.
 
     >>> loss = SemCKDLoss(batch_size=8, teacher_channels=[5], student_channels=[3])
     >>> loss([torch.ones(4, 3, 4, 4)], [torch.ones(4, 5, 4, 4)]).shape
@@ -76,13 +76,13 @@ class SemCKDLoss(nn.Module):
         )
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """The scalar loss of maps (batch, channels, height, width), the layers of both in lists of their own lengths.
+        """Return the scalar loss of two lists of maps (batch, channels, height, width), which may differ in length.
 
         Raises:
-            ValueError: The batch is larger than `batch_size`, or a list is not as long as its channels.
+            ValueError: If the batch is larger than `batch_size`, or a list and its channels differ in length.
         """
         if (len(student), len(teacher)) != (len(self.queries), len(self.keys)):
-            message = f"made for {len(self.queries)} layers of the student and {len(self.keys)} of the teacher, and {len(student)} and {len(teacher)} came"
+            message = f"configured for {len(self.queries)} layers of the student and {len(self.keys)} of the teacher, got {len(student)} and {len(teacher)}"
             raise ValueError(message)
         teacher = [feature.detach() for feature in teacher]
         distances = [
@@ -92,14 +92,14 @@ class SemCKDLoss(nn.Module):
         return calibrated_distance(self.attention(student, teacher), torch.stack(distances, dim=1))
 
     def attention(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """w, (batch, student's layers, teacher's layers)."""
+        """Return w, (batch, student's layers, teacher's layers)."""
         queries = torch.stack([self._embedded(m, f) for m, f in zip(self.queries, student, strict=True)], dim=1)
         keys = torch.stack([self._embedded(m, f) for m, f in zip(self.keys, teacher, strict=True)], dim=1)
         with without_autocast(queries):
             return torch.softmax(torch.bmm(queries, keys.mT), dim=2)
 
     def _embedded(self, mlp: nn.Module, feature: Tensor) -> Tensor:
-        """(batch, dim), of norm 1."""
+        """Return embeddings (batch, dim) of norm 1."""
         flat = at_least_float32(feature.flatten(1))
         if len(flat) > self.batch_size:
             message = f"a batch of {len(flat)} is larger than `batch_size`, {self.batch_size}"
@@ -110,7 +110,7 @@ class SemCKDLoss(nn.Module):
         return F.normalize(at_least_float32(mlp(rows.to(weight.dtype))), dim=1)
 
     def _distance(self, ours: int, theirs: int, student: Tensor, teacher: Tensor) -> Tensor:
-        """(batch,), the mean squared difference of one pair of layers."""
+        """Return the mean squared difference of one pair of layers, (batch,)."""
         student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher))
         layers: nn.ModuleList = self.regressors[ours]  # type: ignore[assignment]
         mapped = at_least_float32(layers[theirs](student))

@@ -1,11 +1,11 @@
-"""Simple knowledge distillation (SimKD): the student takes over the teacher's classifier and only matches what enters it.
+"""Simple knowledge distillation (SimKD): the student reuses the teacher's classifier and matches its input.
 
     L = mean over all elements of ( p(s) − t )²,   prediction of the student = teacher's classifier( pool( p(s) ) )
 
-The projector p and the classifier are part of the student, which predicts with them: `surgery.with_teacher_head` puts
-both into a model, and the loss takes the projector's output (`student.avgpool.projector`). There is no other term, not
-even the labels'. Maps of different height or width are brought to the smaller size by average pooling; the authors' code
-(DefangChen/SimKD) pools what enters the projector, where the student's map is the larger one.
+The projector p and the classifier are part of the student, which predicts with them. `surgery.with_teacher_head` adds
+both to a model, and the loss takes the projector's output (`student.avgpool.projector`). There is no other term, not
+even the labels'. Maps of different height or width are brought to the smaller size by average pooling. If the student's
+map is larger, the authors' code (DefangChen/SimKD) pools the projector's input instead of its output.
 
 Paper: Knowledge Distillation with the Reused Teacher Classifier
 Authors: Defang Chen, Jian-Ping Mei, Hailin Zhang, Can Wang, Yan Feng, Chun Chen
@@ -26,11 +26,11 @@ from ..registry import register
 
 
 def projected_mse(student: Tensor, teacher: Tensor) -> Tensor:
-    """The mean squared difference of two features of the same number of channels.
+    """Return the mean squared difference of two features of the same number of channels.
 
     Args:
         student: (batch, channels, height, width) or (batch, channels), after the projector.
-        teacher: The same, with a height and width of its own.
+        teacher: The same, but height and width may differ.
     """
     student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher.detach()))
     require_same_shape(student, teacher)
@@ -53,5 +53,5 @@ class SimKDLoss(nn.Module):
         super().__init__()
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of the projector's output and the teacher's feature, both as they enter the pooling."""
+        """Return the scalar loss of the projector's output and the teacher's feature, both before pooling."""
         return projected_mse(student, teacher)

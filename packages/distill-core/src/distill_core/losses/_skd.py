@@ -1,18 +1,18 @@
-"""Streamlined knowledge distillation (SKD): probabilities sample by sample, and the directions of samples to each other.
+"""Streamlined knowledge distillation (SKD): match probabilities per sample and directions between samples.
 
     instance, paper:  L = mean over samples of KL( softmax(t/τ) ‖ softmax(s/τ) )
-    instance, code:   L = τ² · mean over samples of KL · share of samples whose max softmax(t) is at most its median
+    instance, code:   L = τ² · mean over samples of KL · fraction of samples whose max softmax(t) is at most its median
 
     G(z) = ẑ ẑᵀ,   ẑ: logits of each sample over their L2 norm;   D = G(s) − G(t);   Σ = cov(D) + λ I
     direction, paper:  L = mean over samples i of √( dᵢᵀ Σ⁻¹ dᵢ ),   dᵢ: a row of D
-    direction, code:   the same with G(z)/K in place of G(z), times the share of classes whose probabilities of the
+    direction, code:   the same with G(z)/K in place of G(z), times the fraction of classes whose probabilities of the
                        teacher, summed over the batch, are at most their median over the K classes
 
-cov is the covariance of the columns of D over its rows, of the batch itself and with gradients. The two terms are two
-losses; the authors' code (HyunJunSik/StreamLined) gives both a weight of 0.9 and the cross-entropy of the labels one of
-0.1; before, it was ½ each. There a mean over samples is multiplied by a mask over samples, and one over rows by a mask over
-classes: what is left of the masks are their shares. Several processes gather their batches. Of the authors only the
-first could be found.
+cov is the covariance of the columns of D over its rows, computed from the batch with gradients. The two terms are two
+losses. The authors' code (HyunJunSik/StreamLined) gives both a weight of 0.9 and the cross-entropy of the labels 0.1;
+earlier versions used ½ each. The code multiplies a mean over samples by a mask over samples, and a mean over rows by a
+mask over classes, so only the masked fractions have an effect. Several processes gather their batches. Only the first
+author is known here.
 
 Paper: Streamlined Knowledge Distillation
 Authors: Jeong et al.
@@ -43,13 +43,13 @@ from ..layers import (
 from ..ranges import PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
-from ._mlkd import hidden_classes, share_below_median
+from ._mlkd import hidden_classes, fraction_below_median
 
 Mode = Literal["paper", "code"]
 
 
 def direction_distance(student: Tensor, teacher: Tensor, tikhonov: float = 0.1, mode: Mode = "paper") -> Tensor:
-    """The mean Mahalanobis length of the rows of D.
+    """Return the mean Mahalanobis length of the rows of D.
 
     Args:
         student: Logits (batch, classes).
@@ -68,7 +68,7 @@ def direction_distance(student: Tensor, teacher: Tensor, tikhonov: float = 0.1, 
         centred = difference - difference.mean(0)
         covariance = centred.T @ centred / max(len(difference) - 1, 1)
         identity = torch.eye(len(difference), dtype=ours.dtype, device=ours.device)
-        # λ makes it positive definite, so nothing is checked, which would make the device wait for the host.
+        # λ makes it positive definite, so no check is needed, which would synchronise with the host.
         root = torch.linalg.cholesky_ex(covariance + tikhonov * identity).L
         whitened = torch.linalg.solve_triangular(root, difference.T, upper=False)
     distance: Tensor = torch.linalg.vector_norm(whitened, dim=0).mean()
@@ -76,7 +76,7 @@ def direction_distance(student: Tensor, teacher: Tensor, tikhonov: float = 0.1, 
         refuse_infinite(distance, student, teacher, dim=1, reverse=reverse)
     if mode == "paper":
         return distance
-    return share_below_median(F.softmax(teacher, dim=1).sum(0), hidden_class) * distance
+    return fraction_below_median(F.softmax(teacher, dim=1).sum(0), hidden_class) * distance
 
 
 @final
@@ -104,12 +104,12 @@ class SKDInstanceLoss(nn.Module):
         self.decomposes = mode == "paper"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes)."""
+        """Return the scalar loss of logits (batch, classes)."""
         divergence = gather_batch(kd_divergence(student, teacher, self.temperature))
         if self.mode == "paper":
             return divergence.mean() / self.temperature**2
         confidence = gather_batch(F.softmax(at_least_float32(teacher.detach()), dim=1).amax(1))
-        return divergence.mean() * share_below_median(confidence)
+        return divergence.mean() * fraction_below_median(confidence)
 
 
 @final
@@ -118,7 +118,7 @@ class SKDDirectionLoss(nn.Module):
     """The direction term of streamlined knowledge distillation (Jeong et al. 2026).
 
     Args:
-        tikhonov: λ > 0, what is added to the variances.
+        tikhonov: λ > 0, added to the variances.
         mode: `paper` or `code`, see the formulas above.
 
     >>> import torch
@@ -135,5 +135,5 @@ class SKDDirectionLoss(nn.Module):
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes)."""
+        """Return the scalar loss of logits (batch, classes)."""
         return direction_distance(gather_batch(student), gather_batch(teacher.detach()), self.tikhonov, self.mode)

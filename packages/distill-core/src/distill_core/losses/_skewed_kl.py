@@ -1,11 +1,11 @@
-"""Skewed divergences (DistiLLM): one side is mixed with a little of the other, so that ratios stay bounded.
+"""Skewed divergences (DistiLLM): mix one side with a little of the other, so that ratios stay bounded.
 
     p = softmax(t), q = softmax(s)
     skewed:          L = mean over tokens of KL( p ‖ λ · p + (1 − λ) · q )
     skewed reverse:  L = mean over tokens of KL( q ‖ λ · q + (1 − λ) · p )
 
-λ = 0 are the plain divergences, at λ = 1 both are 0. The mean is that of `token_mean`. The adaptive use of the student's
-own sequences, which the paper adds, is a matter of the data.
+λ = 0 gives the plain divergences, and at λ = 1 both are 0. The mean is that of `token_mean`. The adaptive use of the
+student's own sequences, which the paper adds, is a matter of the data.
 
 Paper: DistiLLM: Towards Streamlined Distillation for Large Language Models
 Authors: Jongwoo Ko, Sungnyun Kim, Tianyi Chen, Se-Young Yun
@@ -28,7 +28,7 @@ from ._forward_kl import token_mean
 
 
 def skewed_kl(student: Tensor, teacher: Tensor, skew: float = 0.1) -> Tensor:
-    """KL( p ‖ λp + (1 − λ)q ) with p of the teacher and q of the student.
+    """Return KL( p ‖ λp + (1 − λ)q ) with p of the teacher and q of the student.
 
     Args:
         student: Logits (…, vocabulary).
@@ -42,7 +42,7 @@ def skewed_kl(student: Tensor, teacher: Tensor, skew: float = 0.1) -> Tensor:
 
 
 def skewed_reverse_kl(student: Tensor, teacher: Tensor, skew: float = 0.1) -> Tensor:
-    """KL( q ‖ λq + (1 − λ)p ) with p of the teacher and q of the student.
+    """Return KL( q ‖ λq + (1 − λ)p ) with p of the teacher and q of the student.
 
     Args:
         student: Logits (…, vocabulary).
@@ -71,7 +71,7 @@ class SkewedKLLoss(nn.Module):
 
     Args:
         skew: λ, from 0 to 1.
-        chunk: How many tokens to look at at a time.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> SkewedKLLoss()(torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]]))
@@ -86,7 +86,7 @@ class SkewedKLLoss(nn.Module):
         self.skew, self.chunk = skew, chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
+        """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
         skew = self.skew
 
@@ -103,7 +103,7 @@ class SkewedReverseKLLoss(nn.Module):
 
     Args:
         skew: λ, from 0 to 1.
-        chunk: How many tokens to look at at a time.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> SkewedReverseKLLoss()(torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]]))
@@ -118,7 +118,7 @@ class SkewedReverseKLLoss(nn.Module):
         self.skew, self.chunk = skew, chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
+        """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
         skew = self.skew
 

@@ -1,4 +1,4 @@
-"""Similarity-preserving distillation (SPKD): samples that the teacher takes for alike are alike for the student.
+"""Similarity-preserving distillation (SPKD): match the similarities between the samples of a batch.
 
     G(f) = f fᵀ, rows divided by their L2 norm,   f: (batch, everything else)
     L = mean over all pairs of samples of ( G(s) − G(t) )²
@@ -25,11 +25,11 @@ from ..registry import register
 
 
 def similarity_preserving(student: Tensor, teacher: Tensor) -> Tensor:
-    """The mean squared difference of the similarities within a batch.
+    """Return the mean squared difference of the similarities within a batch.
 
     Args:
         student: Features (batch, …).
-        teacher: Features (batch, …), of a size of their own.
+        teacher: Features (batch, …), possibly of another length.
     """
     return F.mse_loss(_similarities(student), _similarities(teacher.detach()))
 
@@ -50,12 +50,12 @@ class SPKDLoss(nn.Module):
         super().__init__()
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of features (batch, …)."""
+        """Return the scalar loss of features (batch, …)."""
         return similarity_preserving(gather_batch(student), gather_batch(teacher.detach()))
 
 
 def _similarities(features: Tensor) -> Tensor:
-    """(batch, batch), rows of norm 1."""
+    """Return similarities (batch, batch), rows of norm 1."""
     flat = at_least_float32(features.flatten(1))
     with without_autocast(flat):
         return unit_length(flat @ flat.T, dim=1)

@@ -1,11 +1,11 @@
-"""Simple recipe distillation (SRD): a projected, normalised feature is the teacher's, in the logarithm of a high power.
+"""Simple recipe distillation (SRD): match a projected, normalised feature by the logarithm of a high power.
 
     L = log( sum over samples and channels of | N(P s) − N(t) |^α + ε )
 
-N is batch normalisation without scale and shift, P a linear projection that learns with the student. Maps are averaged
-over their positions first. The logarithm keeps a few large differences from ruling; ε keeps it finite where there are
-none. The authors' recipe (roymiles/Simple-Recipe-Distillation) takes α = 4, a weight of 2, and KD with τ = 1 and the
-cross-entropy of the labels beside it.
+N is batch normalisation without scale and shift, P a linear projection learned with the student. Maps are averaged over
+their positions first. The logarithm limits the influence of a few large differences, and ε keeps it finite if there are
+none. The authors' recipe (roymiles/Simple-Recipe-Distillation) uses α = 4, a weight of 2, and KD with τ = 1 and the
+cross-entropy of the labels next to it.
 
 Several processes gather their batches, for the statistics of N too.
 
@@ -29,7 +29,7 @@ from ..registry import register
 
 
 def log_power_distance(student: Tensor, teacher: Tensor, exponent: float = 4.0, eps: float = 1e-8) -> Tensor:
-    """The logarithm of the sum of the powers of all differences.
+    """Return the logarithm of the sum of the powers of all differences.
 
     Args:
         student: (batch, features).
@@ -50,8 +50,8 @@ class SRDLoss(nn.Module):
     Args:
         exponent: α, at least 1.
         eps: ε > 0.
-        student_channels: Channels of the student's feature; inferred on first use if left out.
-        teacher_channels: Channels of the teacher's feature; inferred on first use if left out.
+        student_channels: Channels of the student's feature; inferred on first use if omitted.
+        teacher_channels: Channels of the teacher's feature; inferred on first use if omitted.
 
     >>> import torch
     >>> loss = SRDLoss()
@@ -79,12 +79,12 @@ class SRDLoss(nn.Module):
         )
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features (batch, channels, …)."""
+        """Return the scalar loss of two features (batch, channels, …)."""
         student, teacher = (gather_batch(_pooled(feature)) for feature in (student, teacher.detach()))
         projected = self.projector(student[:, :, None, None], like=teacher).flatten(1)
         return log_power_distance(projected, self.norm(teacher.to(projected.dtype)), self.exponent, self.eps)
 
 
 def _pooled(feature: Tensor) -> Tensor:
-    """(batch, channels)."""
+    """Return features averaged over positions, (batch, channels)."""
     return at_least_float32(feature).flatten(2).mean(2) if feature.dim() > 2 else at_least_float32(feature)

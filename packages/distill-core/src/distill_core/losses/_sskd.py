@@ -1,7 +1,7 @@
-"""Knowledge distillation meets self-supervision (SSKD): which rotated image belongs to which, and the classes of all.
+"""Knowledge distillation meets self-supervision (SSKD): match rotated images to their originals, and classes of both.
 
-An image i is four consecutive samples: as it is (nᵢ) and turned by 90°, 180° and 270° (a, three for each image). h is a
-head of two linear layers on the feature before the classifier, one for the teacher and one for the student.
+An image i is four consecutive samples: the original (nᵢ) and rotations by 90°, 180° and 270° (a, three per image). h is
+a head of two linear layers on the feature before the classifier, one for the teacher and one for the student.
 
     c(a, j) = cos( h(a), h(nⱼ) )
     stage 1:  L = mean over a of the cross-entropy of c(a, ·) with a's own image          only the teacher's head learns
@@ -10,9 +10,9 @@ head of two linear layers on the feature before the classifier, one for the teac
                 + λ₃ · mean over kept a of τ₃² KL( softmax(c_t(a, ·)/τ₃) ‖ softmax(c_s(a, ·)/τ₃) )
                 + λ₄ · mean over kept a of τ₄² KL( softmax(t(a)/τ₄) ‖ softmax(s(a)/τ₄) )
 
-Kept are the a of which the teacher ranks the truth (its image, its class) first, and of the others a share r of those where
-the truth is ranked highest; of equal ranks, those where the teacher thinks more of the truth. One loss holds all four
-terms, for a term of its own would not know which samples are rotated.
+An a is kept if the teacher ranks the truth (its image, its class) first. Of the others, the fraction r with the
+highest-ranked truth is kept; equal ranks are ordered by the teacher's score of the truth. One loss holds all four
+terms, because separate terms would not know which samples are rotated.
 
 Several processes gather their batches.
 
@@ -48,7 +48,7 @@ ROTATIONS = 4
 
 
 def rotation_similarities(embeddings: Tensor) -> Tensor:
-    """C of each rotated image with each image, (3 · images, images).
+    """Return C of each rotated image with each image, (3 · images, images).
 
     Args:
         embeddings: (images, 4, dim).
@@ -59,12 +59,12 @@ def rotation_similarities(embeddings: Tensor) -> Tensor:
 
 
 def best_ranked(scores: Tensor, truth: Tensor, ratio: float) -> Tensor:
-    """Which rows have the truth first, and which are the `ratio` best of the others, as a mask (rows,).
+    """Return a mask (rows,) of rows that rank the truth first and the best `ratio` of the others.
 
     Args:
         scores: (rows, choices).
-        truth: (rows,), the number of the right choice.
-        ratio: From 0 to 1; the number of others that are kept is rounded down.
+        truth: (rows,), index of the right choice.
+        ratio: From 0 to 1. The number of kept rows is rounded down.
     """
     own = scores.gather(1, truth[:, None])
     rank = (scores > own).sum(1)
@@ -80,10 +80,10 @@ def best_ranked(scores: Tensor, truth: Tensor, ratio: float) -> Tensor:
 @final
 @register
 class SSKDHeadLoss(nn.Module):
-    """Stage 1 of SSKD (Xu et al. 2020): the head on the teacher's feature learns which rotated image is which.
+    """Stage 1 of SSKD (Xu et al. 2020): train the head on the teacher's feature to match rotated images.
 
     Args:
-        head: The teacher's, trained here.
+        head: The teacher's head, trained here.
 
     >>> SSKDHeadLoss(ProjectionHead(6))(torch.ones(8, 6)).detach()
     tensor(0.6931)
@@ -96,7 +96,7 @@ class SSKDHeadLoss(nn.Module):
         self.head = head
 
     def forward(self, teacher: Tensor) -> Tensor:
-        """The scalar loss of features (4 · images, …), or (images, 4, features)."""
+        """Return the scalar loss of features (4 · images, …), or (images, 4, features)."""
         similarities = rotation_similarities(gather_batch(self.head(_by_image("teacher", teacher.detach()))))
         return F.cross_entropy(similarities, _own_images(similarities))
 
@@ -107,7 +107,7 @@ class SSKDLoss(nn.Module):
     """Stage 2 of SSKD (Xu et al. 2020), the student's head inside.
 
     Args:
-        teacher_head: The one that stage 1 trained, constant here.
+        teacher_head: The head trained in stage 1, constant here.
         ce_weight: λ₁.
         kd_weight: λ₂.
         ss_weight: λ₃.
@@ -150,21 +150,21 @@ class SSKDLoss(nn.Module):
         self.ss_ratio, self.tf_ratio = ss_ratio, tf_ratio
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor], target: Tensor) -> Tensor:
-        """The scalar loss of two lists: logits and the feature before the classifier.
+        """Return the scalar loss of two lists: logits and the feature before the classifier.
 
         Args:
             student: Logits (4 · images, classes) and features (4 · images, …), or (images, 4, …) each.
-            teacher: The same, with features of a length of its own.
-            target: (images,), class numbers.
+            teacher: The same, but the feature length may differ.
+            target: (images,), class indices.
         """
         ours, features = (_by_image("student", x) for x in student)
         theirs, others = (_by_image("teacher", x.detach()) for x in teacher)
         with torch.no_grad():
             others = self.teacher_head(others)
-        parts = [ours, theirs, self.student_head(features), others]
-        whole = gather_batch(torch.cat([at_least_float32(part) for part in parts], dim=2))
-        sizes = [part.shape[2] for part in parts]
-        ours, theirs, features, others = whole.split(sizes, dim=2)  # type: ignore[no-untyped-call]
+        tensors = [ours, theirs, self.student_head(features), others]
+        gathered = gather_batch(torch.cat([at_least_float32(x) for x in tensors], dim=2))
+        sizes = [x.shape[2] for x in tensors]
+        ours, theirs, features, others = gathered.split(sizes, dim=2)  # type: ignore[no-untyped-call]
         target = gather_batch(target)
         labels = refuse_infinite_target(F.cross_entropy(ours[:, 0], target), ours[:, 0], target)
         teaching = kd_divergence(ours[:, 0], theirs[:, 0], self.kd_temperature).mean()
@@ -187,7 +187,7 @@ class SSKDLoss(nn.Module):
 
 
 def _by_image(name: str, samples: Tensor) -> Tensor:
-    """(images, 4, length) of (4 · images, length), (4 · images, channels, height, width), or themselves."""
+    """Group rotations by image: (4 · images, …) becomes (images, 4, length)."""
     if samples.dim() % 2:
         return samples.flatten(2)
     if len(samples) % ROTATIONS:
@@ -197,7 +197,7 @@ def _by_image(name: str, samples: Tensor) -> Tensor:
 
 
 def _own_images(similarities: Tensor) -> Tensor:
-    """(3 · images,), which image each rotated one is of."""
+    """Return the index of the source image of each rotated one, (3 · images,)."""
     images = torch.arange(similarities.shape[1], device=similarities.device)
     return images.repeat_interleave(ROTATIONS - 1)
 

@@ -1,13 +1,13 @@
-"""Structured distillation for dense prediction (SKD-PI, SKD-PA): match each pixel's classes, and how alike pixels are.
+"""Structured distillation for dense prediction (SKD-PI, SKD-PA): match pixels' classes and similarities.
 
     pixel-wise:  L = mean over samples and positions of KL( softmax(t) ‖ softmax(s) )
     pair-wise:   a(i, j) = cosine of the features at nodes i and j
                  L = mean over samples and pairs of nodes of ( a of s − a of t )²
 
-A node is the strongest response of a patch, channel by channel (max pooling, as in the authors' code, irfanICMLL/
-structure_knowledge_distillation; the paper speaks of average pooling). Its default, and ours, is a patch of half the
-height and half the width. The paper's weights are 10 for pixels and 1 for pairs; its third term, an adversarial one,
-needs a discriminator with an optimizer of its own.
+A node is the maximum response of a patch, channel by channel (max pooling, as in the authors' code, irfanICMLL/
+structure_knowledge_distillation; the paper says average pooling). The default, as in the code, is a patch of half the
+height and half the width. The paper's weights are 10 for pixels and 1 for pairs. Its third term, an adversarial one,
+needs a discriminator with its own optimizer.
 
 Paper: Structured Knowledge Distillation for Semantic Segmentation
 Authors: Yifan Liu, Ke Chen, Chris Liu, Zengchang Qin, Zhenbo Luo, Jingdong Wang
@@ -39,7 +39,7 @@ Pooling = Literal["max", "mean"]
 
 
 def pixel_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """τ² · KL( softmax(teacher/τ) ‖ softmax(student/τ) ) at each position.
+    """Return τ² · KL( softmax(teacher/τ) ‖ softmax(student/τ) ) at each position.
 
     Args:
         student: Logits (batch, classes, height, width).
@@ -54,13 +54,13 @@ def pixel_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0)
 
 
 def pair_distance(student: Tensor, teacher: Tensor, scale: float = 0.5, pooling: Pooling = "max") -> Tensor:
-    """The mean squared difference of the cosines of all pairs of nodes, of each sample.
+    """Return the mean squared difference of the cosines of all pairs of nodes, of each sample.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with channels, height and width of its own; sizes are averaged to the smaller.
-        scale: The side of a patch, as a share of the map's; at least one position.
-        pooling: What a node is of its patch.
+        teacher: The same, but channels, height and width may differ. Maps are averaged to the smaller size.
+        scale: Side of a patch as a fraction of the map's side; at least one position.
+        pooling: `max` or `mean`.
 
     Returns:
         (batch,).
@@ -91,7 +91,7 @@ class PixelwiseLoss(nn.Module):
         self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes, height, width)."""
+        """Return the scalar loss of logits (batch, classes, height, width)."""
         return pixel_divergence(student, teacher, self.temperature).mean()
 
 
@@ -101,8 +101,8 @@ class PairwiseLoss(nn.Module):
     """Pair-wise distillation (Liu et al. 2019).
 
     Args:
-        scale: The side of a patch, as a share of the map's, from 0 (one position) to 1 (the whole map).
-        pooling: `max` or `mean`: what a node is of its patch.
+        scale: Side of a patch as a fraction of the map's side, from 0 (one position) to 1 (the whole map).
+        pooling: Pooling of a patch into a node, `max` or `mean`.
 
     >>> student, teacher = torch.tensor([[[[3.0, -1.0]]]]), torch.tensor([[[[1.0, 2.0]]]])
     >>> PairwiseLoss()(student, teacher)
@@ -118,12 +118,12 @@ class PairwiseLoss(nn.Module):
         self.pooling = one_of("pooling", pooling, Pooling)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of features (batch, channels, height, width)."""
+        """Return the scalar loss of features (batch, channels, height, width)."""
         return pair_distance(student, teacher, self.scale, self.pooling).mean()
 
 
 def _cosines(feature: Tensor, scale: float, pooling: Pooling) -> Tensor:
-    """(batch, nodes, nodes)."""
+    """Return cosines between nodes, (batch, nodes, nodes)."""
     patch = [max(int(size * scale), 1) for size in feature.shape[2:]]
     pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
     nodes = F.normalize(pool(feature, patch, patch, ceil_mode=True).flatten(2), dim=1)

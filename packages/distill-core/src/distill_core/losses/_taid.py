@@ -1,4 +1,4 @@
-"""Temporally adaptive interpolated distillation (TAID): the target moves from the student to the teacher.
+"""Temporally adaptive interpolated distillation (TAID): move the target from the student to the teacher.
 
     p_t = softmax( (1 − t) · s + t · teacher ),   s without gradient
     L = mean over tokens of KL( p_t ‖ softmax(s) )
@@ -8,9 +8,9 @@ After each forward in training mode, with L₀ the loss before:
     m ← β · m + (1 − β) · (L₀ − L)/L₀
     t ← min( t_end, max( t_start + (t_end − t_start) · progress, t + α · σ(m) · (1 − t) ) )
 
-`progress`, from 0 to 1, comes from whoever trains, by `set_progress`. All of it is kept in buffers, and L is that of all
-processes together, so that they agree about t; in the authors' code each goes by its own loss. The first forward only
-remembers L. The mean is that of `token_mean`.
+`progress`, from 0 to 1, is set by the trainer with `set_progress`. The state is kept in buffers, and L is that of all
+processes together, so that they agree on t; in the authors' code each process uses its own loss. The first forward only
+stores L. The mean is that of `token_mean`.
 
 Paper: TAID: Temporally Adaptive Interpolated Distillation for Efficient Knowledge Transfer in Language Models
 Authors: Makoto Shing, Kou Misaki, Han Bao, Sho Yokoi, Takuya Akiba
@@ -36,18 +36,18 @@ from ._forward_kl import token_mean
 
 
 def interpolated_kl(student: Tensor, teacher: Tensor, t: Tensor | float) -> Tensor:
-    """KL( p_t ‖ softmax(student) ), p_t being constant.
+    """Return KL( p_t ‖ softmax(student) ) with p_t constant.
 
     Args:
         student: Logits (…, vocabulary).
         teacher: Logits of the same shape.
-        t: From 0, the student itself, to 1, the teacher.
+        t: From 0 (the student itself) to 1 (the teacher).
 
     Returns:
         (…).
     """
-    share = torch.as_tensor(t, dtype=student.dtype, device=student.device)
-    between = torch.lerp(finite(student.detach()), finite(teacher), share)
+    weight = torch.as_tensor(t, dtype=student.dtype, device=student.device)
+    between = torch.lerp(finite(student.detach()), finite(teacher), weight)
     values = kl_divergence(F.log_softmax(between, dim=-1), F.log_softmax(student, dim=-1))
     return refuse_infinite(values, student, teacher)
 
@@ -58,11 +58,11 @@ class TAIDLoss(nn.Module):
     """Temporally adaptive interpolated distillation of sequences (Shing et al. 2025).
 
     Args:
-        start: The first t.
-        end: The greatest t.
-        rate: α, how much t may grow in a step beyond its line.
+        start: Initial t.
+        end: Final t.
+        rate: α, step size of the adaptive increase of t.
         momentum: β of the running change of the loss.
-        chunk: How many tokens to look at at a time.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> loss = TAIDLoss()
@@ -96,11 +96,11 @@ class TAIDLoss(nn.Module):
         self.register_buffer("previous", torch.tensor(math.nan))
 
     def set_progress(self, progress: Progress) -> None:
-        """Take note of how far training has come; whoever trains calls it before each step."""
+        """Set the training progress. Called by the trainer before each step."""
         self.progress.fill_(progress.progress)
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
+        """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
         t = self.t.clone()
 

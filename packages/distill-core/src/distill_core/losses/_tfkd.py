@@ -1,15 +1,15 @@
-"""Teacher-free knowledge distillation (Tf-KD): a virtual teacher that knows the label and nothing else.
+"""Teacher-free knowledge distillation (Tf-KD): a virtual teacher that knows only the label.
 
     u(k) = a for the target, (1 − a)/(K − 1) for the K − 1 other classes
     paper:  L = mean over samples of KL( softmax(log u/τ) ‖ softmax(s/τ) )
     code:   L = mean over samples of KL( softmax(u/τ) ‖ softmax(s) ) / K
 
-The authors' code (yuanli2333/Teacher-free-Knowledge-Distillation) softens u itself instead of its logarithm, leaves the
-student's temperature at 1 and averages over the classes too; its `multiplier` is the weight of the term. The paper adds
-the cross-entropy of the labels: a term of its own.
+The authors' code (yuanli2333/Teacher-free-Knowledge-Distillation) softens u itself instead of its logarithm, keeps the
+student's temperature at 1 and averages over the classes too. Its `multiplier` is the weight of the term. The paper adds
+the cross-entropy of the labels as a separate term.
 
-The other half of the paper, self-training (Tf-KD_self), is `KDLoss` with a teacher of the student's own architecture,
-trained before.
+The other half of the paper, self-training (Tf-KD_self), is `KDLoss` with a previously trained teacher of the student's
+own architecture.
 
 Paper: Revisiting Knowledge Distillation via Label Smoothing Regularization
 Authors: Li Yuan, Francis EH Tay, Guilin Li, Tao Wang, Jiashi Feng
@@ -47,14 +47,14 @@ def virtual_teacher(
     dtype: torch.dtype = torch.float32,
     allowed: Tensor | None = None,
 ) -> Tensor:
-    """The probabilities u, (batch, classes).
+    """Return the probabilities u, (batch, classes).
 
     Args:
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
         classes: K, at least 2.
         correct: a, the probability of the target.
-        dtype: Of the result.
-        allowed: (batch, classes), which classes there are; the others have the probability 0. All by default.
+        dtype: Dtype of the result.
+        allowed: (batch, classes), allowed classes; the others have probability 0. All by default.
     """
     if allowed is None:
         rest = (1 - correct) / (classes - 1)
@@ -66,17 +66,17 @@ def virtual_teacher(
 def virtual_divergence(
     student: Tensor, target: Tensor, correct: float = 0.99, temperature: float = 20.0, mode: Mode = "paper"
 ) -> Tensor:
-    """The divergence of the student from the virtual teacher.
+    """Return the divergence of the student from the virtual teacher.
 
     Args:
         student: Logits (batch, classes).
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
         correct: a, from 0 to 1.
         temperature: τ > 0.
         mode: `paper` or `code`, see the formulas above.
     """
     student = at_least_float32(student)
-    # The virtual teacher has the student's classes, and the target whatever the student says.
+    # The virtual teacher has the student's allowed classes, and always the target.
     hidden = ruled_out(student)
     hidden = None if hidden is None else hidden.scatter(1, target[:, None], False)
     allowed = None if hidden is None else ~hidden
@@ -96,7 +96,7 @@ class TfKDLoss(nn.Module):
     """Teacher-free knowledge distillation by a virtual teacher (Yuan et al. 2020).
 
     Args:
-        correct: a, the probability that the virtual teacher gives to the target, from 0 to 1.
+        correct: a, the virtual teacher's probability of the target, from 0 to 1.
         temperature: τ > 0.
         mode: `paper` or `code`, see the formulas above.
 
@@ -116,5 +116,5 @@ class TfKDLoss(nn.Module):
         self.mode = one_of("mode", mode, Mode)
 
     def forward(self, student: Tensor, target: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes) and class numbers (batch,)."""
+        """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
         return virtual_divergence(student, target, self.correct, self.temperature, self.mode)

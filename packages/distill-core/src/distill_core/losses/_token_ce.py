@@ -1,10 +1,10 @@
-"""Cross-entropy of the next token (CE): the language model's own objective, as a term beside those of distillation.
+"""Cross-entropy of the next token (CE): the language model's own objective, next to distillation terms.
 
     L = mean over tokens that count of −log softmax(s)[target]
 
-A target of −100 does not count. Logits and targets stand at the same place: `target[i]` is the token after input i. Unlike
-`torch.nn.CrossEntropyLoss` it takes logits as language models give them, makes no second tensor of their size, and its
-mean is that of `token_mean`. Not a method of distillation.
+A target of −100 does not count. Logits and targets are aligned: `target[i]` is the token after input i. Unlike
+`torch.nn.CrossEntropyLoss` it takes logits as language models give them, allocates no second tensor of their size, and
+its mean is that of `token_mean`. Not a method of distillation.
 
 Paper: none
 Authors: none
@@ -29,7 +29,7 @@ IGNORED = -100
 
 
 def next_token_ce(student: Tensor, target: Tensor) -> Tensor:
-    """−log softmax(student)[target] of each token; 0 where the target is −100.
+    """Return −log softmax(student)[target] of each token, 0 where the target is −100.
 
     Args:
         student: Logits (tokens, vocabulary).
@@ -48,7 +48,7 @@ class TokenCELoss(nn.Module):
     """Cross-entropy of the next token.
 
     Args:
-        chunk: How many tokens to look at at a time.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> TokenCELoss()(torch.zeros(1, 2, 3), torch.tensor([[2, -100]]))
@@ -63,15 +63,15 @@ class TokenCELoss(nn.Module):
         self.chunk = chunk
 
     def forward(self, student: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of logits (batch, tokens, vocabulary).
+        """Return the scalar loss of logits (batch, tokens, vocabulary).
 
         Args:
             student: Logits.
-            target: (batch, tokens), −100 where it does not count.
-            mask: (batch, tokens): what else does not count is 0.
+            target: (batch, tokens), −100 for tokens that do not count.
+            mask: (batch, tokens), 0 for further tokens that do not count.
 
         Raises:
-            ValueError: The shapes do not go together.
+            ValueError: If the shapes do not match.
         """
         if student.shape[:2] != target.shape:
             message = f"`student` {tuple(student.shape)} and `target` {tuple(target.shape)} must be (batch, tokens, vocabulary) and (batch, tokens)"
@@ -81,7 +81,7 @@ class TokenCELoss(nn.Module):
 
     @staticmethod
     def count(target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The number of tokens that count."""
+        """Return the number of counted tokens."""
         return _counted(target, mask).sum()
 
 

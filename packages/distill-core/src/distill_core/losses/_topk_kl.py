@@ -1,11 +1,11 @@
-"""Divergence from the teacher's k most probable tokens (top-k): what lies outside is one bucket.
+"""Divergence from the teacher's k most probable tokens (top-k): the remaining tokens form one bucket.
 
     q_i = softmax(s)_i of the k tokens,   q_rest = 1 − Σ q_i,   p_rest = 1 − Σ p_i
     L = mean over tokens of [ Σ p_i · log(p_i/q_i) + p_rest · log(p_rest/q_rest) ]
 
-A lower bound of the forward divergence, equal to it for k = vocabulary. Without the bucket the student is not told how
-much lies outside and drains it, or fills it. `teacher` holds logarithms of probabilities of the whole vocabulary, not
-renormalised over the k: as stored in a cache. The mean is that of `token_mean`.
+A lower bound of the forward divergence, equal to it for k = vocabulary. Without the bucket the loss does not depend on
+the mass outside the top k, so the student drains or inflates it. `teacher` holds log-probabilities of the whole
+vocabulary, not renormalised over the k, as stored in a cache. The mean is that of `token_mean`.
 
 Paper: Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs
 Authors: Anshumann, Mohd Abbas Zaidi, Akhil Kedia, Jinwoo Ahn, Taehwak Kwon, Kangwook Lee, Haejun Lee, Joohyung Lee
@@ -32,12 +32,12 @@ ROUNDING = 1e-2
 
 
 def top_k_kl(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
-    """The divergence over k tokens and the bucket of all others.
+    """Return the divergence over k tokens and the bucket of all others.
 
     Args:
         student: Logits (…, vocabulary).
-        teacher: (…, k), logarithms of probabilities.
-        index: (…, k), which tokens they are of; no token twice.
+        teacher: (…, k), log-probabilities.
+        index: (…, k), token indices without repetition.
 
     Returns:
         (…).
@@ -46,10 +46,10 @@ def top_k_kl(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
     chosen = log_q.gather(-1, index)
     if index.shape[-1] == student.shape[-1]:
         return refuse_infinite(kl_divergence(teacher, chosen), chosen, teacher, numbers=index)
-    # Not −∞: where the student itself rules out all others, the gradient would not be a number.
+    # Not −∞: if the student itself has all other classes at −∞, the gradient would be NaN.
     rest = log_q.scatter(-1, index, torch.finfo(log_q.dtype).min).logsumexp(-1, keepdim=True)
     remaining = (-torch.expm1(teacher.logsumexp(-1, keepdim=True))).clamp(min=0)
-    # A student that rules out all others has an empty bucket: what remains of the teacher's is rounding, or an error.
+    # If the student's bucket is empty, the teacher's remainder is rounding, or an error.
     empty = rest.detach() < LEAST
     log_rest = remaining.masked_fill(empty & (remaining < ROUNDING), 0).log()
     rest = rest.masked_fill(empty, -torch.inf)
@@ -61,14 +61,14 @@ def top_k_kl(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
 def of_tokens(
     student: Tensor, teacher: Tensor, index: Tensor, mask: Tensor | None, *, entries: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """What a loss of stored entries takes, with a dimension of tokens: a class is a sample's one token.
+    """Return the inputs of a loss of stored entries with a token dimension. A sample of classes has one token.
 
     Args:
-        student, teacher, index, mask: As `TopKKLLoss` takes them.
-        entries: What the number of stored entries is called, for the message.
+        student, teacher, index, mask: Inputs of `TopKKLLoss`.
+        entries: Name of the number of stored entries, for the message.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: If the shapes do not match.
     """
     if teacher.shape != index.shape or teacher.shape[:-1] != student.shape[:-1]:
         shapes = f"`student` {tuple(student.shape)}, `teacher` {tuple(teacher.shape)} and `index` {tuple(index.shape)}"
@@ -87,7 +87,7 @@ class TopKKLLoss(nn.Module):
     """Divergence from the teacher's k most probable tokens, or classes, and one bucket for the others.
 
     Args:
-        chunk: How many tokens to look at at a time.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> student, teacher = torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]])
@@ -104,16 +104,16 @@ class TopKKLLoss(nn.Module):
         self.chunk = chunk
 
     def forward(self, student: Tensor, teacher: Tensor, index: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss.
+        """Return the scalar loss.
 
         Args:
             student: Logits (batch, tokens, vocabulary), or (batch, classes).
-            teacher: (batch, tokens, k), or (batch, k), logarithms of probabilities.
-            index: Of the same shape, which tokens of the vocabulary they are of.
-            mask: (batch, tokens), or (batch,), which count; all if left out.
+            teacher: (batch, tokens, k), or (batch, k), log-probabilities.
+            index: Vocabulary indices of the entries, same shape.
+            mask: (batch, tokens), or (batch,), which tokens count; all by default.
 
         Raises:
-            ValueError: The shapes do not go together.
+            ValueError: If the shapes do not match.
         """
         student, teacher, index, mask = of_tokens(student, teacher, index, mask, entries="k")
         return token_mean(per_token(top_k_kl, student, teacher, index, chunk=self.chunk, mask=mask), mask)

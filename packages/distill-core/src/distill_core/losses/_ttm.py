@@ -1,11 +1,11 @@
-"""Transformed teacher matching (TTM, WTTM): the student itself matches the teacher's probabilities raised to a power.
+"""Transformed teacher matching (TTM, WTTM): match the teacher's probabilities raised to a power.
 
     p = softmax(t)^γ / sum of softmax(t)^γ = softmax(γ · t),   γ = 1/τ;   U = sum over classes of softmax(t)^γ
     TTM:    L = mean over samples of KL( p ‖ softmax(s) )
     WTTM:   L = mean over samples of U · KL( p ‖ softmax(s) )
 
-KD without the temperature on the student's side. U counts uncertain samples for more. Weights of about 45 (TTM) and 4
-(WTTM) are the paper's.
+KD without the temperature on the student's side. U gives uncertain samples more weight. The paper's weights are about
+45 (TTM) and 4 (WTTM).
 
 Paper: Knowledge Distillation Based on Transformed Teacher Matching
 Authors: Kaixiang Zheng, En-Hui Yang
@@ -28,7 +28,7 @@ from ..registry import register
 
 
 def transformed_divergence(student: Tensor, teacher: Tensor, gamma: float) -> Tensor:
-    """KL( softmax(γ · teacher) ‖ softmax(student) ) of each sample.
+    """Return KL( softmax(γ · teacher) ‖ softmax(student) ) of each sample.
 
     Args:
         student: Logits (batch, classes).
@@ -45,7 +45,7 @@ def transformed_divergence(student: Tensor, teacher: Tensor, gamma: float) -> Te
 
 
 def power_sum(teacher: Tensor, gamma: float) -> Tensor:
-    """U = Σ softmax(teacher)^γ of each sample: from 1 (certain, or γ = 1) to the number of classes (γ = 0).
+    """Return U = Σ softmax(teacher)^γ per sample, from 1 (certain, or γ = 1) to num_classes (γ = 0).
 
     Args:
         teacher: Logits (batch, classes).
@@ -58,7 +58,7 @@ def power_sum(teacher: Tensor, gamma: float) -> Tensor:
 
 
 def _scaled(logits: Tensor, gamma: float) -> Tensor:
-    """γ · logits; −∞ stays −∞ for γ = 0 as well."""
+    """Return γ · logits; −∞ stays −∞ for γ = 0 as well."""
     return gamma * logits if gamma > 0 else torch.where(logits.isneginf(), logits, 0)
 
 
@@ -68,7 +68,7 @@ class TTMLoss(nn.Module):
     """Transformed teacher matching (Zheng & Yang 2024).
 
     Args:
-        gamma: The power γ; the paper takes 0.1 to 0.2 on CIFAR-100.
+        gamma: The power γ; the paper uses 0.1 to 0.2 on CIFAR-100.
 
     >>> import torch
     >>> student, teacher = torch.tensor([[0.1, 0.0, -0.1]]), torch.tensor([[2.0, 0.0, -2.0]])
@@ -84,7 +84,7 @@ class TTMLoss(nn.Module):
         self.gamma = gamma
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes)."""
+        """Return the scalar loss of logits (batch, classes)."""
         return transformed_divergence(student, teacher, self.gamma).mean()
 
 
@@ -94,7 +94,7 @@ class WTTMLoss(nn.Module):
     """Weighted transformed teacher matching (Zheng & Yang 2024).
 
     Args:
-        gamma: The power γ; the paper takes 0.1 to 0.2 on CIFAR-100.
+        gamma: The power γ; the paper uses 0.1 to 0.2 on CIFAR-100.
 
     >>> import torch
     >>> student, teacher = torch.tensor([[0.1, 0.0, -0.1]]), torch.tensor([[2.0, 0.0, -2.0]])
@@ -110,5 +110,5 @@ class WTTMLoss(nn.Module):
         self.gamma = gamma
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes)."""
+        """Return the scalar loss of logits (batch, classes)."""
         return (power_sum(teacher, self.gamma) * transformed_divergence(student, teacher, self.gamma)).mean()

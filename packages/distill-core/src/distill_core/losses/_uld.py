@@ -1,11 +1,11 @@
-"""Universal logit distillation (ULD): sorted probabilities are compared, so vocabularies may differ.
+"""Universal logit distillation (ULD): compare sorted probabilities, so that vocabularies may differ.
 
     L = mean over tokens of sum over i of | sort(softmax(t))_i − sort(softmax(s))_i |,   the shorter one padded with 0
 
-The Wasserstein distance of two distributions all of whose tokens are equally far apart. With two tokenisers the n-th
-token that counts of the student is compared with the n-th of the teacher, as many as both have. The mean is that of
-`token_mean`; the authors' code (llm-recipes) takes that of each sequence first. The cross-entropy of the labels is a term
-of its own.
+The Wasserstein distance of two distributions whose tokens all have the same distance. With two tokenizers the n-th
+counted token of the student is compared with the n-th of the teacher, as many as both have. The mean is that of
+`token_mean`; the authors' code (llm-recipes) averages each sequence first. The cross-entropy of the labels is a
+separate term.
 
 Paper: Towards Cross-Tokenizer Distillation: the Universal Logit Distillation Loss for LLMs
 Authors: Nicolas Boizard, Kevin El Haddad, Céline Hudelot, Pierre Colombo
@@ -30,7 +30,7 @@ from ._forward_kl import token_mean
 
 
 def sorted_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """Σ | sort(softmax(teacher)) − sort(softmax(student)) |.
+    """Return Σ | sort(softmax(teacher)) − sort(softmax(student)) |.
 
     Args:
         student: Logits (…, vocabulary).
@@ -53,7 +53,7 @@ class ULDLoss(nn.Module):
     """Universal logit distillation of sequences (Boizard et al. 2025).
 
     Args:
-        chunk: How many tokens to look at at a time.
+        chunk: Number of tokens per chunk.
 
     >>> import torch
     >>> ULDLoss()(torch.zeros(1, 1, 2), torch.zeros(1, 1, 4))
@@ -68,25 +68,25 @@ class ULDLoss(nn.Module):
         self.chunk = chunk
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | Sequence[Tensor] | None = None) -> Tensor:
-        """The scalar loss.
+        """Return the scalar loss.
 
         Args:
             student: Logits (batch, tokens, vocabulary).
-            teacher: Logits (batch, tokens, vocabulary), of sizes of their own.
-            mask: (batch, tokens), which tokens count of both, or [the student's, the teacher's]; all if left out.
+            teacher: Logits (batch, tokens, vocabulary), possibly of other sizes.
+            mask: (batch, tokens), which tokens count in both, or [student's, teacher's]; all by default.
         """
         ours, theirs = _counted(student, teacher, mask)
         tokens = min(ours.shape[1], theirs.shape[1])
-        # Stable: what counts comes first, in its own order.
-        places = [(~counted).to(torch.uint8).argsort(dim=1, stable=True)[:, :tokens] for counted in (ours, theirs)]
-        number = torch.minimum(ours.sum(1), theirs.sum(1))
-        both = torch.arange(tokens, device=student.device) < number[:, None]
-        values = per_token(sorted_distance, student, teacher, chunk=self.chunk, mask=both, positions=places)
+        # Stable sort: counted tokens come first, in order.
+        order = [(~counted).to(torch.uint8).argsort(dim=1, stable=True)[:, :tokens] for counted in (ours, theirs)]
+        num_pairs = torch.minimum(ours.sum(1), theirs.sum(1))
+        both = torch.arange(tokens, device=student.device) < num_pairs[:, None]
+        values = per_token(sorted_distance, student, teacher, chunk=self.chunk, mask=both, positions=order)
         return token_mean(values, both)
 
     @staticmethod
     def count(mask: Tensor | Sequence[Tensor] | None = None) -> Tensor | None:
-        """The number of pairs of tokens that count; None if all do."""
+        """Return the number of counted token pairs, or None if all count."""
         if mask is None:
             return None
         ours, theirs = (mask, mask) if isinstance(mask, Tensor) else mask

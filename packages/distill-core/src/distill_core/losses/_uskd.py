@@ -1,13 +1,13 @@
-"""Universal self-distillation (USKD): soft labels without a teacher, from the student and a weak head inside it.
+"""Universal self-distillation (USKD): soft labels without a teacher, from the student and a weak auxiliary head.
 
     target:  p̃ = p_y² + 1 − mean over the batch of p_y²,   p = softmax(s),   constant
     others:  r = rank, from 1, of w_c/(1 − w_y) + p_c/(1 − p_y) among the classes c ≠ y,   w = softmax(weak head);   z_c ∝ 1/r_c
     L = mean over samples of [ −α · p̃ · log p_y − β · sum over c ≠ y of z_c · log p̂_c + μ · weak ]
 
-p̂ is the softmax of s over the classes other than the target, `weak` the cross-entropy of the weak head, with labels
-smoothed by 0.1, which trains it and what is below it. `code` is the authors' (yzd-v/cls_KD): there log p takes the place of
-p in the rank's second half, and the rank counts the target too. The mean of p_y² is over all processes. The paper adds
-the cross-entropy of the labels: a term of its own.
+p̂ is the softmax of s over the non-target classes. `weak` is the cross-entropy of the weak head with labels smoothed by
+0.1, which trains the head and the layers below it. `code` is the authors' (yzd-v/cls_KD): it uses log p instead of p in
+the second half of the rank, and its rank counts the target too. The mean of p_y² is over all processes. The paper adds
+the cross-entropy of the labels as a separate term.
 
 Paper: From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach with Normalized Loss and Customized Soft Labels
 Authors: Zhendong Yang, Ailing Zeng, Zhe Li, Tianke Zhang, Chun Yuan, Yu Li
@@ -46,16 +46,16 @@ EPSILON = 1e-6
 
 
 def soft_others(student: Tensor, weak: Tensor, target: Tensor, mode: Mode = "paper") -> Tensor:
-    """z, the soft labels of the classes other than the target; no gradient.
+    """Return z, the soft labels of the non-target classes, without gradient.
 
     Args:
         student: Logits (batch, classes).
         weak: The weak head's logits of the same shape.
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
         mode: `paper` or `code`, see above.
 
     Returns:
-        (batch, classes − 1), which sum to 1; 0 for classes that the student rules out with −∞.
+        (batch, classes − 1), summing to 1; 0 for classes at −∞ in the student.
     """
     hidden = ruled_out(student)
     weak = torch.softmax(filled(weak.detach(), hidden, -torch.inf), dim=1)
@@ -82,7 +82,7 @@ class USKDLoss(nn.Module):
         alpha: α, weight of the target.
         beta: β, weight of the others.
         mu: μ, weight of the weak head's own loss.
-        channels: Channels of the feature; inferred on first use if left out.
+        channels: Channels of the feature; inferred on first use if omitted.
         mode: `paper` or `code`, see above.
 
     >>> import torch
@@ -110,17 +110,17 @@ class USKDLoss(nn.Module):
         self.head = nn.LazyLinear(num_classes) if channels is None else nn.Linear(channels, num_classes)
 
     def forward(self, student: Sequence[Tensor], target: Tensor) -> Tensor:
-        """The scalar loss.
+        """Return the scalar loss.
 
         Args:
             student: [logits (batch, classes), a middle feature (batch, channels, height, width) or (batch, channels)].
-            target: (batch,), class numbers.
+            target: (batch,), class indices.
 
         Raises:
-            ValueError: `student` is not of two tensors.
+            ValueError: If `student` does not hold two tensors.
         """
         if len(student) != 2:
-            message = f"`student` takes [logits, feature], not {len(student)} tensors"
+            message = f"`student` takes [logits, feature], got {len(student)} tensors"
             raise ValueError(message)
         logits, feature = at_least_float32(student[0]), student[1].to(self.head.weight.dtype)
         weak = at_least_float32(self.head(feature.flatten(2).mean(2) if feature.dim() > 2 else feature))

@@ -1,11 +1,11 @@
-"""Variational information distillation (VID): the student tells as much as it can about the teacher's feature.
+"""Variational information distillation (VID): maximise a bound on the mutual information with the teacher's feature.
 
     L = mean over all elements of ½ · [ ( t − μ(s) )² / σ² + log σ² ]
 
-The bound on the mutual information of the two features, with a Gaussian q(t | s), without its constant; the paper sums
-over the elements of a sample. μ is three 1×1 convolutions with ReLU between them and σ² = softplus(α) + ε is one number
-for each channel; both learn with the student. Give one term to each pair of layers. Maps of different height or width are
-brought to the smaller size by average pooling.
+The bound uses a Gaussian q(t | s), without its constant. The paper sums over the elements of a sample. μ is three 1×1
+convolutions with ReLU between them and σ² = softplus(α) + ε is one number per channel. Both are learned with the
+student. Use one term per pair of layers. Maps of different height or width are brought to the smaller size by average
+pooling.
 
 Paper: Variational Information Distillation for Knowledge Transfer
 Authors: Sungsoo Ahn, Shell Xu Hu, Andreas Damianou, Neil D. Lawrence, Zhenwen Dai
@@ -27,12 +27,12 @@ from ..registry import register
 
 
 def gaussian_surprise(mean: Tensor, variance: Tensor, teacher: Tensor) -> Tensor:
-    """The mean over all elements of −log q(teacher), without its constant.
+    """Return the mean over elements of −log q(teacher), without its constant.
 
     Args:
         mean: (batch, channels, height, width), (batch, tokens, channels) or (batch, channels).
-        variance: What can be combined with it, above 0.
-        teacher: Like `mean`, with a height and width of its own.
+        variance: Variances > 0 that broadcast with `mean`.
+        teacher: Like `mean`, but height and width may differ.
     """
     mean, teacher = pool_to_smaller(at_least_float32(mean), at_least_float32(teacher.detach()))
     require_same_shape(mean, teacher)
@@ -45,11 +45,11 @@ class VIDLoss(nn.Module):
     """Variational information distillation (Ahn et al. 2019), regressor and variances inside.
 
     Args:
-        middle_channels: Channels between the convolutions; as many as the teacher has if left out.
-        initial_variance: σ² to begin with, above ε.
-        eps: ε, the least variance.
-        student_channels: Channels of the student's feature; inferred on first use if left out.
-        teacher_channels: Channels of the teacher's feature; inferred on first use if left out.
+        middle_channels: Channels between the convolutions; the teacher's by default.
+        initial_variance: Initial σ², > ε.
+        eps: ε, minimum variance.
+        student_channels: Channels of the student's feature; inferred on first use if omitted.
+        teacher_channels: Channels of the teacher's feature; inferred on first use if omitted.
 
     >>> import torch
     >>> loss = VIDLoss()
@@ -79,7 +79,7 @@ class VIDLoss(nn.Module):
         self.variance = ChannelVariance(teacher_channels, initial_variance, eps)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two features: maps, sequences or vectors."""
+        """Return the scalar loss of two features: maps, sequences or vectors."""
         hidden = F.relu(self.first(student, like=teacher))
         hidden = F.relu(self.second(hidden, like=hidden))
         return gaussian_surprise(self.third(hidden, like=teacher), self.variance(teacher), teacher)

@@ -1,14 +1,14 @@
-"""Orthogonal projections (VkD): the student's feature, only turned, matches the teacher's normalised feature.
+"""Orthogonal projections (VkD): map the student's feature by an orthogonal matrix to the normalised teacher's.
 
     L = mean over all elements of huber( W s − n(t) ),   WᵀW = 1 (WWᵀ = 1, if the teacher's feature is shorter)
     n, layer:   t less its mean, over its standard deviation, of each sample: for classification
     n, whiten:  ( t − mean ) C^(−1/2), mean and covariance C of the batch: for generation
     huber(x) = x²/2 where |x| < 1, else |x| − 1/2
 
-An orthogonal W keeps the similarities between the student's features, so that nothing is learned by the projector that
-the student should have learned. The student itself is not changed: W lives here and is gone when the student is saved.
-W is the first columns of the exponential of a skew-symmetric matrix. Several processes gather their batches. In `whiten`,
-C is made as large as ε more on its diagonal; with fewer samples than features the other directions stay 0.
+An orthogonal W keeps the similarities between the student's features, so the projector cannot learn what the student
+should learn. The student itself is not changed: W belongs to the loss and is not saved with the student. W is the first
+columns of the exponential of a skew-symmetric matrix. Several processes gather their batches. In `whiten`, ε is added
+to the diagonal of C; with fewer samples than features the remaining directions stay 0.
 
 Paper: VkD: Improving Knowledge Distillation using Orthogonal Projections
 Authors: Roy Miles, Ismail Elezi, Jiankang Deng
@@ -35,7 +35,7 @@ Normaliser = Literal["layer", "whiten", "none"]
 
 @torch.no_grad()
 def normalised_teacher(teacher: Tensor, normaliser: Normaliser = "layer", eps: float = 1e-5) -> Tensor:
-    """n(t).
+    """Return n(t).
 
     Args:
         teacher: (…, features).
@@ -50,7 +50,7 @@ def normalised_teacher(teacher: Tensor, normaliser: Normaliser = "layer", eps: f
     rows = teacher.flatten(0, -2)
     centred = rows - rows.mean(0)
     with without_autocast(rows):
-        # The covariance's eigenvectors are determined only up to what C^(−1/2) does not see.
+        # The covariance's eigenvectors are determined only up to changes that do not affect C^(−1/2).
         values, vectors = torch.linalg.eigh(centred.T @ centred / len(rows))
         whitened: Tensor = centred @ vectors * (values.clamp(min=0) + eps).rsqrt() @ vectors.T
     return whitened.view(teacher.shape)
@@ -62,10 +62,10 @@ class VKDLoss(nn.Module):
     """Orthogonal projections (Miles et al. 2024), the projection inside.
 
     Args:
-        normaliser: `layer`, `whiten` or `none`; which n fits depends on the task.
-        student_features: Length of the student's feature; inferred on first use if left out.
-        teacher_features: Length of the teacher's feature; inferred on first use if left out.
-        eps: Added to variances, above 0.
+        normaliser: `layer`, `whiten` or `none`. The best choice depends on the task.
+        student_features: Length of the student's feature; inferred on first use if omitted.
+        teacher_features: Length of the teacher's feature; inferred on first use if omitted.
+        eps: > 0, added to variances.
 
     >>> loss = VKDLoss()
     >>> loss(torch.ones(2, 3), torch.ones(2, 5)).shape, loss.projection.skew.shape
@@ -88,7 +88,7 @@ class VKDLoss(nn.Module):
         self.projection = OrthogonalProjection(student_features, teacher_features)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of vectors (batch, features) or sequences (batch, tokens, features) of two lengths."""
+        """Return the scalar loss of vectors (batch, features) or sequences (batch, tokens, features)."""
         student, teacher = gather_batch(student), gather_batch(teacher.detach())
         projected = self.projection(student, like=teacher)
         return F.smooth_l1_loss(projected, normalised_teacher(teacher, self.normaliser, self.eps))

@@ -1,12 +1,12 @@
-"""Wasserstein distillation of features (WKD-F): each region's feature is a Gaussian; the student's is close to the teacher's.
+"""Wasserstein distillation of features (WKD-F): match the Gaussians of each region's feature.
 
     μ, σ = mean and standard deviation of each channel over the positions of a cell
     L = mean over samples and cells of [ ρ · ‖ μ(p(s)) − μ(t) ‖² + ‖ σ(p(s)) − σ(t) ‖² ]
 
-With ρ=1 this is the squared 2-Wasserstein distance of two Gaussians of diagonal covariance. p is a 1×1 convolution,
-batch norm and ReLU, learned with the student, as in the authors' code (JiamingLv/WKD); its batch statistics are those of
-the process's own batch. σ² is the mean squared deviation, where the code divides by one less than the number of positions,
-so that cells of one position have a σ of 0. The paper's weight is 0.02, with a decay.
+With ρ = 1 this is the squared 2-Wasserstein distance of two Gaussians of diagonal covariance. p is a 1×1 convolution,
+batch norm and ReLU, learned with the student, as in the authors' code (JiamingLv/WKD). Its batch statistics are those
+of the process's own batch. σ² is the mean squared deviation over n positions, where the code divides by n − 1, so that
+cells of one position have a σ of 0. The paper's weight is 0.02, with a decay.
 
 Paper: Wasserstein Distance Rivals Kullback-Leibler Divergence for Knowledge Distillation
 Authors: Jiaming Lv, Haoyuan Yang, Peihua Li
@@ -32,13 +32,13 @@ EPS = 1e-5
 
 
 def gaussian_wasserstein(student: Tensor, teacher: Tensor, mean_ratio: float = 2.0, cells: int = 1) -> Tensor:
-    """The distance of each sample.
+    """Return the distance of each sample.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, with a height and width of its own.
+        teacher: The same, but height and width may differ.
         mean_ratio: ρ.
-        cells: How many cells a side; they overlap where the size is no multiple of it.
+        cells: Number of cells per side. They overlap if the size is not a multiple of it.
 
     Returns:
         (batch,).
@@ -55,10 +55,10 @@ class WKDFLoss(nn.Module):
     """Wasserstein distillation of features (Lv et al. 2024), the projector inside.
 
     Args:
-        mean_ratio: ρ, how much the means count.
-        cells: How many cells a side.
-        student_channels: Channels of the student's feature; inferred on first use if left out.
-        teacher_channels: Channels of the teacher's feature; inferred on first use if left out.
+        mean_ratio: ρ, weight of the means.
+        cells: Number of cells per side.
+        student_channels: Channels of the student's feature; inferred on first use if omitted.
+        teacher_channels: Channels of the teacher's feature; inferred on first use if omitted.
 
     >>> loss = WKDFLoss()
     >>> loss(torch.ones(2, 3, 4, 4), torch.ones(2, 5, 4, 4)).shape
@@ -80,22 +80,22 @@ class WKDFLoss(nn.Module):
         self.projector = NormalisedConv(student_channels, teacher_channels)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The scalar loss of two maps (batch, channels, height, width)."""
+        """Return the scalar loss of two maps (batch, channels, height, width)."""
         projected = F.relu(self.projector(student, like=teacher))
         return gaussian_wasserstein(projected, teacher, self.mean_ratio, self.cells).mean()
 
 
 def _gaussians(feature: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """Means and standard deviations (batch, channels, cells²)."""
+    """Return the means and standard deviations (batch, channels, cells²)."""
     feature = at_least_float32(feature)
     height, width = feature.shape[2:]
     rows, columns = _cells(cells, height), _cells(cells, width)
-    parts = [feature[:, :, top:bottom, left:right].flatten(2) for top, bottom in rows for left, right in columns]
-    means = torch.stack([part.mean(2) for part in parts], dim=2)
-    variances = torch.stack([part.var(2, correction=0) for part in parts], dim=2)
+    regions = [feature[:, :, top:bottom, left:right].flatten(2) for top, bottom in rows for left, right in columns]
+    means = torch.stack([region.mean(2) for region in regions], dim=2)
+    variances = torch.stack([region.var(2, correction=0) for region in regions], dim=2)
     return means, (variances + EPS).sqrt()
 
 
 def _cells(cells: int, size: int) -> list[tuple[int, int]]:
-    """Where adaptive pooling begins and ends each cell."""
+    """Return the start and end of each adaptive-pooling cell."""
     return [(cell * size // cells, -(-(cell + 1) * size // cells)) for cell in range(cells)]

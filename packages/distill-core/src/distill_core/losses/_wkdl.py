@@ -1,12 +1,12 @@
-"""Wasserstein logit distillation (WKD-L): how far probability must be moved, between classes that are near or far.
+"""Wasserstein logit distillation (WKD-L): transport probability at a cost that reflects class similarity.
 
     P = argmin over plans with margins p̂(s), p̂(t) of Σ P_ij · c_ij + ε · Σ P_ij · log P_ij,   by n Sinkhorn steps
     L = mean over samples of [ −p_y(t) · log p_y(s) + γ · Σ P_ij · c_ij ]
 
-p̂ is the softmax of z/τ over the classes other than the target y, c a matrix of costs between classes, made once from the
-teacher: `cka_cost` of its features, as in the paper, or `cosine_cost` of its classifier's weights. The steps run on
-logarithms, with one matrix for all samples where the authors' code makes one each, and the gradient goes through them. The
-distance is blurred by ε: it is not 0 at equality.
+p̂ is the softmax of z/τ over the non-target classes, c a matrix of costs between classes, computed once from the
+teacher: `cka_cost` of its features, as in the paper, or `cosine_cost` of its classifier's weights. The Sinkhorn steps
+run in the log domain, with one matrix for all samples where the authors' code builds one per sample, and the gradient
+flows through them. The distance is blurred by ε, so it is not 0 at equality.
 
 Paper: Wasserstein Distance Rivals Kullback-Leibler Divergence for Knowledge Distillation
 Authors: Jiaming Lv, Haoyuan Yang, Peihua Li
@@ -41,7 +41,7 @@ STEEPEST = 80.0
 
 
 def cosine_cost(weight: Tensor) -> Tensor:
-    """1 − the cosine between the rows of a classifier's weight, from 0 to 2.
+    """Return 1 − the cosine between the rows of a classifier's weight, from 0 to 2.
 
     Args:
         weight: (classes, features).
@@ -54,12 +54,12 @@ def cosine_cost(weight: Tensor) -> Tensor:
 
 
 def cka_cost(features: Tensor) -> Tensor:
-    """1 − the linear centred kernel alignment of the classes' features, from 0 to 1.
+    """Return 1 − the linear centred kernel alignment of the classes' features, from 0 to 1.
 
-    A class is described by the Gram matrix of its feature channels over its samples, whose order does not matter.
+    A class is described by the Gram matrix of its channels over its samples, so their order does not matter.
 
     Args:
-        features: (classes, samples, channels), as many samples of each class.
+        features: (classes, samples, channels), with equal numbers of samples.
 
     Returns:
         (classes, classes).
@@ -72,14 +72,14 @@ def cka_cost(features: Tensor) -> Tensor:
 
 
 def transport_cost(log_p: Tensor, log_q: Tensor, cost: Tensor, epsilon: float, steps: int) -> Tensor:
-    """Σ P_ij · c_ij of each sample, after `steps` Sinkhorn steps on logarithms.
+    """Return Σ P_ij · c_ij of each sample after `steps` log-domain Sinkhorn steps.
 
     Args:
-        log_p: (batch, classes), logarithms of the first margin; −∞ is 0.
-        log_q: The second.
+        log_p: (batch, classes), log-probabilities of the first marginal; −∞ is 0.
+        log_q: The second marginal.
         cost: (classes, classes).
         epsilon: ε > 0.
-        steps: How many.
+        steps: Number of steps.
 
     Returns:
         (batch,).
@@ -105,7 +105,7 @@ class WKDLLoss(nn.Module):
         gamma: γ, weight of the distance; 30 in the paper for ResNet-18 on ImageNet.
         temperature: τ > 0.
         epsilon: ε > 0, at least the greatest cost / 80.
-        steps: Sinkhorn steps, one or more.
+        steps: Number of Sinkhorn steps, ≥ 1.
 
     >>> import torch
     >>> loss = WKDLLoss(cosine_cost(torch.eye(3)))
@@ -132,10 +132,10 @@ class WKDLLoss(nn.Module):
         self.register_buffer("cost", at_least_float32(cost.detach()).clone())
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes) and class numbers (batch,)."""
+        """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
         require_same_shape(student, teacher)
         ours, theirs = self._others(student, target), self._others(teacher.detach(), target)
-        alone = nothing_left(theirs)  # the teacher allows the target only: nothing is to be moved
+        alone = nothing_left(theirs)  # the teacher allows the target only, so nothing is transported
         ours, theirs = (F.log_softmax(filled(logits, alone, 0), dim=1) for logits in (ours, theirs))
         distance = transport_cost(ours, theirs, self.cost.to(ours.dtype), self.epsilon, self.steps)
         distance = filled(distance, None if alone is None else alone.squeeze(1), 0)
@@ -154,7 +154,7 @@ class _Saved(Protocol):
 
 
 class _Product(torch.autograd.Function):
-    """A matrix product in full precision also backwards, wherever autocast is on: its gradients may be as large as e^80."""
+    """Matrix product in full precision, backward included, under autocast: its gradients may be as large as e^80."""
 
     @staticmethod
     def forward(ctx: _Saved, values: Tensor, matrix: Tensor) -> Tensor:
@@ -175,19 +175,19 @@ def _product(values: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _log_product(logs: Tensor, matrix: Tensor) -> Tensor:
-    """log( e^logs @ matrix ) for a matrix of numbers that are neither 0 nor far apart."""
+    """Return log( e^logs @ matrix ) for a matrix of positive numbers of similar size."""
     greatest = logs.detach().amax(1, keepdim=True)
     return _product(torch.exp(logs - greatest), matrix).log() + greatest
 
 
 def _require_costs(cost: Tensor, epsilon: float) -> None:
     if cost.dim() != 2 or cost.shape[0] != cost.shape[1]:
-        message = f"`cost` must be (classes, classes), not {tuple(cost.shape)}"
+        message = f"`cost` must be (classes, classes), got {tuple(cost.shape)}"
         raise ValueError(message)
     if cost.is_meta:
         return
     if not cost.min() >= 0:
-        message = "`cost` must not be negative"
+        message = "`cost` must be ≥ 0"
         raise ValueError(message)
     if cost.max() > STEEPEST * epsilon:
         message = f"the greatest cost, {cost.max():g}, must be at most {STEEPEST:g} times `epsilon`, {epsilon:g}: raise it, or scale the costs"

@@ -1,11 +1,11 @@
-"""Weighted soft labels (WSLD): KD counts for a sample as much as the student does worse on it than the teacher.
+"""Weighted soft labels (WSLD): weight KD by how much worse the student does on a sample than the teacher.
 
     w = 1 − exp( − CE(s, y) / CE(t, y) ),   constant
     L = mean over samples of w · τ² · KL( softmax(t/τ) ‖ softmax(s/τ) )
 
-CE is the cross-entropy of the label, without temperature. A sample that the student knows better than the teacher, which
-is where soft labels only add bias, hardly counts. The paper adds the cross-entropy of the labels, a term of its own, and
-gives this one a weight of 2.25 with τ = 2.
+CE is the cross-entropy of the label, without temperature. A sample that the student predicts better than the teacher,
+where soft labels only add bias, gets a weight near 0. The paper adds the cross-entropy of the labels as a separate
+term, and gives this one a weight of 2.25 with τ = 2.
 
 Paper: Rethinking Soft Labels for Knowledge Distillation: A Bias-Variance Tradeoff Perspective
 Authors: Helong Zhou, Liangchen Song, Jiajie Chen, Ye Zhou, Guoli Wang, Junsong Yuan, Qian Zhang
@@ -32,12 +32,12 @@ EPSILON = 1e-7
 
 @torch.no_grad()
 def soft_label_weights(student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-    """How much each sample counts: w, from 0 to 1; no gradient.
+    """Return the weight w of each sample, from 0 to 1, without gradient.
 
     Args:
         student: Logits (batch, classes).
         teacher: Logits of the same shape.
-        target: (batch,), class numbers.
+        target: (batch,), class indices.
 
     Returns:
         (batch,).
@@ -67,7 +67,7 @@ class WSLDLoss(nn.Module):
         self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-        """The scalar loss of logits (batch, classes) and class numbers (batch,)."""
+        """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
         require_same_shape(student, teacher)
         values = soft_label_weights(student, teacher, target) * kd_divergence(student, teacher, self.temperature)
         return refuse_infinite_target(values, student, target).mean()

@@ -1,14 +1,14 @@
-"""Models changed for a method that needs them changed: ordinary models again, that train, save and predict as before.
+"""Model changes for methods that need them. The results are ordinary models that train, save and predict as before.
 
-Most methods leave models as they are and tap them. SimKD's student predicts with the teacher's classifier, and CAT-KD
-compares class activation maps that a model has only after its classifier was moved before the pooling. Both expect a
-model whose features go through a global average pooling module and then a linear classifier, as ResNets' do. A method
-whose extra layers live in its loss (VkD's projection) needs none of this.
+Most methods only tap models. SimKD's student predicts with the teacher's classifier, and CAT-KD compares class activation
+maps, which a model has only after its classifier is moved before the pooling. Both expect a model whose features go
+through a global average pooling module and then a linear classifier, like ResNets. Methods whose extra layers belong to
+the loss (VkD's projection) do not need this.
 
-What a run writes at its end: of CAT-KD's and VkD's students, weights of the plain model; of SimKD's, those of the student with
-projector and classifier, which belong to it.
+The final weights of a run are those of the plain model for CAT-KD and VkD. For SimKD they include projector and
+classifier, which belong to the student.
 
-`parts` makes a chain of modules of a model: the part that a stage needs, with new modules between where wanted.
+`parts` builds a chain of modules of a model: those that a stage needs, with new modules between them if desired.
 """
 
 from ._class_maps import with_class_maps as with_class_maps

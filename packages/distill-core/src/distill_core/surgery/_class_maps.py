@@ -1,4 +1,4 @@
-"""CAT-KD's conversion: the classifier moved before the pooling, as a 1×1 convolution that gives class activation maps."""
+"""CAT-KD's conversion: the classifier moves before the pooling, as a 1×1 convolution that gives class activation maps."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def with_class_maps(model: Model, pool: str = "avgpool", head: str = "fc") -> Model:
-    """Change the model, in place, so that its class activation maps can be tapped (`student.avgpool.maps`).
+    """Change the model in place so that its class activation maps can be tapped (`student.avgpool.maps`).
 
-    The mean over positions and a linear classifier can change places, so the logits stay what they are, also while the
-    model trains. In files the model is the plain one: its state has `fc.weight` in the shape of a linear layer, so what
-    a run writes loads into a model that was never changed, and the other way round.
+    The mean over positions and a linear classifier commute, so the logits do not change, even while the
+    model trains. The state dict is that of the plain model: `fc.weight` has the shape of a linear layer, so the weights
+    of a run load into an unchanged model and vice versa.
 
     Args:
-        model: Its features go through the pooling, are flattened and go to the classifier.
+        model: A model whose features are pooled, flattened and passed to the classifier.
         pool: Path of the pooling, an `nn.AdaptiveAvgPool2d` to one position.
         head: Path of the classifier, an `nn.Linear`.
 
     Returns:
-        The model, the classifier in `pool.maps`, the pooling in `pool.pool`, nothing at `head`.
+        The model, with the classifier in `pool.maps`, the pooling in `pool.pool` and an identity at `head`.
 
     Raises:
-        WiringError: There is no such module, or it is of another kind.
+        WiringError: If the module does not exist or has another type.
 
     >>> model = nn.Sequential(OrderedDict(avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(3, 2)))
     >>> features = torch.randn(4, 3, 5, 5)
@@ -58,10 +58,10 @@ def with_class_maps(model: Model, pool: str = "avgpool", head: str = "fc") -> Mo
 
 
 def without_class_maps(model: Model, pool: str = "avgpool", head: str = "fc") -> Model:
-    """Undo `with_class_maps`, in place, with the weights that the classifier has now.
+    """Undo `with_class_maps` in place, keeping the classifier's current weights.
 
     Raises:
-        WiringError: The model has no class activation maps there.
+        WiringError: If the model has no class activation maps there.
 
     >>> model = nn.Sequential(OrderedDict(avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(3, 2)))
     >>> list(without_class_maps(with_class_maps(model)).state_dict())
@@ -86,33 +86,33 @@ def without_class_maps(model: Model, pool: str = "avgpool", head: str = "fc") ->
 
 
 def global_pooling(model: nn.Module, path: str) -> nn.AdaptiveAvgPool2d:
-    """The pooling at `path`.
+    """Return the pooling at `path`.
 
     Raises:
-        WiringError: It is not an average over all positions.
+        WiringError: If it is not an average over all positions.
     """
     module = resolve(model, path)
     if not isinstance(module, nn.AdaptiveAvgPool2d) or module.output_size not in {1, (1, 1)}:
-        message = f"{type(model).__name__}.{path} must be an AdaptiveAvgPool2d to one position, not {module}"
+        message = f"{type(model).__name__}.{path} must be an AdaptiveAvgPool2d to one position, got {module}"
         raise WiringError(message)
     return module
 
 
 def linear_head(model: nn.Module, path: str) -> nn.Linear:
-    """The classifier at `path`.
+    """Return the classifier at `path`.
 
     Raises:
-        WiringError: It is not linear.
+        WiringError: If it is not linear.
     """
     module = resolve(model, path)
     if not isinstance(module, nn.Linear):
-        message = f"{type(model).__name__}.{path} must be a Linear, not {type(module).__name__}"
+        message = f"{type(model).__name__}.{path} must be a Linear, got {type(module).__name__}"
         raise WiringError(message)
     return module
 
 
 def _to_plain(names: dict[str, str], _model: nn.Module, state: dict[str, Tensor], prefix: str, _local: Any) -> None:
-    """The classifier's tensors as a linear layer has them; a model that was changed back has none to change."""
+    """Convert the classifier's tensors to linear-layer shape. No-op for a model that was changed back."""
     for mine, plain in names.items():
         if prefix + mine in state:
             value = state.pop(prefix + mine)
@@ -120,7 +120,7 @@ def _to_plain(names: dict[str, str], _model: nn.Module, state: dict[str, Tensor]
 
 
 def _from_plain(names: dict[str, str], model: nn.Module, state: dict[str, Tensor], prefix: str, *_others: Any) -> None:
-    """The inverse of `_to_plain`, for a model that has maps."""
+    """Convert linear-layer shapes back for a model that has maps. Inverse of `_to_plain`."""
     own = dict(model.named_parameters())
     for mine, plain in names.items():
         if mine in own and prefix + plain in state:
@@ -130,7 +130,7 @@ def _from_plain(names: dict[str, str], model: nn.Module, state: dict[str, Tensor
 
 @torch.no_grad()
 def _fill(new: nn.Conv2d | nn.Linear, old: nn.Conv2d | nn.Linear) -> None:
-    """The same weights in the other's shape, learning where they did."""
+    """Copy weights into another shape and keep `requires_grad`."""
     new.weight.copy_(old.weight.view(new.weight.shape))
     new.weight.requires_grad_(old.weight.requires_grad)
     if new.bias is not None and old.bias is not None:

@@ -1,4 +1,4 @@
-"""A model rebuilt from parts of itself, with new parts between: only what a stage needs is there to run."""
+"""Models rebuilt from some of their modules with new ones between, so that only what a stage needs is computed."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ..hooks import resolve
 
 
 def parts(model: nn.Module, modules: Sequence[str | nn.Module]) -> nn.Sequential:
-    """A chain of modules of `model`, and of new ones, in the given order.
+    """Build a chain of modules of `model` and new modules, in the given order.
 
-    The modules are not copied: what the chain learns the model has learnt, so a later stage may go on with the model as
-    it was. The redesign of Yoshitomo Matsubara. "torchdistill: A Modular, Configuration-Driven Framework for Knowledge
+    The modules are not copied: the chain and the model share weights, so a later stage may continue with the original
+    model. Student redesign follows: Yoshitomo Matsubara. "torchdistill: A Modular, Configuration-Driven Framework for Knowledge
     Distillation". RRPR 2021. https://arxiv.org/abs/2011.12913
 
     Args:
-        model: Where the parts come from.
-        modules: Paths of modules of it, `conv1`, `layer1.0`; or new modules, `nn.Flatten()`.
+        model: The model to take modules from.
+        modules: Paths of its modules (`conv1`, `layer1.0`) or new modules (`nn.Flatten()`).
 
     Returns:
-        The chain. A part is called as in the model, with `_` for dots; a new one by its position, from 0.
+        The chain. A module keeps its path as name, with `_` for dots. A new module is named by its index.
 
     Raises:
-        WiringError: There is no module of that path.
+        WiringError: If a path does not exist.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> short = parts(model, ["0", nn.Tanh()])

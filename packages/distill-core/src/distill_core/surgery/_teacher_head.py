@@ -1,4 +1,4 @@
-"""SimKD's student: its features, projected to look like the teacher's, go to the teacher's own classifier."""
+"""SimKD's student: its features are projected to the teacher's and passed to the teacher's classifier."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FeatureProjector(nn.Module):
     Args:
         in_channels: Channels of the student's feature.
         out_channels: Channels of the teacher's feature.
-        factor: There are `out_channels // factor` channels between; the larger, the fewer parameters.
+        factor: The hidden layers have `out_channels // factor` channels.
 
     >>> import torch
     >>> FeatureProjector(3, 8)(torch.zeros(2, 3, 4, 4)).shape
@@ -35,7 +35,7 @@ class FeatureProjector(nn.Module):
         self.expand = NormalisedConv(middle, out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Maps (batch, out, height, width) of maps (batch, in, height, width)."""
+        """Map (batch, in, height, width) to (batch, out, height, width)."""
         for layer in (self.reduce, self.mix, self.expand):
             features = F.relu(layer(features))
         return features
@@ -49,26 +49,26 @@ def with_teacher_head(
     teacher_head: str | None = None,
     factor: int = 2,
 ) -> Model:
-    """Change the student, in place, so that it predicts with the teacher's classifier.
+    """Change the student in place so that it predicts with the teacher's classifier.
 
-    The classifier is a copy that never learns: it is saved with the student and has no parameters. The projector is
-    part of the student and stays in it, also when it is deployed; tap its output, `student.avgpool.projector`. So there
-    is no way back to the student as it was: a file of its weights is loaded into a model made by this function, for
+    The classifier is a frozen copy without parameters that is saved with the student. The projector is
+    part of the student and stays in it when it is deployed. Tap its output, `student.avgpool.projector`. There
+    is no way back to the original student: load its weights into a model made by this function, for
     which the teacher may have any weights.
 
     Args:
-        student: Its features go through the pooling, are flattened and go to the classifier.
-        teacher: The same, with the weights it is to have.
+        student: A model whose features are pooled, flattened and passed to the classifier.
+        teacher: The teacher, with its final weights.
         pool: Path of the student's pooling, an `nn.AdaptiveAvgPool2d` to one position.
-        head: Path of the student's classifier, an `nn.Linear`, which is lost.
-        teacher_head: Path of the teacher's classifier, an `nn.Linear`; `head` if left out.
-        factor: How much narrower the projector is inside than the teacher's feature.
+        head: Path of the student's classifier, an `nn.Linear`, which is replaced.
+        teacher_head: Path of the teacher's classifier, an `nn.Linear`; `head` by default.
+        factor: Ratio of the teacher's channels to the projector's hidden channels.
 
     Returns:
         The student, the projector in `pool.projector`, the pooling in `pool.pool`, the teacher's classifier at `head`.
 
     Raises:
-        WiringError: There is no such module, or it is of another kind.
+        WiringError: If the module does not exist or has another type.
     """
     pooling, own = global_pooling(student, pool), linear_head(student, head)
     theirs = linear_head(teacher, head if teacher_head is None else teacher_head)

@@ -1,8 +1,8 @@
-"""Losses between transformers that read text: hidden states, attentions, relations, sentence embeddings.
+"""Losses between transformers on text: hidden states, attentions, relations, sentence embeddings.
 
-They are built and documented like those of `distill_core.losses`, where the losses of logits are (`KDLoss`; for
-sequences `ForwardKLLoss`, `GeneralisedJSDLoss` …). Hidden states, queries, keys and values are (batch, tokens, width);
-`mask` is the batch's `attention_mask`: padding counts nowhere, and a mean is over the tokens of all processes.
+They are built and documented like those of `distill_core.losses`, which contains the losses of logits (`KDLoss`; for
+sequences `ForwardKLLoss`, `GeneralisedJSDLoss`, …). Hidden states, queries, keys and values are (batch, tokens, width).
+`mask` is the batch's `attention_mask`: padding never counts, and means are over the tokens of all processes.
 """
 
 from ._attention import attention_scores as attention_scores

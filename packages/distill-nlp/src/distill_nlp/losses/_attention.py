@@ -1,4 +1,4 @@
-"""Attention from queries and keys, which can be tapped in any model."""
+"""Attention scores from queries and keys, which can be tapped in any model."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from distill_core.layers import at_least_float32
 
 
 def attention_scores(query: Tensor, key: Tensor, heads: int) -> Tensor:
-    """How much each token attends to each, before the softmax: q · kᵀ / √d, with d the width of a head.
+    """Return attention scores before the softmax, q · kᵀ / √d, with d the head width.
 
     Args:
         query: (batch, tokens, width).
         key: The same shape.
-        heads: Into how many parts the width is cut.
+        heads: Number of heads that the width is split into.
 
     Returns:
-        (batch, heads, tokens, tokens), float32 at least.
+        (batch, heads, tokens, tokens), at least float32.
 
     Raises:
-        WiringError: The width is no multiple of `heads`.
+        WiringError: If the width is not a multiple of `heads`.
     """
     if query.shape[-1] % heads:
-        message = f"a width of {query.shape[-1]} cannot be cut into {heads} heads"
+        message = f"a width of {query.shape[-1]} is not a multiple of {heads} heads"
         raise WiringError(message)
     queries, keys = (_by_head(at_least_float32(tensor), heads) for tensor in (query, key))
     scores: Tensor = queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5
@@ -31,5 +31,5 @@ def attention_scores(query: Tensor, key: Tensor, heads: int) -> Tensor:
 
 
 def _by_head(tensor: Tensor, heads: int) -> Tensor:
-    """(batch, tokens, width) → (batch, heads, tokens, width of a head)."""
+    """Split (batch, tokens, width) into (batch, heads, tokens, head width)."""
     return tensor.reshape(*tensor.shape[:2], heads, -1).transpose(1, 2)

@@ -1,9 +1,9 @@
-"""DistilBERT: the student's hidden states point where the teacher's do.
+"""DistilBERT: align the directions of the student's and the teacher's hidden states.
 
     L = mean over tokens of ( 1 − cos( s, t ) )
 
-The third term of DistilBERT, for the last hidden states; the others are `distill_core.losses.ForwardKLLoss` at the
-masked tokens and cross-entropy with the words that were masked. Both models have the same width.
+The third term of DistilBERT, for the last hidden states. The others are `distill_core.losses.ForwardKLLoss` at the
+masked tokens and the cross-entropy of the masked words. Both models have the same width.
 
 Paper: DistilBERT, a distilled version of BERT: smaller, faster, cheaper and lighter
 Authors: Victor Sanh, Lysandre Debut, Julien Chaumond, Thomas Wolf
@@ -26,7 +26,7 @@ from distill_core.registry import register
 
 
 def hidden_cosine(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-    """1 − cos of each token, 0 where the mask is 0.
+    """Return 1 − cos of each token, 0 where the mask is 0.
 
     Args:
         student: (batch, tokens, width).
@@ -54,5 +54,5 @@ class HiddenCosineLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of hidden states (batch, tokens, width) and a mask (batch, tokens)."""
+        """Return the scalar loss of hidden states (batch, tokens, width) and a mask (batch, tokens)."""
         return token_mean(hidden_cosine(student, teacher, mask), mask)

@@ -1,10 +1,10 @@
-"""Sentence embeddings: the student's embedding of a text is the teacher's.
+"""Sentence embeddings: the student's embedding of a text matches the teacher's.
 
-    e = mean over tokens of the hidden states (of length 1, if asked for)
+    e = mean over tokens of the hidden states (of length 1, if `normalise`)
     L = mean over samples and channels of ( W · e_s − e_t )²
 
-W is there where the widths differ. In the paper the student of another language reads a translation of the text; with
-the same text it makes a smaller model.
+W exists if the widths differ. In the paper the student of another language reads a translation of the text. With the
+same text the loss trains a smaller model.
 
 Paper: Making Monolingual Sentence Embeddings Multilingual using Knowledge Distillation
 Authors: Nils Reimers, Iryna Gurevych
@@ -27,14 +27,14 @@ from distill_core.registry import register
 
 
 def mean_pooled(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The mean of the hidden states of the tokens that count; 0 where there are none.
+    """Return the mean hidden state over the counted tokens, 0 if none counts.
 
     Args:
         hidden: (batch, tokens, width).
         mask: (batch, tokens).
 
     Returns:
-        (batch, width), float32 at least.
+        (batch, width), at least float32.
     """
     hidden = at_least_float32(hidden)
     if mask is None:
@@ -49,9 +49,9 @@ class SentenceEmbeddingLoss(nn.Module):
     """Distillation of sentence embeddings (Reimers & Gurevych 2020).
 
     Args:
-        student_width: The width of the student's hidden states, if it is another than the teacher's.
-        teacher_width: That of the teacher's.
-        normalise: Compare embeddings of length 1, as those are that are ranked by cosine.
+        student_width: Width of the student's hidden states, if it differs from the teacher's.
+        teacher_width: Width of the teacher's hidden states.
+        normalise: Normalise embeddings to length 1, for ranking by cosine.
 
     >>> student, teacher = torch.tensor([[[1.0, 0.0], [3.0, 0.0]]]), torch.tensor([[[2.0, 2.0], [9.0, 9.0]]])
     >>> SentenceEmbeddingLoss()(student, teacher, mask=torch.tensor([[1, 0]]))
@@ -80,7 +80,7 @@ class SentenceEmbeddingLoss(nn.Module):
         self.normalise = normalise
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of hidden states (batch, tokens, width) and a mask (batch, tokens)."""
+        """Return the scalar loss of hidden states (batch, tokens, width) and a mask (batch, tokens)."""
         ours, theirs = self.projection(mean_pooled(student, mask)), mean_pooled(teacher.detach(), mask)
         require_same_shape(ours, theirs)
         if self.normalise:

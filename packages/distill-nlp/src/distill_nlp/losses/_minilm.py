@@ -1,10 +1,10 @@
-"""MiniLM: the student's last layer attends as the teacher's, and its values are related as the teacher's.
+"""MiniLM: match the last layer's attention distributions and the relations between its values.
 
     A(q, k) = softmax( q · kᵀ / √d ) of each head,   d the width of a head
     L = mean over heads and tokens of KL( A(q_t, k_t) ‖ A(q_s, k_s) )
       + mean over heads and tokens of KL( A(v_t, v_t) ‖ A(v_s, v_s) )
 
-The widths may differ, the number of heads may not; any layer of the teacher will do. Queries, keys and values are
+The widths may differ, the number of heads may not. Any layer of the teacher can be used. Queries, keys and values are
 tapped as modules, so no model has to return its attentions.
 
 Paper: MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers
@@ -34,13 +34,13 @@ from ._attention import attention_scores
 def attention_divergence(
     student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], heads: int, mask: Tensor | None = None
 ) -> Tensor:
-    """KL between attentions, the mean over heads and over the tokens of all processes.
+    """Return KL between attentions, the mean over heads and over the tokens of all processes.
 
     Args:
         student: Queries and keys, each (batch, tokens, width).
-        teacher: The same; the width may be another.
-        heads: Into how many parts a width is cut.
-        mask: (batch, tokens): the others neither attend nor are attended to.
+        teacher: The same, but the width may differ.
+        heads: Number of heads that a width is split into.
+        mask: (batch, tokens). Masked tokens neither attend nor are attended to.
     """
     ours = _log_attention(*student, heads, mask)
     theirs = _log_attention(teacher[0].detach(), teacher[1].detach(), heads, mask)
@@ -49,7 +49,7 @@ def attention_divergence(
 
 
 def relation_divergence(student: Tensor, teacher: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
-    """`attention_divergence` of tensors with themselves."""
+    """Return `attention_divergence` of tensors with themselves."""
     return attention_divergence((student, student), (teacher, teacher), heads, mask)
 
 
@@ -59,7 +59,7 @@ class MiniLMLoss(nn.Module):
     """MiniLM (Wang et al. 2020).
 
     Args:
-        heads: The attention heads of both models.
+        heads: Number of attention heads of both models.
 
     >>> student, teacher = torch.randn(3, 2, 5, 8), torch.randn(3, 2, 5, 12)
     >>> loss = MiniLMLoss(heads=4)
@@ -75,7 +75,7 @@ class MiniLMLoss(nn.Module):
         self.heads = heads
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of `[queries, keys, values]`, each (batch, tokens, width), and a mask (batch, tokens)."""
+        """Return the scalar loss of `[queries, keys, values]` (batch, tokens, width) and a mask (batch, tokens)."""
         query, key, value = require_three("student", student)
         their_query, their_key, their_value = require_three("teacher", teacher)
         attention = attention_divergence((query, key), (their_query, their_key), self.heads, mask)
@@ -83,20 +83,20 @@ class MiniLMLoss(nn.Module):
 
 
 def require_three(name: str, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values.
+    """Return queries, keys and values, or raise if there are not three tensors.
 
     Raises:
-        WiringError: They are not three.
+        WiringError: If there are not three.
     """
     if len(tensors) != 3:
-        message = f"`{name}` takes three taps, queries, keys and values, not {len(tensors)}"
+        message = f"`{name}` takes three taps (queries, keys, values), got {len(tensors)}"
         raise WiringError(message)
     query, key, value = tensors
     return query, key, value
 
 
 def _log_attention(query: Tensor, key: Tensor, heads: int, mask: Tensor | None) -> Tensor:
-    """(batch, heads, tokens, tokens) log-probabilities; what does not count has about none."""
+    """Return log-probabilities (batch, heads, tokens, tokens), very low where the mask is 0."""
     scores = attention_scores(query, key, heads)
     if mask is not None:
         # A finite number: the divergence multiplies probabilities of 0 by differences of logarithms.

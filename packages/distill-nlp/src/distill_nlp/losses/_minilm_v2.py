@@ -1,10 +1,10 @@
-"""MiniLMv2: the relations among queries, among keys and among values are the teacher's, over any number of heads.
+"""MiniLMv2: match the relations among queries, among keys and among values, with any number of relation heads.
 
     R(x) = softmax( x · xᵀ / √d ) of each relation head,   d its width
     L = sum over x in (queries, keys, values) of weight · mean over relation heads and tokens of KL( R(x_t) ‖ R(x_s) )
 
-The widths are cut into relation heads anew, so neither the width nor the number of attention heads has to agree. The
-paper takes an upper middle layer of large teachers and the last one of small ones, 48 relation heads for a width of 768.
+The widths are split into relation heads, so neither the width nor the number of attention heads has to agree. The paper
+uses an upper middle layer of large teachers and the last one of small ones, and 48 relation heads for a width of 768.
 
 Paper: MiniLMv2: Multi-Head Self-Attention Relation Distillation for Compressing Pretrained Transformers
 Authors: Wenhui Wang, Hangbo Bao, Shaohan Huang, Li Dong, Furu Wei
@@ -33,8 +33,8 @@ class MiniLMv2Loss(nn.Module):
     """MiniLMv2 (Wang et al. 2021).
 
     Args:
-        relation_heads: Into how many parts queries, keys and values are cut; both widths are multiples of it.
-        weights: Of the relations among queries, keys and values.
+        relation_heads: Number of heads that queries, keys and values are split into; divides both widths.
+        weights: Weights of the relations among queries, keys and values.
 
     >>> one = torch.randn(3, 2, 5, 8)
     >>> MiniLMv2Loss(relation_heads=4)(list(one), list(one))
@@ -53,6 +53,6 @@ class MiniLMv2Loss(nn.Module):
         self.relation_heads, self.weights = relation_heads, tuple(weights)
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of `[queries, keys, values]`, each (batch, tokens, width), and a mask (batch, tokens)."""
+        """Return the scalar loss of `[queries, keys, values]` (batch, tokens, width) and a mask (batch, tokens)."""
         rows = zip(self.weights, require_three("student", student), require_three("teacher", teacher), strict=True)
         return torch.stack([w * relation_divergence(s, t, self.relation_heads, mask) for w, s, t in rows]).sum()

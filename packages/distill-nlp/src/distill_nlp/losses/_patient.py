@@ -1,10 +1,10 @@
-"""Patient knowledge distillation (PKD): the student's [CLS] follows the teacher's through the layers.
+"""Patient knowledge distillation (PKD): match the [CLS] hidden states of several layers.
 
     L = mean over samples of sum over layers of ‖ s / ‖s‖ − t / ‖t‖ ‖²
 
-`PKD-Skip` takes every other layer of the teacher, `PKD-Last` the last ones; the last layer of both is left to the
-logits. That is the choice of taps. Both models have the same width. The authors' code takes half the mean over the
-elements of a layer.
+`PKD-Skip` pairs every other layer of the teacher, `PKD-Last` the last ones; the last layer of both is left to the
+logits. The choice of taps decides. Both models have the same width. The authors' code (intersun/
+PKD-for-BERT-Model-Compression) averages over layers and elements instead of summing, a constant factor.
 
 Paper: Patient Knowledge Distillation for BERT Model Compression
 Authors: Siqi Sun, Yu Cheng, Zhe Gan, Jingjing Liu
@@ -27,7 +27,7 @@ from distill_core.registry import register
 
 
 def normalised_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """‖ s/‖s‖ − t/‖t‖ ‖² of each sample's first token.
+    """Return ‖ s/‖s‖ − t/‖t‖ ‖² of each sample's first token.
 
     Args:
         student: (batch, tokens, width).
@@ -54,5 +54,5 @@ class PatientKDLoss(nn.Module):
     reduction_scope: ClassVar[str] = "sample"
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
-        """The scalar loss of lists of hidden states (batch, tokens, width), one entry per pair of layers."""
+        """Return the scalar loss of lists of hidden states (batch, tokens, width), one entry per pair of layers."""
         return torch.stack([normalised_distance(s, t) for s, t in pairs(student, teacher)]).sum(0).mean()

@@ -1,9 +1,8 @@
-"""Scores: what a model of one number per text is trained with, as on STS-B.
+"""Regression of scores: mean squared error for models with one output per text, as on STS-B.
 
     L = mean over samples of ( s − y )²
 
-A model of transformers gives scores as (batch, 1) and the data give them as (batch,), which `torch.nn.MSELoss` would
-compare each with each.
+Transformers models give scores as (batch, 1) and datasets as (batch,), which `torch.nn.MSELoss` would broadcast.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class ScoreLoss(nn.Module):
     reduction_scope: ClassVar[str] = "sample"
 
     def forward(self, student: Tensor, target: Tensor) -> Tensor:
-        """The scalar loss of scores (batch, 1) or (batch,) and true ones (batch,)."""
+        """Return the scalar loss of scores (batch, 1) or (batch,) and true scores (batch,)."""
         scores = at_least_float32(student).squeeze(-1) if student.dim() > 1 else at_least_float32(student)
         require_same_shape(scores, target)
         return F.mse_loss(scores, target.to(scores.dtype))

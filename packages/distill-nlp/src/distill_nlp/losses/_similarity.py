@@ -1,9 +1,9 @@
-"""Sentence-BERT's regression: the cosine between the embeddings of two texts is the score that people gave.
+"""Sentence-BERT's regression: the cosine between the embeddings of two texts predicts the annotated score.
 
     e = mean over tokens of the hidden states
     L = mean over pairs of ( cos( e₁, e₂ ) − y / greatest )²
 
-It learns from labels and needs no teacher: what a student alone is trained with.
+It learns from labels and needs no teacher, as a baseline for a student.
 
 Paper: Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks
 Authors: Nils Reimers, Iryna Gurevych
@@ -31,7 +31,7 @@ class SimilarityLoss(nn.Module):
     """Regression of similarity scores (Reimers & Gurevych 2019).
 
     Args:
-        greatest: The score of two texts that say the same, 5 in STS-B.
+        greatest: Maximum score, 5 in STS-B.
 
     >>> import torch
     >>> hidden = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
@@ -47,10 +47,10 @@ class SimilarityLoss(nn.Module):
         self.greatest = greatest
 
     def forward(self, student: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of hidden states (2 · batch, tokens, width), of which rows 2i and 2i + 1 are a pair.
+        """Return the scalar loss of hidden states (2 · batch, tokens, width). Rows 2i and 2i + 1 are a pair.
 
         Args:
-            student: The hidden states.
+            student: Hidden states.
             target: (batch,) scores from 0 to `greatest`.
             mask: (2 · batch, tokens).
         """

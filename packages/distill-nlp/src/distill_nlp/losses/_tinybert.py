@@ -1,15 +1,15 @@
-"""TinyBERT: the student's layers learn the attentions, hidden states and embeddings of the teacher's.
+"""TinyBERT: match attentions, hidden states and embeddings layer by layer.
 
     scores:     A = q · kᵀ / √d of each head,   d the width of a head
     attention:  L = sum over layers of mean over heads and pairs of tokens of ( A_s − A_t )²
     hidden:     L = sum over layers of mean over tokens and channels of ( s · W − t )²
 
-Layer m of the student is paired with layer g(m) of the teacher: that is the choice of taps. The embeddings are the
-hidden states of number 0. As in the paper, attentions are compared before the softmax ("unnormalized"); they are
-computed from queries and keys, tapped as modules, so no model has to return them: `TinyBERTAttentionLoss`. What
-transformers returns are attentions after the softmax, whose values are far smaller; TextBrewer compares those, and so
-does `TinyBERTAttentionMapLoss`. As in the paper, one W serves all layers, and the embeddings have one of their own: a
-second term. As many heads in both models.
+Layer m of the student is paired with layer g(m) of the teacher by the choice of taps. The embeddings are the hidden
+states at index 0. As in the paper, attentions are compared before the softmax ("unnormalized"). They are computed from
+queries and keys, tapped as modules, so no model has to return them: `TinyBERTAttentionLoss`. Transformers returns
+attentions after the softmax, whose values are far smaller. TextBrewer compares those, and so does
+`TinyBERTAttentionMapLoss`. As in the paper, one W serves all layers, and the embeddings have a separate one in a second
+term. Both models have the same number of heads.
 
 Paper: TinyBERT: Distilling BERT for Natural Language Understanding
 Authors: Xiaoqi Jiao, Yichun Yin, Lifeng Shang, Xin Jiang, Xiao Chen, Linlin Li, Fang Wang, Qun Liu
@@ -36,7 +36,7 @@ from ._attention import attention_scores
 
 
 def attention_mse(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The mean over heads and over pairs of tokens that both count, of all processes.
+    """Return the mean over heads and over counted pairs of tokens, of all processes.
 
     Args:
         student: (batch, heads, tokens, tokens).
@@ -52,7 +52,7 @@ def attention_mse(student: Tensor, teacher: Tensor, mask: Tensor | None = None) 
 
 
 def pairs_counted(mask: Tensor | None = None) -> Tensor | None:
-    """The number of pairs of tokens that both count; None if all do."""
+    """Return the number of pairs of counted tokens, or None if all count."""
     return None if mask is None else mask.bool().sum(1).square().sum()
 
 
@@ -62,7 +62,7 @@ class TinyBERTAttentionLoss(nn.Module):
     """Attentions of TinyBERT before the softmax (Jiao et al. 2020).
 
     Args:
-        heads: The attention heads of both models.
+        heads: Number of attention heads of both models.
 
     >>> query, key = torch.tensor([[[2.0], [0.0]]]), torch.tensor([[[1.0], [3.0]]])
     >>> TinyBERTAttentionLoss(heads=1)([query, key], [query, 0 * key], mask=torch.tensor([[1, 0]]))
@@ -78,14 +78,14 @@ class TinyBERTAttentionLoss(nn.Module):
         self.heads = heads
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
-        """The scalar loss of lists of queries and keys by turns, each (batch, tokens, width), and a mask (batch, tokens).
+        """Return the scalar loss of alternating queries and keys (batch, tokens, width) and a mask (batch, tokens).
 
         Raises:
-            WiringError: A list does not hold pairs, or the lists are not equally long.
+            WiringError: If a list does not hold pairs, or the lists differ in length.
         """
         for name, given in (("student", student), ("teacher", teacher)):
             if len(given) % 2 or len(given) == 0:
-                message = f"`{name}` takes queries and keys by turns, two taps a layer, not {len(given)}"
+                message = f"`{name}` takes alternating queries and keys, two taps per layer, got {len(given)}"
                 raise WiringError(message)
         ours, theirs = ([attention_scores(*pair, self.heads) for pair in _pairs(side)] for side in (student, teacher))
         return torch.stack([attention_mse(s, t, mask) for s, t in pairs(ours, theirs)]).sum()
@@ -98,7 +98,7 @@ def _pairs(tensors: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
 @final
 @register
 class TinyBERTAttentionMapLoss(nn.Module):
-    """Attentions after the softmax, as models of transformers return them and as TextBrewer compares them.
+    """Attentions after the softmax, as transformers models return them and TextBrewer compares them.
 
     >>> student, teacher = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
     >>> TinyBERTAttentionMapLoss()([student, teacher], [teacher, teacher], mask=torch.tensor([[1, 0]]))
@@ -111,14 +111,14 @@ class TinyBERTAttentionMapLoss(nn.Module):
     def forward(
         self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor], mask: Tensor | None = None
     ) -> Tensor:
-        """The scalar loss of lists of attentions (batch, heads, tokens, tokens), and a mask (batch, tokens).
+        """Return the scalar loss of lists of attentions (batch, heads, tokens, tokens), and a mask (batch, tokens).
 
         Raises:
-            WiringError: There are no attentions, because the model does not return them.
+            WiringError: If the model does not return attentions.
         """
         for name, given in (("student", student), ("teacher", teacher)):
             if not isinstance(given, Tensor) and (len(given) == 0 or any(one is None for one in given)):
-                message = f"`{name}` has no attentions: scaled_dot_product_attention does not return them\n  hint: make the model with attentions=True, which sets attn_implementation to 'eager'"
+                message = f"`{name}` has no attentions: scaled_dot_product_attention does not return them\n  hint: create the model with attentions=True, which sets attn_implementation to 'eager'"
                 raise WiringError(message)
         return torch.stack([attention_mse(s, t, mask) for s, t in pairs(student, teacher)]).sum()
 
@@ -126,11 +126,11 @@ class TinyBERTAttentionMapLoss(nn.Module):
 @final
 @register
 class TinyBERTHiddenLoss(nn.Module):
-    """Hidden states or embeddings of TinyBERT, with a projection that is learnt (Jiao et al. 2020).
+    """Hidden states or embeddings of TinyBERT, with a learned projection (Jiao et al. 2020).
 
     Args:
-        student_width: The width of the student's hidden states.
-        teacher_width: That of the teacher's.
+        student_width: Width of the student's hidden states.
+        teacher_width: Width of the teacher's hidden states.
 
     >>> loss = TinyBERTHiddenLoss(student_width=2, teacher_width=3)
     >>> loss([torch.zeros(1, 1, 2)] * 2, [torch.ones(1, 1, 3), 2 * torch.ones(1, 1, 3)])
@@ -147,7 +147,7 @@ class TinyBERTHiddenLoss(nn.Module):
     def forward(
         self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor], mask: Tensor | None = None
     ) -> Tensor:
-        """The scalar loss of lists of hidden states (batch, tokens, width), and a mask (batch, tokens)."""
+        """Return the scalar loss of lists of hidden states (batch, tokens, width), and a mask (batch, tokens)."""
         return torch.stack([self._distance(s, t, mask) for s, t in pairs(student, teacher)]).sum()
 
     def _distance(self, student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
