@@ -173,7 +173,7 @@ def test_a_closure_computes_both():
         ({"lr": 1.0, "weight_decay": -1.0}, "`weight_decay` must be >= 0, got -1.0"),
         ({"lr": 1.0, "delta": -0.1}, "`delta` must be >= 0 and <= 0.9, got -0.1"),
         ({"lr": 1.0, "momentum": 0.0}, "`delta` must be >= 0 and <= 0, got 0.075"),
-        ({"lr": 1.0, "delta": 0.1}, "`momentum` + `delta` must be below 1, not 0.9 + 0.1"),
+        ({"lr": 1.0, "delta": 0.1}, "`momentum` + `delta` must be < 1, got 0.9 + 0.1"),
     ],
 )
 def test_numbers_out_of_range(options, message):

@@ -52,7 +52,7 @@ def test_features_of_another_rank_are_refused():
     with pytest.raises(ValueError) as error:
         Regressor()(torch.zeros(1, 2, 3, 4, 5), like=torch.zeros(1, 2, 3, 4, 5))
     assert str(error.value) == (
-        "features are (batch, channels), (batch, tokens, channels) or (batch, channels, height, width), not (1, 2, 3, 4, 5)"
+        "features are (batch, channels), (batch, tokens, channels) or (batch, channels, height, width), got (1, 2, 3, 4, 5)"
     )
 
 

@@ -114,7 +114,7 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: WKDLLoss(costs())(*shapes)) == (
         "`student` (2, 3) and `teacher` (2, 4) must have the same shape"
     )
-    assert refusal(lambda: WKDLLoss(torch.zeros(2, 3))) == "`cost` must be (classes, classes), not (2, 3)"
+    assert refusal(lambda: WKDLLoss(torch.zeros(2, 3))) == "`cost` must be (classes, classes), got (2, 3)"
     assert refusal(lambda: WKDLLoss(-costs())) == "`cost` must be ≥ 0"
     assert refusal(lambda: WKDLLoss(100 * costs())) == (
         "the greatest cost, 100, must be at most 80 times `epsilon`, 0.05: raise it, or scale the costs"

@@ -130,14 +130,14 @@ def test_what_is_not_a_global_pooling_is_refused():
     model.avgpool = nn.AdaptiveAvgPool2d(2)
     with pytest.raises(WiringError) as error:
         with_class_maps(model)
-    expected = "Net.avgpool must be an AdaptiveAvgPool2d to one position, not AdaptiveAvgPool2d(output_size=2)"
+    expected = "Net.avgpool must be an AdaptiveAvgPool2d to one position, got AdaptiveAvgPool2d(output_size=2)"
     assert str(error.value) == expected
 
 
 def test_what_is_not_a_linear_classifier_is_refused():
     with pytest.raises(WiringError) as error:
         with_class_maps(Net(), head="features.2")
-    assert str(error.value) == "Net.features.2 must be a Linear, not ReLU"
+    assert str(error.value) == "Net.features.2 must be a Linear, got ReLU"
 
 
 def test_an_unconverted_model_is_refused_and_so_is_an_unknown_module():

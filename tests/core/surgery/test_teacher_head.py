@@ -87,4 +87,4 @@ def test_a_teacher_s_head_elsewhere_is_named():
 def test_what_is_not_a_linear_classifier_is_refused():
     with pytest.raises(WiringError) as error:
         with_teacher_head(Net(3), Net(8), teacher_head="features.0")
-    assert str(error.value) == "Net.features.0 must be a Linear, not Conv2d"
+    assert str(error.value) == "Net.features.0 must be a Linear, got Conv2d"

@@ -43,7 +43,7 @@ from ..layers import (
 from ..ranges import PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
-from ._mlkd import hidden_classes, fraction_below_median
+from ._mlkd import fraction_below_median, hidden_classes
 
 Mode = Literal["paper", "code"]
 
