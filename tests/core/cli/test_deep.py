@@ -74,7 +74,7 @@ def test_the_plan_without_reading_data(hinted, distill):
     assert ended.out == PLAN.replace("386", "50")
 
 
-def test_a_loss_that_is_apart_and_what_it_needs(hinted, distill):
+def test_a_loss_with_a_separate_gradient_and_what_it_needs(hinted, distill):
     hinted.write_text(hinted.read_text().replace("hint: {weight: 0.9,", "hint: {weight: 0.9, separate_gradient: true,"))
     ended = distill("check", hinted, "models.teacher.width=4", "--deep", "--trust", "toy")
     assert ended.code == 2
@@ -89,7 +89,7 @@ def test_a_loss_that_is_apart_and_what_it_needs(hinted, distill):
     hinted.write_text(hinted.read_text().replace("torch.optim.SGD {lr: 0.1}", "distill_core.optim.DOT {lr: 0.1}"))
     ended = distill("check", hinted, "models.teacher.width=4", "--deep", "--trust", "toy")
     assert ended.code == 0, ended.err
-    assert "0.9 ·  hint  MSELoss (apart)   input = student.body.2" in ended.out
+    assert "0.9 ·  hint  MSELoss (separate gradient)  input = student.body.2" in ended.out
 
 
 def test_shapes_that_do_not_fit_stand_at_the_wiring(hinted, distill):

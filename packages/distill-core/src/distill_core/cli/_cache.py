@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import WiringError
-from ..preview import aligned
+from ._columns import aligned
 from ._load import build_experiment, load_document
 
 if TYPE_CHECKING:

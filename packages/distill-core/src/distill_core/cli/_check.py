@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..config import Document
+from ..config import Document, refuse
 from ._load import load_document
 
 
@@ -20,12 +20,18 @@ def check_file(
         TrustError: The file names something outside the trusted packages.
     """
     document = load_document(Path(file), overrides, trust)
-    plan = ""
-    if deep:
-        from ..preview import deep_check
+    text = f"\n\n{_deep(document, trust)}" if deep else ""
+    print(f"{file}: no problems ({', '.join(_counts(document))}){text}")
 
-        plan = f"\n\n{deep_check(document, trust).text()}"
-    print(f"{file}: no problems ({', '.join(_counts(document))}){plan}")
+
+def _deep(document: Document, trust: Sequence[str]) -> str:
+    """Return the preview of a document's run as text, or refuse its problems."""
+    from ..preview import build_on_meta, preview
+    from ._preview_text import preview_text
+
+    found = preview(build_on_meta(document, trust), document)
+    refuse(found.problems)
+    return preview_text(found)
 
 
 def _counts(document: Document) -> list[str]:

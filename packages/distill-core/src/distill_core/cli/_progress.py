@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..preview import describe_model, describe_source, describe_weight
+from torch.nn.parameter import is_lazy
+
 from ..train import Callback
 from ._numbers import describe_number
 
 if TYPE_CHECKING:
+    from ..experiment import SourceSettings
     from ..train import Trainer
 
 
@@ -49,6 +51,31 @@ def describe_run(trainer: Trainer) -> list[str]:
     models = [f"{name}: {describe_model(model)}" for name, model in trainer.models.items()]
     experiment = trainer.experiment
     return [*models, f"on {trainer.device} in {experiment.precision} with seed {experiment.seed}"]
+
+
+def describe_model(model: Any) -> str:
+    """The class of a model and how many numbers it holds: `ResNet, 268,346 parameters`."""
+    numbers = sum(parameter.numel() for parameter in model.parameters() if not is_lazy(parameter))
+    return f"{type(model).__name__}, {numbers:,} parameters"
+
+
+def describe_source(settings: SourceSettings | None) -> str:
+    """What is special in how a frozen model runs.
+
+    >>> from distill_core.experiment import SourceSettings
+    >>> describe_source(SourceSettings(precision="bf16", compile=True))
+    'in bf16 compiled'
+    """
+    if settings is None:
+        return ""
+    return " ".join(
+        [f"in {settings.precision}"] * (settings.precision is not None) + ["compiled"] * bool(settings.compile)
+    )
+
+
+def describe_weight(weight: Any) -> str:
+    """A weight as a factor: `0.9 ·`, or the name of its schedule."""
+    return f"{weight:g} ·" if isinstance(weight, int | float) else f"{type(weight).__name__} ·"
 
 
 def describe_modes(trainer: Trainer) -> str:

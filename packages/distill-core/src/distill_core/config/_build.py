@@ -89,6 +89,12 @@ class Builder:
         other._records = self._records
         return other
 
+    def build_partial(self, node: Node) -> Any:
+        """Return a `partial` of what an `!import_call` calls, with its arguments built; nothing is called."""
+        if id(node) not in self._built:
+            self._built[id(node)] = self._tagged(node, self._partial)
+        return self._built[id(node)]
+
     def callee(self, node: Node) -> Any:
         """What an `!import_call` calls, imported but not called; None for any other node."""
         self._import_modules()

@@ -1,18 +1,18 @@
-"""Where in a file the parts of an experiment stand."""
+"""Nodes of an experiment by their key."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
+from yaml import MappingNode, Node, SequenceNode
 
 from ..errors import DistillError, Problem
 from ._document import Document
-from ._nodes import is_untagged
+from ._nodes import is_untagged, walk
 
 
 class NodesByKey:
-    """Finds nodes of a document by key, and makes problems that stand there.
+    """Finds nodes of a document by key, and creates problems at their position.
 
     Args:
         document: The document.
@@ -22,7 +22,7 @@ class NodesByKey:
         self.document = document
 
     def find(self, key: str) -> tuple[Node, str]:
-        """The node at a key such as `stages.0.losses.kd`, or the nearest one above it; and its key."""
+        """Return the node at a key such as `stages.0.losses.kd`, or the nearest one above it, and its key."""
         node: Node = self.document.root
         found: list[str] = []
         for part in key.split("."):
@@ -33,25 +33,16 @@ class NodesByKey:
             found.append(part)
         return node, ".".join(found)
 
-    def of_stage(self, number: int, key: str) -> str:
-        """The key of something of a stage that it may have taken from one before: `losses.kd.inputs`."""
-        keys = [self.find(f"stages.{earlier}.{key}")[1] for earlier in range(number, -1, -1)]
-        return max(keys, key=lambda found: found.count("."))
-
     def problem(self, key: str, error: str | DistillError) -> Problem:
-        """A problem that stands at a key, or at what is nearest above it."""
+        """Return a problem at a key, or at the nearest key above it that the document has."""
         node, found = self.find(key)
         if isinstance(error, str):
             return self.document.problem(node, error, found)
-        return self.problem_at(node, error, found)
-
-    def problem_at(self, node: Node, error: DistillError, key: str) -> Problem:
-        """Return a problem at a node, from an error."""
-        message, _, hint = str(error).partition("\n  hint: ")
-        return self.document.problem(node, message, key, hint)
+        message, _, hint = error.message.partition("\n  hint: ")
+        return self.document.problem(node, message, found, error.hint or hint)
 
     def loaders(self) -> Iterator[Node]:
-        """The nodes that make loaders: all of `data`, every stage's `data`, every `loader`."""
+        """Yield the nodes that create loaders: all of `data`, every stage's `data`, every `loader`."""
         for key, node in _walk(self.document.root, "", set()):
             parts = key.split(".")
             is_loader = parts[-1] == "loader" or (parts[0] == "data" and len(parts) == 2)
@@ -59,18 +50,15 @@ class NodesByKey:
             if is_loader and not is_untagged(node):
                 yield node
 
-    def taps(self) -> Iterator[tuple[str, ScalarNode]]:
-        """Yield the key and node of each tap in the wiring of losses, metrics and feeds."""
-        for key, node in _walk(self.document.root, "", set()):
-            parts = key.split(".")
-            if ("inputs" in parts[-3:-1] or "feed" in parts[-4:-2]) and isinstance(node, ScalarNode):
-                yield key, node
-
     def models(self) -> Iterator[Node]:
-        """The nodes that make models."""
+        """Yield the nodes that create models."""
         for name, node in _children(self.document.root):
             if name == "models":
                 yield from (model for _, model in _children(node))
+
+    def tagged(self, node: Node) -> Iterator[Node]:
+        """Yield a node and those below it, as far as they have a tag of this project."""
+        yield from (below for _, below in walk(node) if not below.tag.startswith("tag:yaml.org"))
 
 
 def _walk(node: Node, key: str, seen: set[int]) -> Iterator[tuple[str, Node]]:

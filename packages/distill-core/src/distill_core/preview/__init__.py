@@ -1,11 +1,21 @@
-"""What a run will do, without training: shapes, losses, parameters, problems, and the cost of a cache."""
+"""A preview of a run, without training: shapes, losses, trained parameters, problems, and the cost of a cache.
+
+found = preview(experiment)
+for problem in found.problems: print(problem)
+for tap in found.stages[0].taps: print(tap.tap, tap.shape)
+"""
 
 from ._cache_tools import build_caches as build_caches
 from ._cache_tools import plan_caches as plan_caches
 from ._cache_tools import verify_caches as verify_caches
-from ._describe import describe_model as describe_model
-from ._describe import describe_source as describe_source
-from ._describe import describe_weight as describe_weight
-from ._preview import deep_check as deep_check
-from ._record import aligned as aligned
+from ._meta_build import build_on_meta as build_on_meta
+from ._preview import preview as preview
+from ._record import ForwardPreview as ForwardPreview
+from ._record import MetricPreview as MetricPreview
+from ._record import ModelPreview as ModelPreview
+from ._record import Preview as Preview
+from ._record import StagePreview as StagePreview
+from ._record import TapPreview as TapPreview
+from ._record import TermPreview as TermPreview
+from ._record import TrainablePreview as TrainablePreview
 from ._refuse_models import refuse_models as refuse_models

@@ -1,102 +1,116 @@
-"""`distill check --deep`: build everything but the data on the meta device, run it there, and say what will happen."""
+"""A preview of an experiment: its stages and metrics without training, on the meta device."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..config import Document, NodesByKey
+import torch
+from torch.nn.parameter import is_lazy
+
+from ..config import Document
 from ..data import SeedPath
-from ..errors import ConfigError, DistillError, Problem
-from ..experiment import Evaluation, Experiment
+from ..errors import DistillError, Problem
+from ..experiment import Experiment
 from ..taps import BATCH
-from ..train import Evaluate, check_readers, resolved_stages
+from ..train import check_readers, resolved_stages
+from ..train.step import EMA
 from ..train.teachers import Caches
 from ..wiring import Wiring, check_signature, read_batch
-from ._describe import describe_inputs, describe_model
 from ._example_batch import example_batch, loader_of
-from ._meta_build import build_on_meta
-from ._record import Line, Plan, StagePlan
+from ._locator import Locator, key_of, unique
+from ._meta_copy import on_meta
+from ._record import MetricPreview, ModelPreview, Preview, StagePreview
 from ._stage_check import StageCheck
-from ._tap_problems import tap_problems
+from ._tap_problems import evaluations, tap_problems
 
 
-def deep_check(document: Document, trust: Sequence[str] = ()) -> Plan:
-    """Build models, losses and metrics without memory, run a batch without data through them.
+def preview(experiment: Experiment, document: Document | None = None) -> Preview:
+    """Return what a run of an experiment will do: shapes, losses, trained parameters, notes and problems.
 
-    Data are not read: a data function gives an example of its batches with its attribute `example_batch`. One that has
-    no such attribute is called, and a few of its samples are read and repeated.
+    Nothing is trained, and the models of the experiment do not change: copies of them run on the meta device. A dataset
+    is not read if its data function has an example of its batches (`distill_core.data.with_example`). Otherwise a few of
+    its samples are read.
 
     Args:
-        document: A file that has been checked already.
-        trust: Packages whose objects the file may name besides the trusted ones.
+        experiment: The experiment.
+        document: The document that it was built from, which gives problems their position in the file.
 
-    Raises:
-        ConfigError: Something does not fit; each problem stands at its place.
+    >>> from functools import partial
+    >>> import torch
+    >>> from distill_core.data import Loader
+    >>> from distill_core.experiment import Stage, Term
+    >>> data = Loader(torch.utils.data.TensorDataset(torch.zeros(8, 4), torch.zeros(8, dtype=torch.long)), 4)
+    >>> term = Term(loss=torch.nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"})
+    >>> stage = Stage(epochs=1, optimizer=partial(torch.optim.SGD, lr=0.1), losses={"ce": term})
+    >>> found = preview(Experiment(models={"student": torch.nn.Linear(4, 2)}, data={"train": data}, stages=[stage]))
+    >>> [(tap.tap, tap.shape) for tap in found.stages[0].taps], found.problems
+    ([('student', '(4, 2)'), ('batch.target', '(4,)')], ())
     """
-    nodes = NodesByKey(document)
-    experiment = build_on_meta(document, trust)
-    problems = tap_problems(nodes, experiment.models)
-    if problems:
-        raise ConfigError(problems)
-    plans, problems = _stages(experiment, nodes)
-    measures, more = _measures(experiment, nodes)
-    if problems or more:
-        unique = {(problem.location, problem.message): problem for problem in reversed([*problems, *more])}
-        raise ConfigError(list(reversed(unique.values())))  # a metric behind an alias is wrong once
-    models = [(name, describe_model(model)) for name, model in experiment.models.items()]
-    return Plan(models=models, stages=plans, measures=measures)
+    locator = Locator(experiment.stages, document)
+    try:
+        experiment = on_meta(experiment)
+        models = dict(experiment.models)
+        with torch.device("meta"):
+            EMA(models, experiment.ema)
+    except DistillError as error:
+        return Preview(models=(), problems=(locator.problem(key_of(error), error),))
+    experiment = replace(experiment, models=models)
+    sizes = [_size(name, model) for name, model in models.items()]
+    if problems := tap_problems(experiment, locator):
+        return Preview(models=sizes, problems=unique(problems))
+    stages, notes, problems = _stages(experiment, locator)
+    metrics, more = _metrics(experiment, locator)
+    return Preview(
+        models=sizes, stages=stages, metrics=metrics, notes=notes, problems=tuple(unique([*problems, *more]))
+    )
 
 
-def _stages(experiment: Experiment, nodes: NodesByKey) -> tuple[list[StagePlan], list[Problem]]:
-    plans: list[StagePlan] = []
-    problems: list[Problem] = []
+def _size(name: str, model: torch.nn.Module) -> ModelPreview:
+    num_parameters = sum(parameter.numel() for parameter in model.parameters() if not is_lazy(parameter))
+    return ModelPreview(name=name, kind=type(model).__name__, num_parameters=num_parameters)
+
+
+def _stages(experiment: Experiment, locator: Locator) -> tuple[list[StagePreview], Sequence[str], list[Problem]]:
+    """Return the previews of the stages, the notes and the problems."""
     try:
         stages = resolved_stages(experiment)
-    except DistillError as error:
-        return [], [nodes.problem(str(error).partition(":")[0].partition(" ")[0], error)]
-    try:
         caches = Caches(experiment)
     except DistillError as error:
-        return [], [nodes.problem(str(error).partition(":")[0].partition(" ")[0], error)]
+        return [], (), [locator.problem(key_of(error), error)]
+    previews: list[StagePreview] = []
+    problems: list[Problem] = []
+    notes: Sequence[str] = ()
     try:
         notes = check_readers(experiment.models, experiment, stages)
     except DistillError as error:
-        notes, problems = [], [nodes.problem("data", error)]
+        problems.append(locator.problem("data", error))
     averages = [f"{name}_ema" for name in experiment.ema]
-    for number, stage in enumerate(stages):
+    for index, stage in enumerate(stages):
         data = stage.data if stage.data is not None else experiment.data["train"]
-        start = SeedPath(experiment.seed, number)
+        start = SeedPath(experiment.seed, index)
         try:
             batch = example_batch(data, start)
         except DistillError as error:
-            problems.append(nodes.problem("data" if stage.data is None else nodes.of_stage(number, "data"), error))
+            key = "data" if stage.data is None else locator.stage_key(index, "data")
+            problems.append(locator.problem(key, error))
             continue
-        checked = StageCheck(experiment.models, stage, number, len(stages), batch, nodes, averages, caches)
-        plan, found = checked.run(loader_of(data), start)
-        problems += found
-        plans += [plan] if plan else []
-    if plans:
-        plans[0] = replace(plans[0], notes=[*plans[0].notes, *notes])
-    return plans, problems
+        check = StageCheck(experiment.models, stage, index, batch, locator, averages, caches)
+        found = check.run(loader_of(data), start)
+        previews += [found] if found else []
+        problems += check.problems
+    return previews, notes, problems
 
 
-def _measures(experiment: Experiment, nodes: NodesByKey) -> tuple[list[Line], list[Problem]]:
-    """What is measured, and which metrics cannot be: their signature or a batch field does not fit."""
-    evaluations: list[tuple[str, str, Evaluation]] = [
-        (callback.split, f"callbacks.{number}", callback.evaluation)
-        for number, callback in enumerate(experiment.callbacks)
-        if isinstance(callback, Evaluate)
-    ]
-    if experiment.test is not None:
-        evaluations.append(("test", "test", experiment.test))
-    lines: list[Line] = []
+def _metrics(experiment: Experiment, locator: Locator) -> tuple[list[MetricPreview], list[Problem]]:
+    """Return the metrics, and a problem for each whose signature or batch fields do not fit."""
+    metrics: list[MetricPreview] = []
     problems: list[Problem] = []
-    for split, key, evaluation in evaluations:
+    for split, key, evaluation in evaluations(experiment):
         try:
             batch = example_batch(evaluation.loader)
         except DistillError as error:
-            problems.append(nodes.problem(f"{key}.loader", error))
+            problems.append(locator.problem(f"{key}.loader", error))
             continue
         for name, entry in evaluation.metrics.items():
             try:
@@ -104,6 +118,7 @@ def _measures(experiment: Experiment, nodes: NodesByKey) -> tuple[list[Line], li
                 for tap in Wiring(entry.inputs, f"metrics.{name}").taps:
                     read_batch(batch, tap) if tap.source == BATCH else None
             except DistillError as error:
-                problems.append(nodes.problem(f"{key}.metrics.{name}.inputs", error))
-            lines.append((split, name, type(entry.metric).__name__, describe_inputs(entry.inputs)))
-    return lines, problems
+                problems.append(locator.problem(f"{key}.metrics.{name}.inputs", error))
+            kind = type(entry.metric).__name__
+            metrics.append(MetricPreview(split=split, name=name, kind=kind, inputs=entry.inputs))
+    return metrics, problems

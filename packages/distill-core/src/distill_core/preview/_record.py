@@ -1,71 +1,147 @@
-"""What a run is going to do, as text."""
+"""Records of what a run will do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-Line = tuple[str, ...]
+from ..errors import Problem
+from ..experiment import SourceSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class StagePlan:
-    """What one stage is going to do.
+class ModelPreview:
+    """The size of one model.
 
     Attributes:
-        title: Its number, length, optimizer and scheduler.
-        losses: Weight, name, class and wiring of each term.
-        taps: Address, shape and type of each tensor that is taken.
-        parts: Name and trainable parameters of each model and loss.
-        models: Each model that runs, and how far.
-        notes: What could not be checked.
+        name: The model's name.
+        kind: Its class.
+        num_parameters: Number of parameters; lazy ones are not counted.
     """
 
-    title: str
-    losses: Sequence[Line]
-    taps: Sequence[Line]
-    parts: Sequence[Line]
-    models: Sequence[Line]
+    name: str
+    kind: str
+    num_parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermPreview:
+    """One term of a stage's loss.
+
+    Attributes:
+        name: The term's name.
+        loss: The class of its loss.
+        weight: Its weight, or the name of the schedule of its weight.
+        inputs: Parameter of the loss → tap, or list of taps.
+        separate_gradient: Whether the optimizer receives its gradient separately.
+    """
+
+    name: str
+    loss: str
+    weight: float | str
+    inputs: Mapping[str, str | Sequence[str]]
+    separate_gradient: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TapPreview:
+    """The value of one tap in a batch: its address, shape and dtype."""
+
+    tap: str
+    shape: str
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainablePreview:
+    """The parameters of one model or loss, and how many of them a stage trains."""
+
+    name: str
+    num_trainable: int
+    num_parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardPreview:
+    """How one model runs in a step.
+
+    Attributes:
+        model: The model's name.
+        frozen: Whether it runs without gradients.
+        mode: The mode of a frozen model.
+        settings: How a frozen model runs: its precision, and whether it is compiled.
+        last_module: The module after which a frozen model stops; empty if it runs to its end.
+        num_run: Number of modules up to that one.
+        num_modules: Number of modules of the model.
+        flops: Floating-point operations of a batch; 0 if they are not known.
+        complete_flops: The same without stopping early.
+    """
+
+    model: str
+    frozen: bool
+    mode: Literal["train", "eval"]
+    settings: SourceSettings
+    last_module: str = ""
+    num_run: int = 0
+    num_modules: int = 0
+    flops: int = 0
+    complete_flops: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagePreview:
+    """What one stage will do.
+
+    Attributes:
+        index: The stage's index.
+        epochs: Number of epochs.
+        optimizer: The call that creates the optimizer.
+        scheduler: The call that creates the scheduler, with the lengths that follow from the stage; empty without one.
+        scheduler_step: When the scheduler advances.
+        terms: The terms of the loss.
+        taps: The tapped values.
+        trainable: The trained parameters of each model and loss.
+        forwards: How each model runs.
+        notes: What could not be checked, and what the run will warn about.
+    """
+
+    index: int
+    epochs: int
+    optimizer: str
+    scheduler: str
+    scheduler_step: str
+    terms: Sequence[TermPreview]
+    taps: Sequence[TapPreview] = ()
+    trainable: Sequence[TrainablePreview] = ()
+    forwards: Sequence[ForwardPreview] = ()
     notes: Sequence[str] = ()
 
-    def text(self) -> str:
-        """The stage as aligned lines."""
-        blocks = {"losses": self.losses, "taps": self.taps, "learns": self.parts, "runs": self.models}
-        lines = [self.title]
-        for name, block in blocks.items():
-            lines += [f"  {name if number == 0 else '':8}{line}" for number, line in enumerate(aligned(block))]
-        return "\n".join([*lines, *(f"  note    {note}" for note in self.notes)])
+
+@dataclass(frozen=True, kw_only=True)
+class MetricPreview:
+    """One metric: the split that it reads, its name, class and wiring."""
+
+    split: str
+    name: str
+    kind: str
+    inputs: Mapping[str, str | Sequence[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a run is going to do.
+class Preview:
+    """What a run will do.
 
     Attributes:
-        models: Name, class and size of each model.
-        stages: The stages in order.
-        measures: Split, metric and wiring of everything that is measured.
+        models: The models.
+        stages: The stages that have no problem.
+        metrics: The metrics, in the order in which they are computed.
+        notes: What the run will warn about before its first stage.
+        problems: What will make the run fail.
     """
 
-    models: Sequence[Line]
-    stages: Sequence[StagePlan]
-    measures: Sequence[Line] = field(default=())
-
-    def text(self) -> str:
-        """The whole plan."""
-        parts = ["\n".join(["models", *(f"  {line}" for line in aligned(self.models))])]
-        parts += [stage.text() for stage in self.stages]
-        if self.measures:
-            parts.append("\n".join(["measures", *(f"  {line}" for line in aligned(self.measures))]))
-        return "\n\n".join(parts)
-
-
-def aligned(lines: Iterable[Line]) -> list[str]:
-    """Columns of equal width, two spaces apart.
-
-    >>> aligned([("a", "bcd"), ("ef", "g")])
-    ['a   bcd', 'ef  g']
-    """
-    lines = list(lines)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    models: Sequence[ModelPreview]
+    stages: Sequence[StagePreview] = ()
+    metrics: Sequence[MetricPreview] = ()
+    notes: Sequence[str] = ()
+    problems: Sequence[Problem] = ()

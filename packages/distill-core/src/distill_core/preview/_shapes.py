@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -15,6 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ..tree import map_tensors, tensors
 
 Result = TypeVar("Result")
+
+_BUILT_IN = ("aten", "prim", "prims")
+"""Namespaces of torch's own operators."""
 
 
 class NeedsDataError(Exception):
@@ -51,13 +53,13 @@ def by_shapes(run: Callable[[], Result]) -> Result:
 
 @contextlib.contextmanager
 def as_if_compiled() -> Iterator[None]:
-    """Let code believe that it is being compiled, so that it goes by shapes where it can."""
-    before = torch.compiler._is_compiling_flag  # noqa: SLF001  there is no public way to say so
-    torch.compiler._is_compiling_flag = True  # noqa: SLF001
+    """Let `torch.compiler.is_compiling()` return True, so that models decide by shapes where they can."""
+    public = vars(torch.compiler)
+    before, public["is_compiling"] = public["is_compiling"], lambda: True
     try:
         yield
     finally:
-        torch.compiler._is_compiling_flag = before  # noqa: SLF001
+        public["is_compiling"] = before
 
 
 def needs_data(error: BaseException | None) -> bool:
@@ -78,7 +80,7 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of tor
         try:
             return func(*map_tensors(args, _to_meta), **map_tensors(kwargs, _to_meta))
         except Exception as error:
-            if _asks_for_numbers(func, error):
+            if _asks_for_numbers(func, error, args, kwargs):
                 msg = f"{func} needs numbers"
                 raise NeedsDataError(msg) from error
             raise
@@ -110,11 +112,23 @@ def _writes_real(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bo
     return False
 
 
-def _asks_for_numbers(func: Any, error: Exception) -> bool:
-    """Whether an operation failed for want of numbers, by its kind and the kind of the exception."""
+def _asks_for_numbers(func: Any, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Return whether an operator failed because it needs values, rather than because its arguments are wrong."""
     if isinstance(error, NotImplementedError) or torch.Tag.data_dependent_output in func.tags:
         return True
     if torch.Tag.dynamic_output_shape in func.tags:
-        return func is not torch.ops.aten.index.Tensor  # which is so of masks only, and those are not implemented
-    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return frames[-1] == "error_on_ctx"  # where torch refuses a custom operator whose output has no known shape
+        return func is not torch.ops.aten.index.Tensor  # dynamic for masks only, which raise NotImplementedError
+    return func.namespace not in _BUILT_IN and _accepts_zeros(func, args, kwargs)
+
+
+def _accepts_zeros(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Return whether a custom operator runs on zeros of the given shapes, on the CPU: its output's shape is not known."""
+    try:
+        func(*map_tensors(args, _zeros), **map_tensors(kwargs, _zeros))
+    except Exception:  # noqa: BLE001 - an operator may raise anything
+        return False
+    return True
+
+
+def _zeros(tensor: Tensor) -> Tensor:
+    return torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor

@@ -1,56 +1,54 @@
-"""One stage on the meta device: who learns, which tensors flow, whether each loss takes them."""
+"""One stage on the meta device: what it trains, which tensors flow, whether each loss accepts them."""
 
 from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..config import NodesByKey
 from ..data import Loader, SeedPath
-from ..errors import DistillError, Problem, TrainingError, WiringError
+from ..errors import DistillError, Problem, WiringError
 from ..experiment import Stage, Term
 from ..taps import Tap
 from ..train import StageRun, batch_values, not_one_number, prepare_stage, stage_notes
 from ..train.step import LossWatch, structures, with_lengths
 from ..train.teachers import Caches, ModelSource
 from ._depth import depth
-from ._describe import describe_call, describe_inputs, describe_value, describe_weight
+from ._describe import describe_call, describe_value
+from ._locator import Locator, key_of
 from ._partial_forward import as_far_as_it_goes
-from ._record import Line, StagePlan
+from ._record import ForwardPreview, StagePreview, TapPreview, TermPreview, TrainablePreview
 from ._shapes import by_shapes, needs_data
 
 
 @dataclass
 class StageCheck:
-    """Prepares a stage as a run would, and sends a batch through its models and its losses.
+    """Prepares a stage as a run does, and sends a batch through its models and losses.
 
     Attributes:
         models: All models, on the meta device.
-        stage: The stage, nothing left out.
-        number: Its number, from 0.
-        num_stages: How many there are.
+        stage: The stage, without omitted fields.
+        index: Its index.
         batch: An example of its batches, on the meta device.
-        nodes: Where things stand in the file.
+        locator: Creates the problems.
         averages: Models that are averages of others.
         caches: The caches of frozen models.
         values: The tapped tensors so far.
-        notes: What is odd, and what could not be checked.
+        notes: What could not be checked, and what the run will warn about.
         problems: What is wrong.
         ends: Model → the module after which it stops; empty for its end.
     """
 
     models: Mapping[str, nn.Module]
     stage: Stage
-    number: int
-    num_stages: int
+    index: int
     batch: Mapping[str, Any]
-    nodes: NodesByKey
+    locator: Locator
     averages: Collection[str] = ()
     caches: Caches | None = None
     values: dict[Tap, Any] = field(default_factory=dict)
@@ -58,44 +56,48 @@ class StageCheck:
     problems: list[Problem] = field(default_factory=list)
     ends: dict[str, str] = field(default_factory=dict)
 
-    def run(self, loader: Loader | None, seed_path: SeedPath) -> tuple[StagePlan | None, list[Problem]]:
-        """Return the plan, unless there are problems, and the problems.
+    @property
+    def key(self) -> str:
+        """The key of the stage."""
+        return f"stages.{self.index}"
+
+    def run(self, loader: Loader | None, seed_path: SeedPath) -> StagePreview | None:
+        """Return the preview, or None if there are problems.
 
         Args:
-            loader: What the stage trains on; None if its length is not known without the data.
-            place: Its first epoch.
+            loader: The training loader; None if its length is not known without the data.
+            seed_path: The stage's first epoch.
         """
         run = self._prepared(loader)
         if run is None:
-            return None if self.problems else self._plan(None, [], loader), self.problems
+            return None if self.problems else self._preview()
         try:
             self._run_models(run)
             if not self.problems:
-                self.notes += stage_notes(run, self.models, f"stages.{self.number}", loader, seed_path)
+                self.notes += stage_notes(run, self.models, self.key, loader, seed_path)
                 self._run_losses(run)
             if self.problems:
-                return None, self.problems
+                return None
             sources = run.distiller.sources
             depths = [depth(source, self.batch, self.values, self.ends.get(source.name, "")) for source in sources]
-            return self._plan(run, depths, loader), []
+            return self._preview(run, depths, has_length=loader is not None)
         finally:
             run.end()
 
     def _prepared(self, loader: Loader | None) -> StageRun | None:
         prepare = functools.partial(
-            prepare_stage, self.models, self.stage, self.number, loader or Loader([0], 1), lambda: self.batch,
+            prepare_stage, self.models, self.stage, self.index, loader or Loader([0], 1), lambda: self.batch,
             torch.device("meta"), self.averages, self.caches,
         )  # fmt: skip
         try:
             return by_shapes(prepare)
         except DistillError as error:
-            self._problem(self._where(error), error)
-        except Exception as error:  # noqa: BLE001 — a model may fail in a first batch
+            self._problem(self._key_of(error), error)
+        except Exception as error:  # noqa: BLE001 - a model may raise anything for a first batch
             if needs_data(error):
                 self.notes.append("lazy parameters take their shapes from a batch with data: nothing was checked")
             else:
-                message = f"initialising lazy parameters with a first batch failed: {_told(error)}"
-                self._problem(f"stages.{self.number}", message)
+                self._problem(self.key, f"initialising lazy parameters with a first batch failed: {_text(error)}")
         return None
 
     def _run_models(self, run: StageRun) -> None:
@@ -103,18 +105,18 @@ class StageCheck:
             try:
                 self._run_model(source)
             except DistillError as error:
-                self._problem(self._where(error), error)
+                self._problem(self._key_of(error), error)
                 return
-            except Exception as error:  # noqa: BLE001 — a model may fail in any way
-                what = f"{source.name} ({type(source.model).__name__})"
+            except Exception as error:  # noqa: BLE001 - a model may raise anything
+                subject = f"{source.name} ({type(source.model).__name__})"
                 shapes = {name: describe_value(value)[0] for name, value in self.batch.items()}
-                self._problem(f"models.{source.name}", f"{what} fails on a batch of {shapes}: {_told(error)}")
+                self._problem(f"models.{source.name}", f"{subject} fails on a batch of {shapes}: {_text(error)}")
                 return
         for name, wiring in run.distiller.wirings.items():
             try:
                 self.values.update(batch_values(wiring.taps, self.batch, self.values))
             except DistillError as error:
-                self._problem(self.nodes.of_stage(self.number, f"losses.{name}.inputs"), error)
+                self._problem(self._loss_key(name), error)
 
     def _run_model(self, source: ModelSource) -> None:
         try:
@@ -127,8 +129,8 @@ class StageCheck:
             self.values.update(reached)
             missed = ", ".join(str(tap) for tap in source.taps if tap not in reached)
             if missed:
-                what = f"{source.name} ({type(source.model).__name__})"
-                self.notes.append(f"{what} cannot run to its end without data: what reads {missed} is not checked")
+                subject = f"{source.name} ({type(source.model).__name__})"
+                self.notes.append(f"{subject} cannot run to its end without data: what reads {missed} is not checked")
 
     def _run_losses(self, run: StageRun) -> None:
         watch = LossWatch(self.batch, run.distiller.terms)
@@ -140,75 +142,92 @@ class StageCheck:
         try:
             watch.refuse() if not self.problems else None
         except WiringError as error:
-            self._problem(self.nodes.of_stage(self.number, "losses"), error)
+            self._problem(self.locator.stage_key(self.index, "losses"), error)
 
     def _run_loss(self, name: str, term: Term, arguments: Mapping[str, Any], watch: LossWatch, structured: str) -> None:
-        what, key = (
-            f"losses.{name} ({type(term.loss).__name__})",
-            self.nodes.of_stage(self.number, f"losses.{name}.inputs"),
-        )
+        subject, key = f"losses.{name} ({type(term.loss).__name__})", self._loss_key(name)
         try:
             with warnings.catch_warnings(record=True) as warned:
                 warnings.simplefilter("always")
                 loss = by_shapes(functools.partial(watch, name, term.loss, arguments))
-            self.notes += [f"{what} warns: {' '.join(str(warning.message).split())}" for warning in warned]
+            self.notes += [f"{subject} warns: {' '.join(str(warning.message).split())}" for warning in warned]
             if not isinstance(loss, Tensor) or loss.dim() != 0:
                 self._problem(key, not_one_number(name, term, loss))
-        except Exception as error:  # noqa: BLE001 — a loss may fail in any way
+        except Exception as error:  # noqa: BLE001 - a loss may raise anything
             if needs_data(error):
-                self.notes.append(f"{what} cannot run without data: shapes were not checked")
+                self.notes.append(f"{subject} cannot run without data: shapes were not checked")
             elif structured:
                 self._problem(key, WiringError(structured))
             else:
                 given = ", ".join(f"{parameter} {describe_value(value)[0]}" for parameter, value in arguments.items())
-                hint = next((note.partition(": ")[2] for note in watch.notes if note.startswith(what)), "")
-                message = f"{what} fails with {given}: {_told(error)}"
+                hint = next((note.partition(": ")[2] for note in watch.notes if note.startswith(subject)), "")
+                message = f"{subject} fails with {given}: {_text(error)}"
                 self._problem(key, WiringError(f"{message}; {hint}") if hint else message)
 
     def _problem(self, key: str, error: str | DistillError) -> None:
-        self.problems.append(self.nodes.problem(key, error))
+        self.problems.append(self.locator.problem(key, error))
 
-    def _where(self, error: DistillError) -> str:
-        """The key that the message begins with: `losses.kd`, `feed.student`, `stages.0.train`."""
-        key = str(error).partition(":")[0] if isinstance(error, WiringError | TrainingError) else ""
+    def _loss_key(self, name: str) -> str:
+        return self.locator.stage_key(self.index, f"losses.{name}.inputs")
+
+    def _key_of(self, error: DistillError) -> str:
+        """Return the key of an error: `losses.kd` and `feed.student` belong to the stage."""
+        key = key_of(error)
         if key.startswith("stages.") and key.count(".") > 1:
-            return self.nodes.of_stage(self.number, key.split(".", 2)[2])
+            return self.locator.stage_key(self.index, key.split(".", 2)[2])
         if key.startswith("losses."):
-            return self.nodes.of_stage(self.number, f"{key}.inputs")
-        return self.nodes.of_stage(self.number, key) if key.startswith("feed.") else f"stages.{self.number}"
+            return self.locator.stage_key(self.index, f"{key}.inputs")
+        return self.locator.stage_key(self.index, key) if key.startswith("feed.") else self.key
 
-    def _plan(self, run: StageRun | None, depths: list[Line], loader: Loader | None) -> StagePlan:
-        stage, terms = self.stage, dict(self.stage.losses)  # type: ignore[arg-type]
-        schedule: Any = stage.scheduler
-        if schedule and run and (loader is not None or stage.scheduler_step == "epoch"):
-            schedule = with_lengths(stage, run.num_steps, f"stages.{self.number}")
-        scheduler = f", {describe_call(schedule)} each {stage.scheduler_step}" if schedule else ""
-        calls = f"{describe_call(stage.optimizer)}{scheduler}"
-        modules = {f"losses.{name}": term.loss for name, term in terms.items() if isinstance(term.loss, nn.Module)}
-        parts = {**self.models, **modules} if run else {}
-        return StagePlan(
-            title=f"stage {self.number + 1}/{self.num_stages}: {stage.epochs} epochs, {calls}",
-            losses=[
-                (describe_weight(term.weight), name, _kind(term), describe_inputs(term.inputs))
-                for name, term in terms.items()
-            ],
-            taps=[(str(tap), *describe_value(value)) for tap, value in self.values.items()],
-            parts=[line for name, part in parts.items() if run and (line := _learns(name, part, run))],
-            models=depths,
+    def _preview(
+        self, run: StageRun | None = None, depths: Collection[ForwardPreview] = (), *, has_length: bool = False
+    ) -> StagePreview:
+        stage: Any = self.stage
+        schedule = stage.scheduler
+        if schedule and run and (has_length or stage.scheduler_step == "epoch"):
+            schedule = with_lengths(stage, run.num_steps, self.key)
+        modules = {f"losses.{name}": term.loss for name, term in stage.losses.items()}
+        return StagePreview(
+            index=self.index,
+            epochs=stage.epochs,
+            optimizer=describe_call(stage.optimizer),
+            scheduler=describe_call(schedule) if schedule else "",
+            scheduler_step=stage.scheduler_step,
+            terms=[_term(name, term) for name, term in stage.losses.items()],
+            taps=[_tap(tap, value) for tap, value in self.values.items()],
+            trainable=_trainable({**self.models, **modules}, run) if run else (),
+            forwards=tuple(depths),
             notes=[" ".join(note.replace("\n  hint:", ";").split()) for note in self.notes],
         )
 
 
-def _told(error: Exception) -> str:
+def _text(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _kind(term: Term) -> str:
-    return type(term.loss).__name__ + (" (apart)" if term.separate_gradient else "")
+def _term(name: str, term: Term) -> TermPreview:
+    return TermPreview(
+        name=name,
+        loss=type(term.loss).__name__,
+        weight=term.weight if isinstance(term.weight, int | float) else type(term.weight).__name__,
+        inputs=term.inputs,
+        separate_gradient=term.separate_gradient,
+    )
 
 
-def _learns(name: str, part: nn.Module, run: StageRun) -> Line | None:
-    learning = {id(parameter) for parameter in run.trainable.values()}
-    parameters = list(part.parameters())
-    count = sum(parameter.numel() for parameter in parameters if id(parameter) in learning)
-    return (name, f"{count:,} of {sum(p.numel() for p in parameters):,} parameters") if parameters else None
+def _tap(tap: Tap, value: Any) -> TapPreview:
+    shape, dtype = describe_value(value)
+    return TapPreview(tap=str(tap), shape=shape, dtype=dtype)
+
+
+def _trainable(parts: Mapping[str, Callable[..., Any]], run: StageRun) -> list[TrainablePreview]:
+    """Return the parameters of each model and loss that has some."""
+    trained = {id(parameter) for parameter in run.trainable.values()}
+    found = []
+    for name, part in parts.items():
+        parameters = list(part.parameters()) if isinstance(part, nn.Module) else []
+        if parameters:
+            num_trainable = sum(parameter.numel() for parameter in parameters if id(parameter) in trained)
+            total = sum(parameter.numel() for parameter in parameters)
+            found.append(TrainablePreview(name=name, num_trainable=num_trainable, num_parameters=total))
+    return found
