@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "experiment": {"ranges"},
     "schedules": {"experiment", "ranges"},
+    "lengths": set(),
     "ranges": set(),
     "records": set(),
     "distributed": set(),
@@ -39,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "train": {
         "cache",
         "layers",
+        "lengths",
         "experiment",
         "optim",
         "ranges",
@@ -52,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
         "distributed",
         "errors",
     },
-    "config": {"errors", "ranges", "taps"},
+    "config": {"errors", "lengths", "ranges", "taps"},
     "export": {"experiment", "wiring", "taps", "data", "weights", "errors"},
     "preview": {
         "cache",

@@ -39,6 +39,31 @@ def test_options_of_groups(stages, options):
     assert [message.rpartition(" ")[2].strip("'") for message in found] == options
 
 
+LR = "!import_partial:torch.optim.lr_scheduler"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "expected"),
+    [
+        (f"{LR}.StepLR {{step_size: 5%}}", []),
+        (f"{LR}.StepLR {{step_size: 5 %}}", ["`step_size` must be a number >= 1 or a share of the stage, got '5 %'"]),
+        (f"{LR}.StepLR {{step_size: 120%}}", ["`step_size` is 120% of the stage, but a share is from 0% to 100%"]),
+        (f"{LR}.StepLR {{step_size: tenth}}", ["`step_size` must be a number >= 1 or a share of the stage, got 'tenth'"]),
+        (f"{LR}.StepLR {{step_size: 0%}}", ["`step_size` must be a number >= 1 or a share of the stage, got '0%'"]),
+        (f"{LR}.StepLR {{step_size: 0}}", ["`step_size` must be a number >= 1 or a share of the stage, got 0"]),
+        (f"{LR}.MultiStepLR {{milestones: [0%, 40%, 100%]}}", []),
+        (f"{LR}.MultiStepLR {{milestones: [5, -5%]}}", ["`milestones` must be a number >= 0 or a share of the stage, got '-5%'"]),
+        (
+            f"{LR}.SequentialLR {{schedulers: [{LR}.StepLR {{step_size: 101%}}], milestones: [10%]}}",
+            ["`step_size` is 101% of the stage, but a share is from 0% to 100%"],
+        ),
+        ("!import_partial:toy.mine {step_size: !import_call:toy.size {}, name: 120 %}", []),
+    ],
+)  # fmt: skip
+def test_lengths_of_schedulers(scheduler, expected):
+    assert _messages(f"models: {{}}\ndata: {{}}\nstages:\n- {{scheduler: {scheduler}}}\n") == expected
+
+
 @pytest.mark.parametrize(
     ("callbacks", "count"),
     [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from yaml import MappingNode, Node, SequenceNode
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import Problem, did_you_mean
+from ..lengths import SHARE_HINT, length_problem
 from ._document import Document
 from ._guard import NotFoundError, UntrustedError
-from ._nodes import is_untagged, join, pairs, string
+from ._nodes import is_untagged, join, pairs, scalar_value, string
 from ._signatures import of_definition
 from ._spellings import parse
 from ._tags import TagError, Tagged
@@ -19,8 +20,11 @@ _EVALUATE, _CHECKPOINT = "distill_core.train.Evaluate", "distill_core.train.Chec
 
 
 def cross_check(document: Document, trust: Sequence[str]) -> Iterator[Problem]:
-    """Yield options of parameter groups that the optimizer does not take, and metrics of `best` that nothing measures."""
+    """Yield options of groups that the optimizer does not take, lengths that no stage has, and metrics that nothing measures."""
     top = {name: value for name, (_, value) in pairs(document.root).items()}
+    for number, stage in enumerate(_items(top.get("stages"))):
+        if is_untagged(stage) and "scheduler" in pairs(stage):
+            yield from _lengths(document, pairs(stage)["scheduler"][1], f"stages.{number}.scheduler")
     yield from _group_options(document, _items(top.get("stages")), trust, registering="imports" in top)
     yield from _best(document, _items(top.get("callbacks")))
 
@@ -52,6 +56,18 @@ def _options(optimizer: Tagged, trust: Sequence[str], *, registering: bool) -> l
     if signature is None or signature.var_named:
         return []
     return [parameter.name for parameter in signature.parameters[1:] if parameter.named]
+
+
+def _lengths(document: Document, node: Node, key: str) -> Iterator[Problem]:
+    """Yield the counts and shares of a scheduler, and of the schedulers in it, that cannot be."""
+    scheduler = _tagged(node)
+    for name, (_, value) in scheduler.kwargs.items() if scheduler else ():
+        for item in _items(value) or [value]:
+            if isinstance(item, ScalarNode) and is_untagged(item):
+                if message := length_problem(name, scalar_value(item)):
+                    yield document.problem(item, message, f"{key}.{name}", SHARE_HINT)
+            else:
+                yield from _lengths(document, item, f"{key}.{name}")
 
 
 def _best(document: Document, callbacks: Sequence[Node]) -> Iterator[Problem]:

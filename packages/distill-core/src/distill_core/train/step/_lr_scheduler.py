@@ -11,7 +11,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ...errors import Problem, TrainingError
 from ...experiment import Stage
-from ._schedule_length import LENGTHS, WARM_UPS, num_advances, parameters_of, with_lengths
+from ...lengths import LENGTHS, WARM_UPS
+from ._schedule_length import num_advances, parameters_of, with_lengths
 
 _RAMPS = ("ConstantLR", "LinearLR")  # they may end before the stage does: a warm-up
 

@@ -5,24 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch.optim.lr_scheduler import OneCycleLR, PolynomialLR, SequentialLR
 
 from ...data import Loader
-from ...errors import Problem, TrainingError
+from ...errors import TrainingError
 from ...experiment import Stage
-
-LENGTHS = ("total_steps", "T_max", "num_training_steps", "t_initial", "total_iters")
-"""Parameters that are the length of a whole schedule."""
-WARM_UPS = ("num_warmup_steps", "warmup_t")
-_LEAST = dict.fromkeys(
-    (*LENGTHS, "step_size", "step_size_up", "step_size_down", "T_0", "decay_t", "num_decay_steps"), 1
-)
-_LEAST |= dict.fromkeys((*WARM_UPS, "num_stable_steps", "milestones"), 0)  # the smallest value of each count
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
+from ...lengths import LENGTHS, SHARE_HINT, length_problem, share
 
 
 def num_advances(stage: Stage, steps: int) -> int:
@@ -94,9 +85,9 @@ def parameters_of(make: Any) -> Mapping[str, inspect.Parameter]:
 
 def _with_lengths(make: Any, length: int, stage: Stage, key: str, *, is_part: bool = False) -> functools.partial[Any]:
     call = make if isinstance(make, functools.partial) else functools.partial(make)
-    given = {name: _resolved(value, length, f"{key}: `{name}`") for name, value in call.keywords.items()}
-    for name in given.keys() & _LEAST.keys():
-        _refuse_count(f"{key}: `{name}`", given[name], _LEAST[name])
+    for name, value in call.keywords.items():
+        _refuse_length(key, name, value)
+    given = {name: _resolved(value, length) for name, value in call.keywords.items()}
     if isinstance(given.get("schedulers"), list | tuple):
         lengths = _part_lengths(call.func, given, length)
         given["schedulers"] = [
@@ -118,7 +109,7 @@ def _refuse_short(call: functools.partial[Any], length: int, stage: Stage, key: 
         message = (
             f"{key}: {name} has {covered} steps and raises after them, but it advances {length} times, once each {each}"
         )
-        raise TrainingError(str(Problem(message, hint="omit `total_steps`: it is filled in from the stage")))
+        raise TrainingError(message, hint="omit `total_steps`: it is filled in from the stage")
 
 
 def _omitted(call: functools.partial[Any], length: int, stage: Stage, key: str, *, is_part: bool) -> dict[str, Any]:
@@ -129,7 +120,7 @@ def _omitted(call: functools.partial[Any], length: int, stage: Stage, key: str, 
         by_epoch = stage.scheduler_step == "epoch"
         if given.get("t_in_epochs", by_epoch) is not by_epoch:
             message = f"{key}: `t_in_epochs: {str(not by_epoch).lower()}` contradicts `scheduler_step: {stage.scheduler_step}`"
-            raise TrainingError(str(Problem(message, hint="omit `t_in_epochs`: it follows from `scheduler_step`")))
+            raise TrainingError(message, hint="omit `t_in_epochs`: it follows from `scheduler_step`")
     if _is_one_cycle(call.func) and given.keys() & {"epochs", "steps_per_epoch"} and "total_steps" not in given:
         epochs = int(stage.epochs)  # type: ignore[arg-type]
         known = {"epochs": epochs, "steps_per_epoch": length // epochs}
@@ -175,24 +166,21 @@ def _part_lengths(make: Any, given: Mapping[str, Any], length: int) -> list[int]
     return [max(1, after - before) for before, after in itertools.pairwise(ends)]
 
 
-def _resolved(value: Any, length: int, subject: str) -> Any:
-    """A value with each share replaced by that share of the length, at least 1 unless it is 0%."""
+def _resolved(value: Any, length: int) -> Any:
+    """Return a value with each share replaced by that share of the length, at least 1 unless it is 0%."""
     if isinstance(value, list | tuple):
-        return [_resolved(item, length, subject) for item in value]
-    if not isinstance(value, str) or not (share := _SHARE.fullmatch(value)):
+        return [_resolved(item, length) for item in value]
+    percent = share(value)
+    if percent is None:
         return value
-    percent = float(share.group(1))
-    if percent > 100:
-        message = f"{subject} is {value} of the stage, but a share is from 0% to 100%"
-        raise TrainingError(message)
     return max(1, round(length * percent / 100)) if percent else 0
 
 
-def _refuse_count(subject: str, value: Any, least: int) -> None:
-    for number in value if isinstance(value, list) else [value]:
-        if isinstance(number, str) or (isinstance(number, int | float) and number < least):
-            message = f"{subject} must be a number >= {least} or a share of the stage, got {number!r}"
-            raise TrainingError(str(Problem(message, hint="write a share with a percent sign, `5%`")))
+def _refuse_length(key: str, name: str, value: Any) -> None:
+    for item in value if isinstance(value, list | tuple) else [value]:
+        if problem := length_problem(name, item):
+            message = f"{key}: {problem}"
+            raise TrainingError(message, hint=SHARE_HINT)
 
 
 def _covered(call: functools.partial[Any]) -> int | None:
