@@ -98,6 +98,16 @@ EDITS = {
         "    scheduler: !import_get:torch.optim.lr_scheduler.ReduceLROnPlateau\n    scheduler_step: step\n    losses:\n",
         False,
     ),
+    "length beyond the stage": (
+        "    losses:\n",
+        "    scheduler: !import_partial:torch.optim.lr_scheduler.StepLR {step_size: 120%}\n    losses:\n",
+        True,
+    ),
+    "weights that the zoo does not have": (
+        "!import_call:toy.Net {width: 4}",
+        "!import_call:distill_zoo.load {name: toy/absent}",
+        False,
+    ),
     "no loss teaches what learns": ("    losses:\n", "    train: [teacher]\n    losses:\n", False),
     "feed of no model": ("    losses:\n", "    feed: {techer: {points: batch.input}}\n    losses:\n", True),
     "feed of no parameter": ("    losses:\n", "    feed: {student: {point: batch.input}}\n    losses:\n", False),

@@ -147,6 +147,18 @@ class TrustError(ConfigError):
     exit_code = 3
 
 
+def as_distill_error(error: Exception) -> Exception:
+    """Return a `DistillError` with the record of an error that has its attributes, otherwise the error itself.
+
+    `distill_zoo` imports no other package of Distill, so its `ZooError` only has the same attributes.
+    """
+    record = [getattr(error, name, None) for name in ("message", "key", "hint")]
+    if isinstance(error, DistillError) or not all(isinstance(text, str) for text in record):
+        return error
+    message, key, hint = map(str, record)
+    return DistillError(message, key=key, hint=hint)
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Return the choice closest to `name`; an empty string if none is close.
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
+
+from .errors import DataError
 
 
 class Fingerprint(TypedDict):
@@ -25,6 +28,31 @@ def write_record(path: Path, content: str | bytes) -> None:
     unfinished = path.with_name(path.name + ".tmp")
     unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
     put_in_place(unfinished, path)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file holds.
+
+    Raises:
+        DataError: The file does not hold one.
+    """
+    return parse_record(path.read_bytes(), str(path))
+
+
+def parse_record(content: bytes, name: str) -> dict[str, Any]:
+    """Return the JSON object in a text; `name` says what it is in the error.
+
+    Raises:
+        DataError: It is not a JSON object.
+    """
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
+        message = f"{name} is not a JSON object, so it is damaged or comes from elsewhere"
+        raise DataError(message, hint="restore it from a copy, or train again in another folder")
+    return record
 
 
 def put_in_place(unfinished: Path, path: Path) -> None:

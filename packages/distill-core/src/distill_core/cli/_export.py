@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import did_you_mean
+from ..records import read_record
 from ._changed import newest_config
 from ._exit import refuse
 from ._folder import RESOLVED, RESULTS, SOURCE
@@ -87,9 +87,7 @@ def _card(exported: Any, travels: Any, model: str, experiment: Experiment, run_d
     recipe = next(path for path in (run_dir / SOURCE, run_dir / RESOLVED) if path.is_file())
     results = run_dir / RESULTS
     run = {
-        "results": json.loads(results.read_text(encoding="utf-8"))
-        if results.is_file()
-        else {"about": experiment.about},
+        "results": read_record(results) if results.is_file() else {"about": experiment.about},
         "models": {name: describe_model(each) for name, each in experiment.models.items()},
         "losses": list(dict.fromkeys(losses)),
         "recipe": recipe.read_text(encoding="utf-8"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..config import read
-from ..records import fingerprint
+from ..errors import DataError
+from ..records import fingerprint, parse_record, read_record
 from ._changed import newest_config
 from ._exit import refuse
 from ._flatten import leaves
@@ -74,15 +74,20 @@ def check_recorded(file: Path) -> None:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    content: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    return content
+    return read_record(file) if file.is_file() else None
 
 
 def _last(file: Path) -> dict[str, Any] | None:
-    """The last whole line: a run may be writing one just now."""
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)[-2:] if file.is_file() else []
-    whole = [line for line in lines if line.endswith("\n")]
-    return json.loads(whole[-1]) if whole else None
+    """Return the last complete line: a run may be writing one now."""
+    lines = file.read_bytes().splitlines(keepends=True)[-2:] if file.is_file() else []
+    complete = [line for line in lines if line.endswith(b"\n")]
+    if not complete:
+        return None
+    record = parse_record(complete[-1], f"the last line of {file}")
+    if missing := [name for name in ("stage", "epoch", "step") if not isinstance(record.get(name), int)]:
+        message = f"the last line of {file} has no number '{missing[0]}', so it is damaged or comes from elsewhere"
+        raise DataError(message, hint="resume the run, which removes such lines")
+    return record
 
 
 def _flat(values: Mapping[str, Any], key: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DistillError, did_you_mean
+from ..records import read_record
 from ._exit import refuse, with_notes
 from ._folder import RESOLVED, RESULTS
 from ._grid import Sweep, read_sweep
@@ -108,7 +109,7 @@ def table_of(points: dict[Path, dict[str, str]], metric: str = "") -> list[dict[
     for path, point in points.items():
         if not (path / RESULTS).is_file():
             continue
-        results = json.loads((path / RESULTS).read_text(encoding="utf-8"))
+        results = read_record(path / RESULTS)
         selection = results.get("selection") or {}
         name = metric or str(selection.get("metric") or "")
         if not name:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..errors import DistillError, Problem
+from ..errors import DistillError, Problem, as_distill_error
 from ._check import refuse
 from ._document import Document
 from ._guard import NotFoundError, UntrustedError, judge, judge_call, judge_name, judge_path
@@ -149,8 +149,11 @@ class Builder:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            error.add_note(f"while {doing} at {self._document.location(node)}")
-            raise
+            located = as_distill_error(error)
+            located.add_note(f"while {doing} at {self._document.location(node)}")
+            if located is error:
+                raise
+            raise located from error
 
     def _find(self, tagged: Tagged) -> Any:
         if "." in tagged.path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, did_you_mean
+from ..records import read_record
 
 RESULTS = "results.json"
 
@@ -78,7 +78,7 @@ def collect(folders: Iterable[Path | str], *, metric: str = "") -> list[RunResul
 
 
 def _read(folder: Path, metric: str) -> RunResult:
-    results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    results = read_record(folder / RESULTS)
     best, last, selection = (results.get(key) or {} for key in ("best", "last", "selection"))
     test = best.get("test") or last.get("test") or {}
     name = str(metric or (selection.get("metric") if selection.get("metric") in test else next(iter(test), "")))

@@ -64,7 +64,7 @@ def _is_known(line: bytes, position: tuple[int, int]) -> bool:
     try:
         record = json.loads(line)
         return line.endswith(b"\n") and (record["stage"], record["step"]) <= position
-    except (ValueError, TypeError, LookupError):  # a line that a kill cut short, or one from elsewhere
+    except (ValueError, TypeError, LookupError, RecursionError):  # a line that a kill cut short, or one from elsewhere
         return False
 
 
