@@ -145,5 +145,5 @@ def test_a_transform_that_does_not_say_which_boxes_it_removed_is_refused():
     with pytest.raises(DataError) as error:
         transform_boxes(first_two, image, target)
     assert str(error.value).startswith(
-        "the transform left 2 boxes and 5 entries of 'area', and does not say which belong together\n  hint: remove boxes"
+        "the transform must return as many entries of 'area' as boxes, 2, got 5\n  hint: remove boxes"
     )

@@ -86,9 +86,9 @@ def test_missing_files_are_told_with_where_to_put_them(tmp_path):
     with pytest.raises(DataError) as raised:
         cifar10("train", batch_size=8, root=tmp_path)
     assert str(raised.value) == (
-        f"CIFAR10 is not in {tmp_path}: neither cifar-10-batches-bin nor cifar-10-batches-py is there"
-        f"\n  hint: unpack one of its archives into {tmp_path}, name the folder with 'root' or DISTILL_DATA,"
-        " or say 'download: true'"
+        f"CIFAR10 is not in {tmp_path}: neither cifar-10-batches-bin nor cifar-10-batches-py exists"
+        f"\n  hint: unpack one of its archives into {tmp_path}, name the folder with `root` or DISTILL_DATA,"
+        " or set `download: true`"
     )
 
 
@@ -97,7 +97,7 @@ def test_a_damaged_file_is_told(folder):
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DataError) as raised:
         cifar100("train", batch_size=8, root=folder)
-    assert str(raised.value) == (f"{file} is damaged: 307399 bytes are no whole number of images of 3074 bytes")
+    assert str(raised.value) == (f"{file} is damaged: size 307399 is not a positive multiple of 3074 (one image)")
 
 
 def test_pickles_that_are_not_the_originals_are_not_opened(tmp_path):
@@ -110,14 +110,14 @@ def test_pickles_that_are_not_the_originals_are_not_opened(tmp_path):
 def test_a_holdout_that_leaves_nothing_is_refused(folder):
     with pytest.raises(DataError) as raised:
         cifar10("train", batch_size=8, root=folder, holdout=100)
-    assert str(raised.value) == "holdout=100 of 100 images leaves a split without images"
+    assert str(raised.value) == "`holdout` must be > 0 and less than the number of images, 100, got 100"
 
 
 def test_a_wrong_label_and_an_empty_class_are_named(folder):
     path = folder / "cifar-10-batches-bin" / "test_batch.bin"
     rows = np.fromfile(path, dtype=np.uint8).reshape(20, -1)
     for label, problem in (
-        (12, "sample 3 has the label 12\n  hint: labels are from 0 to 9"),
+        (12, "sample 3 has the label 12\n  hint: use labels from 0 to 9"),
         (4, "no image is of class 3"),
     ):
         rows[rows[:, 0] == 3, 0] = 4

@@ -106,14 +106,14 @@ def test_scenes_of_some_classes_only(coco):
     assert torch.equal(mask, expected)
     with pytest.raises(DataError) as error:
         coco_segmentation("test", batch_size=1, root=coco, classes=["persons"])
-    assert str(error.value) == "'persons' is no class of VOC\n  hint: did you mean 'person'?"
+    assert str(error.value) == "'persons' is not a class of VOC\n  hint: did you mean 'person'?"
 
 
 def test_a_photograph_of_another_size_is_named(coco):
     Image.fromarray(np.zeros((9, 7, 3), dtype=np.uint8)).save(coco / "val2017" / "000000000001.jpg")
     with pytest.raises(DataError) as error:
         next(iter(coco_detection("test", batch_size=1, root=coco)))
-    expected = f"{coco / 'val2017' / '000000000001.jpg'} has 9×7 pixels and is annotated with 40×60"
+    expected = f"{coco / 'val2017' / '000000000001.jpg'} must have 40×60 pixels as annotated, got 9×7"
     assert str(error.value) == expected
 
 
@@ -217,17 +217,17 @@ def test_a_damaged_image_and_missing_files_are_named(coco):
     assert str(nothing.value) == (
         f"COCO is not in {coco / 'elsewhere'}: {coco / 'elsewhere' / 'annotations' / 'instances_train2017.json'} is missing"
         "\n  hint: unpack COCO's images and annotations there, or name the folder that holds 'annotations' with"
-        " 'root' or DISTILL_DATA"
+        " `root` or DISTILL_DATA"
     )
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"image_id": 99}, "annotation 7 is of image 99, which the file does not name"),
-        ({"category_id": 2}, "annotation 7 is of category 2, which the file does not name"),
-        ({"bbox": [1, 2, 3]}, "annotation 7 has the box [1, 2, 3], not [left, top, width, height]"),
-        ({"bbox": [1, 2, -3, 4]}, "annotation 7 has the box [1, 2, -3, 4], not [left, top, width, height]"),
+        ({"image_id": 99}, "annotation 7 is of image 99, which is not in the file"),
+        ({"category_id": 2}, "annotation 7 is of category 2, which is not in the file"),
+        ({"bbox": [1, 2, 3]}, "annotation 7 must have a box [left, top, width, height], got [1, 2, 3]"),
+        ({"bbox": [1, 2, -3, 4]}, "annotation 7 must have a box [left, top, width, height], got [1, 2, -3, 4]"),
     ],
 )
 def test_a_wrong_annotation_is_named(coco, wrong, message):
@@ -248,7 +248,7 @@ def test_damaged_annotations_are_named(coco):
     file.write_text("{}")
     with pytest.raises(DataError) as error:
         coco_detection("train", batch_size=1, root=coco)
-    assert str(error.value) == f"{file} has no 'images': these are no instance annotations of COCO"
+    assert str(error.value) == f"{file} has no 'images': it does not contain instance annotations of COCO"
 
 
 def test_annotations_that_name_a_field_twice_are_refused(coco):

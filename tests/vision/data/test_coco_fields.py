@@ -184,18 +184,18 @@ def test_missing_fields_have_the_documented_values(tmp_path):
 
 ODD_ANNOTATIONS = {
     "bbox": [
-        (None, "annotation 1 of image 1"), ([1, 2, 3], "has the box [1, 2, 3], not"), ("1,2,3,4", "has the box"),
-        ([1, 2, float("nan"), 4], "has the box"), ([float("inf"), 2, 3, 4], "has the box"), ([1, 2, "3", 4], "has the box"),
-        ([1, 2, -3, 4], "has the box"), ({"x": 1}, "has the box"), ([True, 2, 3, 4], "has the box"),
+        (None, "annotation 1 of image 1"), ([1, 2, 3], "must have a box [left, top, width, height], got [1, 2, 3]"), ("1,2,3,4", "must have a box"),
+        ([1, 2, float("nan"), 4], "must have a box"), ([float("inf"), 2, 3, 4], "must have a box"), ([1, 2, "3", 4], "must have a box"),
+        ([1, 2, -3, 4], "must have a box"), ({"x": 1}, "must have a box"), ([True, 2, 3, 4], "must have a box"),
     ],
-    "area": [(-1, "has the area -1;"), (float("nan"), "has the area nan;"), ("12", "has the area '12';"), ([], "has the area [];")],
-    "iscrowd": [(2, "has iscrowd 2;"), ("yes", "has iscrowd 'yes';")],
+    "area": [(-1, "a finite area >= 0, got -1"), (float("nan"), "a finite area >= 0, got nan"), ("12", "a finite area >= 0, got '12'"), ([], "a finite area >= 0, got []")],
+    "iscrowd": [(2, "must have iscrowd 0 or 1, got 2"), ("yes", "must have iscrowd 0 or 1, got 'yes'")],
     "category_id": [
-        (None, "has no whole number as `category_id`, but None"), (1.5, "but 1.5"), ("person", "but 'person'"),
-        (True, "but True"), (2**63, "but 9223372036854775808"), (2, "is of category 2, which the file does not name"),
+        (None, "must have an integer as `category_id`, got None"), (1.5, "got 1.5"), ("person", "got 'person'"),
+        (True, "got True"), (2**63, "got 9223372036854775808"), (2, "is of category 2, which is not in the file"),
     ],
-    "image_id": [("a.jpg", "has no whole number as `image_id`, but 'a.jpg'"), (9, "is of image 9, which the file does not")],
-    "id": [([1], "has no whole number as `id`, but [1]")],
+    "image_id": [("a.jpg", "must have an integer as `image_id`, got 'a.jpg'"), (9, "is of image 9, which is not")],
+    "id": [([1], "must have an integer as `id`, got [1]")],
 }  # fmt: skip
 
 
@@ -218,15 +218,15 @@ def test_a_missing_id_of_an_annotation_is_named(name, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"file_name": None}, "has the file_name None, not the path of a file"),
-        ({"file_name": 7}, "has the file_name 7"),
-        ({"file_name": ""}, "has the file_name ''"),
-        ({"file_name": "."}, "has the file_name '.'"),
-        ({"height": 0}, "has 0×60 pixels; at least 1×1 is accepted"),
-        ({"width": -3}, "has 40×-3 pixels"),
-        ({"width": None}, "has no whole number as `width`, but None"),
-        ({"height": 40.5}, "has no whole number as `height`, but 40.5"),
-        ({"id": "first"}, "has no whole number as `id`, but 'first'"),
+        ({"file_name": None}, "must have the path of a file as file_name, got None"),
+        ({"file_name": 7}, "must have the path of a file as file_name, got 7"),
+        ({"file_name": ""}, "must have the path of a file as file_name, got ''"),
+        ({"file_name": "."}, "must have the path of a file as file_name, got '.'"),
+        ({"height": 0}, "must have at least 1×1 pixels, got 0×60"),
+        ({"width": -3}, "must have at least 1×1 pixels, got 40×-3"),
+        ({"width": None}, "must have an integer as `width`, got None"),
+        ({"height": 40.5}, "must have an integer as `height`, got 40.5"),
+        ({"id": "first"}, "must have an integer as `id`, got 'first'"),
     ],
 )
 def test_an_odd_field_of_an_image_is_named(fields, message, tmp_path):
@@ -243,14 +243,14 @@ def test_a_missing_field_of_an_image_is_named(name, tmp_path):
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"images": [picture(), picture()]}, "image 1 occurs twice\n  hint: give each image an id of its own"),
+        ({"images": [picture(), picture()]}, "image 1 occurs twice\n  hint: give each image a separate id"),
         ({"annotations": [thing(), thing()]}, "annotation 1 occurs twice"),
         ({"annotations": [thing(1), thing("1")]}, "annotation 1 occurs twice"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 1.0, "name": "b"}]}, "category 1 occurs twice"),
         ({"categories": [{"name": "a"}]}, "category None has no `id`"),
-        ({"categories": []}, "names no categories"),
-        ({"categories": None, "images": None}, "names no images"),
-        ({"images": {"1": picture()}}, "the table of each image is not a list but {'1'"),
+        ({"categories": []}, "contains no categories"),
+        ({"categories": None, "images": None}, "contains no images"),
+        ({"images": {"1": picture()}}, "the table of images must be a list, got {'1'"),
         ({"annotations": [7]}, "the annotation 7 is not an object with fields"),
         ({"categories": ["person"]}, "the category 'person' is not an object with fields"),
     ],
@@ -308,13 +308,13 @@ ODD_SEGMENTATIONS = {
     "not a number": ([[1, 2, 3, 4, 5, float("nan")]], "is not a polygon"),
     "run lengths of another size": (
         {"size": [60, 40], "counts": [2400]},
-        "its size is [60, 40], that of the image [40, 60]",
+        "its size must be that of the image, [40, 60], got [60, 40]",
     ),
     "run lengths too short": (
         {"size": [40, 60], "counts": [10, 20]},
-        "its run lengths add up to 30, not to 2400 pixels",
+        "its run lengths must sum to 2400 pixels, got 30",
     ),
-    "run lengths below 0": ({"size": [40, 60], "counts": [-10, 2410]}, "its run lengths add up"),
+    "run lengths below 0": ({"size": [40, 60], "counts": [-10, 2410]}, "its run lengths must sum"),
     "run lengths without counts": ({"size": [40, 60]}, "annotation 1: "),
     "text": ("polygon", "annotation 1: it is neither a list of polygons nor run lengths"),
 }

@@ -113,11 +113,13 @@ def test_the_example_batch_takes_the_same_parameters():
 def test_another_split_is_refused():
     with pytest.raises(DataError) as error:
         digits("tests", batch_size=1)
-    assert str(error.value) == "there is no split 'tests'\n  hint: did you mean 'test'?"
+    assert str(error.value) == "`split` must be one of train, val, test, got 'tests'\n  hint: did you mean 'test'?"
 
 
 @pytest.mark.parametrize(("holdout", "test"), [(0, 360), (1437, 360), (180, 0)])
 def test_sizes_that_leave_a_split_empty_are_refused(holdout, test):
     with pytest.raises(DataError) as error:
         digits("train", batch_size=1, holdout=holdout, test=test)
-    assert str(error.value) == f"holdout={holdout} and test={test} of 1797 images leave a split without images"
+    assert str(error.value) == (
+        f"`holdout` and `test` must leave images in each split of 1797, got {holdout} and {test}"
+    )

@@ -78,8 +78,8 @@ def test_a_missing_file_is_named_with_what_to_do(folder):
         fashion_mnist("train", batch_size=8, root=folder)
     assert str(error.value) == (
         f"Fashion-MNIST is not in {folder}: {raw / FILES[1]} is missing"
-        f"\n  hint: put {', '.join(FILES)} (unpacked) into {raw}, name the folder with 'root' or DISTILL_DATA,"
-        " or say 'download: true'"
+        f"\n  hint: unpack {', '.join(FILES)} into {raw}, name the folder with `root` or DISTILL_DATA,"
+        " or set `download: true`"
     )
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_file_is_named(folder):
 @pytest.mark.parametrize(
     ("labels", "problem"),
     [
-        (np.r_[np.arange(296) % 10, 10, 0, 0, 11], "sample 296 has the label 10\n  hint: labels are from 0 to 9"),
+        (np.r_[np.arange(296) % 10, 10, 0, 0, 11], "sample 296 has the label 10\n  hint: use labels from 0 to 9"),
         (np.arange(300) % 8, "no image is of class 8, 9"),
         (np.arange(299) % 10, "there are 299 labels for 300 images"),
     ],
@@ -113,8 +113,8 @@ def test_mnist_has_a_folder_of_its_own_and_the_same_layout(folder, monkeypatch):
     raw = folder / "mnist" / "MNIST" / "raw"
     assert str(error.value) == (
         f"MNIST is not in {folder / 'mnist'}: {raw / FILES[0]} is missing"
-        f"\n  hint: put {', '.join(FILES)} (unpacked) into {raw}, name the folder with 'root' or DISTILL_DATA,"
-        " or say 'download: true'"
+        f"\n  hint: unpack {', '.join(FILES)} into {raw}, name the folder with `root` or DISTILL_DATA,"
+        " or set `download: true`"
     )
     draw(raw)
     parts = {split: mnist(split, batch_size=8, holdout=60) for split in ("train", "val", "test")}
@@ -128,7 +128,7 @@ def test_mnist_has_a_folder_of_its_own_and_the_same_layout(folder, monkeypatch):
 def test_a_holdout_of_everything_is_refused(folder):
     with pytest.raises(DataError) as error:
         fashion_mnist("val", batch_size=8, root=folder, holdout=300)
-    assert str(error.value) == "holdout=300 of 300 images leaves a split without images"
+    assert str(error.value) == "`holdout` must be > 0 and less than the number of images, 300, got 300"
 
 
 def test_the_example_batch_is_like_a_real_one(folder):

@@ -44,7 +44,7 @@ def test_two_folders_and_a_split_held_out(folder):
     train, val, test = (made(folder, split, holdout=6) for split in ("train", "val", "test"))
     assert (train.num_samples, val.num_samples, test.num_samples) == (18, 6, 12)
     assert not set(train.dataset.files) & set(val.dataset.files)
-    with pytest.raises(DataError, match=r"^holdout=0 of 24 images leaves a split without images$"):
+    with pytest.raises(DataError, match=r"^`holdout` must be > 0 and less than the number of images, 24, got 0$"):
         made(folder, "val")
 
 
@@ -80,15 +80,15 @@ def test_an_empty_class_is_named(folder):
         path.unlink()
     (folder / "train" / "dog" / "notes.txt").touch()
     assert refusal(lambda: made(folder, "train")) == (
-        f"the class {folder / 'train' / 'dog'} has no images"
-        "\n  hint: put some there (.jpg, .jpeg, .png, …), or remove it; files that are not images: .txt: 1"
+        f"the class {folder / 'train' / 'dog'} has no images; files that are not images: .txt: 1"
+        "\n  hint: add images (.jpg, .jpeg, .png, …), or remove it"
     )
 
 
 def test_a_class_that_is_not_trained_is_named(folder):
     (folder / "val" / "dog").rename(folder / "val" / "dogs")
     assert refusal(lambda: made(folder, "test")) == (
-        f"{folder / 'val' / 'dogs'} is no class to train: {folder / 'train'} has no 'dogs'\n  hint: did you mean 'dog'?"
+        f"{folder / 'val' / 'dogs'} is not a class of the training images: {folder / 'train'} has no 'dogs'\n  hint: did you mean 'dog'?"
     )
 
 
@@ -123,7 +123,7 @@ def test_an_image_that_went_missing_is_named(folder):
 
 def test_a_missing_folder_is_named(folder):
     assert refusal(lambda: made(folder / "nowhere", "train")).startswith(
-        f"there are no images: {folder / 'nowhere' / 'train'} is missing\n  hint: put a folder of images for each class"
+        f"the folder of images {folder / 'nowhere' / 'train'} is missing\n  hint: put one folder of images per class"
     )
 
 
@@ -172,7 +172,7 @@ def test_all_empty_classes_are_named(folder):
         (folder / "train" / name).mkdir()
     said = refusal(lambda: made(folder, "train"))
     assert said.startswith(
-        f"2 classes have no images: {folder / 'train' / 'ant'}, {folder / 'train' / 'bee'}\n  hint: put some there"
+        f"2 classes have no images: {folder / 'train' / 'ant'}, {folder / 'train' / 'bee'}\n  hint: add images"
     )
 
 

@@ -91,9 +91,9 @@ def test_a_missing_folder_is_told_with_what_to_put_there(tmp_path):
     with pytest.raises(DataError) as raised:
         imagenet("test", batch_size=4, root=tmp_path)
     assert str(raised.value) == (
-        f"there are no images: {tmp_path / 'val'} is missing"
-        "\n  hint: put a folder of images for each class there (n01440764/…), or name the folder that holds 'train'"
-        " and 'val' with 'root' or DISTILL_DATA"
+        f"the folder of images {tmp_path / 'val'} is missing"
+        "\n  hint: put one folder of images per class there (n01440764/…), or name the folder that holds 'train'"
+        " and 'val' with `root` or DISTILL_DATA"
     )
 
 
@@ -102,5 +102,5 @@ def test_a_folder_without_classes_is_told(tmp_path):
     with pytest.raises(DataError) as raised:
         imagenet("test", batch_size=4, root=tmp_path)
     assert str(raised.value) == (
-        f"{tmp_path / 'val'} holds no classes\n  hint: put a folder of images for each class there (n01440764/…)"
+        f"{tmp_path / 'val'} contains no classes\n  hint: put one folder of images per class there (n01440764/…)"
     )

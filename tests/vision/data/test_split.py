@@ -59,7 +59,8 @@ def test_more_than_there_is_of_a_class_is_refused():
     with pytest.raises(DataError) as error:
         balanced_choice(targets, 10, 0, "labels")
     assert (
-        str(error.value) == "labels=10: equally many images of 2 classes cannot be had\n  hint: there are 4 of class 1"
+        str(error.value)
+        == "`labels` 10 needs 5 images of class 1, got 4\n  hint: reduce `labels`: each of 2 classes contributes equally"
     )
 
 
@@ -67,4 +68,4 @@ def test_more_than_there_is_of_a_class_is_refused():
 def test_a_choice_of_nothing_is_refused(count):
     with pytest.raises(DataError) as error:
         balanced_choice(torch.arange(10), count, 0, "labels")
-    assert str(error.value) == f"labels={count}: at least 1 image is to be chosen"
+    assert str(error.value) == f"`labels` must be >= 1, got {count}"

@@ -60,7 +60,7 @@ def test_what_is_missing_is_named(voc):
         voc_segmentation("train", batch_size=1, root=voc, listed="trainaug")
     assert str(error.value) == (
         f"PASCAL VOC is not in {voc}: {folder / 'ImageSets' / 'Segmentation' / 'trainaug.txt'} is missing"
-        "\n  hint: unpack VOCtrainval_11-May-2012.tar there, or name the folder that holds 'VOCdevkit' with 'root' or"
+        "\n  hint: unpack VOCtrainval_11-May-2012.tar there, or name the folder that holds 'VOCdevkit' with `root` or"
         " DISTILL_DATA"
     )
 
@@ -71,11 +71,14 @@ def test_a_mask_of_another_size_or_with_colours_is_named(voc):
     Image.fromarray(np.zeros((10, 30), dtype=np.uint8)).save(mask)
     with pytest.raises(DataError) as error:
         next(iter(voc_segmentation("test", batch_size=1, root=voc)))
-    assert str(error.value) == f"{folder / 'JPEGImages' / 'val0.jpg'} has (20, 30) pixels and its mask (10, 30)"
+    assert (
+        str(error.value)
+        == f"{folder / 'JPEGImages' / 'val0.jpg'} and its mask must have the same size, got (20, 30) and (10, 30)"
+    )
     Image.fromarray(np.zeros((20, 30, 3), dtype=np.uint8)).save(mask)
     with pytest.raises(DataError) as error:
         next(iter(voc_segmentation("test", batch_size=1, root=voc)))
-    assert str(error.value) == f"the mask {mask} has colours instead of numbers of classes"
+    assert str(error.value) == f"the mask {mask} has colours instead of class indices"
 
 
 def names_of(voc: Path, text: str | bytes) -> Path:

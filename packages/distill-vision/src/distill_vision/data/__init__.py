@@ -1,4 +1,4 @@
-"""Image data sets; each function returns a `distill_core.data.Loader` and downloads nothing unless told to."""
+"""Image datasets; each function returns a `distill_core.data.Loader`. Downloads need `download=True`."""
 
 from ._cifar import cifar10 as cifar10
 from ._cifar import cifar100 as cifar100

@@ -1,4 +1,4 @@
-"""Transforms of images with boxes: all that belongs to a box stays with it, and its area follows its size."""
+"""Transforms of images with boxes: fields of a box stay with it, and its area follows its size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PER_BOX = ("boxes", "labels", "area", "iscrowd", "masks")
 
 @final
 class RowLabels(Tensor):
-    """Labels that remember their rows while a transform selects some, as `SanitizeBoundingBoxes` does with labels alone."""
+    """Labels that keep their row indices when a transform such as `SanitizeBoundingBoxes` selects some of them."""
 
     rows: Tensor
 
@@ -35,19 +35,19 @@ class RowLabels(Tensor):
 def transform_boxes(
     transform: PairTransform, image: Tensor, target: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return what a transform makes of an image and its boxes, as plain tensors.
+    """Apply a transform to an image and its boxes, and return plain tensors.
 
-    Boxes that are left without an area are omitted. `area` is multiplied with the ratio of the masks' pixels or, without
-    masks, of the boxes' areas. Fields that the transform changed itself are left as it made them.
+    Boxes without an area afterwards are omitted. `area` is multiplied by the ratio of the masks' pixels or, without masks,
+    of the boxes' areas. Fields that the transform itself changed are kept.
 
     Args:
-        transform: From (image, target) to (image, target).
+        transform: Function from (image, target) to (image, target).
         image: (3, height, width).
         target: `boxes` (n, 4), `labels` (n,), and any of `area` (n,), `iscrowd` (n,), `masks` (n, height, width); other
             fields are passed through.
 
     Raises:
-        DataError: The transform removed boxes in a way that does not say which.
+        DataError: The transform removed boxes, and which ones is unknown.
     """
     labels = target["labels"].as_subclass(RowLabels)
     labels.rows = torch.arange(len(labels))
@@ -63,7 +63,7 @@ def transform_boxes(
 
 
 def _field(name: str, changed: Mapping[str, Any], given: Mapping[str, Any], rows: Tensor) -> Tensor:
-    """Return a field, for the boxes that are left."""
+    """Return a field for the remaining boxes."""
     value: Tensor = changed[name].as_subclass(Tensor)
     count = len(changed["boxes"])
     if name not in _PER_BOX:
@@ -72,16 +72,16 @@ def _field(name: str, changed: Mapping[str, Any], given: Mapping[str, Any], rows
     if untouched and len(rows) == count and name not in {"boxes", "labels"}:
         return value[rows]
     if len(value) != count:
-        message = (
-            f"the transform left {count} boxes and {len(value)} entries of '{name}', and does not say which belong together"
-            "\n  hint: remove boxes with torchvision's v2.SanitizeBoundingBoxes, or select all fields in the same way"
+        message = f"the transform must return as many entries of '{name}' as boxes, {count}, got {len(value)}"
+        raise DataError(
+            message,
+            hint="remove boxes with torchvision's v2.SanitizeBoundingBoxes, or select all fields in the same way",
         )
-        raise DataError(message)
     return value
 
 
 def _growth(changed: Mapping[str, Any], given: Mapping[str, Any], rows: Tensor) -> Tensor:
-    """Return the ratio of each object's area after the transform to that before; exactly 1 where nothing was resized."""
+    """Return the ratio of each object's area after the transform to that before; exactly 1 if its box kept its size."""
     before, after = _sides(given["boxes"])[rows], _sides(changed["boxes"])
     same = torch.isclose(before, after, rtol=1e-4, atol=1e-3).all(1)
     by_box = torch.where(same, 1.0, after.prod(1) / before.prod(1))

@@ -1,8 +1,8 @@
-"""Images in a folder for each class, found and checked.
+"""Listing and validation of images in one folder per class.
 
 Every file with the suffix of an image, in upper or lower case, is a sample, in nested folders too. Hidden files and folders
-(`.ipynb_checkpoints`, `._1.jpg`) and what operating systems leave behind (`Thumbs.db`, `__MACOSX`) do not exist for a
-dataset. Other files are skipped and logged.
+(`.ipynb_checkpoints`, `._1.jpg`) and files of operating systems (`Thumbs.db`, `__MACOSX`) are ignored. Other files are
+skipped and logged.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def class_files(root: Path, part: str) -> tuple[list[tuple[str, int]], list[str]
     Classes are numbered as in `root/train`, if that exists.
 
     Raises:
-        DataError: The folder is missing or holds no folders, classes have no images, a link leads back to a folder that
-            contains it, or `part` and `train` have not the same classes.
+        DataError: The folder is missing or contains no folders, classes have no images, a link leads back to a folder that
+            contains it, or `part` and `train` do not have the same classes.
     """
     folder = root / part
     classes = class_names(folder)
@@ -41,7 +41,7 @@ def class_files(root: Path, part: str) -> tuple[list[tuple[str, int]], list[str]
     images = [_images(folder, name, skipped) for name in classes]
     empty = [name for name, paths in zip(classes, images, strict=True) if not paths]
     if empty:
-        raise DataError(_no_images(folder, empty, skipped))
+        raise _no_images(folder, empty, skipped)
     with os.scandir(folder) as entries:
         skipped.update(_suffix(entry.name) for entry in entries if not is_hidden(entry.name) and not entry.is_dir())
     if skipped:
@@ -53,20 +53,20 @@ def class_names(folder: Path) -> list[str]:
     """Return the names of the folders in `folder` that are not hidden, in order.
 
     Raises:
-        DataError: It is missing or has none.
+        DataError: The folder is missing or contains no folders.
     """
     if not folder.is_dir():
-        message = (
-            f"there are no images: {folder} is missing"
-            "\n  hint: put a folder of images for each class there (n01440764/…), or name the folder that holds 'train'"
-            " and 'val' with 'root' or DISTILL_DATA"
+        message = f"the folder of images {folder} is missing"
+        raise DataError(
+            message,
+            hint="put one folder of images per class there (n01440764/…), or name the folder that holds 'train' and 'val' "
+            "with `root` or DISTILL_DATA",
         )
-        raise DataError(message)
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir())
     if not names:
-        message = f"{folder} holds no classes\n  hint: put a folder of images for each class there (n01440764/…)"
-        raise DataError(message)
+        message = f"{folder} contains no classes"
+        raise DataError(message, hint="put one folder of images per class there (n01440764/…)")
     return names
 
 
@@ -82,11 +82,8 @@ def is_hidden(name: str) -> bool:
 def _require_same(folder: Path, classes: list[str], train: Path, known: list[str]) -> None:
     unknown, absent = sorted({*classes} - {*known}), sorted({*known} - {*classes})
     if unknown:
-        message = (
-            f"{folder / unknown[0]} is no class to train: {train} has no '{unknown[0]}'"
-            f"\n  hint: {did_you_mean(unknown[0], known)}"
-        )
-        raise DataError(message)
+        message = f"{folder / unknown[0]} is not a class of the training images: {train} has no '{unknown[0]}'"
+        raise DataError(message, hint=did_you_mean(unknown[0], known))
     if absent:
         message = f"{folder} has no images of the class '{absent[0]}', which is in {train}"
         raise DataError(message)
@@ -112,12 +109,12 @@ def _files(folder: str, outer: tuple[str, ...]) -> Iterator[str]:
 
     Args:
         folder: Where to look.
-        outer: The real paths of the folders on the way here.
+        outer: The real paths of the folders that contain it.
     """
     real = os.path.realpath(folder)
     if any(path == real or path.startswith(os.path.join(real, "")) for path in outer):  # noqa: PTH118
-        message = f"{folder} is a link to {real}, a folder that contains it\n  hint: remove the link"
-        raise DataError(message)
+        message = f"{folder} is a link to {real}, a folder that contains it"
+        raise DataError(message, hint="remove the link")
     with os.scandir(folder) as entries:
         for entry in entries:
             if is_hidden(entry.name):
@@ -128,18 +125,19 @@ def _files(folder: str, outer: tuple[str, ...]) -> Iterator[str]:
                 yield entry.path
 
 
-def _no_images(folder: Path, empty: list[str], skipped: Counter[str]) -> str:
+def _no_images(folder: Path, empty: list[str], skipped: Counter[str]) -> DataError:
     named = ", ".join(str(folder / name) for name in empty[:10]) + (", …" if len(empty) > 10 else "")
     subject = f"the class {named} has" if len(empty) == 1 else f"{len(empty)} classes have"
     others = f"; files that are not images: {_summary(skipped)[1]}" if skipped else ""
-    return (
-        f"{subject} no images{'' if len(empty) == 1 else ': ' + named}"
-        f"\n  hint: put some there (.jpg, .jpeg, .png, …), or remove it{others}"
+    pronoun = "it" if len(empty) == 1 else "them"
+    return DataError(
+        f"{subject} no images{'' if len(empty) == 1 else ': ' + named}{others}",
+        hint=f"add images (.jpg, .jpeg, .png, …), or remove {pronoun}",
     )
 
 
 def _summary(skipped: Counter[str]) -> tuple[int, str]:
-    """Return the number of files, and how many have each of the most common suffixes."""
+    """Return the number of files, and the counts of the most common suffixes."""
     return skipped.total(), ", ".join(f"{suffix}: {count}" for suffix, count in skipped.most_common(5))
 
 

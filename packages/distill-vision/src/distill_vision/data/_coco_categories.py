@@ -1,4 +1,4 @@
-"""COCO's categories and the labels that stand for them in targets."""
+"""COCO's categories and their labels in targets."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Categories:
     """The categories of a file.
 
     Attributes:
-        names: Id → name; the id itself where a category has no name.
-        labels: Id → label in targets, from 1: 0 is the background of a detector. The id itself where all ids are from 1 to
-            90, as in COCO, whose detectors have 91 classes; otherwise 1, 2, … in the order of the ids.
+        names: Id → name; the id itself if a category has no name.
+        labels: Id → label in targets, from 1, because 0 is the background of a detector. The label is the id if all ids are
+            from 1 to 90, as in COCO, whose detectors have 91 classes; otherwise 1, 2, … in the order of the ids.
     """
 
     names: dict[int, str]
@@ -35,37 +35,34 @@ class Categories:
         """Return the ids of the categories with these names, or of all.
 
         Raises:
-            DataError: There is no such category.
+            DataError: A category does not exist.
         """
         known = set(self.names.values())
         for name in names or ():
             if name not in known:
-                message = f"{file} has no category '{name}'\n  hint: {did_you_mean(name, sorted(known))}"
-                raise DataError(message)
+                message = f"{file} has no category '{name}'"
+                raise DataError(message, hint=did_you_mean(name, sorted(known)))
         return {number for number, name in self.names.items() if names is None or name in names}
 
 
 def categories(rows: Any, file: Path, train: Path) -> Categories:
-    """Return the categories of a file, with the labels that they have in training.
+    """Return the categories of a file, with their labels in training.
 
     Args:
         rows: The file's table of categories.
         file: The file.
-        train: The file of the training images: if it exists, it numbers the labels.
+        train: The file of the training images; if it exists, it determines the labels.
 
     Raises:
-        DataError: A row is odd, there are two of an id, or `train` has not the same category.
+        DataError: A row is invalid, an id occurs twice, or `train` does not have the same category.
     """
     names = _names(rows, file)
     known = names if file == train or not train.is_file() else _names(_table(train), train)
     for number, name in names.items():
         if known.get(number) != name:
             other = f"calls it '{known[number]}'" if number in known else "does not have it"
-            message = (
-                f"{file} has the category {number} '{name}', and {train} {other}"
-                "\n  hint: list the same categories in both"
-            )
-            raise DataError(message)
+            message = f"{file} has the category {number} '{name}', and {train} {other}"
+            raise DataError(message, hint="list the same categories in both")
     ordered = sorted(known)
     as_they_are = ordered[0] >= 1 and ordered[-1] <= _LARGEST_OF_COCO
     return Categories(names, {number: number if as_they_are else n for n, number in enumerate(ordered, start=1)})
@@ -80,13 +77,13 @@ def _names(rows: Any, file: Path) -> dict[int, str]:
 
     names = dict(read_rows(rows, read, "category", file))
     if not names:
-        message = f"{file} names no categories"
+        message = f"{file} contains no categories"
         raise DataError(message)
     return names
 
 
 def _table(file: Path) -> Any:
-    """Return the table of categories alone: to read all of COCO's training file takes many seconds."""
+    """Read the table of categories alone, because reading all of COCO's training file takes many seconds."""
     if file.stat().st_size:
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as text:
             for match in _TABLE.finditer(text):
@@ -95,5 +92,5 @@ def _table(file: Path) -> Any:
                         return json.JSONDecoder().raw_decode(text[match.end() : end].decode("utf-8", "ignore"))[0]
                     except ValueError:
                         continue
-    message = f"{file} has no 'categories': these are no instance annotations of COCO"
+    message = f"{file} has no 'categories': it does not contain instance annotations of COCO"
     raise DataError(message)

@@ -1,4 +1,4 @@
-"""COCO 2017 for detection: 118,287 + 5,000 photographs with boxes of 80 kinds of things.
+"""COCO 2017 for detection: 118,287 + 5,000 photographs with boxes of objects of 80 categories.
 
 Tsung-Yi Lin, Michael Maire, Serge Belongie, James Hays, Pietro Perona, Deva Ramanan, Piotr Dollár, C. Lawrence Zitnick.
 "Microsoft COCO: Common Objects in Context." ECCV 2014. https://arxiv.org/abs/1405.0312
@@ -33,7 +33,7 @@ logger = logging.getLogger("distill")
 
 
 def _example(batch_size: int, masks: bool) -> dict[str, Any]:
-    """A batch of meta tensors: images of 480×640. The three boxes of each are real, as detectors look into them."""
+    """Build a batch of meta tensors: images of 480×640. Their three boxes are real, because detectors read their values."""
     with torch.device("cpu"):
         target = {
             "boxes": torch.tensor([[10.0, 20.0, 110.0, 220.0], [200.0, 60.0, 420.0, 300.0], [5.0, 5.0, 630.0, 470.0]]),
@@ -66,36 +66,36 @@ def coco_detection(
     drop_last: bool = False,
     transform: PairTransform | None = None,
 ) -> Loader:
-    """COCO with boxes; a batch has lists, for images of several sizes.
+    """Return a loader of COCO with boxes; its batches hold lists, because images differ in size.
 
-    `input` holds images (3, height, width) from 0 to 1; `target` holds of each image `boxes` (n, 4) as corners in
+    `input` is a list of images (3, height, width) from 0 to 1. `target` is a list of mappings: `boxes` (n, 4) as corners in
     pixels, `labels` (n,), `area` (n,), `iscrowd` (n,) and `image_id`; with `masks` also `masks` (n, height, width), 0 and 1.
 
-    Labels are the ids of the categories where all are from 1 to 90, as COCO's. Otherwise they are 1, 2, … in the order of
-    the ids, so that none is 0, a detector's background; `loader.dataset.category_ids` leads from labels to ids. Boxes
-    without an area inside the image are omitted and counted in the log. For training so are crowds and images without any
-    box, and boxes are cut off at the edges of the image. The file's `area` is that of the outline, a missing one is that of
-    the box, and a missing `iscrowd` is 0. An image that its EXIF orientation turns is upright, unless only its stored size is
-    the annotated one.
+    Labels are the ids of the categories if all ids are from 1 to 90, as in COCO. Otherwise they are 1, 2, … in the order of
+    the ids, because 0 is a detector's background; `loader.dataset.category_ids` maps labels to ids. Boxes without an area
+    inside the image are omitted and counted in the log. Training also omits crowds and images without boxes, and clips
+    boxes to the image. `area` is the area of the outline as annotated; a missing area is that of the box, and a missing
+    `iscrowd` is 0. Images are turned upright by their EXIF orientation, unless only the stored size matches the annotation.
 
     Args:
-        split: `train`, `val` (held out of COCO's `train2017`) or `test` (its `val2017`, the one that papers report).
+        split: `train`, `val` (held out of COCO's `train2017`) or `test` (its `val2017`, on which papers report).
         batch_size: Images per batch and process.
         root: The folder that holds `annotations`, `train2017` and `val2017`; by default `name` in the folder that the
             environment variable `DISTILL_DATA` names, or in `~/.cache/distill/data`.
         name: See `root`.
         year: The year in the names of files and folders.
-        holdout: Size of the validation split; 0 trains on all, and then there is no `val`.
-        split_seed: Which images are held out.
-        categories: Names of the only categories whose boxes count (`person`); labels stay COCO's numbers.
-        masks: Draw the objects' masks as well, for Mask R-CNN; needs pycocotools.
-        shuffle: A new order in each epoch; by default for `train` only.
-        num_workers: Processes that read ahead.
-        drop_last: Leave out a last batch that is not full.
-        transform: By default `detection_train` for `train` and `detection_eval` otherwise.
+        holdout: Size of the validation split; with 0 all images are for training and `val` does not exist.
+        split_seed: Seed of the selection by `holdout`.
+        categories: Names of the categories to keep (`person`), by default all; labels do not change.
+        masks: Whether to draw the masks of objects, for Mask R-CNN; needs pycocotools.
+        shuffle: Whether each epoch has a new order; by default only for `train`.
+        num_workers: Number of worker processes.
+        drop_last: Whether to omit a last batch that is not full.
+        transform: Function from (image, target) to (image, target); by default `detection_train` for `train` and
+            `detection_eval` otherwise.
 
     Raises:
-        DataError: Files are missing or damaged, an annotation does not fit, there is no such split or category, or
+        DataError: Files are missing or damaged, an annotation is invalid, the split or a category does not exist, or
             the split is empty.
     """
     images, known, _ = coco_images(split, root, name, year, holdout, split_seed, categories)
@@ -112,27 +112,27 @@ def coco_detection(
 
 
 def lists(samples: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """The samples' fields, each as a list: images differ in size, and targets in length."""
+    """Collate samples to a list per field: images differ in size, and targets in length."""
     return {name: [sample[name] for sample in samples] for name in samples[0]}
 
 
 @final
 class CocoBoxes(Dataset[dict[str, Any]]):
-    """Reads a photograph and its boxes.
+    """Images with their boxes.
 
     Args:
-        images: The images, their objects among them.
-        transform: Applied to both; see `transform_boxes`.
+        images: The images with their objects.
+        transform: Function from (image, target) to (image, target); see `transform_boxes`.
         known: The categories of the file.
-        training: Omit crowds and images without boxes, and cut boxes off at the edges of the image.
-        masks: Draw the masks.
+        training: Whether to omit crowds and images without boxes, and to clip boxes to the image.
+        masks: Whether to draw the masks.
 
     Attributes:
         names: Label → name of its category, for pictures.
         category_ids: Label → id of its category, for `distill_vision.metrics.coco_detections`.
 
     Raises:
-        DataError: An object has no box; or there are to be masks, and an object has none or pycocotools is not installed.
+        DataError: An object has no box, or masks are requested and an object has none or pycocotools is not installed.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class CocoBoxes(Dataset[dict[str, Any]]):
         return len(self.images)
 
     def _kept(self, image: CocoImage) -> list[CocoObject]:
-        """The objects of an image that count."""
+        """Return the objects of an image to keep."""
         kept = [
             found
             for found in image.objects
@@ -182,7 +182,7 @@ class CocoBoxes(Dataset[dict[str, Any]]):
         pixels = pil_to_tensor(read_image(image.path, size))
         height, width = pixels.shape[1:]
         if (height, width) != size:
-            message = f"{image.path} has {height}×{width} pixels and is annotated with {image.height}×{image.width}"
+            message = f"{image.path} must have {image.height}×{image.width} pixels as annotated, got {height}×{width}"
             raise DataError(message)
         target = self._target(image)
         target["boxes"] = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=size)

@@ -1,4 +1,4 @@
-"""COCO's annotations as they lie in their folder, checked before the first batch."""
+"""COCO's annotation files, validated before the first batch."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def coco_images(
 ) -> tuple[list[CocoImage], Categories, Path]:
     """Return the images of a split with their annotations, in the order of their ids; the categories; and the file.
 
-    `train` and `val` are parts of COCO's `train<year>`; `test` is its `val<year>`, which papers report. Of the annotations
-    only those of the categories `names` are kept, if given; images without any stay.
+    `train` and `val` are parts of COCO's `train<year>`; `test` is its `val<year>`, on which papers report. If `names`
+    is given, only annotations of these categories are kept; images without any stay.
 
     Raises:
-        DataError: Files are missing or damaged, an annotation does not fit, or the split would have no images.
+        DataError: Files are missing or damaged, an annotation is invalid, or the split would be empty.
     """
     check_split(split)
     folder = data_root(name) if root is None else Path(root).expanduser()
@@ -50,18 +50,18 @@ def coco_images(
     _check_files(ordered, folder / part)
     if split != "test" and (holdout or split == "val"):
         chosen = hold_out(torch.zeros(len(ordered), dtype=torch.long), split, holdout, split_seed)
-        ordered = [ordered[number] for number in chosen.tolist()]
+        ordered = [ordered[index] for index in chosen.tolist()]
     return ordered, found, file
 
 
 def _tables(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        message = (
-            f"COCO is not in {file.parent.parent}: {file} is missing"
-            "\n  hint: unpack COCO's images and annotations there, or name the folder that holds 'annotations' with"
-            " 'root' or DISTILL_DATA"
+        message = f"COCO is not in {file.parent.parent}: {file} is missing"
+        raise DataError(
+            message,
+            hint="unpack COCO's images and annotations there, or name the folder that holds 'annotations' with `root` or "
+            "DISTILL_DATA",
         )
-        raise DataError(message)
     try:
         tables = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
@@ -69,30 +69,30 @@ def _tables(file: Path) -> dict[str, Any]:
         raise DataError(message) from error
     for name in ("images", "annotations", "categories"):
         if not isinstance(tables, dict) or name not in tables:
-            message = f"{file} has no '{name}': these are no instance annotations of COCO"
+            message = f"{file} has no '{name}': it does not contain instance annotations of COCO"
             raise DataError(message)
     if not tables["images"]:
-        message = f"{file} names no images"
+        message = f"{file} contains no images"
         raise DataError(message)
     found: dict[str, Any] = tables
     return found
 
 
 def _annotate(images: dict[int, CocoImage], rows: Any, known: Categories, wanted: set[int], file: Path) -> None:
-    """Give each image its objects of the wanted categories."""
+    """Add the objects of the wanted categories to their images."""
     for image, found in read_rows(rows, object_row, "annotation", file):
         if image not in images:
-            message = f"{file}: annotation {found.number} is of image {image}, which the file does not name"
+            message = f"{file}: annotation {found.number} is of image {image}, which is not in the file"
             raise DataError(message)
         if found.category not in known.names:
-            message = f"{file}: annotation {found.number} is of category {found.category}, which the file does not name"
+            message = f"{file}: annotation {found.number} is of category {found.category}, which is not in the file"
             raise DataError(message)
         if found.category in wanted:
             images[image].objects.append(found)
 
 
 def _check_files(images: list[CocoImage], folder: Path) -> None:
-    """Check that all images are there, with one listing of each folder instead of a look for each file."""
+    """Check that all images exist, with one listing per folder instead of one check per file."""
     listed: dict[Path, set[str]] = {}
     missing = []
     for image in images:

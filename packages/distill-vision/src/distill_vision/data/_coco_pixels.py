@@ -16,10 +16,10 @@ from ._coco_rows import CocoImage, CocoObject
 
 
 def object_pixels(annotated: CocoObject, image: CocoImage) -> Tensor:
-    """Return (height, width) bool of polygons or of COCO's run lengths, as numbers or as text.
+    """Draw polygons or COCO's run lengths, stored as numbers or as text, as (height, width) bool.
 
     Raises:
-        DataError: The annotation has no segmentation, or none that can be drawn.
+        DataError: The annotation has no segmentation, or one that cannot be drawn.
     """
     tools, segmentation = mask_tools(), annotated.segmentation
     try:
@@ -28,17 +28,17 @@ def object_pixels(annotated: CocoObject, image: CocoImage) -> Tensor:
         encoded = segmentation if compressed else tools.frPyObjects(segmentation, image.height, image.width)
         merged = tools.merge(encoded) if isinstance(encoded, list) else encoded
         with warnings.catch_warnings():
-            # pycocotools' arrays have the older signature of `__array__`, of which NumPy 2 warns.
+            # NumPy 2 warns of the older signature of `__array__` in pycocotools.
             warnings.simplefilter("ignore", DeprecationWarning)
             return torch.from_numpy(tools.decode(merged)).bool()
-    except Exception as error:  # what C code raises for shapes that are none
+    except Exception as error:  # C code raises anything for invalid shapes
         which = "" if annotated.number is None else f"annotation {annotated.number}: "
         message = f"image {image.number} has a segmentation that cannot be drawn: {which}{error}"
         raise DataError(message) from error
 
 
 def _check(segmentation: Any, image: CocoImage) -> None:
-    """Refuse what pycocotools takes for something else, such as a polygon of four numbers for a box.
+    """Check the format, because pycocotools reads a polygon of four numbers as a box.
 
     Raises:
         ValueError: The segmentation is neither polygons nor run lengths of the image's size.
@@ -46,10 +46,10 @@ def _check(segmentation: Any, image: CocoImage) -> None:
     if isinstance(segmentation, dict):
         size, counts = segmentation.get("size"), segmentation.get("counts")
         if size != [image.height, image.width]:
-            message = f"its size is {size}, that of the image {[image.height, image.width]}"
+            message = f"its size must be that of the image, {[image.height, image.width]}, got {size}"
             raise ValueError(message)
         if isinstance(counts, list) and (min(counts, default=0) < 0 or sum(counts) != image.height * image.width):
-            message = f"its run lengths add up to {sum(counts)}, not to {image.height * image.width} pixels"
+            message = f"its run lengths must sum to {image.height * image.width} pixels, got {sum(counts)}"
             raise ValueError(message)
         return
     if not isinstance(segmentation, list) or not segmentation:

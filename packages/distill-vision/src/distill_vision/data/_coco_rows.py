@@ -1,4 +1,4 @@
-"""COCO's records, checked field by field before the first batch."""
+"""COCO's records, validated field by field before the first batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CocoObject(NamedTuple):
         number: The id of the annotation, if it has one.
         category: The id of its category.
         box: Left, top, width and height in pixels, if annotated.
-        area: In pixels: as annotated, otherwise that of the box, otherwise None.
+        area: Area in pixels as annotated, otherwise that of the box, if any.
         crowd: Whether it is a group of objects annotated as one.
         segmentation: Polygons or run lengths as in the file, if any.
     """
@@ -38,14 +38,14 @@ class CocoObject(NamedTuple):
 
 @dataclass(frozen=True)
 class CocoImage:
-    """One image and what is annotated in it.
+    """One image and its annotated objects.
 
     Attributes:
         number: COCO's id of the image.
         path: Its file.
-        height: In pixels, as annotated.
-        width: In pixels.
-        objects: What is annotated.
+        height: Height in pixels, as annotated.
+        width: Width in pixels, as annotated.
+        objects: The annotated objects.
     """
 
     number: int
@@ -60,15 +60,15 @@ def read_rows(rows: Any, read: Callable[[dict[str, Any]], tuple[int | None, Row]
 
     Args:
         rows: The table.
-        read: From a row to its id, unique in the table where it is not None, and its record.
-        kind: What a row describes, for messages.
+        read: Function from a row to its id, unique in the table if not None, and its record.
+        kind: The kind of row, for messages.
         file: The file of the table.
 
     Raises:
         DataError: The table is not a list of objects, `read` raises `ValueError`, or two rows have one id.
     """
     if not isinstance(rows, list):
-        message = f"{file}: the table of each {kind} is not a list but {_short(rows)}"
+        message = f"{file}: the table of {kind}s must be a list, got {_short(rows)}"
         raise DataError(message)
     ids: set[int] = set()
     records = []
@@ -83,8 +83,8 @@ def read_rows(rows: Any, read: Callable[[dict[str, Any]], tuple[int | None, Row]
             raise DataError(message) from error
         if number is not None:
             if number in ids:
-                message = f"{file}: {kind} {number} occurs twice\n  hint: give each {kind} an id of its own"
-                raise DataError(message)
+                message = f"{file}: {kind} {number} occurs twice"
+                raise DataError(message, hint=f"give each {kind} a separate id")
             ids.add(number)
         records.append(record)
     return records
@@ -94,17 +94,17 @@ def image_row(row: dict[str, Any], folder: Path, file: Path) -> tuple[int, CocoI
     """Return an image's id and record.
 
     Raises:
-        ValueError: A field is missing or odd.
-        DataError: The file's name leads out of the folder.
+        ValueError: A field is missing or invalid.
+        DataError: The file's name leaves the folder.
     """
     number, name = integer(row, "id"), row.get("file_name")
     if not isinstance(name, str) or not name.strip("./ "):
-        message = f"has the file_name {_short(name)}, not the path of a file"
+        message = f"must have the path of a file as file_name, got {_short(name)}"
         raise ValueError(message)
     require_inside(name, f"{file}: image {number}")
     height, width = (integer(row, side) for side in ("height", "width"))
     if height < 1 or width < 1:
-        message = f"has {height}×{width} pixels; at least 1×1 is accepted"
+        message = f"must have at least 1×1 pixels, got {height}×{width}"
         raise ValueError(message)
     return number, CocoImage(number, folder / name, height, width)
 
@@ -113,7 +113,7 @@ def object_row(row: dict[str, Any]) -> tuple[int | None, tuple[int, CocoObject]]
     """Return an annotation's id, and the id of its image with its record.
 
     Raises:
-        ValueError: A field is missing or odd.
+        ValueError: A field is missing or invalid.
     """
     number = None if row.get("id") is None else integer(row, "id")
     image, category, box = integer(row, "image_id"), integer(row, "category_id"), row.get("bbox")
@@ -123,25 +123,25 @@ def object_row(row: dict[str, Any]) -> tuple[int | None, tuple[int, CocoObject]]
     if area is None:
         area = None if box is None else box[2] * box[3]
     elif not (_is_finite(area) and area >= 0):
-        message = f"has the area {_short(area)}; a finite number from 0 is accepted"
+        message = f"must have a finite area >= 0, got {_short(area)}"
         raise ValueError(message)
     crowd = row.get("iscrowd")
     if crowd not in (None, 0, 1):
-        message = f"has iscrowd {_short(crowd)}; 0 and 1 are accepted"
+        message = f"must have iscrowd 0 or 1, got {_short(crowd)}"
         raise ValueError(message)
     return number, (image, CocoObject(number, category, box, area, bool(crowd), row.get("segmentation") or None))
 
 
 def integer(row: dict[str, Any], name: str) -> int:
-    """Return a whole number, which JSON may also have as 7.0 or "7".
+    """Return an integer, which JSON may also store as 7.0 or "7".
 
     Raises:
-        ValueError: It is missing, not a whole number, or does not fit into 64 bits.
+        ValueError: It is missing, not an integer, or does not fit into 64 bits.
     """
     value = row.get(name)
     number = value if type(value) is int else _as_integer(value)
     if number is None or not -_INT64 <= number < _INT64:
-        message = f"has no whole number as `{name}`, but {_short(value)}" if name in row else f"has no `{name}`"
+        message = f"must have an integer as `{name}`, got {_short(value)}" if name in row else f"has no `{name}`"
         raise ValueError(message)
     return number
 
@@ -156,7 +156,7 @@ def _as_integer(value: Any) -> int | None:
 
 def _box(box: Any) -> tuple[float, float, float, float]:
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)) or min(box[2:]) < 0:
-        message = f"has the box {_short(box)}, not [left, top, width, height]"
+        message = f"must have a box [left, top, width, height], got {_short(box)}"
         raise ValueError(message)
     left, top, width, height = map(float, box)
     return left, top, width, height

@@ -27,7 +27,7 @@ from ._scenes import IGNORED, PairTransform, Scenes, example_of_scenes, scenes_l
 
 logger = logging.getLogger("distill")
 
-# COCO's id and name of each class of VOC, in VOC's order: aeroplane has label 1, tvmonitor 20.
+# VOC's classes in the order of their labels, from aeroplane (1) to tvmonitor (20), with COCO's id and name.
 VOC_CLASSES = {
     "aeroplane": (5, "airplane"), "bicycle": (2, "bicycle"), "bird": (16, "bird"), "boat": (9, "boat"),
     "bottle": (44, "bottle"), "bus": (6, "bus"), "car": (3, "car"), "cat": (17, "cat"), "chair": (62, "chair"),
@@ -35,7 +35,7 @@ VOC_CLASSES = {
     "motorbike": (4, "motorcycle"), "person": (1, "person"), "pottedplant": (64, "potted plant"), "sheep": (20, "sheep"),
     "sofa": (63, "couch"), "train": (7, "train"), "tvmonitor": (72, "tv"),
 }  # fmt: skip
-_LEAST_PIXELS = 1000  # of things of these classes, in an image to train on, as in torchvision's recipe
+_LEAST_PIXELS = 1000  # of these classes in a training image, as in torchvision's recipe
 
 
 @with_example(example_of_scenes)
@@ -56,32 +56,31 @@ def coco_segmentation(
     drop_last: bool = False,
     transform: PairTransform | None = None,
 ) -> Loader:
-    """COCO with masks; a batch has `input` (batch, 3, height, width), `target` (batch, height, width) and `index`.
+    """Return a loader of COCO with masks: `input` (batch, 3, height, width), `target` (batch, height, width) and `index`.
 
-    Labels are 0 for the background and 1 to 20 for VOC's classes, found by COCO's names of them; 255, to be ignored, where
-    things overlap, in crowds and outside of images. To train on there are only images with at least 1000 pixels of these
-    classes.
+    Labels are 0 for the background and 1 to 20 for VOC's classes, identified by COCO's names. They are 255 (ignored) where
+    objects overlap, in crowds and outside of images. Training images have at least 1000 pixels of these classes.
 
     Args:
-        split: `train`, `val` (held out of COCO's `train2017`) or `test` (its `val2017`, the one that papers report).
+        split: `train`, `val` (held out of COCO's `train2017`) or `test` (its `val2017`, on which papers report).
         batch_size: Images per batch and process.
         root: The folder that holds `annotations`, `train2017` and `val2017`; by default `name` in the folder that the
             environment variable `DISTILL_DATA` names, or in `~/.cache/distill/data`.
         name: See `root`.
         year: The year in the names of files and folders.
-        holdout: Size of the validation split; 0 trains on all, and then there is no `val`.
-        split_seed: Which images are held out.
-        classes: VOC's names of the only classes to label, from 1 in this order; all else is background.
-        crop: Height and width of the pieces to train on.
-        size: The shorter side to measure at; to train it is scaled by 0.5 to 2.
-        shuffle: A new order in each epoch; by default for `train` only.
-        num_workers: Processes that read ahead.
-        drop_last: Leave out a last batch that is not full.
-        transform: From (image, mask) to (image, mask), instead of the usual one.
+        holdout: Size of the validation split; with 0 all images are for training and `val` does not exist.
+        split_seed: Seed of the selection by `holdout`.
+        classes: VOC's names of the classes to label, from 1 in this order, by default all; the rest is background.
+        crop: Height and width of the crops for training.
+        size: Shorter side of images for evaluation; for training it is scaled by a factor from 0.5 to 2.
+        shuffle: Whether each epoch has a new order; by default only for `train`.
+        num_workers: Number of worker processes.
+        drop_last: Whether to omit a last batch that is not full.
+        transform: Function from (image, mask) to (image, mask) that replaces the default.
 
     Raises:
-        DataError: Files are missing or damaged, an annotation does not fit, pycocotools is not installed, there is no
-            such split or class, or the split is empty.
+        DataError: Files are missing or damaged, an annotation is invalid, pycocotools is not installed, the split or a
+            class does not exist, or the split is empty.
     """
     images, known, file = coco_images(split, root, name, year, holdout, split_seed)
     labels = _labels(classes, known, file)
@@ -101,15 +100,15 @@ def coco_segmentation(
 
 
 def _labels(classes: Sequence[str] | None, known: Categories, file: Path) -> dict[int, int]:
-    """Return the label of each category that has one: by its name, as other files have other ids, or without one by its id.
+    """Return the label of each labelled category, matched by name, or by id if the file has no names.
 
     Raises:
-        DataError: There is no such class, or the file has none of them.
+        DataError: A class does not exist, or the file has none of them.
     """
     for name in classes or ():
         if name not in VOC_CLASSES:
-            message = f"'{name}' is no class of VOC\n  hint: {did_you_mean(name, VOC_CLASSES)}"
-            raise DataError(message)
+            message = f"'{name}' is not a class of VOC"
+            raise DataError(message, hint=did_you_mean(name, VOC_CLASSES))
     wanted = list(classes or VOC_CLASSES)
     labels = {}
     for label, name in enumerate(wanted, start=1):
@@ -122,13 +121,13 @@ def _labels(classes: Sequence[str] | None, known: Categories, file: Path) -> dic
         if classes and not found:
             logger.warning("%s has no category '%s': nothing is labelled as %s", file, coco_name, name)
     if not labels:
-        message = f"{file} has no category for {', '.join(wanted)}\n  hint: name its categories as COCO does"
-        raise DataError(message)
+        message = f"{file} has no category for {', '.join(wanted)}"
+        raise DataError(message, hint="name its categories as COCO does")
     return labels
 
 
 def _with_pixels(images: list[CocoImage], labels: Collection[int], least: int) -> list[CocoImage]:
-    """Return the images with at least as many labelled pixels.
+    """Return the images with at least `least` labelled pixels.
 
     Raises:
         DataError: An object with a label has no outline, or neither area nor box.
@@ -148,11 +147,11 @@ def _with_pixels(images: list[CocoImage], labels: Collection[int], least: int) -
 
 @final
 class VocMasks:
-    """Draws the mask of an image from its polygons.
+    """The masks of images, drawn from polygons.
 
     Args:
-        images: The images, by number.
-        labels: The label of each of COCO's categories that has one.
+        images: The images with their objects.
+        labels: Category → label.
 
     Raises:
         DataError: pycocotools is not installed.
@@ -161,10 +160,10 @@ class VocMasks:
     def __init__(self, images: list[CocoImage], labels: Mapping[int, int]) -> None:
         self.images = images
         self.labels = labels
-        mask_tools()  # now, not at the first image
+        mask_tools()  # raises here, not at the first image
 
     def __call__(self, index: int) -> Tensor:
-        """(height, width) uint8."""
+        """Draw the mask, (height, width) uint8."""
         image = self.images[index]
         mask = torch.zeros(image.height, image.width, dtype=torch.uint8)
         taken = torch.zeros(image.height, image.width, dtype=torch.int32)

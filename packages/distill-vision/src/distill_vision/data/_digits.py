@@ -1,4 +1,4 @@
-"""UCI's handwritten digits: 1,797 grey images of 8×8 pixels, 10 classes. scikit-learn ships them, so nothing is downloaded.
+"""UCI's handwritten digits: 1,797 grey images of 8×8 pixels, 10 classes. They are part of scikit-learn.
 
 E. Alpaydin, C. Kaynak. "Optical Recognition of Handwritten Digits." UCI Machine Learning Repository, 1998.
 https://doi.org/10.24432/C50P49
@@ -18,7 +18,7 @@ from ._example import example_of_images
 from ._in_memory import Augmentation, Pixels, check_split, resident_loader
 from ._split import stratified_order
 
-# A pixel counts the dark points, 0 to 16, of a 4×4 square.
+# A pixel is the number of dark points, 0 to 16, in a 4×4 square.
 _PIXELS = Pixels(mean=(0.305,), std=(0.376,), scale=16.0)
 
 
@@ -38,34 +38,34 @@ def digits(
     mix: Mix | None = None,
     repeats: int = 1,
 ) -> Loader:
-    """The digits; a batch has `input` (batch, 1, 8, 8), `target` (batch,) and `index` (batch,).
+    """Return a loader of the digits: `input` (batch, 1, 8, 8), `target` (batch,) and `index` (batch,).
 
-    The splits do not depend on `seed`, so a teacher trained with one seed has seen no test image of another.
+    The splits do not depend on `seed`: a teacher trained with one seed has never seen the test images of another.
 
     Args:
         split: `train`, `val` or `test`.
         batch_size: Samples per batch and process.
-        labels: Train on only this many images, equally many of each class: the case in which labels are scarce.
+        labels: Number of training images, balanced over the classes; `seed` selects them. By default all.
         holdout: Size of the validation split.
         test: Size of the test split.
-        seed: Which images `labels` keeps.
-        split_seed: Which images are in which split.
-        shuffle: A new order in each epoch; by default for `train` only.
-        augment: Applied to batches of pixels from 0 to 16, `random_crop` for example.
-        views: Field → augmentation: the batch has the same images once more, augmented in another way, or not at all (null).
-        mix: Mixes the images of a batch with each other and makes probabilities of `target`; `Mixup` or `CutMix`.
-        repeats: How often each image of a batch is in it, augmented in another way each time.
+        seed: Seed of the selection by `labels`.
+        split_seed: Seed of the division into splits.
+        shuffle: Whether each epoch has a new order; by default only for `train`.
+        augment: Augmentation of batches of pixels from 0 to 16, for example `random_crop`.
+        views: Field → augmentation, or null for the original images: another view of the same images under this name.
+        mix: `Mixup` or `CutMix`: mixes the images of a batch and turns `target` into probabilities.
+        repeats: Number of times each image of a batch occurs in it, each time with another augmentation.
 
     Raises:
-        DataError: There is no such split, the sizes leave nothing to train on, or `labels` is more than there is.
+        DataError: The split does not exist or would be empty, or `labels` exceeds the number of training images.
     """
-    from sklearn.datasets import load_digits  # half a second, and needed here only
+    from sklearn.datasets import load_digits  # takes half a second, and only this function needs it
 
     check_split(split)
     data = load_digits()
     images, targets = torch.from_numpy(data.images).to(torch.uint8).unsqueeze(1), torch.from_numpy(data.target).long()
     if min(holdout, test) < 1 or holdout + test >= len(images):
-        message = f"holdout={holdout} and test={test} of {len(images)} images leave a split without images"
+        message = f"`holdout` and `test` must leave images in each split of {len(images)}, got {holdout} and {test}"
         raise DataError(message)
     order = stratified_order(targets, split_seed)
     parts = {"test": order[:test], "val": order[test : test + holdout], "train": order[test + holdout :]}

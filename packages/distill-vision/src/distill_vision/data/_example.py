@@ -1,4 +1,4 @@
-"""Batches of images without data."""
+"""Example batches of images on the meta device."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 def example_of_images(*shape: int, num_classes: int = 10) -> Callable[..., dict[str, Tensor]]:
-    """An example for `with_example`, of images of one size and their classes.
+    """Return an example for `with_example`: images of one size and their classes.
 
     Args:
-        shape: (channels, height, width) of an image; a class label is its target.
-        num_classes: How many classes there are: where images are mixed, the target is a probability of each.
+        shape: (channels, height, width) of an image.
+        num_classes: Number of classes. If images are mixed, the target is a probability of each class.
     """
 
     def example(

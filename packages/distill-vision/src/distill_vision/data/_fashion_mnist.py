@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 
 from distill_core.data import Loader, with_example
 
 from ..transforms import Mix
 from ._example import example_of_images
-from ._in_memory import Augmentation, Pixels, resident_loader
-from ._mnist_files import NUM_CLASSES, GreySet, grey_images
+from ._in_memory import Augmentation, Pixels
+from ._mnist_files import read_mnist_files
+from ._stored import StoredImages, stored_loader
 
-_DATA = GreySet("FashionMNIST", "Fashion-MNIST", "fashion_mnist", Pixels(mean=(0.286,), std=(0.353,)))
+_DATA = StoredImages(
+    title="Fashion-MNIST",
+    home="fashion_mnist",
+    pixels=Pixels(mean=(0.286,), std=(0.353,)),
+    num_classes=10,
+    read=partial(read_mnist_files, "FashionMNIST", "Fashion-MNIST"),
+)
 
 
 @with_example(example_of_images(1, 28, 28))
@@ -37,42 +45,43 @@ def fashion_mnist(
     mix: Mix | None = None,
     repeats: int = 1,
 ) -> Loader:
-    """Fashion-MNIST; a batch has `input` (batch, 1, 28, 28), `target` (batch,) and `index` (batch,).
+    """Return a loader of Fashion-MNIST: `input` (batch, 1, 28, 28), `target` (batch,) and `index` (batch,).
 
     Args:
-        split: `train`, `val` (held out of the 60,000) or `test` (the 10,000).
+        split: `train`, `val` (held out of the 60,000 training images) or `test` (the 10,000).
         batch_size: Samples per batch and process.
         root: The folder that holds `FashionMNIST/raw`; by default `fashion_mnist` in the folder that the environment
             variable `DISTILL_DATA` names, or in `~/.cache/distill/data`.
-        download: Let torchvision fetch the files if they are missing.
-        labels: Train on only this many images, equally many of each class; which ones follows from `seed`.
-        limit: Have only this many training images, equally many of each class, to begin with; the same for all seeds.
+        download: Download missing files with torchvision.
+        labels: Number of training images, balanced over the classes; `seed` selects them. By default all.
+        limit: Number of training images to begin with, balanced over the classes and the same for all values of `seed`.
+            By default all.
         holdout: Size of the validation split.
-        seed: Which images `labels` keeps.
-        split_seed: Which images are held out, and which `limit` keeps.
-        shuffle: A new order in each epoch; by default for `train` only.
-        augment: Applied to batches of pixels from 0 to 255, `random_crop` for example.
-        views: Field → augmentation: the batch has the same images once more, augmented in another way.
-        mix: Mixes the images of a batch with each other and makes probabilities of `target`; `Mixup` or `CutMix`.
-        repeats: How often each image of a batch is in it, augmented in another way each time.
+        seed: Seed of the selection by `labels`.
+        split_seed: Seed of the selections by `holdout` and `limit`.
+        shuffle: Whether each epoch has a new order; by default only for `train`.
+        augment: Augmentation of batches of pixels from 0 to 255, for example `random_crop`.
+        views: Field → augmentation: another view of the same images under this name.
+        mix: `Mixup` or `CutMix`: mixes the images of a batch and turns `target` into probabilities.
+        repeats: Number of times each image of a batch occurs in it, each time with another augmentation.
 
     Raises:
-        DataError: Files are missing or damaged, there is no such split, or it would have no images.
+        DataError: Files are missing or damaged, the split does not exist, or it would be empty.
     """
-    images, targets = grey_images(
-        _DATA, split, root=root, download=download, limit=limit, holdout=holdout, split_seed=split_seed
-    )
-    return resident_loader(
-        images,
-        targets,
-        _DATA.pixels,
-        num_classes=NUM_CLASSES,
+    return stored_loader(
+        _DATA,
+        split,
+        root=root,
+        download=download,
+        limit=limit,
+        holdout=holdout,
+        split_seed=split_seed,
+        labels=labels,
+        seed=seed,
         batch_size=batch_size,
-        shuffle=split == "train" if shuffle is None else shuffle,
+        shuffle=shuffle,
         augment=augment,
         views=views,
         mix=mix,
         repeats=repeats,
-        labels=labels if split == "train" else None,
-        seed=seed,
     )

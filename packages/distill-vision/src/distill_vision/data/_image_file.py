@@ -1,7 +1,7 @@
-"""Image files as RGB images, and masks as the class of each pixel: the one way that datasets open pictures.
+"""Reading of image files as RGB images, and of masks as the class of each pixel.
 
-The table in the README of distill-vision, "What an image file may be", says how each kind is read. The content
-decides about the format, not the suffix.
+The table "What an image file may be" in the README of distill-vision describes each kind. The content determines the
+format, not the suffix.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ FORMATS = {
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-"""Pillow's name of each format that is read, and its suffixes. Others (EPS, PSD, …) may run programs or are rare."""
+"""Pillow's name of each supported format, and its suffixes. Other formats (EPS, PSD, …) may run programs or are rare."""
 
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 _MASK_FORMATS = ("PNG", "TIFF")
-_SPREAD = {"L;2": 85, "L;4": 17}  # what Pillow multiplies grey of 2 and 4 bits with
+_SPREAD = {"L;2": 85, "L;4": 17}  # the factors by which Pillow multiplies grey of 2 and 4 bits
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -51,8 +51,8 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> Image.I
 
     Args:
         path: The file.
-        size: Height and width that annotations of the image name. An image that has this size only as stored, not
-            upright, was annotated as stored and stays so.
+        size: Height and width in the annotations of the image. An image that has this size only as stored, not
+            upright, was annotated as stored and stays as stored.
 
     Raises:
         DataError: The file is missing or damaged, or its values have an unknown range.
@@ -60,9 +60,9 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> Image.I
     image, _ = _load(Path(path), tuple(FORMATS), "image")
     try:
         rgb = to_rgb(image)
-    except ValueError as error:
-        message = f"the image {path} cannot be converted to RGB: {error}"
-        raise DataError(message) from error
+    except DataError as error:
+        message = f"the image {path} cannot be converted to RGB: {error.message}"
+        raise DataError(message, hint=error.hint) from error
     upright = _turned(rgb, image)
     stored_size = size is not None and upright.size != size[::-1] and rgb.size == size[::-1]
     return rgb if stored_size else upright
@@ -75,25 +75,25 @@ def read_mask(path: str | Path) -> Tensor:
         (height, width), uint8 up to 8 bits and int32 above.
 
     Raises:
-        DataError: The file is missing or damaged, in a format that changes values, or holds colours.
+        DataError: The file is missing or damaged, in a format that changes values, or contains colours.
     """
     image, raw_mode = _load(Path(path), _MASK_FORMATS, "mask")
     if image.mode not in {"1", "L", "P", "I"} and not image.mode.startswith("I;16"):
-        message = f"the mask {path} has colours instead of numbers of classes"
+        message = f"the mask {path} has colours instead of class indices"
         raise DataError(message)
-    if raw_mode.endswith(("I", "IR")):  # white is zero: Pillow turns the values around
-        message = f"the mask {path} stores white as 0\n  hint: save it as PNG with the classes as grey values"
-        raise DataError(message)
+    if raw_mode.endswith(("I", "IR")):  # white is zero: Pillow inverts the values
+        message = f"the mask {path} stores white as 0"
+        raise DataError(message, hint="save it as PNG with the classes as grey values")
     values = torch.from_numpy(np.array(_turned(image, image)).astype(np.int32))
     if values.min() < 0:
-        message = f"the mask {path} has the class {int(values.min())}; classes are numbered from 0"
+        message = f"the mask {path} must have classes >= 0, got {int(values.min())}"
         raise DataError(message)
     values //= _SPREAD.get(raw_mode, 1)
     return values.byte() if image.mode in {"1", "L", "P"} else values
 
 
 def _load(path: Path, formats: tuple[str, ...], kind: str) -> tuple[ImageFile.ImageFile, str]:
-    """Return the first frame with its pixels read, and Pillow's name for how they are stored."""
+    """Return the first frame with its pixels read, and Pillow's name of their layout."""
     if not path.is_file():
         message = f"the {kind} {path} is missing"
         raise DataError(message)
@@ -102,36 +102,33 @@ def _load(path: Path, formats: tuple[str, ...], kind: str) -> tuple[ImageFile.Im
         raise DataError(message)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow, about metadata and sizes that are accepted here
-            # Not by its path: Pillow would map the file into memory, and scramble a TIFF with orientation 5 to 8.
+            warnings.simplefilter("ignore")  # Pillow warns of metadata and sizes that are accepted here
+            # Not by path: Pillow would map the file into memory, and scramble a TIFF with orientation 5 to 8.
             with path.open("rb") as file, Image.open(file, formats=formats) as image:
                 raw_mode = _raw_mode(image)
                 image.load()
                 _match_transparency(image, raw_mode)
                 return image, raw_mode
     except Image.DecompressionBombError as error:
-        message = (
-            f"the {kind} {path} has more pixels than are accepted: {error}"
-            "\n  hint: scale it down, or set PIL.Image.MAX_IMAGE_PIXELS if you trust it"
-        )
-        raise DataError(message) from error
+        message = f"the {kind} {path} has too many pixels: {error}"
+        raise DataError(message, hint="scale it down, or set PIL.Image.MAX_IMAGE_PIXELS if you trust it") from error
     except UnidentifiedImageError as error:
-        message = f"the {kind} {path} is damaged: cannot identify image file\n  hint: accepted are {', '.join(formats)}"
-        raise DataError(message) from error
-    except Exception as error:  # whatever damaged bytes do to a decoder
+        message = f"the {kind} {path} is damaged: cannot identify image file"
+        raise DataError(message, hint=f"use one of the formats {', '.join(formats)}") from error
+    except Exception as error:  # decoders of damaged bytes raise anything
         unreadable = isinstance(error, OSError) and error.errno is not None
         message = f"the {kind} {path} {'cannot be read' if unreadable else 'is damaged'}: {error}"
         raise DataError(message) from error
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
-    """Return how the pixels lie in the file, such as `L;4`."""
+    """Return Pillow's name of the pixel layout in the file, such as `L;4`."""
     arguments = image.tile[0][3] if image.tile else ""
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
 def _match_transparency(image: ImageFile.ImageFile, raw_mode: str) -> None:
-    """Scale the transparent colour of a PNG, which has the depth of the file, as Pillow scaled the pixels."""
+    """Scale the transparent colour of a PNG, stored with the depth of the file, as Pillow scaled the pixels."""
     colour = image.info.get("transparency")
     if raw_mode in _SPREAD and isinstance(colour, int):
         image.info["transparency"] = colour * _SPREAD[raw_mode]
@@ -140,7 +137,7 @@ def _match_transparency(image: ImageFile.ImageFile, raw_mode: str) -> None:
 
 
 def _turned(image: Image.Image, stored: Image.Image) -> Image.Image:
-    """Return the image turned upright, by the orientation of the stored one; Pillow has turned a TIFF already."""
+    """Return the image upright, by the orientation of the stored one; Pillow has already turned a TIFF."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Folders of images, a folder a class, as ImageNet's are laid out; classes are numbered in the order of their names."""
+"""Images in one folder per class, the layout of ImageNet; classes are numbered in the order of their names."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Transform = Callable[[Any], Tensor]
 
 
 def example_of_photographs(num_classes: int | None = None) -> Callable[..., dict[str, Tensor]]:
-    """The example of `image_folder`, for `with_example`, or of a function with the same parameters.
+    """Return the example of `image_folder`, or of a function with the same parameters, for `with_example`.
 
     Args:
-        num_classes: How many classes there are; counted in the folder, where images are mixed, if left out.
+        num_classes: Number of classes; if omitted and images are mixed, the number of folders.
     """
 
     def example(
@@ -62,28 +62,29 @@ def image_folder(
     mix: Mix | None = None,
     repeats: int = 1,
 ) -> Loader:
-    """Images `train/<class>/<image>`, `val/…`; a batch has `input` (batch, 3, size, size), `target` and `index` (batch,).
+    """Return a loader of `train/<class>/<image>`, `val/…`: `input` (batch, 3, size, size), `target`, `index` (batch,).
 
     Args:
-        split: `train`, `test`, or `val`: held out of `train/`, or the folder `val` if that is not the test's.
-        root: The folder that holds `train` and `val`. Hidden files are ignored, others that are not images are logged.
+        split: `train`, `test` or `val`. `val` is held out of `train/`, or is the folder `val` if `test` names another.
+        root: The folder that holds `train` and `val`. Hidden files are ignored; other files that are not
+            images are logged.
         batch_size: Samples per batch and process.
         test: The folder of the test split.
         size: Height and width of the images.
-        holdout: How many images of `train/` are held out for `val`.
-        split_seed: Which images are held out.
-        shuffle: A new order in each epoch; by default for `train` only.
-        num_workers: Processes that read ahead.
-        drop_last: Leave out a last batch that is not full.
-        max_bad_samples: So many images that cannot be read are told and replaced by others; see `Loader`.
-        transform: From a PIL image to a tensor; by default `imagenet_train` for `train` and `imagenet_eval` otherwise.
-        views: Field → transform: the batch has the same photographs once more, cut and changed in another way.
-        augment: Applied to whole batches after `transform`, `rotations` for example.
-        mix: Mixes the images of a batch with each other and makes probabilities of `target`; `Mixup` or `CutMix`.
-        repeats: How often each image of a batch is in it, cut and changed in another way each time.
+        holdout: Number of images of `train/` to hold out for `val`.
+        split_seed: Seed of the selection by `holdout`.
+        shuffle: Whether each epoch has a new order; by default only for `train`.
+        num_workers: Number of worker processes.
+        drop_last: Whether to omit a last batch that is not full.
+        max_bad_samples: Number of unreadable images to tolerate; see `Loader`.
+        transform: Function from a PIL image to a tensor; by default `imagenet_train` for `train` and `imagenet_eval` otherwise.
+        views: Field → transform: another view of the same images under this name.
+        augment: Augmentation of whole batches after `transform`, for example `rotations`.
+        mix: `Mixup` or `CutMix`: mixes the images of a batch and turns `target` into probabilities.
+        repeats: Number of times each image of a batch occurs in it, each time with another augmentation.
 
     Raises:
-        DataError: A folder is missing, a class is empty or not in both, an image is missing or damaged (when it is read).
+        DataError: A folder is missing, a class is empty or not in both folders, or an image is damaged (when it is read).
     """
     check_split(split)
     held_out = split == "val" and (holdout > 0 or test == "val")
@@ -106,17 +107,17 @@ def image_folder(
 
 
 def _part(files: list[tuple[str, int]], split: str, holdout: int, seed: int) -> list[tuple[str, int]]:
-    """What is held out, or the rest."""
+    """Return the held-out files, or the others."""
     chosen = hold_out(torch.tensor([target for _, target in files]), split, holdout, seed)
-    return [files[number] for number in chosen.tolist()]
+    return [files[index] for index in chosen.tolist()]
 
 
 @final
 class Photographs(Dataset[dict[str, Any]]):
-    """Reads a photograph, makes every view of it, and says by which seed.
+    """Images with every view of each, and the seed of the sample.
 
     Args:
-        files: Paths of images, each with its class.
+        files: Paths of images with their classes.
         transforms: Field → transform.
         classes: The names of the classes in order.
     """
@@ -133,18 +134,18 @@ class Photographs(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         path, target = self.files[index]
-        seed = torch.initial_seed() >> 1  # the loader has seeded this sample; what fits into int64 is enough
+        seed = torch.initial_seed() >> 1  # set by the loader for this sample; the shift makes it fit into int64
         photograph = read_image(path)
-        made = {name: transform(photograph) for name, transform in self.transforms.items()}
-        return {**made, "target": target, "seed": seed}
+        views = {name: transform(photograph) for name, transform in self.transforms.items()}
+        return {**views, "target": target, "seed": seed}
 
 
 @final
 class Collate:
-    """Stacks samples and augments the batch by the seeds of its samples.
+    """Stacks samples and augments the batch with the seeds of its samples.
 
     Args:
-        augment: What to do, if anything.
+        augment: The augmentation, if any.
     """
 
     def __init__(self, augment: Augmentation | None) -> None:

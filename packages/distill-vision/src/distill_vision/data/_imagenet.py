@@ -1,4 +1,4 @@
-"""ILSVRC 2012 (ImageNet): 1,281,167 + 50,000 photographs of 1,000 classes, a folder a class.
+"""ILSVRC 2012 (ImageNet): 1,281,167 + 50,000 photographs of 1,000 classes, one folder per class.
 
 Olga Russakovsky et al. "ImageNet Large Scale Visual Recognition Challenge." IJCV 2015.
 https://arxiv.org/abs/1409.0575
@@ -36,28 +36,28 @@ def imagenet(
     mix: Mix | None = None,
     repeats: int = 1,
 ) -> Loader:
-    """ImageNet; a batch has `input` (batch, 3, size, size), `target` (batch,) and `index` (batch,).
+    """Return a loader of ImageNet: `input` (batch, 3, size, size), `target` (batch,) and `index` (batch,).
 
     Args:
-        split: `train`, `val` (held out of `train/`) or `test` (the folder `val/`, the one that papers report).
+        split: `train`, `val` (held out of `train/`) or `test` (the folder `val/`, on which papers report).
         batch_size: Samples per batch and process.
         root: The folder that holds `train` and `val`; by default `imagenet` in the folder that the environment variable
             `DISTILL_DATA` names, or in `~/.cache/distill/data`.
         size: Height and width of the images.
-        holdout: Size of the validation split; 0 trains on all, and then there is no `val`.
-        split_seed: Which images are held out.
-        shuffle: A new order in each epoch; by default for `train` only.
-        num_workers: Processes that read ahead.
-        drop_last: Leave out a last batch that is not full.
-        max_bad_samples: So many images that cannot be read are told and replaced by others; see `Loader`.
-        transform: From a PIL image to a tensor; by default `imagenet_train` for `train` and `imagenet_eval` otherwise.
-        views: Field → transform: the batch has the same photographs once more, cut and changed in another way.
-        augment: Applied to whole batches after `transform`, `rotations` for example.
-        mix: Mixes the images of a batch with each other and makes probabilities of `target`; `Mixup` or `CutMix`.
-        repeats: How often each image of a batch is in it, cut and changed in another way each time.
+        holdout: Size of the validation split; with 0 all images are for training and `val` does not exist.
+        split_seed: Seed of the selection by `holdout`.
+        shuffle: Whether each epoch has a new order; by default only for `train`.
+        num_workers: Number of worker processes.
+        drop_last: Whether to omit a last batch that is not full.
+        max_bad_samples: Number of unreadable images to tolerate; see `Loader`.
+        transform: Function from a PIL image to a tensor; by default `imagenet_train` for `train` and `imagenet_eval` otherwise.
+        views: Field → transform: another view of the same images under this name.
+        augment: Augmentation of whole batches after `transform`, for example `rotations`.
+        mix: `Mixup` or `CutMix`: mixes the images of a batch and turns `target` into probabilities.
+        repeats: Number of times each image of a batch occurs in it, each time with another augmentation.
 
     Raises:
-        DataError: As `image_folder` does.
+        DataError: As for `image_folder`.
     """
     return image_folder(
         split,

@@ -1,4 +1,4 @@
-"""Images that stay in memory as they are stored, and are augmented and normalised a batch at a time."""
+"""Images that stay in memory as stored and are augmented and normalised batch by batch."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Pixels:
-    """How stored pixels become numbers of mean 0 and deviation 1.
+    """The normalisation of stored pixels to mean 0 and standard deviation 1.
 
     Attributes:
-        mean: One number a channel, of pixels from 0 to 1.
-        std: One number a channel.
+        mean: Mean of each channel, for pixels from 0 to 1.
+        std: Standard deviation of each channel.
         scale: The stored value of a white pixel.
     """
 
@@ -38,32 +38,32 @@ class Pixels:
 @final
 @dataclass(frozen=True)
 class Prepare:
-    """Augments the stored pixels of a batch, if asked, and normalises them.
+    """Augments the stored pixels of a batch, optionally, and normalises them.
 
     Attributes:
-        pixels: How to normalise.
-        augment: Applied before.
+        pixels: The normalisation.
+        augment: The augmentation, before the normalisation.
     """
 
     pixels: Pixels
     augment: Augmentation | None = None
 
     def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
-        """(batch, channels, height, width) as stored, (batch,) int64 → (batch, channels, height, width) float32."""
+        """Prepare (batch, channels, height, width) as stored, with seeds (batch,) int64; return float32."""
         if self.augment is not None:
             images = self.augment(images, seeds)
         return normalize(images, mean=self.pixels.mean, std=self.pixels.std, scale=self.pixels.scale)
 
 
 def check_split(split: str) -> None:
-    """Refuse what is no split.
+    """Check the name of a split.
 
     Raises:
         DataError: `split` is not train, val or test.
     """
     if split not in SPLITS:
-        message = f"there is no split '{split}'\n  hint: {did_you_mean(split, SPLITS)}"
-        raise DataError(message)
+        message = f"`split` must be one of {', '.join(SPLITS)}, got '{split}'"
+        raise DataError(message, hint=did_you_mean(split, SPLITS))
 
 
 def resident_loader(
@@ -81,21 +81,21 @@ def resident_loader(
     labels: int | None = None,
     seed: int = 0,
 ) -> Loader:
-    """A loader of images in memory.
+    """Return a loader of images in memory.
 
     Args:
         images: (samples, channels, height, width) as stored, integers or floats.
         targets: (samples,) int64 class of each image.
-        pixels: How to normalise.
-        num_classes: How many classes there are.
+        pixels: The normalisation.
+        num_classes: Number of classes.
         batch_size: Samples per batch and process.
-        shuffle: A new order in each epoch.
-        augment: Applied to the stored pixels of each batch, before they are normalised.
-        views: Field → augmentation: the same images once more, augmented in another way, or not at all.
-        mix: Mixes the images of a batch with each other, and their labels.
-        repeats: How often each image of a batch is in it, augmented in another way each time.
-        labels: Keep only this many images, equally many of each class.
-        seed: Which of them.
+        shuffle: Whether each epoch has a new order.
+        augment: Augmentation of the stored pixels of a batch, before the normalisation.
+        views: Field → augmentation, or None for the original images: another view of the same images under this name.
+        mix: Mixes the images of a batch, and their labels.
+        repeats: Number of times each image of a batch occurs in it, each time with another augmentation.
+        labels: Number of images to keep, balanced over the classes; by default all.
+        seed: Seed of the selection by `labels`.
 
     Raises:
         DataError: A class has too few images for `labels`.

@@ -1,4 +1,4 @@
-"""Photographs with a class for each pixel, in batches."""
+"""Images with a class for each pixel, and their loader."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ IGNORED = 255
 
 @final
 class Scenes(Dataset[dict[str, Tensor]]):
-    """Reads a photograph and its mask.
+    """Images with their masks.
 
     Args:
-        photographs: The files of the photographs.
-        mask: From the number of a photograph to its mask (height, width) of integers.
-        transform: From (image, mask) to (image, mask).
+        photographs: The files of the images.
+        mask: Function from the index of an image to its mask, (height, width) integers.
+        transform: Function from (image, mask) to (image, mask).
     """
 
     def __init__(self, photographs: Sequence[Path], mask: Callable[[int], Tensor], transform: PairTransform) -> None:
@@ -48,18 +48,20 @@ class Scenes(Dataset[dict[str, Tensor]]):
         mask = self.mask(index)
         pixels = pil_to_tensor(read_image(path, (mask.shape[0], mask.shape[1])))
         if mask.shape != pixels.shape[1:]:
-            message = f"{path} has {tuple(pixels.shape[1:])} pixels and its mask {tuple(mask.shape)}"
+            message = (
+                f"{path} and its mask must have the same size, got {tuple(pixels.shape[1:])} and {tuple(mask.shape)}"
+            )
             raise DataError(message)
         image, labels = self.transform(tv_tensors.Image(pixels), tv_tensors.Mask(mask))
         return {"input": image.as_subclass(Tensor), "target": labels.as_subclass(Tensor).long()}
 
 
 def padded(samples: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """One batch of images of several sizes: filled up to the largest at the right and below, with labels to ignore.
+    """Collate images of several sizes: pad them at the right and the bottom, with labels to ignore.
 
     >>> sizes = [(2, 3), (4, 1)]
-    >>> made = [{"input": torch.ones(3, *size), "target": torch.ones(size, dtype=torch.long)} for size in sizes]
-    >>> padded(made)["target"][1].tolist()
+    >>> samples = [{"input": torch.ones(3, *size), "target": torch.ones(size, dtype=torch.long)} for size in sizes]
+    >>> padded(samples)["target"][1].tolist()
     [[1, 255, 255], [1, 255, 255], [1, 255, 255], [1, 255, 255]]
     """
     height, width = (max(sample["target"].shape[axis] for sample in samples) for axis in (0, 1))
@@ -85,7 +87,7 @@ def scenes_loader(
     drop_last: bool,
     transform: PairTransform | None,
 ) -> Loader:
-    """The loader of a split: pieces of `crop`×`crop` to train on, whole images with a shorter side of `size` to measure."""
+    """Return the loader of a split: crops of `crop`×`crop` for training, uncropped images with a shorter side of `size` otherwise."""
     training = split == "train"
     usual = segmentation_train(crop, size // 2, 2 * size) if training else segmentation_eval(size)
     return Loader(
@@ -99,7 +101,7 @@ def scenes_loader(
 
 
 def example_of_scenes(batch_size: int, crop: int) -> dict[str, Tensor]:
-    """An example for `with_example`: pieces to train on, and the class of each pixel."""
+    """Build an example for `with_example`: crops for training, and the class of each pixel."""
     return {
         "input": torch.empty(batch_size, 3, crop, crop, device="meta"),
         "target": torch.empty(batch_size, crop, crop, dtype=torch.long, device="meta"),

@@ -1,4 +1,4 @@
-"""Which images are trained on, held out and labelled: a function of the classes and a seed, of nothing else."""
+"""Selection of training, validation and labelled images, determined by the classes and a seed alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from distill_core.errors import DataError
 
 
 def _rank_in_class(targets: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Each sample's place in a random order of its class, and the size of its class; both (samples,)."""
-    # An order by hashes is the same with every version of torch and numpy; one by a generator need not be.
+    """Return each sample's rank in a random order of its class, and the size of its class; both (samples,)."""
+    # An order by hashes is the same in every version of torch and NumPy; the order of a generator may change.
     shuffled = sample_seeds(SeedPath(seed=seed), torch.arange(len(targets))).argsort(stable=True)
     by_class = shuffled[targets[shuffled].argsort(stable=True)]
     counts = torch.bincount(targets)
@@ -22,35 +22,35 @@ def _rank_in_class(targets: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def stratified_order(targets: Tensor, seed: int) -> Tensor:
-    """All indices in a random order of which every stretch has the classes in their right shares.
+    """Return all indices in a random order in which every contiguous part has the class frequencies of the dataset.
 
     Args:
         targets: (samples,) int64 class of each sample.
-        seed: Another seed, another order.
+        seed: Seed of the order.
 
     Returns:
-        (samples,) int64. A stretch of m samples has each class's share of m, give or take two.
+        (samples,) int64. In m contiguous indices the count of a class differs from its expected count by at most two.
 
     >>> stratified_order(torch.tensor([0, 0, 0, 0, 1, 1]), seed=0)[:3].tolist().count(4) <= 1
     True
     """
     rank, size = _rank_in_class(targets, seed)
-    share = (rank + 0.5) / size
-    # Ties go by class; the order within a class is random already.
+    quantile = (rank + 0.5) / size
+    # Ties are ordered by class; the order within a class is already random.
     by_class = targets.argsort(stable=True)
-    return by_class[share[by_class].argsort(stable=True)]
+    return by_class[quantile[by_class].argsort(stable=True)]
 
 
 def balanced_choice(targets: Tensor, count: int, seed: int, what: str = "count") -> Tensor:
-    """The sorted indices of `count` samples, equally many of each class; what does not divide goes to the first classes.
+    """Return the sorted indices of `count` samples, balanced over the classes; the first classes get the remainder.
 
-    A choice of fewer samples with the same seed is part of one of more.
+    With the same seed, a smaller selection is a subset of a larger one.
 
     Args:
         targets: (samples,) int64 class of each sample.
-        count: How many.
-        seed: Another seed, another choice.
-        what: How the error calls `count`.
+        count: Number of samples.
+        seed: Seed of the selection.
+        what: Name of `count` in messages.
 
     Returns:
         (count,) int64.
@@ -62,7 +62,7 @@ def balanced_choice(targets: Tensor, count: int, seed: int, what: str = "count")
     4
     """
     if count < 1:
-        message = f"{what}={count}: at least 1 image is to be chosen"
+        message = f"`{what}` must be >= 1, got {count}"
         raise DataError(message)
     rank, _ = _rank_in_class(targets, seed)
     counts = torch.bincount(targets)
@@ -71,33 +71,32 @@ def balanced_choice(targets: Tensor, count: int, seed: int, what: str = "count")
     if (wanted > counts).any():
         scarcest = int((counts - wanted).argmin())
         message = (
-            f"{what}={count}: equally many images of {len(counts)} classes cannot be had"
-            f"\n  hint: there are {int(counts[scarcest])} of class {scarcest}"
+            f"`{what}` {count} needs {int(wanted[scarcest])} images of class {scarcest}, got {int(counts[scarcest])}"
         )
-        raise DataError(message)
+        raise DataError(message, hint=f"reduce `{what}`: each of {len(counts)} classes contributes equally")
     return (rank < wanted[targets]).nonzero().flatten()
 
 
 def hold_out(targets: Tensor, split: str, holdout: int, seed: int) -> Tensor:
-    """The sorted indices of the samples that are held out (`val`), or of the others (`train`).
+    """Return the sorted indices of the held-out samples (`val`) or of the others (`train`).
 
     Args:
         targets: (samples,) int64 class of each sample.
         split: `val` or `train`.
-        holdout: How many are held out, of each class its share.
-        seed: Which ones.
+        holdout: Number of held-out samples, stratified by class.
+        seed: Seed of the selection.
 
     Returns:
         (holdout,) or (samples − holdout,) int64.
 
     Raises:
-        DataError: A split would have no samples.
+        DataError: A split would be empty.
 
     >>> [len(hold_out(torch.tensor([0, 0, 0, 1, 1, 1]), split, 2, seed=0)) for split in ("train", "val")]
     [4, 2]
     """
     if not 0 < holdout < len(targets):
-        message = f"holdout={holdout} of {len(targets)} images leaves a split without images"
+        message = f"`holdout` must be > 0 and less than the number of images, {len(targets)}, got {holdout}"
         raise DataError(message)
     order = stratified_order(targets, seed)
     return (order[:holdout] if split == "val" else order[holdout:]).sort().values

@@ -1,4 +1,4 @@
-"""From each of Pillow's modes to RGB of 8 bits."""
+"""Conversion from each of Pillow's modes to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
+from distill_core.errors import DataError
+
 _WHITE = (255, 255, 255, 255)
+_HINT = "scale the values of the file to one of these ranges"
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # of TIFF
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return an image in RGB, what is transparent laid over white.
+    """Return an image in RGB; transparent pixels are composited over white.
 
     Args:
-        image: As loaded from its file, of any mode.
+        image: The image as loaded from its file, in any mode.
 
     Raises:
-        ValueError: The mode is not supported, or its values have a range without a meaning.
+        DataError: The mode is not supported, or the range of its values is unknown.
     """
     convert = MODES.get(image.mode)
     if convert is None:
-        message = f"its mode is {image.mode}; accepted are {', '.join(MODES)}"
-        raise ValueError(message)
+        message = f"its mode must be one of {', '.join(MODES)}, got {image.mode}"
+        raise DataError(message)
     return convert(image)
 
 
@@ -60,8 +63,8 @@ def _integers(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
-        message = f"its integers range from {low} to {high}; accepted are 0 to 255 or 0 to 65535{_HINT}"
-        raise ValueError(message)
+        message = f"its integers must range from 0 to 255 or 0 to 65535, got {low} to {high}"
+        raise DataError(message, hint=_HINT)
     eight_bits = high <= 255 and image.format != "PPM"  # a PGM in this mode has 16 bits
     return Image.fromarray(_scaled(values, 255 if eight_bits else 65535)).convert("RGB")
 
@@ -70,8 +73,8 @@ def _floats(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 255):  # NaN is neither
-        message = f"its floats range from {low:g} to {high:g}; accepted are 0 to 1 or 0 to 255{_HINT}"
-        raise ValueError(message)
+        message = f"its floats must range from 0 to 1 or 0 to 255, got {low:g} to {high:g}"
+        raise DataError(message, hint=_HINT)
     grey = _scaled(values, 1 if high <= 1 else 255)
     if _tiff_tags(image).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         grey = 255 - grey
@@ -79,7 +82,7 @@ def _floats(image: Image.Image) -> Image.Image:
 
 
 def _scaled(values: Any, full: int) -> Any:
-    """Values from 0 to `full` as uint8 from 0 to 255."""
+    """Scale values from 0 to `full` to uint8 from 0 to 255."""
     return np.rint(values * np.float64(255 / full)).astype(np.uint8)
 
 
@@ -87,8 +90,6 @@ def _tiff_tags(image: Image.Image) -> Mapping[int, Any]:
     tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
     return tags
 
-
-_HINT = "\n  hint: scale the values of the file to one of these ranges"
 
 MODES: dict[str, Callable[[Image.Image], Image.Image]] = {
     **dict.fromkeys(("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"), _colours),
@@ -98,4 +99,4 @@ MODES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "I": _integers,
     "F": _floats,
 }
-"""How each mode of Pillow becomes RGB."""
+"""The conversion of each of Pillow's modes to RGB."""

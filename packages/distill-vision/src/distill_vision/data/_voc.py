@@ -42,28 +42,28 @@ def voc_segmentation(
     drop_last: bool = False,
     transform: PairTransform | None = None,
 ) -> Loader:
-    """VOC with masks; a batch has `input` (batch, 3, height, width), `target` (batch, height, width) and `index`.
+    """Return a loader of VOC with masks: `input` (batch, 3, height, width), `target` (batch, height, width) and `index`.
 
-    Labels are 0 for the background and 1 to 20; 255, to be ignored, at the edges of things and outside of images.
+    Labels are 0 for the background, 1 to 20 for classes, and 255 (ignored) at the edges of objects and outside of images.
 
     Args:
-        split: `train`, `val` (held out of VOC's training images) or `test` (VOC's `val`, the one that papers report).
+        split: `train`, `val` (held out of VOC's training images) or `test` (VOC's `val`, on which papers report).
         batch_size: Images per batch and process.
         root: The folder that holds `VOCdevkit/VOC2012`; by default `voc` in the folder that the environment variable
             `DISTILL_DATA` names, or in `~/.cache/distill/data`.
         year: The year in the folder's name.
-        listed: The list of images to train on in `ImageSets/Segmentation`; `trainaug` for the 10,582 that many use.
-        holdout: Size of the validation split; 0 trains on all, and then there is no `val`.
-        split_seed: Which images are held out.
-        crop: Height and width of the pieces to train on.
-        size: The shorter side to measure at; to train it is scaled by 0.5 to 2.
-        shuffle: A new order in each epoch; by default for `train` only.
-        num_workers: Processes that read ahead.
-        drop_last: Leave out a last batch that is not full.
-        transform: From (image, mask) to (image, mask), instead of the usual one.
+        listed: The list of training images in `ImageSets/Segmentation`; `trainaug` for the common list of 10,582.
+        holdout: Size of the validation split; with 0 all images are for training and `val` does not exist.
+        split_seed: Seed of the selection by `holdout`.
+        crop: Height and width of the crops for training.
+        size: Shorter side of images for evaluation; for training it is scaled by a factor from 0.5 to 2.
+        shuffle: Whether each epoch has a new order; by default only for `train`.
+        num_workers: Number of worker processes.
+        drop_last: Whether to omit a last batch that is not full.
+        transform: Function from (image, mask) to (image, mask) that replaces the default.
 
     Raises:
-        DataError: Files are missing or damaged, there is no such split, or it is empty.
+        DataError: Files are missing or damaged, or the split does not exist or is empty.
     """
     check_split(split)
     top = data_root("voc") if root is None else Path(root).expanduser()
@@ -71,7 +71,7 @@ def voc_segmentation(
     names = _names(folder / "ImageSets" / "Segmentation" / f"{'val' if split == 'test' else listed}.txt", top)
     if split != "test" and (holdout or split == "val"):
         chosen = hold_out(torch.zeros(len(names), dtype=torch.long), split, holdout, split_seed)
-        names = [names[number] for number in chosen.tolist()]
+        names = [names[index] for index in chosen.tolist()]
     photographs, masks = _files(folder, names)
     return scenes_loader(
         lambda usual: Scenes(photographs, MaskFiles(masks), usual),
@@ -87,7 +87,7 @@ def voc_segmentation(
 
 
 def _files(folder: Path, names: list[str]) -> tuple[list[Path], list[Path]]:
-    """The photographs and the masks of these names."""
+    """Return the images and the masks of these names."""
     photographs = [folder / "JPEGImages" / f"{name}.jpg" for name in names]
     masks = [folder / "SegmentationClass" / f"{name}.png" for name in names]
     missing = [path for path in (*photographs, *masks) if not path.is_file()]
@@ -98,14 +98,14 @@ def _files(folder: Path, names: list[str]) -> tuple[list[Path], list[Path]]:
 
 
 def _names(file: Path, top: Path) -> list[str]:
-    """Return the names of a list, one a line; a name may hold spaces."""
+    """Return the names of a list, one per line; a name may contain spaces."""
     if not file.is_file():
-        message = (
-            f"PASCAL VOC is not in {top}: {file} is missing"
-            "\n  hint: unpack VOCtrainval_11-May-2012.tar there, or name the folder that holds 'VOCdevkit' with 'root' or"
-            " DISTILL_DATA"
+        message = f"PASCAL VOC is not in {top}: {file} is missing"
+        raise DataError(
+            message,
+            hint="unpack VOCtrainval_11-May-2012.tar there, or name the folder that holds 'VOCdevkit' with `root` or "
+            "DISTILL_DATA",
         )
-        raise DataError(message)
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
     except ValueError as error:
@@ -114,8 +114,8 @@ def _names(file: Path, top: Path) -> list[str]:
     names = [line.strip() for line in lines if line.strip()]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        message = f"{file} lists '{twice[0]}' twice\n  hint: list each image once"
-        raise DataError(message)
+        message = f"{file} lists '{twice[0]}' twice"
+        raise DataError(message, hint="list each image once")
     for name in names:
         require_inside(name, str(file))
     return names
@@ -123,10 +123,10 @@ def _names(file: Path, top: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """Reads the mask of an image from its file.
+    """The masks of images, read from files.
 
     Attributes:
-        paths: The files, in the order of the images.
+        paths: The files in the order of the images.
     """
 
     paths: Sequence[Path]
