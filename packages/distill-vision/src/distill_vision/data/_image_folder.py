@@ -66,8 +66,7 @@ def image_folder(
 
     Args:
         split: `train`, `test` or `val`. `val` is held out of `train/`, or is the folder `val` if `test` names another.
-        root: The folder that holds `train` and `val`. Hidden files are ignored; other files that are not
-            images are logged.
+        root: The folder that holds `train` and `val`. Hidden files are ignored; other non-image files are logged.
         batch_size: Samples per batch and process.
         test: The folder of the test split.
         size: Height and width of the images.
