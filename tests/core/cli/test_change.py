@@ -52,6 +52,18 @@ def test_the_changed_run_resumes_again_without_a_word(begun, distill):
     assert Path("out/config.resolved.3.yaml").exists()
 
 
+def test_a_sweep_takes_changes_of_its_unfinished_runs(begun, distill):
+    Path("runs").mkdir()
+    Path("out").rename("runs/seed=3")
+    words = ("sweep", begun, "seed=3,4", "stages.0.epochs=4", "--output", "runs", *TRUST)
+    refused = distill(*words)
+    assert refused.code == 1
+    assert "`--resume --change` accepts them" in refused.err
+    assert distill(*words, "--change").code == 0
+    again = distill(*words)
+    assert (again.code, again.out.splitlines()[0]) == (0, "1/2 seed=3: finished before")
+
+
 FUTURE = {
     "epochs": "stages.0.epochs=4",
     "schedule": "+stages.0.scheduler.eta_min=0.01",

@@ -81,6 +81,10 @@ def test_a_batch_script_for_slurm(toy, distill):
     assert ended == (0, SCRIPT, "")
 
 
+def test_a_batch_script_passes_change_along(toy, distill):
+    assert " --output out --resume --change\n" in distill("slurm", toy, "--output", "out", "--change").out
+
+
 def test_a_stopped_job_queues_itself_again_and_a_finished_one_does_not(toy, distill, tmp_path):
     """The script itself, with stand-ins for Slurm's commands."""
     (tmp_path / "bin").mkdir()

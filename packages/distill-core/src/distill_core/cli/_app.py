@@ -201,6 +201,7 @@ def sweep(
         str,
         typer.Option("--metric", metavar="NAME", help="Which metric decides [the one that chooses the checkpoint]."),
     ] = "",
+    change: Change = False,
     trust: Trust = None,
     debug: Debug = False,
 ) -> None:
@@ -209,7 +210,7 @@ def sweep(
     def action() -> None:
         from ._sweep import run_sweep
 
-        run_sweep(file, values or (), output=output, metric=metric, trust=trust or ())
+        run_sweep(file, values or (), output=output, metric=metric, change=change, trust=trust or ())
 
     end(action, debug=debug)
 
@@ -225,6 +226,7 @@ def slurm(
     ] = ...,  # type: ignore[assignment]
     time: Annotated[str, typer.Option("--time", metavar="HH:MM:SS", help="The time limit.")] = "24:00:00",
     partition: Annotated[str, typer.Option("--partition", metavar="NAME", help="Slurm's partition.")] = "",
+    change: Change = False,
     trust: Trust = None,
     debug: Debug = False,
 ) -> None:
@@ -241,6 +243,7 @@ def slurm(
             output=output,
             time=time,
             partition=partition,
+            change=change,
             trust=trust or (),
         )
         print(script, end="")

@@ -91,6 +91,7 @@ def slurm_script(
     output: Path,
     time: str = "24:00:00",
     partition: str = "",
+    change: bool = False,
     trust: Sequence[str] = (),
 ) -> str:
     """A batch script for Slurm; a run that meets its time limit saves, and is queued again until it is through.
@@ -103,6 +104,7 @@ def slurm_script(
         output: The folder of the run, on a file system that all machines see.
         time: The time limit, `hours:minutes:seconds`.
         partition: Slurm's partition, its default if empty.
+        change: Accept changes of the file that do not concern what was trained so far.
         trust: Packages that the file may name.
 
     Raises:
@@ -110,7 +112,7 @@ def slurm_script(
     """
     if nodes < 1 or gpus < 1:
         refuse(f"a job has at least one node and one GPU, not {nodes} and {gpus}")
-    words = shlex.join(run_words(file, overrides, output, resume=True, trust=trust))
+    words = shlex.join(run_words(file, overrides, output, resume=True, change=change, trust=trust))
     log, results = shlex.quote(str(output / LOG)), shlex.quote(str(output / "results.json"))
     partitions = f"#SBATCH --partition={shlex.quote(partition)}\n" if partition else ""
     return f"""\

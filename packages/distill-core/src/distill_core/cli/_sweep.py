@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import DistillError, did_you_mean
 from ..records import read_record
+from ._changed import newest_config
 from ._exit import refuse, with_notes
 from ._folder import RESOLVED, RESULTS
 from ._grid import Sweep, read_sweep
@@ -28,6 +29,7 @@ def run_sweep(
     *,
     output: Path | None = None,
     metric: str = "",
+    change: bool = False,
     trust: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Check every run, make those that are not finished, print and write the table.
@@ -37,6 +39,7 @@ def run_sweep(
         changes: `key=a,b,c`, and changes that are the same for all runs.
         output: Where the runs go, each into a folder of its own; `runs/sweeps/<name of the file>` if left out.
         metric: The metric that decides; that of the file, or the one that chooses the checkpoint, if left out.
+        change: Accept changes of unfinished runs that do not concern what was trained so far.
         trust: Packages whose objects the experiment may name besides the trusted ones.
 
     Returns:
@@ -51,10 +54,14 @@ def run_sweep(
     points = {folder / name_of(point): point for point in sweep.points()}
     for path, point in points.items():
         resolved = load_document(sweep.experiment, _changes(sweep, point), trust).dump()
-        old = path / RESOLVED
+        old = newest_config(path, RESOLVED)
         if (path / RESULTS).is_file() and old.is_file() and old.read_text(encoding="utf-8") != resolved:
             refuse(f"the run in {path} is of another experiment: {RESOLVED} differs", "choose another --output")
-    failed = [path for number, path in enumerate(points, 1) if not _make(sweep, points, path, number, trust)]
+    failed = [
+        path
+        for number, path in enumerate(points, 1)
+        if not _make(sweep, points, path, number, change=change, trust=trust)
+    ]
     records = table_of(points, metric or sweep.metric)
     _write(folder, records, list(sweep.grid))
     if failed:
@@ -81,7 +88,9 @@ def _changes(sweep: Sweep, point: dict[str, str]) -> list[str]:
     return [*sweep.constant, *(f"{key}={value}" for key, value in point.items())]
 
 
-def _make(sweep: Sweep, points: dict[Path, dict[str, str]], path: Path, number: int, trust: Sequence[str]) -> bool:
+def _make(
+    sweep: Sweep, points: dict[Path, dict[str, str]], path: Path, number: int, *, change: bool, trust: Sequence[str]
+) -> bool:
     """Make a run unless it is finished; whether it is now."""
     if (path / RESULTS).is_file():
         print(f"{number}/{len(points)} {path.name}: finished before", flush=True)
@@ -91,7 +100,7 @@ def _make(sweep: Sweep, points: dict[Path, dict[str, str]], path: Path, number: 
     print(f"{number}/{len(points)} {path.name}", flush=True)
     changes = _changes(sweep, points[path])
     try:
-        run_experiment(sweep.experiment, changes, output=path, resume=True, trust=trust, quiet=True)
+        run_experiment(sweep.experiment, changes, output=path, resume=True, change=change, trust=trust, quiet=True)
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs are made
         print(f"{path.name} failed: {with_notes(str(error), error)}", file=sys.stderr, flush=True)
         return False
