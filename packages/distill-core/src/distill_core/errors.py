@@ -171,8 +171,13 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return close[0] if close else ""
 
 
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Return a hint: the closest valid name if one is close, otherwise all of them.
+def did_you_mean(name: str, choices: Iterable[str], *, otherwise: str | None = None) -> str:
+    """Return a hint: the closest valid name if one is close.
+
+    Args:
+        name: The name that was given.
+        choices: The valid names.
+        otherwise: The hint if none is close; by default it lists all valid names.
 
     >>> did_you_mean("temprature", ["temperature", "reduction"])
     "did you mean 'temperature'?"
@@ -182,4 +187,6 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     choices = sorted(set(choices))
     if close := nearest(name, choices):
         return f"did you mean '{close}'?"
+    if otherwise is not None:
+        return otherwise
     return "choose from " + ", ".join(f"'{choice}'" for choice in choices) if choices else ""

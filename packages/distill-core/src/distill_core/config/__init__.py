@@ -1,11 +1,11 @@
-"""YAML files as experiments: read, checked without building anything, built past a guard.
+"""YAML files as experiments: reading, checking without building, and building under a trust policy.
 
     document = read("run.yaml", ["stages.0.epochs=2"])
     refuse(check(document, Experiment, {"Metric": Metric}))
     experiment = Builder(document).decode(document.root, Experiment)
 
 A document is a graph of YAML nodes. Reading builds nothing, checking imports nothing that the file names, and building
-makes each object once. `_tags.py` tells what the tags mean, `_policy_table.py` what a file may name.
+creates each object once. `_tags.py` documents the tags, `_policy_table.py` the names that a file may use.
 """
 
 from ._build import Builder as Builder
@@ -17,5 +17,5 @@ from ._document import read as read
 from ._document import read_call as read_call
 from ._json_schema import json_schema as json_schema
 from ._model_folder import check_model_folder as check_model_folder
-from ._nodes import TrustProblem as TrustProblem
 from ._nodes_by_key import NodesByKey as NodesByKey
+from ._problems import TrustProblem as TrustProblem

@@ -1,33 +1,34 @@
-"""The files of one document put together: bases below, includes in place, overrides on top.
+"""Assembly of one document from its files: bases, includes and overrides.
 
-`base: other.yaml` (or a list of files) at the top of a file: this file laid over the others. `!include part.yaml`
-anywhere: the root of that file. Both paths are relative to the file that names them.
+`base: other.yaml` (or a list of files) at the top of a file merges this file over the others. `!include part.yaml`
+is replaced by the root of that file. Both paths are relative to the file that contains them.
 
-Laid over means: mappings are merged key by key, everything else is replaced. A mapping with a tag of its own replaces;
-one without a tag keeps the tag below it, so `optimizer: {lr: 0.2}` changes one argument. What is replaced where its
-anchor stands is replaced for every alias too.
+Merging combines mappings key by key and replaces everything else. A mapping with a tag replaces; a mapping without a
+tag keeps the tag of the base, so `optimizer: {lr: 0.2}` changes one argument. Replacing a node at its anchor replaces it
+for every alias too.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import Location, Problem, did_you_mean
 from ._compose import MAX_BYTES, MAX_DEPTH, MAX_NODES, Composer
-from ._merge import lay_over
-from ._nodes import MAP, NULL, children, describe, problem_at, string, substitute, walk
-from ._overrides import Override, apply
+from ._merge import merge_over
+from ._nodes import MAP, NULL, children, describe, string, substitute, walk
+from ._overrides import Override, OverrideError, apply
+from ._problems import located
 
 MAX_FILES = 100
 
 
 @dataclass
 class Assembly:
-    """The files being read, and what is wrong with them."""
+    """The files being read, and their problems."""
 
     sources: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -35,14 +36,15 @@ class Assembly:
     files: int = 0
 
     def load(self, name: str, origin: Node | None) -> Node | None:
-        """The root of a file, complete; None if it cannot be read."""
+        """Return the root of a file, with bases and includes applied; None if it cannot be read."""
         identity = os.path.realpath(name)
         self.files += 1
         if identity in self.open:
-            self._refuse(origin, f"'{name}' leads back to itself: {' → '.join(self._chain(identity))}")
+            message = f"'{name}' includes itself: {' → '.join(self._chain(identity))}"
+            self._refuse(origin, Problem(message, id="include-cycle"))
             return None
         if self.files > MAX_FILES:
-            self._refuse(origin, f"more than {MAX_FILES} files are included")
+            self._refuse(origin, Problem(f"more than {MAX_FILES} files are included", id="too-many-files"))
             return None
         text = self._text(name, origin)
         if text is None:
@@ -57,13 +59,13 @@ class Assembly:
         return [Path(name).name for name in (*self.open[self.open.index(identity) :], identity)]
 
     def compose(self, text: str, name: str, source: str) -> Node | None:
-        """The root of a text; `source` is what is shown of it."""
+        """Return the root of a text; `source` is the text that problems show."""
         self.sources[name] = source
         composer = Composer(text, name, self.sources)
         root = composer.compose()
         self.problems += composer.problems
         if root is None and not composer.problems:
-            self.problems.append(Problem("the file is empty", Location(name, 1, 1)))
+            self.problems.append(Problem("the file is empty", Location(name, 1, 1), id="file-empty"))
         return root
 
     def _text(self, name: str, origin: Node | None) -> str | None:
@@ -73,25 +75,26 @@ class Assembly:
                 siblings = sorted(sibling.name for sibling in path.parent.iterdir())
             except OSError:
                 siblings = []
-            hint = did_you_mean(path.name, siblings)
-            self._refuse(origin, f"there is no file '{name}'", hint if hint.startswith("did") else "")
+            hint = did_you_mean(path.name, siblings, otherwise="")
+            self._refuse(origin, Problem(f"there is no file '{name}'", hint=hint, id="file-missing"))
             return None
         try:
             raw = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
         except OSError as error:
-            self._refuse(origin, f"'{name}' cannot be read: {error.strerror}")
+            self._refuse(origin, Problem(f"'{name}' cannot be read: {error.strerror}", id="file-unreadable"))
             return None
         if raw is None:
-            self._refuse(origin, f"'{name}' is larger than {MAX_BYTES} bytes")
+            self._refuse(origin, Problem(f"'{name}' is larger than {MAX_BYTES} bytes", id="file-too-large"))
             return None
         try:
             return raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            self._refuse(origin, f"'{name}' is not UTF-8 text (byte {error.start})", "save it as UTF-8")
+            message = f"'{name}' is not UTF-8 text (byte {error.start})"
+            self._refuse(origin, Problem(message, hint="save it as UTF-8", id="not-utf-8"))
             return None
 
     def _complete(self, root: Node | None, folder: str, origin: Node | None) -> Node | None:
-        """Put the includes in, then lay the file over its bases."""
+        """Replace includes, then merge the file over its bases."""
         if root is None:
             return None
         included: dict[int, Node] = {}
@@ -101,8 +104,8 @@ class Assembly:
                 included[id(node)] = new if new is not None else ScalarNode(NULL, "", node.start_mark, node.end_mark)
         substitute(root, included)
         root = included.get(id(root), root)
-        root = self._lay_over_bases(root, folder)
-        if root is not None and (excess := _excess(root, {})):
+        root = self._merge_over_bases(root, folder)
+        if root is not None and (excess := _excess(root)):
             self._refuse(origin or root, excess)
             return None
         return root
@@ -110,11 +113,12 @@ class Assembly:
     def _include(self, node: Node, folder: str) -> Node | None:
         name = node.value if isinstance(node, ScalarNode) and node.tag == "!include" else None
         if not name:
-            self._refuse(node, "'!include' takes the path of a file", "write '!include part.yaml'")
+            message = "'!include' takes the path of a file"
+            self._refuse(node, Problem(message, hint="write '!include part.yaml'", id="include-form"))
             return None
         return self.load(os.path.normpath(Path(folder, name)), node)
 
-    def _lay_over_bases(self, root: Node, folder: str) -> Node | None:
+    def _merge_over_bases(self, root: Node, folder: str) -> Node | None:
         if not (isinstance(root, MappingNode) and root.tag == MAP):
             return root
         found = [value for key, value in root.value if key.value == "base"]
@@ -125,17 +129,18 @@ class Assembly:
         below: Node | None = None
         for node in names:
             if (name := string(node)) is None:
-                self._refuse(node, f"'base' takes the path of a file or a list of them, not {describe(node)}")
+                message = f"'base' takes the path of a file or a list of them, not {describe(node)}"
+                self._refuse(node, Problem(message, id="base-form"))
                 continue
             loaded = self.load(os.path.normpath(Path(folder, name)), node)
             if loaded is not None and not isinstance(loaded, MappingNode):
-                self._refuse(node, f"the base '{name}' is not a mapping")
+                self._refuse(node, Problem(f"the base '{name}' is not a mapping", id="base-not-mapping"))
             elif isinstance(loaded, MappingNode):
-                below = loaded if below is None else lay_over(below, loaded)
-        return root if below is None else lay_over(below, root)
+                below = loaded if below is None else merge_over(below, loaded)
+        return root if below is None else merge_over(below, root)
 
     def override(self, root: MappingNode, text: str, number: int) -> None:
-        """Apply one override; its problems stand on the command line."""
+        """Apply one override; its problems are located on the command line."""
         name = f"<override {number}>"
         self.sources[name] = text
         try:
@@ -148,21 +153,21 @@ class Assembly:
                 if value is None:
                     return
             apply(root, override, value)
-        except ValueError as error:
-            message, column, hint = (*error.args, 0, "")[:3]
-            self.problems.append(Problem(message, Location("command line", 1, column + 1), text, hint=hint))
-        if excess := _excess(root, {}):
-            self.problems.append(Problem(excess, Location("command line", 1, 1), text))
+        except OverrideError as error:
+            self._refuse_override(text, error.problem, error.column)
+        if excess := _excess(root):
+            self._refuse_override(text, excess, 0)
 
-    def _refuse(self, node: Node | None, message: str, hint: str = "") -> None:
-        if node is None:
-            self.problems.append(Problem(message, hint=hint))
-        else:
-            self.problems.append(problem_at(node.start_mark, self.sources, message, hint=hint))
+    def _refuse_override(self, text: str, problem: Problem, column: int) -> None:
+        self.problems.append(replace(problem, location=Location("command line", 1, column + 1), source=text))
+
+    def _refuse(self, node: Node | None, problem: Problem) -> None:
+        self.problems.append(problem if node is None else located(problem, node.start_mark, self.sources))
 
 
-def _excess(node: Node, known: dict[int, tuple[int, int]]) -> str:
-    """What is too much about a whole document, if anything."""
+def _excess(root: Node) -> Problem | None:
+    """Return a problem if a document is too large or too deep."""
+    known: dict[int, tuple[int, int]] = {}
 
     def extent(node: Node) -> tuple[int, int]:
         if id(node) not in known:
@@ -171,7 +176,9 @@ def _excess(node: Node, known: dict[int, tuple[int, int]]) -> str:
             known[id(node)] = (size, 1 + max((depth for _, depth in below), default=-1))
         return known[id(node)]
 
-    size, depth = extent(node)
+    size, depth = extent(root)
     if depth > MAX_DEPTH:
-        return f"with its includes nested more than {MAX_DEPTH} levels deep"
-    return f"with its includes more than {MAX_NODES} nodes" if size > MAX_NODES else ""
+        return Problem(f"with its includes nested more than {MAX_DEPTH} levels deep", id="includes-too-deep")
+    if size > MAX_NODES:
+        return Problem(f"with its includes more than {MAX_NODES} nodes", id="includes-too-large")
+    return None

@@ -1,4 +1,4 @@
-"""Nodes → objects: each node once, in the order of the file, past the guard and the callee's signature."""
+"""Construction of objects from nodes: each node once, in file order, checked by the guard and the signature."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import DistillError, Problem, as_distill_error
 from ._check import refuse
 from ._document import Document
-from ._guard import NotFoundError, UntrustedError, judge, judge_call, judge_name, judge_path
+from ._guard import judge, judge_call, judge_name, judge_path, trust_problems
 from ._hints import hint_of, records
 from ._imports import attribute, find
-from ._nodes import TrustProblem, is_untagged, pairs, scalar_value, string, walk
+from ._nodes import is_untagged, pairs, scalar_value, string, walk
 from ._partial import Partial
-from ._policy import untrustable
+from ._problems import RefusedError, TagError, UntrustedError
+from ._refusals import not_callable, short_name_missing
 from ._schema import Decoder
 from ._signatures import of_object
 from ._spellings import parse
-from ._tags import TagError, Tagged
+from ._tags import Tagged
 from ._targets import SHORT_NAMES
-from ._value_tags import REACH
+from ._value_tags import VALUE_TAGS
 
 T = TypeVar("T")
 
@@ -31,15 +32,15 @@ class Builder:
     """Builds the objects of one document.
 
     Args:
-        document: What was read.
-        trust: Packages that are trusted beyond the usual ones.
+        document: The document.
+        trust: Packages that are trusted in addition to the default ones.
 
     Raises:
-        TrustError: If `trust` names what cannot be trusted.
+        TrustError: `trust` names a package that cannot be trusted.
     """
 
     def __init__(self, document: Document, trust: Sequence[str] = ()) -> None:
-        refuse([TrustProblem(f"'--trust {name}' cannot be: {reason}") for name, reason in untrustable(trust).items()])
+        refuse(trust_problems(trust))
         self.trust = tuple(trust)
         self._document = document
         self._built: dict[int, Any] = {}
@@ -47,19 +48,19 @@ class Builder:
         self._imported = False
 
     def build(self, node: Node) -> Any:
-        """The object of a node; the same object each time, also behind an alias.
+        """Return the object of a node; the same object each time, also behind an alias.
 
         Raises:
-            ConfigError: If the node does not make sense.
-            TrustError: If it names what is not trusted.
-            Exception: What a constructor raises keeps its type and gets a note with the place.
+            ConfigError: The node is invalid.
+            TrustError: It names something outside the trusted packages.
+            Exception: The error of a constructor, with the location as a note.
         """
         if id(node) not in self._built:
             self._built[id(node)] = self._build(node)
         return self._built[id(node)]
 
     def decode(self, node: Node, cls: type[T]) -> T:
-        """A mapping as an instance of a dataclass, with everything below it built."""
+        """Decode a mapping as an instance of a dataclass and build everything below it."""
         self._records |= records(cls)
         checked = Decoder(self._document)
         checked.decode(node, cls)
@@ -84,7 +85,7 @@ class Builder:
         return scalar_value(node) if isinstance(node, ScalarNode) else None
 
     def with_nothing_built(self) -> Builder:
-        """A builder of the same document that makes objects of its own."""
+        """Return a builder of the same document that shares no objects with this one."""
         other = Builder(self._document, self.trust)
         other._records = self._records
         return other
@@ -96,7 +97,7 @@ class Builder:
         return self._built[id(node)]
 
     def callee(self, node: Node) -> Any:
-        """What an `!import_call` calls, imported but not called; None for any other node."""
+        """Import the callable of an `!import_call` without calling it; None for any other node."""
         self._import_modules()
         is_call = not is_untagged(node) and node.tag.partition(":")[0] == "!import_call"
         return self._tagged(node, self._find) if is_call else None
@@ -107,12 +108,8 @@ class Builder:
             tagged = parse(node)
             at = tagged.at
             return (act or self._act)(tagged)
-        except TagError as error:
-            refuse([self._problem(error.node, error.message, error.hint)])
-        except UntrustedError as error:
-            refuse([self._problem(at, str(error), error.hint, TrustProblem)])
-        except NotFoundError as error:
-            refuse([self._problem(at, str(error), error.hint)])
+        except RefusedError as error:
+            refuse([self._located(error.node if isinstance(error, TagError) else at, error.problem)])
 
     def _act(self, tagged: Tagged) -> Any:
         calls: dict[str, Callable[[Tagged], Any]] = {
@@ -123,14 +120,14 @@ class Builder:
             "call_method": self._call_method,
         }
         call = calls.get(tagged.tag)
-        return call(tagged) if call else REACH[tagged.tag](self, tagged)
+        return call(tagged) if call else VALUE_TAGS[tagged.tag](self, tagged)
 
-    def _problem(self, node: Node, message: str, hint: str = "", kind: type[Problem] = Problem) -> Problem:
+    def _located(self, node: Node, problem: Problem) -> Problem:
         key = next((key for key, known in walk(self._document.root) if known is node), "")
-        return self._document.problem(node, message, key, hint, kind=kind)
+        return self._document.located(problem, node, key)
 
     def _import_modules(self) -> None:
-        """Import what `imports:` lists, so that its short names are registered."""
+        """Import the modules in `imports:`, which registers their short names."""
         if self._imported:
             return
         self._imported = True
@@ -141,11 +138,11 @@ class Builder:
                 judge_path(name, self.trust)
                 judge_name(name, name, self.trust)
             except UntrustedError as error:
-                refuse([self._problem(node, str(error), error.hint, TrustProblem)])
+                refuse([self._located(node, error.problem)])
             self.noted(f"importing {name}", node, importlib.import_module, name)
 
     def noted(self, doing: str, node: Node, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call, and tell an exception where in the file it comes from."""
+        """Call a function; an exception gets a note with the location of the node."""
         try:
             return function(*args, **kwargs)
         except Exception as error:
@@ -164,7 +161,7 @@ class Builder:
         try:
             thing = lookup(tagged.path)
         except DistillError as error:
-            raise NotFoundError(error.message, error.hint) from None
+            raise short_name_missing(tagged.path, error.hint) from None
         judge(tagged.path, thing, self.trust)
         return thing
 
@@ -174,14 +171,14 @@ class Builder:
 
     def _called(self, tagged: Tagged, name: str, thing: Any) -> Any:
         if not callable(thing):
-            raise TagError(tagged.at, f"'{name}' cannot be called", "'!import_get' gives the object itself")
+            raise not_callable(tagged, name)
         args, kwargs = self._arguments(tagged, name, thing, partial=False)
         return self.noted(f"building {name}", tagged.node, thing, *args, **kwargs)
 
     def _partial(self, tagged: Tagged) -> Any:
         thing = self._find(tagged)
         if not callable(thing):
-            raise TagError(tagged.at, f"'{tagged.path}' cannot be called", "'!import_get' gives the object itself")
+            raise not_callable(tagged, tagged.path)
         args, kwargs = self._arguments(tagged, tagged.path, thing, partial=True)
         partial = Partial(thing, *args, **kwargs)
         partial.note = f"while calling {tagged.path} from {self._document.location(tagged.node)}"
@@ -190,10 +187,10 @@ class Builder:
     def _arguments(self, tagged: Tagged, name: str, thing: Any, *, partial: bool) -> tuple[list[Any], dict[str, Any]]:
         signature = of_object(thing)
         if signature is not None:
-            wrong = signature.misfits(name, tagged.at, tagged.args, tagged.kwargs, partial=partial)
-            refuse([self._problem(node, message, hint) for node, message, hint in wrong])
+            wrong = signature.mismatches(name, tagged.at, tagged.args, tagged.kwargs, partial=partial)
+            refuse([self._located(node, problem) for node, problem in wrong])
         annotation = signature.annotation if signature else lambda _: None
-        args = [self._argument(node, annotation(number)) for number, node in enumerate(tagged.args)]
+        args = [self._argument(node, annotation(index)) for index, node in enumerate(tagged.args)]
         kwargs = {name: self._argument(node, annotation(name)) for name, (_, node) in tagged.kwargs.items()}
         judge_call(thing, args, kwargs)
         return args, kwargs

@@ -1,4 +1,4 @@
-"""Find what is wrong with a document without building anything or importing anything that it names."""
+"""Checks of a document that neither build anything nor import anything that it names."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import ConfigError, Problem, TrustError
 from . import _sources
 from ._document import Document
-from ._guard import NotFoundError, UntrustedError, folder_code, judge_name, judge_path
+from ._guard import folder_code, judge_name, judge_path, trust_problems
 from ._hints import hint_of
-from ._nodes import TrustProblem, is_untagged, join, pairs, scalar_value, string, walk
-from ._policy import OURS, UNKNOWN, argument_refusal, is_allowed, is_method_allowed, untrustable
+from ._nodes import is_untagged, join, pairs, scalar_value, string, walk
+from ._policy import OURS, UNKNOWN, argument_refusal, is_allowed, is_method_allowed
+from ._problems import RefusedError, TagError, TrustProblem, UntrustedError
+from ._refusals import attribute_private, definition_refused, method_refused, value_refused
 from ._schema import Decoder
 from ._signatures import Signature, of_definition
 from ._spellings import parse
-from ._tags import IMPORTING, TagError, Tagged
+from ._tags import IMPORTING, Tagged
 from ._taps import Names
 from ._targets import locate
 
@@ -26,13 +28,13 @@ from ._targets import locate
 def check(
     document: Document, schema: type, schemas: Mapping[str, type] | None = None, trust: Sequence[str] = ()
 ) -> list[Problem]:
-    """All that can be seen to be wrong with a document, in the order of the file.
+    """Return the problems of a document that can be found without building it, in file order.
 
     Args:
-        document: What was read.
-        schema: The dataclass that the whole document is.
-        schemas: The dataclasses that arguments of calls may be, by the name that annotations use.
-        trust: Packages that are trusted beyond the usual ones.
+        document: The document.
+        schema: The dataclass of the root.
+        schemas: The dataclasses of arguments of calls, by the name that annotations use.
+        trust: Packages that are trusted in addition to the default ones.
     """
     checker = _Checker(document, dict(schemas or {}), tuple(trust))
     checker.decoder.decode(document.root, schema)
@@ -40,7 +42,7 @@ def check(
         checker.node(node, key)
     checker.imports()
     checker.plain_models()
-    problems = [*checker.trust_problems(), *checker.decoder.problems, *checker.problems]
+    problems = [*trust_problems(trust), *checker.decoder.problems, *checker.problems]
     unique: dict[tuple[str, str], Problem] = {}
     for problem in problems:
         unique.setdefault((str(problem.location), problem.message), problem)
@@ -48,11 +50,11 @@ def check(
 
 
 def refuse(problems: Sequence[Problem]) -> None:
-    """Raise what the problems amount to, if there are any.
+    """Raise the error of the problems, if there are any.
 
     Raises:
-        TrustError: If one of them is a problem of trust.
-        ConfigError: Otherwise.
+        TrustError: At least one of them is a problem of trust.
+        ConfigError: None of them is.
     """
     if problems:
         trust = any(isinstance(problem, TrustProblem) for problem in problems)
@@ -81,41 +83,32 @@ class _Checker:
         imports = top["imports"][1] if "imports" in top else None
         self.imported = list(imports.value) if isinstance(imports, SequenceNode) else []
 
-    def trust_problems(self) -> list[Problem]:
-        return [
-            TrustProblem(f"'--trust {name}' cannot be: {reason}") for name, reason in untrustable(self.trust).items()
-        ]
-
-    def add(self, node: Node, message: str, key: str, hint: str = "", kind: type[Problem] = Problem) -> None:
-        self.problems.append(self.document.problem(node, message, key, hint, kind=kind))
+    def add(self, node: Node, key: str, problem: Problem) -> None:
+        self.problems.append(self.document.located(problem, node, key))
 
     def imports(self) -> None:
-        for number, node in enumerate(self.imported):
+        for index, node in enumerate(self.imported):
             name = string(node)
             if name is None:
                 continue
-            key = f"imports.{number}"
             try:
                 judge_path(name, self.trust)
                 if not is_allowed(name, self.trust):
                     judge_name(name, name, self.trust)
-                if _sources.find(name) is None:
-                    continue
-            except UntrustedError as error:
-                self.add(node, str(error), key, error.hint, TrustProblem)
-            except NotFoundError as error:
-                self.add(node, str(error), key, error.hint)
+                _sources.find(name)
+            except RefusedError as error:
+                self.add(node, f"imports.{index}", error.problem)
 
     def plain_models(self) -> None:
-        """Nothing, a number or a text in the place of a model."""
+        """Check that no model is null, a number or a string."""
         for name, (_, node) in self.models.items():
             if isinstance(node, ScalarNode) and is_untagged(node):
-                shown = node.value or "null"
-                hint = "`!import_call:` makes one; leave the entry out if there is none"
-                self.add(node, f"'{name}' is {shown}, which is no model", f"models.{name}", hint)
+                message = f"'{name}' is {node.value or 'null'}, which is not a model"
+                hint = "create the model with `!import_call:`, or remove the entry"
+                self.add(node, f"models.{name}", Problem(message, hint=hint, id="not-a-model"))
 
     def node(self, node: Node, key: str) -> None:
-        """Check one node by itself."""
+        """Check one node."""
         for name, (name_node, value) in pairs(node).items():
             self._value(name, value, name_node, join(key, name))
         if is_untagged(node):
@@ -123,8 +116,8 @@ class _Checker:
         try:
             tagged = parse(node)
         except TagError as error:
-            self.add(error.node, error.message, key, error.hint)
-            self._path_in_broken(node, key)
+            self.add(error.node, key, error.problem)
+            self._path_of_malformed(node, key)
             return
         if tagged.tag in IMPORTING:
             self._import(tagged, key)
@@ -136,33 +129,33 @@ class _Checker:
     def _value(self, name: str, value: Node, at: Node, key: str, callee: str = "") -> None:
         """Refuse an argument that the policy does not allow."""
         if reason := argument_refusal(name, _plain(value), callee):
-            self.add(at, f"'{name}: {_shown(value)}' is refused: {reason}", key, kind=TrustProblem)
+            self.add(at, key, value_refused(name, _shown(value), reason).problem)
 
-    def _path_in_broken(self, node: Node, key: str) -> None:
-        """A call that is written wrongly may still name what is not trusted."""
+    def _path_of_malformed(self, node: Node, key: str) -> None:
+        """Check the path of a malformed call, which may name something untrusted."""
         tag, _, path = node.tag.removeprefix("!").partition(":")
         if tag in IMPORTING and re.fullmatch(r"[\w.]+", path) and "." in path:
             try:
                 judge_path(path, self.trust)
             except UntrustedError as error:
-                self.add(node, str(error), key, error.hint, TrustProblem)
+                self.add(node, key, error.problem)
 
     def _attribute(self, tagged: Tagged, name: str, key: str) -> None:
         if tagged.tag == "setattr":
             self._value(name, tagged.operands[1], tagged.at, key)
         if name.startswith("_"):
-            self.add(tagged.at, f"'{name}' is an underscore name", key, kind=TrustProblem)
+            self.add(tagged.at, key, attribute_private(name).problem)
         elif tagged.tag == "setattr" and self._is_definition(tagged.operands[0]):
-            self.add(tagged.at, "'!setattr' changes objects, not classes, functions or modules", key, kind=TrustProblem)
+            self.add(tagged.at, key, definition_refused().problem)
         elif not is_method_allowed("?", name) and not self.trust:
-            self.add(tagged.at, f"'{name}' is not one that a config may use", key, kind=TrustProblem)
+            self.add(tagged.at, key, method_refused("", name).problem)
 
     def _is_definition(self, node: Node) -> bool:
-        """Whether a node gets a class or function."""
+        """Return whether a node refers to a class or function."""
         try:
             tagged = parse(node) if not is_untagged(node) else None
             found = self._locate(tagged.path) if tagged and tagged.tag == "import_get" else None
-        except (TagError, UntrustedError, NotFoundError):
+        except RefusedError:
             return False
         return found is not None and found.node is not None
 
@@ -170,11 +163,8 @@ class _Checker:
         path = tagged.path
         try:
             found = self._locate(path)
-        except UntrustedError as error:
-            self.add(tagged.at, str(error), key, error.hint, TrustProblem)
-            return
-        except NotFoundError as error:
-            self.add(tagged.at, str(error), key, error.hint)
+        except RefusedError as error:
+            self.add(tagged.at, key, error.problem)
             return
         if tagged.tag == "import_get" or found is None:
             return
@@ -182,29 +172,29 @@ class _Checker:
         self._argument_values(tagged, signature, found.real, key)
         if signature is None:
             return
-        for node, message, hint in signature.misfits(
+        for node, problem in signature.mismatches(
             path, tagged.at, tagged.args, tagged.kwargs, partial=tagged.tag == "import_partial"
         ):
-            self.add(node, message, key, hint)
+            self.add(node, key, problem)
         self._arguments(tagged, signature, path, key)
 
     def _argument_values(self, tagged: Tagged, signature: Signature | None, callee: str, key: str) -> None:
-        """What only the callable tells: arguments by position, and those that are its own in the policy's table."""
+        """Check positional arguments, and those that the policy restricts for this callable only."""
         positional = [item.name for item in signature.parameters if item.positional] if signature else []
         for name, value in zip(positional, tagged.args, strict=False):
             self._value(name, value, value, key, callee)
         for name, (at, value) in tagged.kwargs.items():
-            if not argument_refusal(name, _plain(value)):  # `node` has looked at the mapping
+            if not argument_refusal(name, _plain(value)):  # `node` has checked the mapping
                 self._value(name, value, at, join(key, name), callee)
         for value in (*tagged.args, *(value for _, value in tagged.kwargs.values())):
             if found := folder_code(callee, string(value)):
-                self.add(value, found.message, key, found.hint, TrustProblem)
+                self.add(value, key, found.problem)
 
     def _locate(self, path: str) -> _sources.Definition | None:
         return locate(path, self.trust, registering=bool(self.imported))
 
     def _arguments(self, tagged: Tagged, signature: Signature, path: str, key: str) -> None:
-        """Arguments that are records of ours, and plain ones of our own functions, fit their annotation."""
+        """Check the arguments of Distill's own callables against their annotations."""
         own = "." not in path or path.partition(".")[0] in OURS
         known = self.schemas if own else {}
         given: list[tuple[str | int, Node]] = list(enumerate(tagged.args))
@@ -216,13 +206,13 @@ class _Checker:
 
 
 def _joined(node: Node) -> str | None:
-    """What `!join` makes of plain texts."""
+    """Return the result of `!join` on plain strings; None for any other node."""
     plain = node.tag == "!join" and all(isinstance(item, ScalarNode) and is_untagged(item) for item in node.value)
     return "".join(str(item.value) for item in node.value) if plain else None
 
 
 def _plain(node: Node) -> object:
-    """The value of plain data, with `UNKNOWN` for what is to be built."""
+    """Return the value of plain data, with `UNKNOWN` for tagged nodes."""
     if not is_untagged(node):
         return UNKNOWN
     if isinstance(node, MappingNode):

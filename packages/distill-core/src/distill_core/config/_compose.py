@@ -1,7 +1,7 @@
-"""Text → node graph, with everything that is doubtful or dangerous in YAML refused.
+"""Composition of text into a node graph; ambiguous and dangerous parts of YAML are refused.
 
-The events of the parser are read one by one, so a file that is nested too deeply or that unfolds into millions of
-nodes is refused before anything recursive or large has happened.
+The parser's events are read one by one, so a file that is nested too deeply or that expands into millions of nodes is
+refused before any recursion or large allocation.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -23,24 +23,24 @@ from ._nodes import (
     describe,
     is_untagged,
     join,
-    location_of,
-    problem_at,
     resolve,
     scalar_value,
     set_anchor,
 )
+from ._problems import located, location_of
 from ._scanner import Scanner, syntax_problem, unreadable
 
-Event = Any  # yaml's stubs say of every field of an event that it may be missing
+Event = Any  # yaml's stubs declare every field of an event as optional
 
 MAX_DEPTH = 100
 MAX_NODES = 100_000
 MAX_BYTES = 1_000_000
 LONGEST_KEY = 200
+_TOO_DEEP = Problem(f"nested more than {MAX_DEPTH} levels deep", id="nested-too-deep")
 
 
 class UnreadableError(Exception):
-    """Nothing more can be read from this text; the last problem says why."""
+    """Nothing more can be read from this text; the last problem is the reason."""
 
 
 @dataclass
@@ -54,12 +54,12 @@ class _Open:
 
 
 class Composer:
-    """Composes one text; `problems` collects what is wrong with it.
+    """Composes one text; `problems` collects its errors.
 
     Args:
         text: The YAML text.
-        name: The file's name, which the marks carry.
-        sources: The texts by name, for the lines shown with a problem.
+        name: The file's name, for locations.
+        sources: The texts by name, for the lines shown with problems.
     """
 
     def __init__(self, text: str, name: str, sources: Mapping[str, str]) -> None:
@@ -71,7 +71,7 @@ class Composer:
         self._extent: dict[int, tuple[int, int]] = {}
 
     def compose(self) -> Node | None:
-        """The root node; None if the text is empty or cannot be read."""
+        """Return the root node; None if the text is empty or cannot be read."""
         try:
             self._read(Scanner(self.text, self.name))
         except UnreadableError:
@@ -90,7 +90,8 @@ class Composer:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self._stop(event, "a second document begins here", hint="one file holds one document: remove '---'")
+                    hint = "remove '---': a file holds one document"
+                    self._stop(event, Problem("a second document begins here", hint=hint, id="second-document"))
             elif isinstance(event, yaml.AliasEvent):
                 self._alias(event)
             elif isinstance(event, yaml.ScalarEvent):
@@ -110,7 +111,8 @@ class Composer:
                 scalar_value(node)
             except ValueError as error:
                 is_long = resolve(node.value) == INT and len(node.value) > sys.get_int_max_str_digits() > 0
-                self._problem(node, "a number with that many digits cannot be read" if is_long else str(error))
+                too_long = Problem("the number has too many digits", id="number-too-long")
+                self._add_problem(node, too_long if is_long else Problem(str(error), id="scalar-malformed"))
                 node.tag = STR
         self._anchor(event, node)
         self._add(node, 1, 0)
@@ -123,7 +125,7 @@ class Composer:
         self._anchor(event, node)
         self._stack.append(_Open(node))
         if len(self._stack) > MAX_DEPTH:
-            self._stop(event, f"nested more than {MAX_DEPTH} levels deep")
+            self._stop(event, _TOO_DEEP)
 
     def _end(self, event: Event) -> None:
         frame = self._stack.pop()
@@ -135,28 +137,31 @@ class Composer:
     def _alias(self, event: Event) -> None:
         node: Any = self._anchors.get(event.anchor)
         if node is None:
-            self._stop(event, f"'*{event.anchor}' names no anchor before it", hint=self._anchor_hint(event.anchor))
+            message = f"there is no anchor '&{event.anchor}' before this alias"
+            self._stop(event, Problem(message, hint=self._anchor_hint(event.anchor), id="unknown-anchor"))
         if id(node) not in self._extent:
-            self._stop(event, f"'*{event.anchor}' stands inside what it names")
+            message = f"'*{event.anchor}' is inside the node that it refers to"
+            self._stop(event, Problem(message, id="alias-cycle"))
         self._add(node, *self._extent[id(node)], event)
 
     def _anchor_hint(self, name: str) -> str:
-        return did_you_mean(name, self._anchors) if self._anchors else f"write '&{name}' before what is meant"
+        return did_you_mean(name, self._anchors) if self._anchors else f"write '&{name}' before the node"
 
     def _anchor(self, event: Event, node: Node) -> None:
         if event.anchor is None:
             return
         if event.anchor in self._anchors:
             first = location_of(self._anchors[event.anchor].start_mark)
-            self._problem(event, f"the anchor '&{event.anchor}' stands already at {first}", hint="give it another name")
+            message = f"the anchor '&{event.anchor}' exists already at {first}"
+            self._add_problem(event, Problem(message, hint="rename one of them", id="duplicate-anchor"))
         set_anchor(node, event.anchor)
         self._anchors[event.anchor] = node
 
     def _add(self, node: Node, size: int, depth: int, at: Event = None) -> None:
-        """Hang a finished node below the open one."""
+        """Add a complete node to the open one."""
         self._extent[id(node)] = (size, depth)
         if depth > MAX_DEPTH:
-            self._stop(at or node, f"nested more than {MAX_DEPTH} levels deep")
+            self._stop(at or node, _TOO_DEEP)
         if not self._stack:
             self._root = node
             return
@@ -164,7 +169,8 @@ class Composer:
         frame.size += size
         frame.depth = max(frame.depth, depth)
         if frame.size > MAX_NODES:
-            self._stop(at or node, f"unfolds into more than {MAX_NODES} nodes", hint="aliases of aliases multiply")
+            message = f"expands into more than {MAX_NODES} nodes"
+            self._stop(at or node, Problem(message, hint="use fewer aliases of aliases", id="too-many-nodes"))
         if isinstance(frame.node, SequenceNode):
             frame.node.value.append(node)
         elif frame.key is None:
@@ -178,11 +184,11 @@ class Composer:
         if isinstance(key, ScalarNode) and key.tag == STR:
             return
         plain = isinstance(key, ScalarNode) and is_untagged(key)
-        hint = f"write it in quotes: '{key.value}'" if plain else ""
-        self._problem(key, f"a key must be a string, not {describe(key)}", hint=hint)
+        hint = f"quote it: '{key.value}'" if plain else ""
+        self._add_problem(key, Problem(f"a key must be a string, not {describe(key)}", hint=hint, id="key-not-string"))
 
     def _finish_mapping(self, node: MappingNode) -> None:
-        """Refuse duplicate keys and unfold the merge key `<<`."""
+        """Refuse duplicate keys and expand the merge key `<<`."""
         first: dict[str, Node] = {}
         own, merged = [], []
         for key, value in node.value:
@@ -192,7 +198,7 @@ class Composer:
                 merged += self._sources_of_merge(value)
             elif key.value in first:
                 where = location_of(first[key.value].start_mark)
-                self._problem(key, f"the key '{key.value}' stands already at {where}")
+                self._add_problem(key, Problem(f"the key '{key.value}' exists already at {where}", id="duplicate-key"))
             else:
                 first[key.value] = key
                 own.append((key, value))
@@ -206,7 +212,7 @@ class Composer:
     def _sources_of_merge(self, value: Node) -> list[MappingNode]:
         candidates = value.value if isinstance(value, SequenceNode) else [value]
         for wrong in (node for node in candidates if not isinstance(node, MappingNode)):
-            self._problem(wrong, f"'<<' merges mappings, not {describe(wrong)}")
+            self._add_problem(wrong, Problem(f"'<<' merges mappings, not {describe(wrong)}", id="merge-not-mapping"))
         return [node for node in candidates if isinstance(node, MappingNode)]
 
     def _path(self) -> str:
@@ -218,11 +224,11 @@ class Composer:
                 path = join(path, frame.key.value)
         return path
 
-    def _problem(self, at: Event, message: str, hint: str = "") -> None:
+    def _add_problem(self, at: Event, problem: Problem) -> None:
         key = self._path()
         key = key if len(key) <= LONGEST_KEY else ""
-        self.problems.append(problem_at(at.start_mark, self.sources, message, key=key, hint=hint))
+        self.problems.append(located(problem, at.start_mark, self.sources, key))
 
-    def _stop(self, at: Event, message: str, hint: str = "") -> None:
-        self._problem(at, message, hint)
+    def _stop(self, at: Event, problem: Problem) -> NoReturn:
+        self._add_problem(at, problem)
         raise UnreadableError

@@ -1,4 +1,4 @@
-"""A YAML file as a graph of nodes, complete; nothing is built or imported."""
+"""Reading of a YAML file with its bases, includes and overrides into a graph of nodes; nothing is built or imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from yaml import MappingNode, Node
 from ..errors import ConfigError, Location, Problem
 from ._assemble import Assembly
 from ._dump import dump
-from ._nodes import MAP, describe, location_of, problem_at
+from ._nodes import MAP, describe
+from ._problems import located, location_of
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Document:
 
     Attributes:
         root: The mapping at the top.
-        path: The file it was read from.
-        sources: The text of every file that took part, by the name that marks carry.
+        path: The file that it was read from.
+        sources: The text of every file that was read, by name.
     """
 
     root: MappingNode
@@ -30,33 +31,29 @@ class Document:
     sources: dict[str, str]
 
     def dump(self) -> str:
-        """The whole document as YAML: bases, includes and overrides put in, tags and anchors kept."""
+        """Return the document as YAML with bases, includes and overrides applied; tags and anchors are kept."""
         return dump(self.root)
 
     def location(self, node: Node) -> Location:
-        """Where the node stands."""
+        """Return the location of a node."""
         return location_of(node.start_mark)
 
-    def problem(
-        self, node: Node, message: str, key: str = "", hint: str = "", *, kind: type[Problem] = Problem
-    ) -> Problem:
-        """Something wrong with the node, shown with its line."""
-        return problem_at(node.start_mark, self.sources, message, key=key, hint=hint, kind=kind)
+    def located(self, problem: Problem, node: Node, key: str = "") -> Problem:
+        """Return the problem with the location of a node, the line of the file there, and a key path."""
+        return located(problem, node.start_mark, self.sources, key)
 
 
 def read(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Document:
     """Read a file, its bases and includes, and apply overrides such as `stages.0.epochs=2`.
 
     Raises:
-        ConfigError: With all that is wrong, each problem at its place.
+        ConfigError: With all problems, each with its location.
     """
     reading = Assembly()
     root = reading.load(str(Path(path)), None)
     if root is not None and not (isinstance(root, MappingNode) and root.tag == MAP):
-        problem = problem_at(
-            root.start_mark, reading.sources, f"the top of an experiment is a mapping, not {describe(root)}"
-        )
-        reading.problems.append(problem)
+        problem = Problem(f"an experiment is a mapping, not {describe(root)}", id="top-not-mapping")
+        reading.problems.append(located(problem, root.start_mark, reading.sources))
     elif isinstance(root, MappingNode):
         for number, text in enumerate(overrides, start=1):
             reading.override(root, text, number)
@@ -66,14 +63,14 @@ def read(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Documen
 
 
 def read_call(path: str, arguments: Sequence[str] = ()) -> Document:
-    """A call that stands on the command line instead of in a file: its root is `!import_call:PATH {...}`.
+    """Read a call from the command line instead of a file: its root is `!import_call:PATH {...}`.
 
     Args:
-        path: The import path of what is called.
+        path: The import path of the callable.
         arguments: `width=64`, `block.depth=2`; the values are YAML, tags included.
 
     Raises:
-        ConfigError: With all that is wrong.
+        ConfigError: With all problems.
     """
     reading = Assembly()
     text = f"!import_call:{path} {{}}"

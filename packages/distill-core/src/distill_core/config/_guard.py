@@ -1,4 +1,4 @@
-"""The guard: judges names as they are written, and objects by the module to which they really belong."""
+"""The guard: checks names as they are written, and objects by the module that defines them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import nearest
-from ._model_folder import FolderCode, code_of
+from ..errors import Problem, did_you_mean
+from ._model_folder import code_of
 from ._policy import (
     AREAS,
     EXACT,
@@ -24,6 +24,8 @@ from ._policy import (
     refusal,
     untrustable,
 )
+from ._problems import TrustProblem, UntrustedError
+from ._refusals import method_refused, module_refused, object_refused, value_refused
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, range, slice)
 _READ_MODELS = ("distill_nlp", "transformers", "peft", "timm", "torchmetrics")
@@ -31,37 +33,29 @@ _TIMM_FOLDER = "local-dir:"
 _BUILTIN_KINDS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
-class UntrustedError(Exception):
-    """The guard says no; `hint` says what would help."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-class NotFoundError(Exception):
-    """There is nothing of that name; `hint` has the nearest."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
 def judge_path(path: str, trust: Sequence[str]) -> None:
-    """Judge a path as it is written; `UntrustedError` if nothing of that name may be imported."""
+    """Check an import path as it is written.
+
+    Raises:
+        UntrustedError: Nothing of that name may be imported.
+    """
     for segment in path.split("."):
         if segment.startswith("_"):
-            message = f"'{path}' goes through the underscore name '{segment}'"
-            raise UntrustedError(message, "name what the package exports")
+            message = f"'{path}' contains the private name '{segment}'"
+            raise UntrustedError(TrustProblem(message, hint="use a name that the package exports", id="private-name"))
     judge_name(path, path, trust, only_root=True)
 
 
 def judge_name(path: str, real: str, trust: Sequence[str], *, only_root: bool = False) -> None:
-    """Judge what `path` really is; `UntrustedError` if it is outside what is trusted."""
-    called = f"'{path}'" if path == real else f"'{path}' is really {real}, which"
+    """Check the real name of the object that `path` names.
+
+    Raises:
+        UntrustedError: It is outside the trusted packages.
+    """
+    called = f"'{path}'" if path == real else f"'{path}' is defined as {real}, which"
     if reason := refusal(real):
         message = f"{called} is refused: {reason}"
-        raise UntrustedError(message)
+        raise UntrustedError(TrustProblem(message, id="refused-name"))
     if only_root:
         if is_importable(real, trust):
             return
@@ -69,20 +63,16 @@ def judge_name(path: str, real: str, trust: Sequence[str], *, only_root: bool = 
         return
     root = real.partition(".")[0]
     if is_importable(real, trust):
-        close = nearest(real, _allowed_like(real))
-        hint = (
-            f"did you mean '{close}'?"
-            if close
-            else f"'--trust {real.rpartition('.')[0]}' opens it, if you trust the file"
-        )
         message = f"{called} is not among the parts of {root} that a config may name"
-        raise UntrustedError(message, hint)
+        to_trust = f"add '--trust {real.rpartition('.')[0]}' if you trust the file"
+        hint = did_you_mean(real, _allowed_like(real), otherwise=to_trust)
+        raise UntrustedError(TrustProblem(message, hint=hint, id="name-not-allowed"))
     message = f"{called} is outside the trusted packages"
-    raise UntrustedError(message, trust_hint(root))
+    raise UntrustedError(TrustProblem(message, hint=trust_hint(root), id="untrusted-package"))
 
 
 def _allowed_like(name: str) -> list[str]:
-    """Names that may be meant: single ones, and the same name in each area."""
+    """Return names that may be meant: single ones, and the same name in each area."""
     root, parts = name.partition(".")[0], name.split(".")
     areas = [area for area in AREAS if area.startswith(f"{root}.") and "._" not in area]
     inside = [".".join([area, *parts[area.count(".") + 1 :]]) for area in areas if len(parts) > area.count(".") + 1]
@@ -90,12 +80,20 @@ def _allowed_like(name: str) -> list[str]:
 
 
 def trust_hint(root: str) -> str:
-    """What to do about a package that is not trusted."""
-    return "" if untrustable([root]) else f"'--trust {root}' opens it, if you trust its code"
+    """Return the hint for a package that is not trusted; empty if it cannot be."""
+    return "" if untrustable([root]) else f"add '--trust {root}' if you trust its code"
+
+
+def trust_problems(trust: Sequence[str]) -> list[Problem]:
+    """Return a problem for each name in `--trust` that cannot be trusted."""
+    return [
+        TrustProblem(f"'--trust {name}' is not allowed: {reason}", id="trust-not-allowed")
+        for name, reason in untrustable(trust).items()
+    ]
 
 
 def real_name(thing: Any) -> str:
-    """Where a function, class or method is really defined: `torch.nn.modules.linear.Linear`."""
+    """Return where a function, class or method is defined: `torch.nn.modules.linear.Linear`."""
     if isinstance(thing, types.MethodType):
         return real_name(thing.__func__)
     owner: Any = getattr(thing, "__objclass__", None) or getattr(thing, "__self__", None)
@@ -109,10 +107,13 @@ def real_name(thing: Any) -> str:
 
 
 def judge(path: str, thing: Any, trust: Sequence[str]) -> None:
-    """Judge an object that a config reaches under the name `path`."""
+    """Check an object that a config reaches under the name `path`.
+
+    Raises:
+        UntrustedError: It is a module, or its class or definition is outside the trusted packages.
+    """
     if isinstance(thing, types.ModuleType):
-        message = f"'{path}' is a module, not an object"
-        raise UntrustedError(message, "name something in it")
+        raise module_refused(path)
     if type(thing) in _PLAIN:
         return
     if isinstance(thing, functools.partial):
@@ -128,37 +129,39 @@ def judge(path: str, thing: Any, trust: Sequence[str]) -> None:
     if isinstance(thing, enum.Enum) or is_allowed(kind, trust):
         judge_name(path, kind, trust)
         return
-    message = f"'{path}' is an object of class {kind}, outside the trusted packages"
-    raise UntrustedError(message)
+    raise object_refused(kind, path)
 
 
 def _judge_callable(path: str, thing: Any, trust: Sequence[str]) -> None:
     real = real_name(thing)
     owner, _, name = real.rpartition(".")
     if isinstance(thing, types.BuiltinFunctionType) and path == f"torch.nn.functional.{name}" and owner == "torch":
-        return  # conv2d and others are torch's own functions under a second name
+        return  # functions such as conv2d, under their second name
     if not (isinstance(thing, _BUILTIN_KINDS) and (owner == "torch._C.TensorBase" or owner in EXACT)):
         judge_name(path, real, trust)
         if isinstance(thing, type) or "." not in thing.__qualname__.rpartition("<locals>.")[2]:
             return
     if not is_method_allowed(owner, name) and not is_own(owner, trust):
-        message = f"the method '{name}' of {owner} is not one that a config may use"
-        raise UntrustedError(message)
+        raise method_refused(owner, name)
 
 
 def is_own(name: str, trust: Sequence[str]) -> bool:
+    """Return whether a name belongs to a package that the user trusts."""
     return any(name == package or name.startswith(f"{package}.") for package in trust)
 
 
 def install_hint(name: str) -> str:
-    """How to install a package of ours."""
+    """Return the hint for a package of Distill that is not installed; empty for other packages."""
     return f"pip install {name.replace('_', '-')}" if name in OURS else ""
 
 
 def judge_call(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Refuse arguments such as `trust_remote_code=True`, by name or position, also inside lists and mappings.
 
-    A folder that a library of models is to read must not bring code.
+    A model folder that contains code is refused too.
+
+    Raises:
+        UntrustedError: An argument is refused.
     """
     if thing is functools.partial and args:
         thing, args = args[0], args[1:]
@@ -166,26 +169,25 @@ def judge_call(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> No
         thing, args, kwargs = thing.func, (*thing.args, *args), {**thing.keywords, **kwargs}
     callee = real_name(thing if hasattr(thing, "__qualname__") else type(thing))
     judge_values((*args, *kwargs.values()), {**_by_position(thing, args), **kwargs}, callee)
-    _ask_nothing()
+    _disable_prompts()
     for value in (*args, *kwargs.values()):
         if found := folder_code(callee, value):
-            raise UntrustedError(*found)
+            raise found
 
 
-def folder_code(callee: str, value: object) -> FolderCode | None:
-    """What a folder must not bring, if `value` is a folder and `callee` belongs to a library that reads models."""
+def folder_code(callee: str, value: object) -> UntrustedError | None:
+    """Return the error for code in a folder that `callee` would load; None if it loads none."""
     if callee.partition(".")[0] not in _READ_MODELS or not isinstance(value, (str, Path)):
         return None
     return code_of(str(value).removeprefix(_TIMM_FOLDER))
 
 
 def judge_values(values: Iterable[Any], named: Mapping[str, Any], callee: str = "") -> None:
-    """Refuse what the table of arguments does not allow, at any depth."""
+    """Refuse values that the policy's table of arguments does not allow, at any depth."""
     for name, value in named.items():
         if reason := argument_refusal(name, value, callee):
-            shown = str(value).lower() if isinstance(value, bool) else value
-            message = f"'{name}: {shown}' is refused: {reason}"
-            raise UntrustedError(message)
+            shown = str(value).lower() if isinstance(value, bool) else str(value)
+            raise value_refused(name, shown, reason)
     for value in values:
         if isinstance(value, dict):
             judge_values(value.values(), {str(key): item for key, item in value.items()})
@@ -194,7 +196,7 @@ def judge_values(values: Iterable[Any], named: Mapping[str, Any], callee: str = 
 
 
 def _by_position(thing: Any, args: Sequence[Any]) -> dict[str, Any]:
-    """The names of arguments that are given by position, as far as the signature has them."""
+    """Return positional arguments by name, as far as the signature has names for them."""
     try:
         parameters = inspect.signature(thing).parameters.values()
     except (TypeError, ValueError):
@@ -204,7 +206,7 @@ def _by_position(thing: Any, args: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(names, args, strict=False))
 
 
-def _ask_nothing() -> None:
-    """Transformers raises instead of asking on the terminal whether to run the code of a repository."""
+def _disable_prompts() -> None:
+    """Make transformers raise instead of asking on the terminal whether to run a repository's code."""
     if module := sys.modules.get("transformers.dynamic_module_utils"):
         module.TIME_OUT_REMOTE_CODE = 0  # type: ignore[attr-defined]

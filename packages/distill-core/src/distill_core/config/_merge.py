@@ -1,4 +1,4 @@
-"""One mapping laid over another."""
+"""Merging of one mapping over another."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ._nodes import is_untagged, substitute
 from ._overrides import put
 
 
-def lay_over(below: Node, above: Node) -> Node:
-    """Merge `above` into `below` and return the result."""
+def merge_over(below: Node, above: Node) -> Node:
+    """Merge `above` into `below` and return the result; anything but two mappings is replaced."""
     if not (isinstance(below, MappingNode) and isinstance(above, MappingNode)):
         return above
     merged: dict[int, Node] = {}
@@ -20,9 +20,9 @@ def lay_over(below: Node, above: Node) -> Node:
 
 def _merge(root: Node, below: MappingNode, above: MappingNode, merged: dict[int, Node]) -> None:
     merged[id(above)] = below
-    places = {key.value: index for index, (key, _) in enumerate(below.value)}
+    indices = {key.value: index for index, (key, _) in enumerate(below.value)}
     for key, value in above.value:
-        index = places.get(key.value)
+        index = indices.get(key.value)
         if index is None:
             below.value.append((key, value))
             continue

@@ -1,28 +1,20 @@
-"""YAML nodes: what they are called, how to walk over them, where they stand."""
+"""YAML nodes: their kinds, values and descriptions, and walking over them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
-
-from ..errors import Location, Problem
 
 STANDARD = "tag:yaml.org,2002:"
 STR, INT, FLOAT, BOOL, NULL = (STANDARD + name for name in ("str", "int", "float", "bool", "null"))
 MAP, SEQ = STANDARD + "map", STANDARD + "seq"
 SCALARS = (STR, INT, FLOAT, BOOL, NULL)
 
-Mark = Any  # yaml's stubs say of every mark that it may be missing
 Scalar = None | bool | int | float | str
 
 _KINDS = {INT: "an integer", FLOAT: "a number", BOOL: "true or false", NULL: "null"}
-
-LONGEST_LINE = 300
-"""A longer line is not shown with its problem."""
 
 _CORE = (  # the core schema of YAML 1.2, https://yaml.org/spec/1.2.2/#1032-tag-resolution
     (NULL, re.compile(r"null|Null|NULL|~|")),
@@ -32,12 +24,8 @@ _CORE = (  # the core schema of YAML 1.2, https://yaml.org/spec/1.2.2/#1032-tag-
 )
 
 
-class TrustProblem(Problem):
-    """A problem of trust: something outside the trusted packages is named."""
-
-
 def resolve(value: str, plain: bool = True) -> str:
-    """The tag of a scalar without one, as YAML 1.2 has it.
+    """Return the tag of an untagged scalar, as YAML 1.2 resolves it.
 
     >>> [resolve(text).rpartition(":")[2] for text in ("1e-4", "no", "1:30", "0o17", "~", "True")]
     ['float', 'str', 'str', 'int', 'null', 'bool']
@@ -48,7 +36,11 @@ def resolve(value: str, plain: bool = True) -> str:
 
 
 def scalar_value(node: ScalarNode) -> Scalar:
-    """The Python value of an untagged scalar; `ValueError` if the text does not fit the tag."""
+    """Return the Python value of an untagged scalar.
+
+    Raises:
+        ValueError: The text does not match the tag.
+    """
     text: str = node.value
     if node.tag == STR:
         return text
@@ -68,7 +60,7 @@ def scalar_value(node: ScalarNode) -> Scalar:
 
 
 def describe(node: Node) -> str:
-    """What stands there, for a message: `the string 'two'`, `a list`."""
+    """Describe a node for a message: `the string 'two'`, `a list`."""
     if not is_untagged(node):
         return shown_tag(node.tag)
     if isinstance(node, MappingNode):
@@ -79,7 +71,7 @@ def describe(node: Node) -> str:
 
 
 def describe_value(value: object) -> str:
-    """As `describe`, for a built value.
+    """Describe a built value for a message.
 
     >>> describe_value("two"), describe_value(None), describe_value(0.5)
     ("the string 'two'", 'null', 'the number 0.5')
@@ -98,29 +90,29 @@ def describe_value(value: object) -> str:
 
 
 def is_untagged(node: Node) -> bool:
-    """Whether the node is ordinary data: no tag of ours, no unknown one."""
+    """Return whether the node is ordinary data, without a tag of Distill or an unknown one."""
     return node.tag in (*SCALARS, MAP, SEQ)
 
 
 def shown_tag(tag: str) -> str:
-    """A tag as people write it: `!!set` for `tag:yaml.org,2002:set`."""
+    """Return a tag as it is written in a file: `!!set` for `tag:yaml.org,2002:set`."""
     return "!!" + tag.removeprefix(STANDARD) if tag.startswith(STANDARD) else tag
 
 
 def string(node: Node) -> str | None:
-    """The text of an untagged string node, else None."""
+    """Return the text of an untagged string node; None for any other node."""
     return node.value if isinstance(node, ScalarNode) and node.tag == STR else None
 
 
 def pairs(node: Node) -> dict[str, tuple[Node, Node]]:
-    """The keys of a mapping that count, each with its own node and its value; `_scratch` keys are left out."""
+    """Return the keys of a mapping, each with its node and its value; `_scratch` keys are omitted."""
     if not isinstance(node, MappingNode):
         return {}
     return {key.value: (key, value) for key, value in node.value if not str(key.value).startswith("_")}
 
 
 def children(node: Node) -> Iterator[tuple[str, Node]]:
-    """The values right below a node, each with its key or index."""
+    """Yield the values directly below a node, each with its key or index."""
     if isinstance(node, MappingNode):
         yield from ((str(key.value), value) for key, value in node.value)
     elif isinstance(node, SequenceNode):
@@ -128,12 +120,12 @@ def children(node: Node) -> Iterator[tuple[str, Node]]:
 
 
 def join(key: str, segment: str) -> str:
-    """The key path one step further down."""
+    """Return the key path one level deeper."""
     return f"{key}.{segment}" if key else segment
 
 
 def walk(root: Node, key: str = "") -> Iterator[tuple[str, Node]]:
-    """Every node once, in document order, with the first key path that leads to it."""
+    """Yield every node once, in document order, with the first key path that leads to it."""
     seen: set[int] = set()
     stack = [(key, root)]
     while stack:
@@ -146,7 +138,7 @@ def walk(root: Node, key: str = "") -> Iterator[tuple[str, Node]]:
 
 
 def substitute(root: Node, new: Mapping[int, Node]) -> None:
-    """Put `new[id(node)]` in the place of every such value below `root`."""
+    """Replace every value below `root` whose id is in `new`."""
     for _, node in list(walk(root)):
         if isinstance(node, MappingNode):
             node.value = [(key, new.get(id(value), value)) for key, value in node.value]
@@ -154,46 +146,20 @@ def substitute(root: Node, new: Mapping[int, Node]) -> None:
             node.value = [new.get(id(value), value) for value in node.value]
 
 
-def count(number: int, what: str) -> str:
-    """A number of things.
+def count(number: int, noun: str) -> str:
+    """Return a count with its noun.
 
     >>> count(1, "element"), count(2, "element")
     ('1 element', '2 elements')
     """
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def anchor(node: Node) -> str | None:
-    """The name of the node's anchor, if it has one."""
+    """Return the name of the node's anchor, if it has one."""
     return getattr(node, "anchor", None)
 
 
 def set_anchor(node: Node, name: str | None) -> None:
     """Give the node an anchor (kept by `Document.dump`)."""
     node.anchor = name  # type: ignore[attr-defined]
-
-
-def problem_at(
-    mark: Mark,
-    sources: Mapping[str, str],
-    message: str,
-    *,
-    key: str = "",
-    hint: str = "",
-    kind: type[Problem] = Problem,
-) -> Problem:
-    """A problem at a mark, with the line of the file that it stands in."""
-    lines = re.split("\r\n|[\n\r\x85\u2028\u2029]", sources.get(mark.name, ""))
-    source = lines[mark.line].replace("\t", " ") if mark.line < len(lines) else ""
-    return kind(message, location_of(mark), source if len(source) <= LONGEST_LINE else "", key, hint)
-
-
-def mark_at(name: str, line: int, column: int) -> Mark:
-    """A mark in a text that YAML did not read; lines and columns count from 0."""
-    return yaml.Mark(name, 0, line, column, None, None)  # type: ignore[arg-type]
-
-
-def location_of(mark: Mark) -> Location:
-    """Where a mark stands, counted from 1; an override stands on the command line."""
-    name = "command line" if mark.name.startswith("<override ") else mark.name
-    return Location(name, mark.line + 1, mark.column + 1)

@@ -1,13 +1,13 @@
 """Changes from the command line: `stages.0.epochs=2`, `+stages.0.clip_grad_norm=1.0`, `~stages.0.scheduler`.
 
-    key=value    replaces what is there
-    +key=value   adds a key that is not there; a list gets one more element
-    ~key         takes a key or an element away
+    key=value    replaces an existing value
+    +key=value   adds a new key, or appends to a list
+    ~key         removes a key or an element
 
-A key is a path of names and indices (`-1` is the last); a name that contains a dot is put in quotes:
-`stages.0.groups."student.fc".lr=0.1`. The value is YAML, tags included. An element behind an anchor is one element: a change
-inside it shows wherever it is used. Replacing it where the anchor stands replaces it everywhere; replacing an alias
-replaces that alias.
+A key is a path of names and indices (`-1` is the last); a name that contains a dot is quoted:
+`stages.0.groups."student.fc".lr=0.1`. The value is YAML, tags included. An anchored element is one element: a change
+inside it applies wherever it is used. Replacing it at its anchor replaces it everywhere; replacing an alias replaces
+that alias only.
 """
 
 from __future__ import annotations
@@ -17,15 +17,25 @@ from dataclasses import dataclass
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..errors import did_you_mean
-from ._nodes import STR, anchor, count, describe, join, mark_at, set_anchor, substitute, walk
+from ..errors import Problem, did_you_mean
+from ._nodes import STR, anchor, count, describe, join, set_anchor, substitute, walk
+from ._problems import RefusedError, mark_at
 
+_FORMS = "write key=value, +key=value or ~key"
 _SEGMENT = re.compile(r""" "([^"]*)" | '([^']*)' | ([^."'=\s]+) """, re.VERBOSE)
+
+
+class OverrideError(RefusedError):
+    """An override that cannot be read or applied; `column` counts from 0."""
+
+    def __init__(self, problem: Problem, column: int) -> None:
+        super().__init__(problem)
+        self.column = column
 
 
 @dataclass(frozen=True)
 class Override:
-    """One change: `action` is `=`, `+` or `~`; `columns` says where each segment stands, from 0."""
+    """One change: `action` is `=`, `+` or `~`; `columns` holds the start of each segment, from 0."""
 
     text: str
     action: str
@@ -36,7 +46,11 @@ class Override:
 
     @classmethod
     def parse(cls, text: str) -> Override:
-        """Read one override; `ValueError(message, column, hint)` if it cannot be read."""
+        """Parse one override.
+
+        Raises:
+            OverrideError: It is malformed.
+        """
         action = text[0] if text[:1] in ("+", "~") else "="
         at = 0 if action == "=" else 1
         segments: list[str] = []
@@ -50,20 +64,24 @@ class Override:
             at += 1
         if not segments or text[at - 1] == ".":
             message = "a key is missing here"
-            raise ValueError(message, at, "write key=value, +key=value or ~key")
+            raise OverrideError(Problem(message, hint=_FORMS, id="override-key-missing"), at)
         if action == "~":
             if at < len(text):
                 message = "'~key' takes no value"
-                raise ValueError(message, at, "")
+                raise OverrideError(Problem(message, id="override-removes-value"), at)
             return cls(text, action, tuple(segments), tuple(columns), None, 0)
         if text[at : at + 1] != "=":
             message = "'=' is missing here"
-            raise ValueError(message, at, "write key=value, +key=value or ~key")
+            raise OverrideError(Problem(message, hint=_FORMS, id="override-equals-missing"), at)
         return cls(text, action, tuple(segments), tuple(columns), text[at + 1 :], at + 1)
 
 
 def apply(root: MappingNode, override: Override, value: Node | None) -> None:
-    """Change the graph below `root`; `ValueError(message, column, hint)` if the key does not fit it."""
+    """Apply an override to the graph below `root`.
+
+    Raises:
+        OverrideError: The key does not exist, or exists already.
+    """
     node: Node = root
     path = ""
     for segment, column in zip(override.segments[:-1], override.columns[:-1], strict=True):
@@ -88,38 +106,40 @@ def _below(node: Node, index: int) -> Node:
 
 
 def _find(node: Node, segment: str, column: int, path: str, hint: str = "") -> int:
-    """The position of a key or index in a node."""
+    """Return the position of a key or index in a node."""
     where = f"'{path}'" if path else "the file"
     if isinstance(node, MappingNode):
         keys = [key.value for key, _ in node.value]
         if segment in keys:
             return keys.index(segment)
-        close = did_you_mean(segment, keys)
+        hint = "; ".join(filter(None, (did_you_mean(segment, keys), hint)))
         message = f"{where} has no key '{segment}'"
-        raise ValueError(message, column, "; ".join(filter(None, (close, hint))))
+        raise OverrideError(Problem(message, hint=hint, id="override-unknown-key"), column)
     if isinstance(node, SequenceNode):
         length = len(node.value)
         if not re.fullmatch(r"-?\d{1,9}", segment):
             message = f"{where} is a list: '{segment}' is not an index"
-            raise ValueError(message, column, "count from 0")
+            raise OverrideError(Problem(message, hint="count from 0", id="override-not-an-index"), column)
         if -length <= int(segment) < length:
             return int(segment) % length
         message = f"{where} has {count(length, 'element')}: there is no element {segment}"
-        raise ValueError(message, column, "count from 0")
+        raise OverrideError(Problem(message, hint="count from 0", id="override-index-out-of-range"), column)
     message = f"{where} is {describe(node)}: there is no '{segment}' below it"
-    raise ValueError(message, column, "")
+    raise OverrideError(Problem(message, id="override-below-scalar"), column)
 
 
 def _add(root: Node, node: Node, last: str, column: int, path: str, value: Node | None, override: Override) -> None:
     if value is None:
         return
-    there = _existing(node, last, column, path)
-    if isinstance(there, SequenceNode):
-        there.value.append(value)
+    existing = _existing(node, last, column, path)
+    if isinstance(existing, SequenceNode):
+        existing.value.append(value)
         return
-    if there is not None:
-        message = f"'{join(path, last)}' is there already"
-        raise ValueError(message, 0, f"write '{override.text[1:]}' to replace it")
+    if existing is not None:
+        message = f"'{join(path, last)}' exists already"
+        raise OverrideError(
+            Problem(message, hint=f"write '{override.text[1:]}' to replace it", id="override-key-exists"), 0
+        )
     if isinstance(node, ScalarNode) and node.tag.startswith("!") and not node.value:  # a call without arguments
         full = MappingNode(node.tag, [], node.start_mark, node.end_mark, flow_style=True)
         set_anchor(full, anchor(node))
@@ -132,7 +152,7 @@ def _add(root: Node, node: Node, last: str, column: int, path: str, value: Node 
 
 
 def _existing(node: Node, last: str, column: int, path: str) -> Node | None:
-    """What stands at a key already; an index that a list does not have is an error."""
+    """Return the node at a key, if there is one; raise if a list does not have the index."""
     if isinstance(node, MappingNode) and last not in [key.value for key, _ in node.value]:
         return None
     if isinstance(node, ScalarNode):
@@ -141,7 +161,7 @@ def _existing(node: Node, last: str, column: int, path: str) -> Node | None:
 
 
 def put(root: Node, parent: Node, index: int, value: Node, key: Node | None = None) -> None:
-    """Replace what stands at `parent[index]`; everywhere, if an anchored node is replaced where its anchor stands."""
+    """Replace the node at `parent[index]`; a node that is replaced at its anchor is replaced everywhere."""
     old = _below(parent, index)
     if anchor(old) and _is_first(root, parent, index, old):
         if anchor(value) is None:
@@ -154,7 +174,7 @@ def put(root: Node, parent: Node, index: int, value: Node, key: Node | None = No
 
 
 def _is_first(root: Node, parent: Node, index: int, node: Node) -> bool:
-    """Whether this is the place where the node stands, and not one of its aliases."""
+    """Return whether `parent[index]` is the anchored node itself, not one of its aliases."""
     for _, above in walk(root):
         if isinstance(above, (MappingNode, SequenceNode)):
             for position in range(len(above.value)):

@@ -1,7 +1,7 @@
-"""What a config may name, decided by the table in `_policy_table.py`.
+"""The names and arguments that a config may use, decided by the table in `_policy_table.py`.
 
-Names are judged by where the object is really defined: `torch.os.system` is `posix.system`. It is a guard against
-surprises in a file from somebody else, not a sandbox.
+Names are checked by the module that defines the object: `torch.os.system` is `posix.system`. The policy guards against
+surprises in a file from somebody else; it is not a sandbox.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ EXACT = frozenset(rule.name for rule in table.ALLOWED if rule.allowed == table.I
 """Single names that are allowed."""
 
 AREAS = tuple(rule.name for rule in table.ALLOWED if rule.allowed == table.ALL)
-"""Modules and classes of which all is allowed, but for what `REFUSED` says."""
+"""Modules and classes of which everything is allowed, except what `REFUSED` lists."""
 
 REFUSED: Mapping[str, str] = {rule.name: rule.why for rule in table.REFUSED}
-"""What no `--trust` opens, and why."""
+"""Names that `--trust` cannot allow, with the reason."""
 
 _METHODS = re.compile(
     r"apply_?|map_?|map2_|filter|register\w*|cleanup\w*|save\w*|push_to_hub|to_(?!device$|dense$|sparse$|list$|dict$)\w+|tofile|tobytes"
@@ -48,12 +48,12 @@ _CONVERSION = re.compile(r"transformers\.models\.\w+\.convert_\w+(\..*)?")
 
 
 def argument_refusal(name: str, value: object, callee: str = "") -> str | None:
-    """Why an argument may not have a value, if so.
+    """Return why an argument must not have a value; None if it may.
 
     Args:
         name: The argument, or the key of a mapping that may become one.
-        value: Its value, `UNKNOWN` if only building gives it.
-        callee: The real name of the callable that takes it, if that is known.
+        value: Its value, `UNKNOWN` if only building determines it.
+        callee: The real name of the callable that takes it, if known.
     """
     rule = _ARGUMENTS.get(name) or _ARGUMENTS.get(f"{callee}.{name}")
     if rule is None or value is None or is_value_allowed(rule.allowed, value):
@@ -62,7 +62,7 @@ def argument_refusal(name: str, value: object, callee: str = "") -> str | None:
 
 
 def _under(name: str, prefixes: Iterable[str]) -> str | None:
-    """The prefix that `name` is or stands below, if any."""
+    """Return the prefix that `name` equals or is below; None if there is none."""
     for prefix in prefixes:
         if name == prefix or name.startswith(prefix if prefix.endswith("_") else prefix + "."):
             return prefix
@@ -70,7 +70,7 @@ def _under(name: str, prefixes: Iterable[str]) -> str | None:
 
 
 def refusal(name: str) -> str | None:
-    """Why nothing called `name` may ever be named, if so."""
+    """Return why a config may never use `name`; None if it may."""
     if _REGISTERING.fullmatch(name):
         return "it changes the whole process"
     if _CONVERSION.fullmatch(name):
@@ -80,26 +80,26 @@ def refusal(name: str) -> str | None:
 
 
 def is_allowed(name: str, trust: Iterable[str]) -> bool:
-    """Whether an object that is really called `name` may be named."""
+    """Return whether a config may use an object with the real name `name`."""
     if refusal(name):
         return False
     return name in EXACT or _under(name, AREAS) is not None or _under(name, trust) is not None
 
 
 def leads_to_area(module: str, trust: Iterable[str]) -> bool:
-    """Whether a submodule may be imported on the way: something in it or below it may be named."""
+    """Return whether a submodule may be imported because a config may use something in it or below it."""
     areas = (*AREAS, *trust)
     return _under(module, areas) is not None or any(area.startswith(module + ".") for area in areas)
 
 
 def is_importable(path: str, trust: Iterable[str]) -> bool:
-    """Whether the package that `path` begins with may be imported."""
+    """Return whether the package that `path` begins with may be imported."""
     root = path.partition(".")[0]
     return root in ROOTS or path in EXACT or root == "math" or any(root == name.partition(".")[0] for name in trust)
 
 
 def is_method_allowed(owner: str, method: str) -> bool:
-    """Whether a config may reach `method` of objects whose class is `owner` (`torch.Tensor`)."""
+    """Return whether a config may use `method` of objects whose class is `owner` (`torch.Tensor`)."""
     if owner.startswith("builtins."):
         return method in _DATA_METHODS
     if owner in ("torch.Tensor", "torch._C.TensorBase"):
@@ -108,13 +108,13 @@ def is_method_allowed(owner: str, method: str) -> bool:
 
 
 def untrustable(trust: Iterable[str]) -> dict[str, str]:
-    """Those names in `--trust` that cannot be trusted, and why."""
+    """Return the names in `--trust` that cannot be trusted, with the reason."""
     reasons = {}
     for name in trust:
         if name.partition(".")[0] in sys.stdlib_module_names or name == "builtins":
-            reasons[name] = "it belongs to Python itself"
+            reasons[name] = "it is part of Python itself"
         elif not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
-            reasons[name] = "it is not the name of a package"
+            reasons[name] = "it is not a package name"
         elif reason := refusal(name):
             reasons[name] = reason
     return reasons

@@ -1,4 +1,4 @@
-"""The YAML scanner, with tags as YAML 1.2 has them: `[!import_get:torch.float32, 1]` is a list of two."""
+"""The YAML scanner, with tags as in YAML 1.2: `[!import_get:torch.float32, 1]` is a list of two elements."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from yaml.scanner import ScannerError
 from yaml.tokens import TagToken
 
 from ..errors import Problem
-from ._nodes import location_of, mark_at, problem_at
+from ._problems import located, location_of, mark_at
 
 _TAG = re.compile(r"(!<(?P<whole>[^>\s]*)>|(?P<handle>!([\w-]*!)?)(?P<name>[^\s\0,\[\]{}]*))")
 _AFTER = " \n\r\0\x85\u2028\u2029"
 
 
 class Scanner(yaml.SafeLoader):
-    """Reads a text into events; `name` is what its marks carry."""
+    """Reads a text into events; its marks carry `name`."""
 
     def __init__(self, text: str, name: str) -> None:
         super().__init__(text)
         self.name = name
 
     def scan_tag(self) -> TagToken:
-        """Read a tag; PyYAML lets it swallow a comma or bracket after it, which YAML 1.2 forbids."""
+        """Read a tag; PyYAML would include a following comma or bracket, which YAML 1.2 forbids."""
         start = self.get_mark()
         match = _TAG.match(self.buffer, self.pointer)
         if match is None:
@@ -44,24 +44,25 @@ class Scanner(yaml.SafeLoader):
 
 
 def syntax_problem(error: yaml.MarkedYAMLError, sources: Mapping[str, str]) -> Problem:
-    """What PyYAML says of a text that is not YAML, in our form."""
+    """Return PyYAML's error about a text that is not YAML as a problem."""
     what, hint = str(error.problem).replace("'<stream end>'", "the end of the file"), ""
     if "'\\t'" in what:
-        what, hint = "a tab cannot stand here", "indent with spaces"
+        what, hint = "a tab is not allowed here", "indent with spaces"
     elif error.context and "tag" in error.context:
         hint = "put a space after a tag: '!import_call:torch.nn.ReLU {}'"
     elif "mapping values are not allowed" in what:
-        hint = "put a text that contains ': ' in quotes"
+        hint = "quote a string that contains ': '"
     elif error.context:
         what = f"{what}, {error.context}"
-        hint = f"it began at {location_of(error.context_mark)}" if error.context_mark else ""
+        hint = f"it begins at {location_of(error.context_mark)}" if error.context_mark else ""
     mark = error.problem_mark or error.context_mark
-    return problem_at(mark, sources, f"this is not YAML: {what}", hint=hint)
+    return located(Problem(f"this is not YAML: {what}", hint=hint, id="syntax"), mark, sources)
 
 
 def unreadable(error: yaml.reader.ReaderError, text: str, name: str) -> Problem:
-    """A character that no YAML file may hold."""
+    """Return the problem of a character that a YAML file must not contain."""
     before = text[: error.position]
     line = before.count("\n")
     mark = mark_at(name, line, len(before) - before.rfind("\n") - 1)
-    return problem_at(mark, {}, f"the character U+{error.character:04X} cannot stand in a YAML file")
+    message = f"the character U+{error.character:04X} is not allowed in a YAML file"
+    return located(Problem(message, id="character-not-allowed"), mark, {})

@@ -1,6 +1,6 @@
-"""Mapping → dataclass, strictly: every key known, none missing, every value of its type.
+"""Strict decoding of mappings into dataclasses: no unknown key, no missing key, every value of its type.
 
-The types are read from the dataclass itself. The same code checks without building (values under a tag are unknown) and
+The types are read from the dataclass itself. The same code checks without building (tagged values are unknown) and
 decodes while building.
 """
 
@@ -17,7 +17,8 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import Problem, did_you_mean
 from ..ranges import without_range
 from ._hints import MAPPINGS, SEQUENCES, expected, fits, members, words
-from ._nodes import TrustProblem, describe, describe_value, is_untagged, join, pairs, scalar_value
+from ._nodes import describe, describe_value, is_untagged, join, pairs, scalar_value
+from ._problems import TrustProblem
 
 
 class _Unknown(enum.Enum):
@@ -25,24 +26,22 @@ class _Unknown(enum.Enum):
 
 
 UNKNOWN = _Unknown.UNKNOWN
-"""A value that is wrong, or that only building would tell."""
+"""A value that is wrong, or that only building determines."""
 
-_OBJECT_HINT = "write '!import_call:NAME {...}', or '!import_partial:NAME {...}' for what is called later"
+_OBJECT_HINT = "write '!import_call:NAME {...}', or '!import_partial:NAME {...}' for a later call"
 
 
 class _Document(Protocol):
-    def problem(
-        self, node: Node, message: str, key: str = "", hint: str = "", *, kind: type[Problem] = Problem
-    ) -> Problem: ...
+    def located(self, problem: Problem, node: Node, key: str = "") -> Problem: ...
 
 
 class Decoder:
     """Decodes nodes by type hints.
 
     Args:
-        document: Makes problems with their place.
-        build: Builds a node that a hint leaves free; None to check only.
-        on_field: Is told of every field of a record: its name, node and key path.
+        document: Locates problems.
+        build: Builds a tagged node; None to check only.
+        on_field: Called with every field of a record: its name, node and key path.
     """
 
     def __init__(
@@ -55,17 +54,17 @@ class Decoder:
         self._document, self._build, self._on_field = document, build, on_field
 
     def decode(self, node: Node, hint: Any, key: str = "") -> Any:
-        """The value of a node that should fit `hint`; `UNKNOWN` if it does not or cannot be told."""
+        """Return the value of a node that should match `hint`; `UNKNOWN` if it does not match or is not built."""
         if not is_untagged(node):
             if self._build is None:
                 return UNKNOWN
             value = self._build(node)
             if not fits(value, hint):
-                return self._mismatch(node, hint, key, describe_value(value))
+                return self._mismatch(node, hint, key, describe_value(value), value)
             return self._in_range(node, value, hint, key)
         member = _member(node, hint)
         if member is None:
-            return self._mismatch(node, hint, key, describe(node))
+            return self._mismatch(node, hint, key, describe(node), getattr(node, "value", None))
         return self._as(node, member, key)
 
     def _as(self, node: Node, hint: Any, key: str) -> Any:
@@ -78,7 +77,7 @@ class Decoder:
             return UNKNOWN if UNKNOWN in found.values() else found
         if origin in SEQUENCES and isinstance(node, SequenceNode):
             inner = args[0] if args else Any
-            items = [self.decode(item, inner, join(key, str(number))) for number, item in enumerate(node.value)]
+            items = [self.decode(item, inner, join(key, str(index))) for index, item in enumerate(node.value)]
             return UNKNOWN if any(item is UNKNOWN for item in items) else items
         if isinstance(node, ScalarNode):
             value, (bare, _) = scalar_value(node), without_range(hint)
@@ -86,7 +85,7 @@ class Decoder:
         return self._build(node) if self._build else UNKNOWN
 
     def _record(self, node: Node, record: type, key: str) -> Any:
-        """A mapping as an instance of a dataclass."""
+        """Decode a mapping as an instance of a dataclass."""
         fields = {field.name: field for field in dataclasses.fields(record)}
         hints = typing.get_type_hints(record, include_extras=True)
         found = pairs(node)
@@ -100,45 +99,50 @@ class Decoder:
                 self._on_field(name, value, join(key, name))
         missing = [name for name, field in fields.items() if name not in found and is_required(field)]
         for name in missing:
-            message = f"{_called(record)} needs the key '{name}'"
-            self.problems.append(self._document.problem(node, message, key))
+            self._add(node, key, Problem(f"{_called(record)} lacks the key '{name}'", id="missing-key"))
         if missing or len(values) < len(found) or UNKNOWN in values.values() or self._build is None:
             return UNKNOWN
         return record(**values)
 
     def _unknown(self, node: Node, name: str, record: type, fields: Mapping[str, Any], key: str) -> None:
         if name == "trust" and not key:
-            message = "'trust' cannot be set in a file: whoever runs it decides what is trusted"
+            message = "'trust' cannot be set in a file"
             hint = "write '--trust PACKAGE' on the command line"
-            self.problems.append(self._document.problem(node, message, name, hint, kind=TrustProblem))
-            return
-        message = f"{_called(record)} has no key '{name}'"
-        self.problems.append(self._document.problem(node, message, join(key, name), did_you_mean(name, fields)))
+            self._add(node, name, TrustProblem(message, hint=hint, id="trust-in-file"))
+        elif new := getattr(record, "RENAMED_KEYS", {}).get(name):
+            message = f"the key '{name}' of {_called(record)} is now '{new}'"
+            self._add(node, join(key, name), Problem(message, hint=f"write '{new}'", id="renamed-key"))
+        else:
+            message = f"{_called(record)} has no key '{name}'"
+            problem = Problem(message, hint=did_you_mean(name, fields), id="unknown-key")
+            self._add(node, join(key, name), problem)
+
+    def _add(self, node: Node, key: str, problem: Problem) -> None:
+        self.problems.append(self._document.located(problem, node, key))
 
     def _in_range(self, node: Node, value: Any, hint: Any, key: str) -> Any:
-        """The value of a scalar that fits `hint`; `UNKNOWN` if it is a number out of the range of its hint."""
+        """Return the value of a scalar that matches `hint`; `UNKNOWN` if it is a number out of range."""
         for member in members(hint):
             bare, bounds = without_range(member)
             if bounds is None or isinstance(value, bool) or not isinstance(value, int | float) or not fits(value, bare):
                 continue
             given = scalar_value(node) if isinstance(node, ScalarNode) and is_untagged(node) else value
             if refusal := bounds.refusal(_subject(key), given if isinstance(given, int | float) else value):
-                self.problems.append(self._document.problem(node, refusal, key))
+                self._add(node, key, Problem(refusal, id="out-of-range"))
                 return UNKNOWN
         return value
 
-    def _mismatch(self, node: Node, hint: Any, key: str, what: str) -> Any:
-        hint_text = _OBJECT_HINT if _wants_object(hint) else ""
-        if what.startswith("the string") and (close := _literal(hint)):
-            hint_text = did_you_mean(str(getattr(node, "value", "")), close)
-            hint_text = hint_text if hint_text.startswith("did") else ""
-        problem = self._document.problem(node, f"{_subject(key)} takes {expected(hint)}, not {what}", key, hint_text)
-        self.problems.append(problem)
+    def _mismatch(self, node: Node, hint: Any, key: str, described: str, value: object) -> Any:
+        fix = _OBJECT_HINT if _wants_object(hint) else ""
+        if isinstance(value, str) and (choices := _literal(hint)):
+            fix = did_you_mean(value, choices, otherwise="")
+        message = f"{_subject(key)} takes {expected(hint)}, not {described}"
+        self._add(node, key, Problem(message, hint=fix, id="wrong-type"))
         return UNKNOWN
 
 
 def _subject(key: str) -> str:
-    """What a message calls the value at a key path."""
+    """Return the subject of a message about the value at a key path."""
     name = key.rpartition(".")[2]
     return f"element {name}" if name.isdecimal() else f"'{name}'" if name else "this"
 
@@ -149,11 +153,12 @@ def _called(record: type) -> str:
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Return whether a field has no default."""
     return field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _member(node: Node, hint: Any) -> Any:
-    """The member of a union that an untagged node fits by its kind."""
+    """Return the member of a union that matches the kind of an untagged node."""
     return next((member for member in members(hint) if _fits_node(node, member)), None)
 
 

@@ -1,4 +1,4 @@
-"""Signatures, from source or from the object, and whether arguments fit them."""
+"""Signatures, read from source or from the object, and checks of arguments against them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from yaml import Node
 
-from ..errors import did_you_mean, nearest
+from ..errors import Problem, did_you_mean, nearest
 from ._nodes import count
 from ._policy import OURS
 from ._sources import Definition, MissingError, follow
@@ -35,48 +35,52 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a callable takes."""
+    """The parameters of a callable."""
 
     parameters: tuple[Parameter, ...] = ()
     var_positional: bool = False
     var_named: bool = False
 
     def annotation(self, name: str | int) -> Any:
-        """The annotation of a parameter, by name or position; None if it has none."""
+        """Return the annotation of a parameter, by name or position; None if it has none."""
         if isinstance(name, int):
             positional = [parameter for parameter in self.parameters if parameter.positional]
             return positional[name].annotation if name < len(positional) else None
         return next((item.annotation for item in self.parameters if item.name == name and item.named), None)
 
-    def misfits(
+    def mismatches(
         self, called: str, node: Node, args: Sequence[Node], kwargs: Mapping[str, tuple[Node, Node]], *, partial: bool
-    ) -> list[tuple[Node, str, str]]:
-        """What does not fit, each with its node and a hint; a partial call may leave arguments out."""
-        wrong: list[tuple[Node, str, str]] = []
+    ) -> list[tuple[Node, Problem]]:
+        """Return the arguments that do not match, each with its node; a partial call may omit arguments."""
+        wrong: list[tuple[Node, Problem]] = []
         positional = [parameter for parameter in self.parameters if parameter.positional]
         if len(args) > len(positional) and not self.var_positional:
-            most = count(len(positional), "argument") if positional else "no arguments"
-            wrong.append((args[len(positional)], f"{called}() takes {most} by position, not {len(args)}", ""))
+            most = count(len(positional), "positional argument") if positional else "no positional arguments"
+            message = f"{called}() takes {most}, not {len(args)}"
+            wrong.append((args[len(positional)], Problem(message, id="too-many-arguments")))
         filled = {parameter.name for parameter in positional[: len(args)]}
         named = [parameter.name for parameter in self.parameters if parameter.named]
         for name, (key, _) in kwargs.items():
             if name in filled and name in named:
-                wrong.append((key, f"{called}() gets '{name}' twice, by position and by name", ""))
+                message = f"{called}() gets '{name}' twice, by position and by name"
+                wrong.append((key, Problem(message, id="argument-given-twice")))
             elif name not in named and not self.var_named:
                 hint = did_you_mean(name, named) if len(named) <= 12 or nearest(name, named) else ""
-                wrong.append((key, f"{called}() has no parameter '{name}'", hint))
+                message = f"{called}() has no parameter '{name}'"
+                wrong.append((key, Problem(message, hint=hint, id="unknown-argument")))
         missing = [item.name for item in self.parameters if item.required and item.name not in {*filled, *kwargs}]
         if missing and not partial:
             names = ", ".join(f"'{name}'" for name in missing)
-            plural = "s" if len(missing) > 1 else ""
-            wrong.append((node, f"{called}() needs the argument{plural} {names}", ""))
+            message = f"{called}() lacks the argument{'s' if len(missing) > 1 else ''} {names}"
+            wrong.append((node, Problem(message, id="missing-argument")))
         return wrong
 
 
 def of_object(thing: Any) -> Signature | None:
-    """The signature of a callable object; None if it does not tell.
+    """Return the signature of a callable object; None if it is not available.
 
-    A foreign decorator may take other arguments than what it wraps and still claim its signature, so it is not believed.
+    The signature that a decorator of another package claims for its wrapper is ignored, because the wrapper may take
+    other arguments.
     """
     ours = str(getattr(thing, "__module__", "")).partition(".")[0] in OURS
     try:
@@ -100,7 +104,7 @@ def of_object(thing: Any) -> Signature | None:
 
 
 def of_definition(found: Definition, steps: int = 20) -> Signature | None:
-    """The signature of a definition in source; None if the source does not tell."""
+    """Return the signature of a definition in source; None if the source does not show it."""
     if isinstance(found.node, ast.ClassDef):
         return _of_class(found, steps)
     if found.node is None or not _transparent(found.node):

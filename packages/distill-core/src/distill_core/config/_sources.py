@@ -1,7 +1,7 @@
-"""Find a definition by reading source files; nothing is imported.
+"""Search for a definition in source files, without importing anything.
 
-Names are followed through re-exports (`from ._x import Y as Y`, `from .a import *`, `import a.b as c`). Only the block that
-is needed is parsed, so a check stays fast although torch's files are long.
+Names are followed through re-exports (`from ._x import Y as Y`, `from .a import *`, `import a.b as c`). Only the needed
+block is parsed, which keeps a check fast although torch's files are long.
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ import functools
 import re
 from dataclasses import dataclass, field
 
-from ..errors import nearest
-from ._guard import NotFoundError, install_hint
+from ..errors import Problem
+from ._guard import install_hint
 from ._modules import Source, load
 from ._policy import ROOTS
+from ._problems import NotFoundError
+from ._refusals import name_missing
 
 _MAX_STEPS = 40
 
 
 @dataclass(frozen=True)
 class Definition:
-    """What a name turned out to be.
+    """The definition that a name leads to.
 
     Attributes:
         module: The module that defines it.
         name: Its name there, `Class.method` for a method.
         node: Its parsed statement, if it is a class or function.
         source: The module's source, in which the bases of a class are looked up.
-        sure: Whether the source shows it; a module may make names while it is imported.
+        sure: Whether the source shows it; a module may create names during its import.
     """
 
     module: str
@@ -45,7 +47,7 @@ class Definition:
 
 
 class MissingError(Exception):
-    """A module has no such name."""
+    """A module does not have the name."""
 
     def __init__(self, source: Source, name: str) -> None:
         super().__init__(f"{source.name}.{name}")
@@ -54,29 +56,27 @@ class MissingError(Exception):
 
 @functools.cache
 def find(path: str) -> Definition | None:
-    """What `path` names, followed to where it is defined; None if the sources do not tell.
+    """Return the definition that `path` leads to; None if the sources do not show it.
 
     Raises:
-        NotFoundError: There is no such module or name.
+        NotFoundError: The module or name does not exist.
     """
     top, _, rest = path.partition(".")
     source = load(top)
     if source is None:
         message = f"the package '{top}' is not installed"
-        raise NotFoundError(message, install_hint(top))
+        raise NotFoundError(Problem(message, hint=install_hint(top), id="package-missing"))
     try:
         return follow(source, rest.split(".") if rest else [], _MAX_STEPS)
     except MissingError as error:
-        close = nearest(error.name, error.source.names())
-        message = f"'{error.source.name}' has no '{error.name}'"
-        raise NotFoundError(message, f"did you mean '{close}'?" if close else "") from None
+        raise name_missing(error.source.name, error.name, error.source.names()) from None
 
 
 def follow(source: Source, names: list[str], steps: int) -> Definition | None:
-    """Go on from a module along `names`.
+    """Follow `names` from a module.
 
     Raises:
-        MissingError: There is no such name.
+        MissingError: A name does not exist.
     """
     if steps <= 0:
         return None
@@ -101,11 +101,11 @@ def follow(source: Source, names: list[str], steps: int) -> Definition | None:
 def _module_or_star(source: Source, below: Source, names: list[str], steps: int) -> Definition | None:
     """Follow a name that is a submodule, and perhaps also what `from .name import *` binds over it.
 
-    At the end of a path the name means what Python's attribute does: `torchvision.models.alexnet` is the function. Where
-    the path goes on, it goes on in the module: `torchvision.models.alexnet.AlexNet`.
+    At the end of a path the name is Python's attribute: `torchvision.models.alexnet` is the function. A longer path
+    continues in the module: `torchvision.models.alexnet.AlexNet`.
 
     Raises:
-        MissingError: There is no such name.
+        MissingError: A name does not exist.
     """
     if len(names) > 1:
         return follow(below, names[1:], steps)
@@ -120,7 +120,7 @@ def _module_or_star(source: Source, below: Source, names: list[str], steps: int)
 
 
 def _imported(module: str, original: list[str], rest: list[str], by: Source, steps: int) -> Definition | None:
-    """What `by` imported as `module` or from it."""
+    """Follow a name that `by` imports as `module` or from it."""
     names = [*original, *rest]
     if original and (below := load(f"{module}.{original[0]}")) and module == by.name:
         return follow(below, rest, steps)
@@ -156,7 +156,7 @@ def _from_stars(source: Source, names: list[str], steps: int) -> Definition | No
 
 
 def _inside(source: Source, statement: ast.stmt, rest: list[str]) -> Definition | None:
-    """A name inside a class, or the definition itself."""
+    """Return the definition of a name inside a class, or the definition itself."""
     names = [statement.name]  # type: ignore[attr-defined]
     for name in rest:
         if not isinstance(statement, ast.ClassDef):

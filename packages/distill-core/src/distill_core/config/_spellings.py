@@ -1,4 +1,4 @@
-"""Nodes with a tag → `Tagged`: the short and the long spelling of each tag, and what can be wrong with them."""
+"""Parsing of tagged nodes into `Tagged`: the short and the long spelling of each tag, and their errors."""
 
 from __future__ import annotations
 
@@ -6,26 +6,34 @@ import re
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..errors import did_you_mean
+from ..errors import Problem, did_you_mean, nearest
 from ._nodes import count, describe, is_untagged, pairs, shown_tag, string
-from ._tags import IMPORTING, TAGS, TEXT, Pair, TagError, Tagged
+from ._problems import TagError
+from ._tags import IMPORTING, TAGS, TEXT, Pair, Tagged
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def parse(node: Node) -> Tagged:
-    """Read a node with a tag of ours; `TagError` says what is wrong with it."""
+    """Parse a tagged node.
+
+    Raises:
+        TagError: The tag is unknown or the node is malformed.
+    """
     tag, colon, name = node.tag.removeprefix("!").partition(":")
     if node.tag[:1] != "!" or tag not in TAGS:
         shown = shown_tag(node.tag)
-        hint = did_you_mean(tag, (*TAGS, "include")).replace("'", "'!", 1)
-        raise TagError(node, f"there is no tag '{shown}'", hint if hint.startswith("did") else "")
+        close = nearest(tag, (*TAGS, "include"))
+        hint = f"did you mean '!{close}'?" if close else ""
+        raise TagError(node, Problem(f"there is no tag '{shown}'", hint=hint, id="unknown-tag"))
     if tag in TEXT:
         if colon:
-            raise TagError(node, f"'!{tag}' takes no name", f"write '!{tag}' and a space")
+            raise TagError(
+                node, Problem(f"'!{tag}' takes no name", hint=f"write '!{tag}' and a space", id="tag-takes-no-name")
+            )
         return _text(tag, node)
     if colon and not name:
-        raise TagError(node, f"'!{tag}:' names nothing", f"write '!{tag}:NAME'")
+        raise TagError(node, Problem(f"'!{tag}:' lacks a name", hint=f"write '!{tag}:NAME'", id="tag-name-missing"))
     if tag in IMPORTING:
         return _short_import(tag, node, name) if colon else _long_import(tag, node)
     if tag == "call_method":
@@ -38,17 +46,19 @@ def parse(node: Node) -> Tagged:
 def _text(tag: str, node: Node) -> Tagged:
     if tag in ("join", "pathjoin"):
         if not isinstance(node, SequenceNode):
-            raise TagError(node, f"'!{tag}' takes a list of texts")
+            raise TagError(node, Problem(f"'!{tag}' takes a list of strings", id="join-form"))
         return Tagged(tag, node, node, operands=tuple(node.value))
     if not isinstance(node, ScalarNode) or not node.value:
-        raise TagError(node, f"'!{tag}' takes a path")
+        raise TagError(node, Problem(f"'!{tag}' takes a path", id="path-form"))
     return Tagged(tag, node, node, name=node.value)
 
 
 def _path(tag: str, node: Node, path: str) -> str:
     if not _PATH.fullmatch(path):
         hint = f"put a space after '{path[:-1]}'" if path.endswith((",", "]")) else "write 'package.module.name'"
-        raise TagError(node, f"'!{tag}' needs an import path, which {path!r} is not", hint)
+        raise TagError(
+            node, Problem(f"'!{tag}' takes an import path, got {path!r}", hint=hint, id="import-path-malformed")
+        )
     return path
 
 
@@ -56,32 +66,41 @@ def _short_import(tag: str, node: Node, name: str) -> Tagged:
     path = _path(tag, node, name)
     if tag == "import_get":
         if node.value:
-            raise TagError(node, "'!import_get' takes no arguments", "'!import_call' calls what is named")
+            message = "'!import_get' takes no arguments"
+            raise TagError(
+                node, Problem(message, hint="use '!import_call' to call the object", id="import-get-arguments")
+            )
         return Tagged(tag, node, node, path)
     if isinstance(node, MappingNode):
         return Tagged(tag, node, node, path, kwargs=pairs(node))
     if isinstance(node, SequenceNode):
         return Tagged(tag, node, node, path, args=tuple(node.value))
     if node.value:
-        message = f"'!{tag}:{name}' takes a mapping of named arguments or a list, not the text {node.value!r}"
-        raise TagError(node, message, f"write [{node.value}] for one argument by position")
+        message = f"'!{tag}:{name}' takes a mapping of named arguments or a list, not the string {node.value!r}"
+        hint = f"write [{node.value}] for one positional argument"
+        raise TagError(node, Problem(message, hint=hint, id="arguments-string"))
     return Tagged(tag, node, node, path)
 
 
 def _fields(tag: str, node: Node, allowed: tuple[str, ...], required: tuple[str, ...]) -> dict[str, Pair]:
-    """The fields of a long form, none unknown and none missing."""
+    """Return the fields of a long form; raise if one is unknown or missing."""
     if not isinstance(node, MappingNode):
-        raise TagError(node, f"'!{tag}' takes a mapping of {_list(allowed)}", f"or write '!{tag}:NAME'")
+        message = f"'!{tag}' takes a mapping of {_list(allowed)}"
+        raise TagError(node, Problem(message, hint=f"or write '!{tag}:NAME'", id="tag-form"))
     found = pairs(node)
     for name, (key, _) in found.items():
         if name not in allowed:
-            arguments = "arguments go under 'init: {args: [...], kwargs: {...}}'"
-            hint = did_you_mean(name, allowed)
-            long = "init" in allowed and not hint.startswith("did")
-            raise TagError(key, f"'{name}' is not a field of '!{tag}'", arguments if long else hint)
+            is_argument = "init" in allowed and not nearest(name, allowed)
+            hint = (
+                "put arguments under 'init: {args: [...], kwargs: {...}}'"
+                if is_argument
+                else did_you_mean(name, allowed)
+            )
+            raise TagError(key, Problem(f"'{name}' is not a field of '!{tag}'", hint=hint, id="unknown-field"))
     for name in required:
         if name not in found:
-            raise TagError(node, f"'!{tag}' needs the field '{name}'", f"or write '!{tag}:NAME'")
+            message = f"'!{tag}' lacks the field '{name}'"
+            raise TagError(node, Problem(message, hint=f"or write '!{tag}:NAME'", id="missing-field"))
     return found
 
 
@@ -93,7 +112,9 @@ def _word(tag: str, found: dict[str, Pair], name: str) -> str:
     node = found[name][1]
     text = string(node)
     if text is None:
-        raise TagError(node, f"'{name}' of '!{tag}' takes a string, not {describe(node)}")
+        raise TagError(
+            node, Problem(f"'{name}' of '!{tag}' takes a string, not {describe(node)}", id="field-not-string")
+        )
     return text
 
 
@@ -103,7 +124,10 @@ def _long_import(tag: str, node: Node) -> Tagged:
         found = _fields(tag, node, ("package", "class_name", "method_name", *init), ("package",))
         given = [name for name in ("class_name", "method_name") if name in found]
         if len(given) == 1:
-            raise TagError(node, "'class_name' and 'method_name' go together", "give both, or put both into 'package'")
+            message = f"'{given[0]}' needs '{'method_name' if given == ['class_name'] else 'class_name'}' as well"
+            raise TagError(
+                node, Problem(message, hint="give both, or put both into 'package'", id="method-without-class")
+            )
         words = [_word(tag, found, name) for name in ("package", *given)]
         at = found["package"][1]
     else:
@@ -115,15 +139,17 @@ def _long_import(tag: str, node: Node) -> Tagged:
 
 
 def _arguments(tag: str, node: Node) -> tuple[tuple[Node, ...], dict[str, Pair]]:
-    """`{args: [...], kwargs: {...}}`, either of them absent or null."""
+    """Return the arguments in `{args: [...], kwargs: {...}}`; either key may be absent or null."""
     if _is_null(node):
         return (), {}
     if not isinstance(node, MappingNode) or not is_untagged(node):
-        raise TagError(node, f"the arguments of '!{tag}' are 'args' and 'kwargs', not {describe(node)}")
+        message = f"'init' of '!{tag}' takes a mapping of 'args' and 'kwargs', not {describe(node)}"
+        raise TagError(node, Problem(message, id="init-form"))
     found = pairs(node)
     for name, (key, _) in found.items():
         if name not in ("args", "kwargs"):
-            raise TagError(key, f"'{name}' is neither 'args' nor 'kwargs'", f"write 'kwargs: {{{name}: ...}}'")
+            message = f"'{name}' is neither 'args' nor 'kwargs'"
+            raise TagError(key, Problem(message, hint=f"write 'kwargs: {{{name}: ...}}'", id="unknown-init-key"))
     return _args(found), _kwargs(found)
 
 
@@ -136,7 +162,7 @@ def _args(found: dict[str, Pair]) -> tuple[Node, ...]:
     if node is None or _is_null(node):
         return ()
     if not isinstance(node, SequenceNode) or not is_untagged(node):
-        raise TagError(node, f"'args' takes a list, not {describe(node)}")
+        raise TagError(node, Problem(f"'args' takes a list, not {describe(node)}", id="args-form"))
     return tuple(node.value)
 
 
@@ -145,7 +171,7 @@ def _kwargs(found: dict[str, Pair]) -> dict[str, Pair]:
     if node is None or _is_null(node):
         return {}
     if not isinstance(node, MappingNode) or not is_untagged(node):
-        raise TagError(node, f"'kwargs' takes a mapping, not {describe(node)}")
+        raise TagError(node, Problem(f"'kwargs' takes a mapping, not {describe(node)}", id="kwargs-form"))
     return pairs(node)
 
 
@@ -174,7 +200,8 @@ def _call_method(node: Node, name: str) -> Tagged:
 def _access(node: Node, name: str) -> Tagged:
     if name:
         if not isinstance(node, SequenceNode) or len(node.value) != 1:
-            raise TagError(node, "'!access_by_index_or_key:KEY' takes a list of one: the data")
+            message = "'!access_by_index_or_key:KEY' takes a list of one element, the data"
+            raise TagError(node, Problem(message, id="access-form"))
         return Tagged("access_by_index_or_key", node, node, name=name, operands=tuple(node.value))
     found = _fields("access_by_index_or_key", node, ("data", "index_or_key"), ("data", "index_or_key"))
     key = found["index_or_key"][1]
@@ -185,12 +212,14 @@ def _attribute(tag: str, node: Node, name: str) -> Tagged:
     least, most = (1, 2) if tag == "getattr" else (2, 2)
     form = "obj, default" if tag == "getattr" else "obj, value"
     if not isinstance(node, SequenceNode):
-        raise TagError(node, f"'!{tag}' takes a list: [{form.replace('obj', 'obj, name')}]")
+        message = f"'!{tag}' takes a list: [{form.replace('obj', 'obj, name')}]"
+        raise TagError(node, Problem(message, id="attribute-form"))
     items = tuple(node.value)
-    number = len(items) if name else len(items) - 1
-    if not least <= number <= most:
+    num_operands = len(items) if name else len(items) - 1
+    if not least <= num_operands <= most:
         form = form if name else form.replace("obj", "obj, name")
-        raise TagError(node, f"'!{tag}' takes [{form}], not {count(len(items), 'element')}")
+        message = f"'!{tag}' takes [{form}], not {count(len(items), 'element')}"
+        raise TagError(node, Problem(message, id="attribute-operands"))
     if name:
         return Tagged(tag, node, node, name=name, operands=items)
     text = string(items[1])

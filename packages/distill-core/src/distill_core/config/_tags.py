@@ -1,10 +1,10 @@
-"""What the tags mean, in both spellings, as one record each.
+"""The tags and their meaning, in both spellings; each is read into one record.
 
 !import_call:torch.nn.Linear {in_features: 3, out_features: 2}          named arguments
 !import_call:torch.nn.Linear [3, 2]                                     arguments by position
 !import_call {key: torch.nn.Linear, init: {args: [3], kwargs: {out_features: 2}}}
 
-!import_partial:torch.optim.SGD {lr: 0.1}          called later, with what is still missing
+!import_partial:torch.optim.SGD {lr: 0.1}          called later, with the remaining arguments
 !import_get:torch.float32                          the object itself
 !import_call_method:pkg.Class.method {...}         long: {package:, class_name:, method_name:, init:}
 !call_method:name {obj: ..., args: [...], kwargs: {...}, returns_obj: false}
@@ -28,28 +28,20 @@ TAGS = (*NAMED, *TEXT)
 Pair = tuple[Node, Node]
 
 
-class TagError(Exception):
-    """What is wrong with a tagged node: where, what, and a hint."""
-
-    def __init__(self, node: Node, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.node, self.message, self.hint = node, message, hint
-
-
 @dataclass(frozen=True)
 class Tagged:
-    """A tagged node, read.
+    """A parsed tagged node.
 
     Attributes:
         tag: One of `TAGS`.
         node: The node itself.
         path: The import path of the tags that import.
-        name: The attribute, method, index or key of the tags that reach into an object; a node if it must be built.
-        at: Where the path or name stands.
+        name: The attribute, method, index or key of the tags that reach into an object; a node if it must be built first.
+        at: The node of the path or name, for messages.
         operands: The nodes that the tag works on: an object, a default, texts to join.
         args: Arguments by position.
         kwargs: Arguments by name, each with the node of its name.
-        returns_obj: Whether `!call_method` gives the object instead of the result.
+        returns_obj: Whether `!call_method` returns the object instead of the result.
     """
 
     tag: str

@@ -1,4 +1,4 @@
-"""The names in `inputs`, `feed`, `train` and `groups`: taps of known models, globs over them."""
+"""Checks of the names in `inputs`, `feed`, `train` and `groups`: taps of known models, globs over them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 
 from yaml import Node, SequenceNode
 
-from ..errors import WiringError, did_you_mean
+from ..errors import Problem, WiringError, did_you_mean
 from ..taps import BATCH, Tap
 from ._nodes import join, pairs, string
 
 
 class Names:
-    """Checks them.
+    """Checks the names of models in one document.
 
     Args:
-        models: The names of the models; None if the document does not tell.
-        add: Is told a problem: node, message, key path, hint.
+        models: The names of the models; None if the document does not show them.
+        add: Called with each problem: node, key path, problem.
     """
 
-    def __init__(self, models: Sequence[str] | None, add: Callable[[Node, str, str, str], None]) -> None:
+    def __init__(self, models: Sequence[str] | None, add: Callable[[Node, str, Problem], None]) -> None:
         self.models, self.add = models, add
 
     def field(self, name: str, node: Node, key: str) -> None:
@@ -30,11 +30,12 @@ class Names:
         elif name == "feed":
             for model, (model_node, wiring) in pairs(node).items():
                 if self.models is not None and model not in self.models:
-                    self.add(model_node, f"there is no model '{model}'", key, did_you_mean(model, self.models))
+                    hint = did_you_mean(model, self.models)
+                    self.add(model_node, key, Problem(f"there is no model '{model}'", hint=hint, id="unknown-model"))
                 self._inputs(wiring, join(key, model))
         elif name == "train" and isinstance(node, SequenceNode):
-            for number, item in enumerate(node.value):
-                self._glob(item, string(item), join(key, str(number)))
+            for index, item in enumerate(node.value):
+                self._glob(item, string(item), join(key, str(index)))
         elif name == "groups":
             for glob, (glob_node, _) in pairs(node).items():
                 self._glob(glob_node, glob, join(key, glob))
@@ -49,10 +50,12 @@ class Names:
         try:
             source = Tap.parse(text).source
         except WiringError as error:
-            self.add(node, error.message, key, error.hint)
+            self.add(node, key, Problem(error.message, hint=error.hint, id="tap-malformed"))
             return
         if self.models is not None and source not in (BATCH, *self.models):
-            self.add(node, f"'{text}': there is no model '{source}'", key, did_you_mean(source, [BATCH, *self.models]))
+            hint = did_you_mean(source, [BATCH, *self.models])
+            message = f"'{text}': there is no model '{source}'"
+            self.add(node, key, Problem(message, hint=hint, id="tap-unknown-model"))
 
     def _glob(self, node: Node, glob: str | None, key: str) -> None:
         if glob is None or self.models is None:
@@ -60,6 +63,6 @@ class Names:
         first = glob.removeprefix("!").partition(".")[0]
         known = [*self.models, "losses"]
         if not any(fnmatch.fnmatchcase(name, first) for name in known):
-            self.add(
-                node, f"'{glob}' begins with the name of no model, nor with 'losses'", key, did_you_mean(first, known)
-            )
+            message = f"'{glob}' begins with neither the name of a model nor 'losses'"
+            problem = Problem(message, hint=did_you_mean(first, known), id="glob-unknown-model")
+            self.add(node, key, problem)
