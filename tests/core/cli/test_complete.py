@@ -5,26 +5,26 @@ from __future__ import annotations
 import pytest
 
 CHANGES = {
-    "no epochs": ("epochs: 3\n    ", "", "16:5: stages.0 has no 'epochs', and there is no stage before it"),
+    "no epochs": ("epochs: 3\n    ", "", "16:5: the first stage needs 'epochs'"),
     "no optimizer": (
         "    optimizer: !import_partial:torch.optim.SGD {lr: 0.1}\n",
         "",
-        "16:5: stages.0 has no 'optimizer'",
+        "16:5: the first stage needs 'optimizer'",
     ),
-    "no losses": ("    losses:\n", "    scheduler: null\n    _losses:\n", "16:5: stages.0 has no 'losses'"),
+    "no losses": ("    losses:\n", "    scheduler: null\n    _losses:\n", "16:5: the first stage needs 'losses'"),
     "empty losses": ("    losses:\n", "    losses: {}\n    _losses:\n", "18:13: a stage has no losses"),
     "empty train": (
         "    losses:\n",
         "    train: []\n    losses:\n",
-        "18:12: stages.0.train is empty, so nothing would learn",
+        "18:12: `train` is empty",
     ),
     "no data": (
         "  train: !import_call:toy.points",
         "  _train: !import_call:toy.points",
-        "16:5: there is nothing to train on",
+        "16:5: there is no training data",
     ),
     "empty losses later": ("\ncallbacks:", "  - {losses: {}}\n\ncallbacks:", "21:14: a stage has no losses"),
-    "empty train later": ("\ncallbacks:", "  - {train: []}\n\ncallbacks:", "21:13: stages.1.train is empty"),
+    "empty train later": ("\ncallbacks:", "  - {train: []}\n\ncallbacks:", "21:13: `train` is empty"),
 }
 
 
@@ -44,7 +44,7 @@ def test_a_file_without_stages(tmp_path, monkeypatch, distill, command):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "none.yaml").write_text("models: {}\ndata: {}\nstages: []\n")
     assert distill(command, "none.yaml").err == (
-        "none.yaml:3:9: an experiment has at least one stage (at stages)\n    stages: []\n            ^\n"
+        "none.yaml:3:9: an experiment needs at least one stage (at stages)\n    stages: []\n            ^\n"
     )
 
 

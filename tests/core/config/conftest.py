@@ -18,6 +18,12 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def schemas() -> Mapping[str, type]:
+    """The dataclasses of arguments."""
+    return SCHEMAS
+
+
+@pytest.fixture
 def document() -> Callable[..., Document]:
     """Reads a text as `run.yaml`, with other files beside it."""
 

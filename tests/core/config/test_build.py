@@ -99,10 +99,7 @@ def test_the_signature_is_checked_before_anything_is_built(build, tmp_path_facto
     with pytest.raises(ConfigError) as raised:
         build("x: !import_call:eager_package.f {b: !import_call:eager_package.boom {}}\n", trust=("eager_package",))
     sys.modules.pop("eager_package")
-    assert [problem.message for problem in raised.value.problems] == [
-        "eager_package.f() has no parameter 'b'",
-        "eager_package.f() needs the argument 'a'",
-    ]
+    assert [problem.id for problem in raised.value.problems] == ["unknown-argument", "missing-argument"]
 
 
 def test_trust_opens_a_package_and_its_short_names(document, tmp_path_factory, monkeypatch):
@@ -120,10 +117,7 @@ def test_decoding_refuses_before_it_builds(document):
     made = document("x: !import_call:torch.nn.Linear [2, -3]\nepochs: two\n")
     with pytest.raises(ConfigError) as raised:
         Builder(made).decode(made.root, Stage)
-    assert [problem.message for problem in raised.value.problems] == [
-        "a stage has no key 'x'",
-        "'epochs' takes an integer, not the string 'two'",
-    ]
+    assert [problem.id for problem in raised.value.problems] == ["unknown-key", "wrong-type"]
 
 
 def test_a_built_value_of_the_wrong_type(document):
@@ -139,20 +133,17 @@ def test_a_built_value_of_the_wrong_type(document):
 def test_what_cannot_be_called(build):
     with pytest.raises(ConfigError) as raised:
         build("x: !import_call:torch.float32 {}\n")
-    assert str(raised.value) == (
-        "run.yaml:1:4: 'torch.float32' cannot be called (at x)\n    x: !import_call:torch.float32 {}\n       ^\n"
-        "  hint: '!import_get' gives the object itself"
-    )
+    assert [(problem.id, problem.key, str(problem.location)) for problem in raised.value.problems] == [
+        ("not-callable", "x", "run.yaml:1:4")
+    ]
 
 
 def test_a_name_that_is_missing_only_when_built(build):
     with pytest.raises(ConfigError) as raised:
         build("x: !getattr:in_feature [!import_call:torch.nn.Linear [1, 1]]\n")
-    assert str(raised.value) == (
-        "run.yaml:1:4: torch.nn.modules.linear.Linear has no 'in_feature' (at x)\n"
-        "    x: !getattr:in_feature [!import_call:torch.nn.Linear [1, 1]]\n       ^\n"
-        "  hint: did you mean 'in_features'?"
-    )
+    problem = raised.value.problems[0]
+    assert (problem.id, problem.key, str(problem.location)) == ("attribute-missing", "x", "run.yaml:1:4")
+    assert problem.hint == "did you mean 'in_features'?"
 
 
 def test_the_values_of_yaml(build):

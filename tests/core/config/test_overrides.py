@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from distill_core.errors import ConfigError
@@ -72,66 +74,64 @@ def test_an_override_replaces_the_arguments_of_a_tag(build):
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("override", "expected"),
     [
         (
             "sede=2",
-            "command line:1:1: the file has no key 'sede'\n    sede=2\n    ^\n  hint: did you mean 'seed'?; write '+sede=2' to add it",
+            "command line:1:1: override-unknown-key\n    sede=2\n    ^\n  hint: did you mean 'seed'?; write '+sede=2' to add it",
         ),
         (
             "stages.0.epoch=2",
-            "command line:1:10: 'stages.0' has no key 'epoch'\n    stages.0.epoch=2\n             ^\n"
+            "command line:1:10: override-unknown-key\n    stages.0.epoch=2\n             ^\n"
             "  hint: did you mean 'epochs'?; write '+stages.0.epoch=2' to add it",
         ),
         (
             "stages.2.epochs=2",
-            "command line:1:8: 'stages' has 2 elements: there is no element 2\n    stages.2.epochs=2\n           ^\n"
-            "  hint: count from 0",
+            "command line:1:8: override-index-out-of-range\n    stages.2.epochs=2\n           ^\n  hint: count from 0",
         ),
         (
             "stages.first=2",
-            "command line:1:8: 'stages' is a list: 'first' is not an index\n    stages.first=2\n           ^\n"
-            "  hint: count from 0",
+            "command line:1:8: override-not-an-index\n    stages.first=2\n           ^\n  hint: count from 0",
         ),
         (
             "seed.x=2",
-            "command line:1:6: 'seed' is the integer 1: there is no 'x' below it\n    seed.x=2\n         ^",
+            "command line:1:6: override-below-scalar\n    seed.x=2\n         ^",
         ),
         (
             "+seed=2",
-            "command line:1:1: 'seed' is there already\n    +seed=2\n    ^\n  hint: write 'seed=2' to replace it",
+            "command line:1:1: override-key-exists\n    +seed=2\n    ^\n  hint: write 'seed=2' to replace it",
         ),
         (
             "~sede",
-            "command line:1:2: the file has no key 'sede'\n    ~sede\n     ^\n  hint: did you mean 'seed'?",
+            "command line:1:2: override-unknown-key\n    ~sede\n     ^\n  hint: did you mean 'seed'?",
         ),
-        ("~seed=1", "command line:1:6: '~key' takes no value\n    ~seed=1\n         ^"),
+        ("~seed=1", "command line:1:6: override-removes-value\n    ~seed=1\n         ^"),
         (
             "seed",
-            "command line:1:5: '=' is missing here\n    seed\n        ^\n  hint: write key=value, +key=value or ~key",
+            "command line:1:5: override-equals-missing\n    seed\n        ^\n  hint: write key=value, +key=value or ~key",
         ),
         (
             "=1",
-            "command line:1:1: a key is missing here\n    =1\n    ^\n  hint: write key=value, +key=value or ~key",
+            "command line:1:1: override-key-missing\n    =1\n    ^\n  hint: write key=value, +key=value or ~key",
         ),
         (
             "a.=1",
-            "command line:1:3: a key is missing here\n    a.=1\n      ^\n  hint: write key=value, +key=value or ~key",
+            "command line:1:3: override-key-missing\n    a.=1\n      ^\n  hint: write key=value, +key=value or ~key",
         ),
         (
             "seed=[1",
-            "command line:1:8: this is not YAML: expected ',' or ']', but got the end of the file, while parsing a flow"
-            " sequence\n    seed=[1\n           ^\n  hint: it began at command line:1:6",
+            "command line:1:8: syntax\n    seed=[1\n           ^\n  hint: it begins at command line:1:6",
         ),
     ],
 )
-def test_an_override_that_does_not_fit(document, override, message):
+def test_an_override_that_is_refused(document, override, expected):
     with pytest.raises(ConfigError) as raised:
         document(TEXT, override)
-    assert str(raised.value) == message
+    problems = [replace(problem, message=problem.id) for problem in raised.value.problems]
+    assert "\n".join(map(str, problems)) == expected
 
 
-def test_all_overrides_that_do_not_fit_are_told(document):
+def test_all_refused_overrides_are_reported(document):
     with pytest.raises(ConfigError) as raised:
         document(TEXT, "sede=1", "seed=2", "stages.9.epochs=1")
     assert len(raised.value.problems) == 2

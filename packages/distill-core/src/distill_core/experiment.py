@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from .errors import Problem
 from .ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, check_fields
 
 
@@ -83,6 +84,8 @@ class Term:
     schedules: Mapping[str, Any] = field(default_factory=dict)
     separate_gradient: bool = False
     averages_over: str | None = None
+
+    RENAMED_KEYS: ClassVar[Mapping[str, str]] = {"apart": "separate_gradient"}
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -190,32 +193,34 @@ FIRST_STAGE = Stage(
 REQUIRED_OF_FIRST = ("epochs", "losses", "optimizer")
 
 
-def incomplete(stages: Sequence[Stage], data: Collection[str]) -> list[tuple[str, str, str]]:
-    """Return what keeps stages from training: the key, what is wrong with it, and a hint.
+def incomplete(stages: Sequence[Stage], data: Collection[str]) -> list[Problem]:
+    """Return the problems that keep stages from training, each with its key.
 
     Args:
         stages: The stages as they were given.
         data: The names of the loaders of the experiment.
 
-    >>> incomplete([Stage(epochs=1, losses={"ce": Term(loss=sum, inputs={})})], ["train"])
-    [('stages.0', "stages.0 has no 'optimizer', and there is no stage before it to take it from", '')]
+    >>> [problem.key for problem in incomplete([], ["train"])]
+    ['stages']
     """
     if not stages:
-        return [("stages", "an experiment has at least one stage", "")]
+        return [Problem("an experiment needs at least one stage", key="stages", id="no-stages")]
     missing = [name for name in REQUIRED_OF_FIRST if getattr(stages[0], name) is INHERIT]
-    found = [
-        ("stages.0", f"stages.0 has no '{name}', and there is no stage before it to take it from", "")
-        for name in missing
+    problems = [
+        Problem(f"the first stage needs '{name}'", key="stages.0", id="first-stage-incomplete") for name in missing
     ]
     if "train" not in data and (stages[0].data is INHERIT or stages[0].data is None):
-        found.append(("stages.0", "there is nothing to train on", "give `data.train`, or `data` of the stage"))
+        hint = "give `data.train`, or `data` of the stage"
+        problems.append(Problem("there is no training data", key="stages.0", hint=hint, id="no-training-data"))
     for index, stage in enumerate(stages):
         if stage.losses is not INHERIT and not stage.losses:
-            found.append((f"stages.{index}.losses", "a stage has no losses", "give at least one under `losses`"))
+            hint = "give at least one under `losses`"
+            problems.append(Problem("a stage has no losses", key=f"stages.{index}.losses", hint=hint, id="no-losses"))
         if stage.train is not INHERIT and stage.train is not None and not stage.train:
-            hint = "omit `train`: every model whose name does not begin with 'teacher' learns, and all losses"
-            found.append((f"stages.{index}.train", f"stages.{index}.train is empty, so nothing would learn", hint))
-    return found
+            message = "`train` is empty, so nothing would be trained"
+            hint = "omit `train` to train all losses and every model whose name does not begin with 'teacher'"
+            problems.append(Problem(message, key=f"stages.{index}.train", hint=hint, id="nothing-to-train"))
+    return problems
 
 
 @dataclass(frozen=True, kw_only=True)

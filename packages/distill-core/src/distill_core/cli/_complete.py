@@ -25,9 +25,8 @@ def stage_problems(document: Document) -> Iterator[Problem]:
         return
     loaders = pairs(data) if isinstance(data, MappingNode) and is_untagged(data) else ["train"]
     nodes = NodesByKey(document)
-    for key, message, hint in incomplete([_stage(node) for node in stages.value], loaders):
-        node, found = nodes.find(key)
-        yield document.problem(node, message, found, hint)
+    for problem in incomplete([_stage(node) for node in stages.value], loaders):
+        yield nodes.located(problem, problem.key)
 
 
 def _stage(node: Node) -> Stage:

@@ -21,7 +21,7 @@ import yaml
 from yaml import MappingNode, Node, SequenceNode
 
 from ..config import Document, read
-from ..errors import ConfigError, did_you_mean
+from ..errors import ConfigError, Problem, did_you_mean
 from ._exit import refuse
 
 KEYS = ("experiment", "metric", "grid")
@@ -97,23 +97,27 @@ def split_values(text: str) -> list[str]:
 
 def _from_file(document: Document, entries: dict[str, Node]) -> Sweep:
     problems = [
-        document.problem(node, f"a sweep has no key '{key}'", key=key, hint=did_you_mean(key, KEYS))
+        document.located(Problem(f"a sweep has no key '{key}'", hint=did_you_mean(key, KEYS)), node, key)
         for key, node in entries.items()
         if key not in KEYS
     ]
     texts = {key: entries[key] for key in ("experiment", "metric") if key in entries}
     problems += [
-        document.problem(node, f"'{key}' is a text", key=key) for key, node in texts.items() if not _is_text(node)
+        document.located(Problem(f"'{key}' must be a string"), node, key)
+        for key, node in texts.items()
+        if not _is_text(node)
     ]
     grid: dict[str, list[str]] = {}
     given = entries.get("grid")
     if given is not None and not isinstance(given, MappingNode):
-        problems.append(document.problem(given, "'grid' maps keys of the experiment to lists of values", key="grid"))
+        problem = Problem("'grid' must map keys of the experiment to lists of values")
+        problems.append(document.located(problem, given, "grid"))
     for key, values in given.value if isinstance(given, MappingNode) else []:
         if isinstance(values, SequenceNode) and values.value:
             grid[str(key.value)] = [_written(document, value) for value in values.value]
         else:
-            problems.append(document.problem(values, "a list of values is to stand here", key=f"grid.{key.value}"))
+            problem = Problem(f"'{key.value}' takes a list of values")
+            problems.append(document.located(problem, values, f"grid.{key.value}"))
     if problems:
         raise ConfigError(problems)
     metric = str(texts["metric"].value) if "metric" in texts else ""
@@ -129,6 +133,6 @@ def _written(document: Document, node: Node) -> str:
     start, end = node.start_mark, node.end_mark
     written = document.sources[start.name][start.index : end.index]
     if "\n" in written.strip():
-        problem = document.problem(node, "a value of a sweep stands on one line", hint="write {key: value}")
-        raise ConfigError([problem])
+        problem = Problem("a value of a sweep must be on one line", hint="write {key: value}")
+        raise ConfigError([document.located(problem, node)])
     return written.strip()

@@ -178,7 +178,7 @@ def _excess(root: Node) -> Problem | None:
 
     size, depth = extent(root)
     if depth > MAX_DEPTH:
-        return Problem(f"with its includes nested more than {MAX_DEPTH} levels deep", id="includes-too-deep")
+        return Problem(f"nested more than {MAX_DEPTH} levels deep with its includes", id="includes-too-deep")
     if size > MAX_NODES:
-        return Problem(f"with its includes more than {MAX_NODES} nodes", id="includes-too-large")
+        return Problem(f"more than {MAX_NODES} nodes with its includes", id="includes-too-large")
     return None

@@ -1,4 +1,4 @@
-"""Find parts of a file that do not fit each other, without importing what the file names."""
+"""Checks of parts of a file against each other, without importing anything that the file names."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import Problem, did_you_mean
 from ..lengths import SHARE_HINT, length_problem
 from ._document import Document
-from ._guard import NotFoundError, UntrustedError
 from ._nodes import is_untagged, join, pairs, scalar_value, string
+from ._problems import RefusedError, TagError
 from ._signatures import of_definition
 from ._spellings import parse
-from ._tags import TagError, Tagged
+from ._tags import Tagged
 from ._targets import locate
 
 _EVALUATE, _CHECKPOINT = "distill_core.train.Evaluate", "distill_core.train.Checkpoint"
@@ -22,9 +22,9 @@ _EVALUATE, _CHECKPOINT = "distill_core.train.Evaluate", "distill_core.train.Chec
 def cross_check(document: Document, trust: Sequence[str]) -> Iterator[Problem]:
     """Yield options of groups that the optimizer does not take, lengths that no stage has, and metrics that nothing measures."""
     top = {name: value for name, (_, value) in pairs(document.root).items()}
-    for number, stage in enumerate(_items(top.get("stages"))):
+    for index, stage in enumerate(_items(top.get("stages"))):
         if is_untagged(stage) and "scheduler" in pairs(stage):
-            yield from _lengths(document, pairs(stage)["scheduler"][1], f"stages.{number}.scheduler")
+            yield from _lengths(document, pairs(stage)["scheduler"][1], f"stages.{index}.scheduler")
     yield from _group_options(document, _items(top.get("stages")), trust, registering="imports" in top)
     yield from _best(document, _items(top.get("callbacks")))
 
@@ -33,7 +33,7 @@ def _group_options(
     document: Document, stages: Sequence[Node], trust: Sequence[str], *, registering: bool
 ) -> Iterator[Problem]:
     optimizer: Tagged | None = None
-    for number, stage in enumerate(stages):
+    for index, stage in enumerate(stages):
         given = {name: value for name, (_, value) in pairs(stage).items()}
         if "optimizer" in given or not is_untagged(stage):
             optimizer = _tagged(given.get("optimizer"))
@@ -42,15 +42,15 @@ def _group_options(
             for name, (node, _) in pairs(options).items():
                 if name not in known:
                     message = f"the optimizer {optimizer.path if optimizer else ''} has no option '{name}'"
-                    key = join(f"stages.{number}.groups", glob)
-                    yield document.problem(node, message, key, did_you_mean(name, known))
+                    problem = Problem(message, hint=did_you_mean(name, known), id="unknown-group-option")
+                    yield document.located(problem, node, join(f"stages.{index}.groups", glob))
 
 
 def _options(optimizer: Tagged, trust: Sequence[str], *, registering: bool) -> list[str]:
-    """The options that an optimizer takes; empty if its source does not tell."""
+    """Return the options that an optimizer takes; empty if its source does not show them."""
     try:
         found = locate(optimizer.path, trust, registering=registering)
-    except (NotFoundError, UntrustedError):
+    except RefusedError:
         return []
     signature = of_definition(found) if found else None
     if signature is None or signature.var_named:
@@ -59,23 +59,24 @@ def _options(optimizer: Tagged, trust: Sequence[str], *, registering: bool) -> l
 
 
 def _lengths(document: Document, node: Node, key: str) -> Iterator[Problem]:
-    """Yield the counts and shares of a scheduler, and of the schedulers in it, that cannot be."""
+    """Yield the impossible counts and shares of a scheduler, and of the schedulers in it."""
     scheduler = _tagged(node)
     for name, (_, value) in scheduler.kwargs.items() if scheduler else ():
         for item in _items(value) or [value]:
             if isinstance(item, ScalarNode) and is_untagged(item):
                 if message := length_problem(name, scalar_value(item)):
-                    yield document.problem(item, message, f"{key}.{name}", SHARE_HINT)
+                    problem = Problem(message, hint=SHARE_HINT, id="schedule-length")
+                    yield document.located(problem, item, f"{key}.{name}")
             else:
                 yield from _lengths(document, item, f"{key}.{name}")
 
 
 def _best(document: Document, callbacks: Sequence[Node]) -> Iterator[Problem]:
     measured: dict[str, set[str]] = {}
-    for number, node in enumerate(callbacks):
+    for index, node in enumerate(callbacks):
         callback = _tagged(node)
         if callback is None or callback.path not in (_EVALUATE, _CHECKPOINT):
-            return  # it may measure anything, and so may what comes after
+            return  # it may measure anything, and so may later ones
         given = {name: value for name, (_, value) in callback.kwargs.items()}
         split = string(given["split"]) if "split" in given else "val"
         if callback.args or split is None:
@@ -89,12 +90,13 @@ def _best(document: Document, callbacks: Sequence[Node]) -> Iterator[Problem]:
             measured.get(split, ()), best
         ):
             hint = did_you_mean(best, measured.get(split, ())) or "list an Evaluate with that metric before it"
-            message = f"nothing measures '{best}' on '{split}' before this Checkpoint"
-            yield document.problem(given["best"], message, f"callbacks.{number}.best", hint)
+            message = f"no Evaluate before this Checkpoint measures '{best}' on '{split}'"
+            problem = Problem(message, hint=hint, id="best-not-measured")
+            yield document.located(problem, given["best"], f"callbacks.{index}.best")
 
 
 def _measures(metrics: Sequence[str] | set[str] | tuple[()], best: str) -> bool:
-    """Whether one of the metrics may give a value of this name: `top5`, or `accuracy.top5` of `accuracy`."""
+    """Return whether one of the metrics may report this value: `top5`, or `accuracy.top5` of `accuracy`."""
     return any(best == name or best.startswith(f"{name}.") for name in metrics)
 
 
@@ -103,7 +105,7 @@ def _items(node: Node | None) -> list[Node]:
 
 
 def _tagged(node: Node | None) -> Tagged | None:
-    """What a node imports; None for anything else."""
+    """Return the parsed import of a node; None for any other node."""
     try:
         tagged = parse(node) if node is not None and not is_untagged(node) else None
     except TagError:

@@ -1,18 +1,18 @@
-"""Nodes of an experiment by their key."""
+"""The nodes of a document by key path."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from yaml import MappingNode, Node, SequenceNode
+from yaml import Node
 
-from ..errors import DistillError, Problem
+from ..errors import Problem
 from ._document import Document
-from ._nodes import is_untagged, walk
+from ._nodes import children, is_untagged, walk
 
 
 class NodesByKey:
-    """Finds nodes of a document by key, and creates problems at their position.
+    """Finds nodes of a document by key path, and locates problems there.
 
     Args:
         document: The document.
@@ -26,24 +26,21 @@ class NodesByKey:
         node: Node = self.document.root
         found: list[str] = []
         for part in key.split("."):
-            below = dict(_children(node)).get(part)
+            below = dict(children(node)).get(part)
             if below is None:
                 break
             node = below
             found.append(part)
         return node, ".".join(found)
 
-    def problem(self, key: str, error: str | DistillError) -> Problem:
-        """Return a problem at a key, or at the nearest key above it that the document has."""
-        node, found = self.find(key)
-        if isinstance(error, str):
-            return self.document.problem(node, error, found)
-        message, _, hint = error.message.partition("\n  hint: ")
-        return self.document.problem(node, message, found, error.hint or hint)
+    def located(self, problem: Problem, key: str) -> Problem:
+        """Return the problem with the location of the node at a key, or of the nearest node above it."""
+        node, existing = self.find(key)
+        return self.document.located(problem, node, existing)
 
     def loaders(self) -> Iterator[Node]:
         """Yield the nodes that create loaders: all of `data`, every stage's `data`, every `loader`."""
-        for key, node in _walk(self.document.root, "", set()):
+        for key, node in walk(self.document.root):
             parts = key.split(".")
             is_loader = parts[-1] == "loader" or (parts[0] == "data" and len(parts) == 2)
             is_loader |= parts[0] == "stages" and parts[2:] == ["data"]
@@ -52,26 +49,10 @@ class NodesByKey:
 
     def models(self) -> Iterator[Node]:
         """Yield the nodes that create models."""
-        for name, node in _children(self.document.root):
+        for name, node in children(self.document.root):
             if name == "models":
-                yield from (model for _, model in _children(node))
+                yield from (model for _, model in children(node))
 
     def tagged(self, node: Node) -> Iterator[Node]:
         """Yield a node and those below it, as far as they have a tag of this project."""
         yield from (below for _, below in walk(node) if not below.tag.startswith("tag:yaml.org"))
-
-
-def _walk(node: Node, key: str, seen: set[int]) -> Iterator[tuple[str, Node]]:
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    yield key, node
-    for part, below in _children(node):
-        yield from _walk(below, f"{key}.{part}" if key else part, seen)
-
-
-def _children(node: Node) -> Iterator[tuple[str, Node]]:
-    if isinstance(node, MappingNode):
-        yield from ((str(name.value), value) for name, value in node.value)
-    elif isinstance(node, SequenceNode):
-        yield from ((str(number), value) for number, value in enumerate(node.value))

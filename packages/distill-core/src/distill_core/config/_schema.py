@@ -28,7 +28,7 @@ class _Unknown(enum.Enum):
 UNKNOWN = _Unknown.UNKNOWN
 """A value that is wrong, or that only building determines."""
 
-_OBJECT_HINT = "write '!import_call:NAME {...}', or '!import_partial:NAME {...}' for a later call"
+_OBJECT_HINT = "write '!import_call:NAME {...}', or '!import_partial:NAME {...}' to call it later"
 
 
 class _Document(Protocol):
@@ -99,7 +99,7 @@ class Decoder:
                 self._on_field(name, value, join(key, name))
         missing = [name for name, field in fields.items() if name not in found and is_required(field)]
         for name in missing:
-            self._add(node, key, Problem(f"{_called(record)} lacks the key '{name}'", id="missing-key"))
+            self._add(node, key, Problem(f"{_called(record)} needs the key '{name}'", id="missing-key"))
         if missing or len(values) < len(found) or UNKNOWN in values.values() or self._build is None:
             return UNKNOWN
         return record(**values)

@@ -71,7 +71,7 @@ class Signature:
         missing = [item.name for item in self.parameters if item.required and item.name not in {*filled, *kwargs}]
         if missing and not partial:
             names = ", ".join(f"'{name}'" for name in missing)
-            message = f"{called}() lacks the argument{'s' if len(missing) > 1 else ''} {names}"
+            message = f"{called}() needs the argument{'s' if len(missing) > 1 else ''} {names}"
             wrong.append((node, Problem(message, id="missing-argument")))
         return wrong
 

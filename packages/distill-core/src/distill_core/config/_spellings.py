@@ -33,7 +33,7 @@ def parse(node: Node) -> Tagged:
             )
         return _text(tag, node)
     if colon and not name:
-        raise TagError(node, Problem(f"'!{tag}:' lacks a name", hint=f"write '!{tag}:NAME'", id="tag-name-missing"))
+        raise TagError(node, Problem(f"'!{tag}:' needs a name", hint=f"write '!{tag}:NAME'", id="tag-name-missing"))
     if tag in IMPORTING:
         return _short_import(tag, node, name) if colon else _long_import(tag, node)
     if tag == "call_method":
@@ -99,7 +99,7 @@ def _fields(tag: str, node: Node, allowed: tuple[str, ...], required: tuple[str,
             raise TagError(key, Problem(f"'{name}' is not a field of '!{tag}'", hint=hint, id="unknown-field"))
     for name in required:
         if name not in found:
-            message = f"'!{tag}' lacks the field '{name}'"
+            message = f"'!{tag}' needs the field '{name}'"
             raise TagError(node, Problem(message, hint=f"or write '!{tag}:NAME'", id="missing-field"))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..config import Document, NodesByKey
@@ -34,11 +35,8 @@ class Locator:
 
     def problem(self, key: str, error: str | DistillError) -> Problem:
         """Return a problem at a key, or at the nearest key above it that the document has."""
-        if self._nodes is not None:
-            return self._nodes.problem(key, error)
-        if isinstance(error, str):
-            return Problem(error, key=key)
-        return Problem(error.message, key=key, hint=error.hint)
+        problem = Problem(error) if isinstance(error, str) else error.problems[0]
+        return replace(problem, key=key) if self._nodes is None else self._nodes.located(problem, key)
 
 
 def key_of(error: DistillError) -> str:

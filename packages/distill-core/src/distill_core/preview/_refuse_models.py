@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..config import Document, NodesByKey, refuse
+from ..errors import Problem
 
 
 def refuse_models(document: Document, models: Mapping[str, Any]) -> None:
@@ -20,7 +21,7 @@ def refuse_models(document: Document, models: Mapping[str, Any]) -> None:
     for name, model in models.items():
         if not isinstance(model, nn.Module):
             what = f"the {'class' if isinstance(model, type) else type(model).__name__} {getattr(model, '__name__', '')}".rstrip()
-            hint = "'!import_call:' makes a model, '!import_get:' gives the class or function itself"
-            node, key = nodes.find(f"models.{name}")
-            problems.append(document.problem(node, f"'{name}' must be an nn.Module, got {what}", key, hint))
+            hint = "create the model with '!import_call:'; '!import_get:' gives the class or function itself"
+            problem = Problem(f"'{name}' must be an nn.Module, got {what}", hint=hint, id="model-not-module")
+            problems.append(nodes.located(problem, f"models.{name}"))
     refuse(problems)

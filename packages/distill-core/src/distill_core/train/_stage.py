@@ -114,8 +114,8 @@ def resolved_stages(experiment: Experiment) -> list[Stage]:
             say what it averages over.
     """
     _refuse_models(experiment.models)
-    for _, message, hint in incomplete(experiment.stages, experiment.data):
-        raise WiringError(str(Problem(message, hint=hint)))
+    for problem in incomplete(experiment.stages, experiment.data):
+        raise WiringError(problem.message, key=problem.key, hint=problem.hint)
     stages, previous = [], FIRST_STAGE
     for stage in experiment.stages:
         previous = stage.after(previous)
