@@ -19,7 +19,7 @@ SIBLINGS = {
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
-    "experiment": {"ranges"},
+    "experiment": {"errors", "ranges"},
     "schedules": {"experiment", "ranges"},
     "lengths": set(),
     "ranges": set(),

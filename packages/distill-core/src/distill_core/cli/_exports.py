@@ -14,9 +14,9 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..config._guard import NotFoundError
 from ..config._modules import Source, load
 from ..config._policy import OURS
+from ..config._problems import NotFoundError
 from ..config._sources import Definition, find
 
 MODULE, LOADER = "torch.nn.Module", "distill_core.data.Loader"
