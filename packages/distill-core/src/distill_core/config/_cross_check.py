@@ -20,7 +20,7 @@ _EVALUATE, _CHECKPOINT = "distill_core.train.Evaluate", "distill_core.train.Chec
 
 
 def cross_check(document: Document, trust: Sequence[str]) -> Iterator[Problem]:
-    """Yield options of groups that the optimizer does not take, lengths that no stage has, and metrics that nothing measures."""
+    """Yield unknown options of groups, impossible lengths of schedulers, and metrics that no evaluation measures."""
     top = {name: value for name, (_, value) in pairs(document.root).items()}
     for index, stage in enumerate(_items(top.get("stages"))):
         if is_untagged(stage) and "scheduler" in pairs(stage):
