@@ -22,7 +22,7 @@ EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.listdir"
 
 @dataclass(frozen=True)
 class Run:
-    """What all lives of a run share.
+    """The folder, the experiment and the number of processes that all lives of a run share.
 
     Args:
         folder: The run's folder.

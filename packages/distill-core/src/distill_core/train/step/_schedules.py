@@ -58,16 +58,19 @@ class Schedules:
 def _weight(name: str, term: Term, progress: StageProgress) -> float:
     if not callable(term.weight):
         return term.weight
-    weight = term.weight(progress)
-    if isinstance(weight, Tensor):
-        return weight  # type: ignore[return-value]  comparing it could wait for a GPU
-    if not isinstance(weight, Real) or float(weight) not in _WEIGHTS:
+    weight: float = term.weight(progress)
+    if not _is_weight(weight):
         schedule = getattr(term.weight, "__name__", type(term.weight).__name__)
         message = (
             f"losses.{name}.weight: {schedule} must return a finite number >= 0, got {weight!r} at step {progress.step}"
         )
         raise TrainingError(message)
-    return weight  # type: ignore[return-value]
+    return weight
+
+
+def _is_weight(value: Any) -> bool:
+    """Return whether a value is a finite number >= 0; a tensor is not compared, which could wait for a GPU."""
+    return isinstance(value, Tensor) or (isinstance(value, Real) and float(value) in _WEIGHTS)
 
 
 def _parts(losses: Iterable[Any]) -> Iterable[Any]:
