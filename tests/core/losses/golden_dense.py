@@ -1,0 +1,80 @@
+"""Calls of the losses of detection and segmentation with the inputs of the golden files."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from distill_core.losses import (
+    CrossKDLoss,
+    CWDLoss,
+    FGDLoss,
+    PairwiseLoss,
+    PixelwiseLoss,
+    aligned,
+    box_distance,
+    memory_divergence,
+    pixel_pairs,
+    quality_focal,
+)
+
+from .golden import Call, Golden, fill
+
+CONTEXT = {"attention__weight": "attention", "norm__weight": "scale", "norm__bias": "shift"}
+CONTEXT |= {f"{layer}__{leaf}": f"{layer}_{leaf}" for layer in ("first", "second") for leaf in ("weight", "bias")}
+
+
+def fgd(case: Golden) -> Tensor:
+    names = {"alpha": "object", "beta": "background", "gamma": "attention", "lambda_": "global"}
+    channels, cells = case["teacher"].shape[1], case["teacher"].shape[2]
+    loss = FGDLoss(
+        channels,
+        levels=1,
+        **{f"{ours}_weight": case.settings[theirs] for theirs, ours in names.items()},
+        temperature=case.settings["temperature"],
+    )
+    for side in ("student", "teacher"):
+        values = {ours: case[f"{side[0]}_{theirs}"] for ours, theirs in CONTEXT.items()}
+        fill(loss.get_submodule(f"{side}_contexts.0"), **values)
+    boxes = []
+    for name in sorted(name for name in case.tensors if name.startswith("boxes_")):
+        rows = [
+            [
+                left / case.settings["size"],
+                top / case.settings["size"],
+                *(_end(case, x, cells) for x in (right, bottom)),
+            ]
+            for left, top, right, bottom in case[name].reshape(-1, 4).tolist()
+        ]
+        boxes.append(torch.tensor(rows, dtype=torch.float64).reshape(-1, 4))
+    return loss.double()([case["student"]], [case["teacher"]], boxes)
+
+
+def _end(case: Golden, end: float, cells: int) -> float:
+    """Return the end of a box with the additional cell of the authors' code."""
+    return (math.ceil(end / case.settings["size"] * cells) + 1 - 1e-6) / cells
+
+
+def crosskd(case: Golden) -> Tensor:
+    loss = CrossKDLoss(nn.Identity(), "distributions", temperature=case.settings["temperature"], align=False)
+    return loss(case["student"], case["teacher"], case["mask"])
+
+
+CALLS: dict[str, Call] = {
+    "cwd": lambda case: CWDLoss(**case.settings)(case["student"], case["teacher"]),
+    "cirkd_pairs": lambda case: pixel_pairs(case["student"], case["teacher"], **case.settings).mean(),
+    "cirkd_memory": lambda case: memory_divergence(
+        case["student"], case["teacher"], case["memory"], **case.settings
+    ).mean(),
+    # theirs is a sum over the batch
+    "structured_pixel": lambda case: len(case["student"]) * PixelwiseLoss(1.0)(case["student"], case["teacher"]),
+    "structured_pair": lambda case: PairwiseLoss(**case.settings)(case["student"], case["teacher"]),
+    "structured_pair_cirkd": lambda case: PairwiseLoss(0.5)(case["student"], case["teacher"]),
+    "crosskd_classes": lambda case: quality_focal(case["student"], case["teacher"], **case.settings).sum(),
+    "crosskd_distributions": crosskd,
+    "crosskd_boxes": lambda case: box_distance(case["student"], case["teacher"]).mean(),
+    "crosskd_align": lambda case: (case["probe"] * aligned(case["student"], case["teacher"])).sum(),
+    "fgd": fgd,
+}

@@ -1,0 +1,87 @@
+"""Calls of the losses of token sequences with the inputs of the golden files."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from distill_core.losses import (
+    ABKDLoss,
+    AKLLoss,
+    ForwardKLLoss,
+    GeneralisedJSDLoss,
+    ReverseKLLoss,
+    SkewedKLLoss,
+    SkewedReverseKLLoss,
+    TAIDLoss,
+    TopKKLLoss,
+    ULDLoss,
+)
+
+from .golden import Call, Golden
+
+
+def of(loss: nn.Module, case: Golden) -> Tensor:
+    value: Tensor = loss(case["student"], case["teacher"], case["mask"])
+    return value
+
+
+def gkd(case: Golden) -> Tensor:
+    temperature = case.settings["temperature"]
+    loss = GeneralisedJSDLoss(case.settings["beta"])
+    return loss(case["student"] / temperature, case["teacher"] / temperature, case["mask"])
+
+
+def abkd(case: Golden) -> Tensor:
+    alpha, beta = case.settings["alpha"], case.settings["beta"]
+    factor = 1.0 if alpha and beta else alpha + beta  # their limits divide by α or β once, not twice
+    return factor * of(ABKDLoss(alpha, beta), case)
+
+
+def taid(case: Golden) -> Tensor:
+    loss = TAIDLoss(**case.options("start", "end", "rate", "momentum")).double()
+    values = []
+    for step, inputs in enumerate(zip(case["student"], case["teacher"], case["mask"], strict=True)):
+        loss.set_progress(SimpleNamespace(progress=step / case.settings["num_steps"]))
+        values.append(loss(*inputs))
+        assert loss.t.item() == pytest.approx(case.state_after["t"][step], rel=1e-5)
+    return torch.stack(values).sum()
+
+
+def counted(labels: Tensor) -> Tensor:
+    """Return the positions that the authors' code compares: as many as labels count, from one before the first."""
+    mask = torch.zeros_like(labels, dtype=torch.bool)
+    for row, values in zip(mask, labels, strict=True):
+        ignored = int((values != -100).int().argmax())
+        start = max(ignored - 1, 0)
+        row[start : start + int((values != -100).sum())] = True
+    return mask
+
+
+def uld(case: Golden) -> Tensor:
+    student = case["student"] / case.settings["student_temperature"]
+    teacher = case["teacher"] / case.settings["teacher_temperature"]
+    return ULDLoss()(student, teacher, [counted(case["labels_student"]), counted(case["labels_teacher"])])
+
+
+def topk_kl(case: Golden) -> Tensor:
+    loss = TopKKLLoss()(case["student"], case["teacher"], case["index"], case["mask"])
+    return case["mask"].sum() * loss  # theirs is a sum over tokens
+
+
+CALLS: dict[str, Call] = {
+    "forward_kl": lambda case: of(ForwardKLLoss(), case),
+    "reverse_kl": lambda case: of(ReverseKLLoss(), case),
+    "skewed_forward_kl": lambda case: of(SkewedKLLoss(**case.settings), case),
+    "skewed_reverse_kl": lambda case: of(SkewedReverseKLLoss(**case.settings), case),
+    "js_distillm": lambda case: of(GeneralisedJSDLoss(1 - case.settings["skew"]), case),
+    "gkd": gkd,
+    "abkd": abkd,
+    "akl": lambda case: of(AKLLoss(0.5, "code"), case),
+    "taid": taid,
+    "uld": uld,
+    "topk_kl": topk_kl,
+}
