@@ -17,18 +17,20 @@ CALLS = golden_logits.CALLS | golden_features.CALLS | golden_dense.CALLS | golde
 EXACT, SMALL, SINGLE = (1e-9, 1e-8), (1e-6, 1e-6), (1e-5, 1e-5)
 TOLERANCES = dict.fromkeys(("pkt", "dist", "dist_maps", "ofd"), SMALL)
 """Methods whose code adds a small constant."""
-TOLERANCES |= dict.fromkeys(
-    ("forward_kl", "reverse_kl", "skewed_forward_kl", "skewed_reverse_kl", "js_distillm", "abkd", "akl", "taid")
-    + ("topk_kl", "crd", "structured_pair", "structured_pair_cirkd")
-    + ("crosskd_classes", "crosskd_distributions", "crosskd_boxes", "crosskd_align"),
-    SINGLE,
-)
+TOLERANCES |= {
+    **dict.fromkeys(("forward_kl", "reverse_kl", "skewed_forward_kl", "skewed_reverse_kl", "js_distillm"), SINGLE),
+    **dict.fromkeys(("abkd", "akl", "taid", "topk_kl", "crd", "structured_pair", "structured_pair_cirkd"), SINGLE),
+    **dict.fromkeys(("crosskd_classes", "crosskd_distributions", "crosskd_boxes", "crosskd_align"), SINGLE),
+}
 """Methods whose code computes partly in single precision."""
 TOLERANCES["pkd"] = (3e-5, 3e-5)  # theirs adds 1e-6 to the deviation, not to the variance
 TOLERANCES |= {
     f"wkdl: {problem}, {variant}": (2e-4, 2e-3)  # theirs adds 1e-8 to each probability
-    for problem in ("5 samples, 8 classes, sharpening 1", "3 samples, 11 classes, sharpening 2")
-    + ("4 samples, 6 classes, no sharpening",)
+    for problem in (
+        "5 samples, 8 classes, sharpening 1",
+        "3 samples, 11 classes, sharpening 2",
+        "4 samples, 6 classes, no sharpening",
+    )
     for variant in ("as published", "double precision")
 }
 
