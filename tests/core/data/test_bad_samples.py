@@ -37,12 +37,12 @@ def read(loader, epochs=2):
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_stand_ins_are_the_same_for_any_number_of_workers_and_told_once(workers, caplog):
+def test_replacements_are_the_same_for_any_number_of_workers_and_logged_once(workers, caplog):
     with caplog.at_level(logging.WARNING, "distill"):
         found = read(Loader(Files({3, 8}), 4, shuffle=True, num_workers=workers, max_bad_samples=2))
     assert sorted(record.getMessage() for record in caplog.records) == [
-        "another sample stands in for sample 3 of Files (images/3.png): OSError: truncated",
-        "another sample stands in for sample 8 of Files (images/8.png): OSError: truncated",
+        "another sample replaces sample 3 of Files (images/3.png): OSError: truncated",
+        "another sample replaces sample 8 of Files (images/8.png): OSError: truncated",
     ]
     assert found == read(Loader(Files({3, 8}), 4, shuffle=True, max_bad_samples=2))
     whole = read(Loader(Files(), 4, shuffle=True))
@@ -66,9 +66,7 @@ def test_more_than_may_be_end_the_run_and_are_all_named():
 
 
 def test_when_nothing_can_be_read_there_is_nothing_to_stand_in():
-    with pytest.raises(
-        DataError, match=r"^neither a sample nor those that were to stand in for it can be read:\n  sample 0 of"
-    ):
+    with pytest.raises(DataError, match=r"^neither a sample nor its replacements can be read:\n  sample 0 of"):
         read(Loader(Files(range(12)), 4, max_bad_samples=100))
 
 

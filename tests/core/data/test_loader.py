@@ -177,12 +177,12 @@ class Endless(IterableDataset):
         ),
         (
             lambda: Loader(iter([1]), 2),
-            "list_iterator has no length: a loader reads samples by index, so the data set needs one",
+            "list_iterator has no length: a loader reads samples by index, so the dataset needs one",
         ),
         (lambda: Loader([], 2), "list has no samples"),
-        (lambda: Loader([1], 0), "batch_size is at least 1, not 0"),
-        (lambda: Loader([1], 4, repeats=3), "batch_size=4 is no multiple of repeats=3"),
-        (lambda: as_loader([1]), "list is no loader: give a distill_core.data.Loader or a torch DataLoader"),
+        (lambda: Loader([1], 0), "batch_size must be at least 1, got 0"),
+        (lambda: Loader([1], 4, repeats=3), "batch_size must be a multiple of repeats, got batch_size=4 and repeats=3"),
+        (lambda: as_loader([1]), "list is not a loader\n  hint: give a distill_core.data.Loader or a torch DataLoader"),
         (
             lambda: next(iter(Loader(Noisy(), 2, fields=("input",)))),
             "a batch of Noisy has 2 parts, but `fields` names ['input']",

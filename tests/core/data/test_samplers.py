@@ -245,7 +245,7 @@ BIG = TensorDataset(torch.zeros(256))
         ({"sampler": [[0, 1], [2]]}, "sampler: list must yield integers, the indices of samples, got [0, 1]"),
         (
             {"sampler": Entropy(64)},
-            "Entropy yields other samples when it is asked for the same epoch again, so a run could not be resumed",
+            "Entropy yields other samples when the same epoch is drawn again, so a run could not be resumed",
         ),
         (
             {"sampler": DistributedSampler(BIG, num_replicas=2, rank=0)},

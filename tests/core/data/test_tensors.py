@@ -29,4 +29,4 @@ def test_a_view_is_made_of_the_input_before_its_augmentation():
 def test_unequal_lengths_are_refused():
     with pytest.raises(DataError) as error:
         TensorData({"input": torch.zeros(3), "target": torch.zeros(2)})
-    assert str(error.value) == "the fields of a data set are equally long; these have {'input': 3, 'target': 2}"
+    assert str(error.value) == "the fields of a dataset must have the same length, got {'input': 3, 'target': 2}"

@@ -213,7 +213,7 @@ GIVEN = {
 ALSO_REFUSED = [
     (
         {"batch_size": None},
-        "batch_size=None: a DataLoader whose data set makes the batches has no samples to seed and to count",
+        "batch_size=None: a DataLoader whose dataset returns batches has no samples to seed and to count",
     ),
     ({"timeout": 5}, "timeout=5 needs worker processes, but num_workers is 0"),
 ]
@@ -249,7 +249,7 @@ def test_a_dataloader_that_iterates_in_its_own_way_is_refused():
         def __iter__(self):
             return iter(())
 
-    with pytest.raises(DataError, match="Other iterates in a way of its own"):
+    with pytest.raises(DataError, match="Other overrides how a DataLoader iterates"):
         as_loader(Other(Noisy()))
 
 
@@ -289,5 +289,5 @@ def test_options_that_do_not_fit_are_refused(options, sentence):
 
 
 def test_a_collate_function_that_would_never_run_is_refused():
-    with pytest.raises(DataError, match="a TensorData is read a whole batch at a time"):
+    with pytest.raises(DataError, match="a TensorData is read one batch at a time"):
         as_loader(DataLoader(TensorData({"input": torch.zeros(3)}), collate_fn=collate))

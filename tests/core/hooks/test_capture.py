@@ -341,7 +341,7 @@ def test_two_captures_of_one_model(net, x):
 
 def test_a_capture_in_itself_is_refused(net):
     capture = Capture(net, ["shared"])
-    with capture, pytest.raises(RuntimeError, match=r"^this Capture is recording already"), capture:
+    with capture, pytest.raises(RuntimeError, match=r"^this Capture is already recording"), capture:
         pass
 
 

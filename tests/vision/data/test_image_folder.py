@@ -111,7 +111,7 @@ def test_a_damaged_image_may_be_replaced(folder, caplog):
     path.write_bytes(b"no image")
     batch = next(iter(made(folder, "test", test="test", max_bad_samples=1)))
     assert 5 not in batch["index"]
-    assert f"another sample stands in for sample 5 of Photographs ({path}): DataError: the image" in caplog.text
+    assert f"another sample replaces sample 5 of Photographs ({path}): DataError: the image" in caplog.text
 
 
 def test_an_image_that_went_missing_is_named(folder):

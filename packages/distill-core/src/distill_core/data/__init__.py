@@ -1,6 +1,6 @@
-"""Data whose order and augmentation are pure functions of seed, stage, epoch and index.
+"""Data loading: the order and the augmentation of samples are pure functions of seed, stage, epoch and index.
 
-Nothing about a loader needs to be saved to resume, and the number of workers changes nothing.
+So a loader has no state to save for resuming, and the number of workers does not matter.
 """
 
 from ._as_loader import as_loader as as_loader

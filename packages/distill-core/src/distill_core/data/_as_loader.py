@@ -1,4 +1,4 @@
-"""torch's DataLoader taken over with everything that was asked of it."""
+"""Conversion of torch's DataLoader, with all of its options."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ OPTIONS = {
     "timeout": "honoured; refused without workers, where torch fails",
     "worker_init_fn": "honoured",
     "multiprocessing_context": "honoured",
-    "generator": "honoured as the sampler's, with the seed of each epoch instead of its own",
+    "generator": "honoured as the sampler's, seeded for each epoch",
     "prefetch_factor": "honoured",
     "persistent_workers": "honoured",
     "pin_memory_device": "refused: torch ignores it",
     "in_order": "False is refused with workers: a run could not be repeated",
 }
-"""What becomes of each option of a DataLoader. One that is not here is refused unless it has its default."""
+"""What happens to each option of a DataLoader. An option that is not listed is refused unless it has its default."""
 
 
 def as_loader(data: Any) -> Loader:
-    """Return a `Loader` as it is, a `DataLoader` as a `Loader` that reads the same samples in batches of the same size.
+    """Return a `Loader` unchanged, and a `DataLoader` as a `Loader` of the same samples in batches of the same size.
 
-    Its sampler or batch sampler gives each epoch's order. The generators that it draws from, its own or the global ones,
-    are seeded with seed, stage and epoch, so that a run can be repeated and resumed. The options of its workers are kept.
+    The sampler or batch sampler decides the order of each epoch. Its own generators and the global ones are seeded with
+    seed, stage and epoch, so that a run can be repeated and resumed. The options of the workers are kept.
 
     Raises:
-        DataError: It is neither, or something that it asks for cannot be honoured.
+        DataError: The argument is neither, or one of its options cannot be honoured.
     """
     if isinstance(data, Loader):
         return data
     if not isinstance(data, DataLoader):
-        message = f"{type(data).__name__} is no loader: give a distill_core.data.Loader or a torch DataLoader"
-        raise DataError(message)
+        message = f"{type(data).__name__} is not a loader"
+        raise DataError(message, hint="give a distill_core.data.Loader or a torch DataLoader")
     _refuse(data)
     given = {name: getattr(data, name, None) for name in OPTIONS}
-    known, loader = vars(data).get("_distill_loader", (None, None))  # its workers are to survive the next call
+    known, loader = vars(data).get("_distill_loader", (None, None))  # the workers survive the next call
     if known != given:
         loader = _rebuilt(data)
         vars(data)["_distill_loader"] = given, loader
@@ -64,19 +64,19 @@ def _rebuilt(data: DataLoader[Any]) -> Loader:
     if type(batches) is not BatchSampler:
         return Loader(data.dataset, batch_sampler=batches, **kept)
     order: Any = batches.sampler
-    whole = _reads_all(order, data.dataset)
+    reads_all = _reads_all(order, data.dataset)
     return Loader(
         data.dataset,
         batches.batch_size,
-        shuffle=whole and isinstance(order, RandomSampler),
-        sampler=None if whole else order,
+        shuffle=reads_all and isinstance(order, RandomSampler),
+        sampler=None if reads_all else order,
         drop_last=batches.drop_last,
         **kept,
     )
 
 
 def _reads_all(sampler: Any, dataset: Any) -> bool:
-    """Whether a sampler gives each sample once, in order or in any order."""
+    """Return whether a sampler yields each sample once, in order or in random order."""
     if type(sampler) is RandomSampler:
         once = not sampler.replacement and sampler.num_samples == len(sampler.data_source)
         return once and len(sampler.data_source) == len(dataset)
@@ -84,19 +84,19 @@ def _reads_all(sampler: Any, dataset: Any) -> bool:
 
 
 def _refuse(data: DataLoader[Any]) -> None:
-    """Refuse what cannot be honoured.
+    """Refuse options that cannot be honoured.
 
     Raises:
-        DataError: There is such an option.
+        DataError: An option cannot be honoured.
     """
     kind = type(data).__name__
     if type(data).__iter__ is not DataLoader.__iter__ or type(data)._get_iterator is not DataLoader._get_iterator:  # noqa: SLF001
-        message = f"{kind} iterates in a way of its own, which a Loader would not follow"
+        message = f"{kind} overrides how a DataLoader iterates, which a Loader would ignore"
         raise DataError(
             message, hint="give a plain DataLoader, not yet prepared by another library, or a distill_core.data.Loader"
         )
     if data.batch_sampler is None and not isinstance(data.dataset, IterableDataset):
-        message = "batch_size=None: a DataLoader whose data set makes the batches has no samples to seed and to count"
+        message = "batch_size=None: a DataLoader whose dataset returns batches has no samples to seed and to count"
         raise DataError(message, hint="give batch_size or batch_sampler")
     if data.pin_memory_device:
         message = f"pin_memory_device={data.pin_memory_device!r} is deprecated and torch ignores it"

@@ -1,4 +1,4 @@
-"""Samples that cannot be read: named with their data set, index and path, and replaced as far as that is allowed."""
+"""Unreadable samples: reported with dataset, index and path, and replaced up to a limit."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from torch.utils.data import Subset
 from ..errors import DataError
 from ._seeds import derive_seed
 
-_TRIES = 20  # stand-ins for one sample
+_TRIES = 20
+"""Number of samples that are tried for one position of a batch."""
 logger = logging.getLogger("distill")
 
 
 @dataclass(frozen=True)
 class Read:
-    """A sample as it was read.
+    """A sample that was read.
 
     Attributes:
-        sample: What the data set gave.
-        index: Whose it is: that of a stand-in, if the sample that was asked for cannot be read.
-        bad: What was found to be unreadable on the way: index → what and why.
+        sample: What the dataset returned.
+        index: Its index: that of a replacement, if the requested sample cannot be read.
+        bad: The unreadable samples that were tried: index → description.
     """
 
     sample: Any
@@ -33,70 +34,70 @@ class Read:
     bad: dict[int, str]
 
 
-def read_or_replace(read: Callable[[int], Any], index: int, dataset: Any, stand_ins: Sequence[int]) -> Read:
-    """The sample at `index`; if it cannot be read another one, which depends on `index` alone.
+def read_or_replace(read: Callable[[int], Any], index: int, dataset: Any, replacements: Sequence[int]) -> Read:
+    """Return the sample at `index`, or a replacement that depends on `index` alone if it cannot be read.
 
     Args:
         read: Reads one sample.
-        index: The sample that is wanted.
-        dataset: The data set, for the message.
-        stand_ins: The indices of samples that may be read instead.
+        index: The requested sample.
+        dataset: The dataset, for the message.
+        replacements: The indices of samples that may be read instead.
 
     Raises:
-        DataError: The stand-ins cannot be read either.
+        DataError: No replacement can be read either.
     """
     bad: dict[int, str] = {}
     for attempt in range(_TRIES):
-        tried = index if attempt == 0 else stand_ins[derive_seed(index, attempt) % len(stand_ins)]
+        tried = index if attempt == 0 else replacements[derive_seed(index, attempt) % len(replacements)]
         if tried in bad:
             continue
         try:
             return Read(read(tried), tried, bad)
-        except Exception as error:  # noqa: BLE001  whatever a file can do to its reader
+        except Exception as error:  # noqa: BLE001 - a dataset may raise anything
             bad[tried] = f"{describe(dataset, tried)}: {type(error).__name__}: {error}"
-    message = "\n  ".join(["neither a sample nor those that were to stand in for it can be read:", *bad.values()])
+    message = "\n  ".join(["neither a sample nor its replacements can be read:", *bad.values()])
     raise DataError(message)
 
 
 class BadSamples:
-    """Counts what had to be replaced; each is told once.
+    """A counter of replaced samples that logs each of them once.
 
     Args:
-        most: How many samples may be replaced.
+        limit: Number of samples that may be replaced.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self.found: dict[int, str] = {}
 
     def note(self, reads: list[tuple[int, dict[int, str]]], index: Tensor) -> Tensor:
-        """Take note of a batch.
+        """Count the replacements in a batch.
 
         Args:
-            reads: For each sample the index that was read, and what was bad on the way.
-            index: (batch,) what was asked for.
+            reads: For each sample, the index that was read and the unreadable samples that were tried.
+            index: (batch,) the requested samples.
 
         Returns:
-            (batch,) what was read.
+            (batch,) the samples that were read.
 
         Raises:
-            DataError: There are more bad samples than may be; all are named.
+            DataError: More samples than the limit cannot be read; the message lists them.
         """
         for _, bad in reads:
             for number, problem in bad.items():
                 if number not in self.found:
                     self.found[number] = problem
-                    logger.warning("another sample stands in for %s", problem)
-        if len(self.found) > self.most:
+                    logger.warning("another sample replaces %s", problem)
+        if len(self.found) > self.limit:
             message = "\n  ".join(
-                [f"more samples than the {self.most} of max_bad_samples cannot be read:", *self.found.values()]
+                [f"more samples than the {self.limit} of max_bad_samples cannot be read:", *self.found.values()]
             )
             raise DataError(message)
         return index.new_tensor([number for number, _ in reads])
 
 
 def describe(dataset: Any, index: int) -> str:
-    """The sample's number, its data set, and its file where the data set lists files.
+    """Return the index of a sample, its dataset, and its file if the dataset lists files.
 
     >>> describe(["a", "b"], 1)
     'sample 1 of list'

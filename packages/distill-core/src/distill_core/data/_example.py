@@ -1,4 +1,4 @@
-"""A batch without data: what `distill check --deep` sends through the models."""
+"""Example batches without data, which a preview sends through the models."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def with_example(
 ) -> Callable[[DataFunction], DataFunction]:
     """Give a function that returns a loader the attribute `example_batch` and, with `check`, the attribute `check_model`.
 
-    That is a function with the same parameters; it returns a batch such as the loader's, on the meta device, and touches
-    no data.
+    `example_batch` has the same parameters as the function. It returns a batch like those of the loader, on the meta
+    device, and reads no data.
 
     Args:
-        example: Makes the batch. It gets those arguments of the data function that it names, defaults filled in.
-        check: Raises `DataError` if a model cannot read the batches, and returns what it cannot know without the data, or
-            nothing. It gets the model's `name`, the `model`, `inputs`, which are its parameters → fields of a batch, and
-            those arguments of the data function that it names.
+        example: Creates the batch. It receives those arguments of the data function that it names, with defaults.
+        check: Raises `DataError` if a model cannot read the batches. It returns what it cannot know without the data, or an
+            empty string. It receives the `name` of the model, the `model`, `inputs` (its parameters → fields of a batch),
+            and those arguments of the data function that it names.
 
     >>> import torch
     >>> def example(batch_size, size):
@@ -36,7 +36,7 @@ def with_example(
         signature = inspect.signature(function)
 
         def example_batch(*arguments: Any, **keywords: Any) -> dict[str, Any]:
-            """A batch of meta tensors, of as many samples as the loader's batches."""
+            """Return a batch of meta tensors with the number of samples of the loader's batches."""
             return example(**_named_by(example, signature.bind(*arguments, **keywords)))
 
         def check_model(arguments: Sequence[Any], keywords: Mapping[str, Any], *reader: Any) -> str:
@@ -50,7 +50,7 @@ def with_example(
 
 
 def _named_by(function: Callable[..., Any], bound: inspect.BoundArguments) -> dict[str, Any]:
-    """Return those arguments, defaults filled in, that the function names too."""
+    """Return the arguments that the function names, with defaults."""
     bound.apply_defaults()
     wanted = inspect.signature(function).parameters
     return {name: value for name, value in bound.arguments.items() if name in wanted}

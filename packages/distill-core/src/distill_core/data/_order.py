@@ -1,4 +1,4 @@
-"""Which samples an epoch reads, in which order: all, shuffled, weighted, or as a sampler says."""
+"""The samples of an epoch and their order: sequential, shuffled, weighted, or from a sampler."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Order:
 
     Args:
         dataset: The samples.
-        shuffle, sampler, batch_sampler, weights: As of `Loader`; at most one of them is given.
+        shuffle, sampler, batch_sampler, weights: See `Loader`; at most one of them may be set.
 
     Raises:
-        DataError: Several are given, or one does not fit the dataset.
+        DataError: Several are set, or one does not fit the dataset.
     """
 
     def __init__(
@@ -45,34 +45,36 @@ class Order:
 
     @property
     def is_permutation(self) -> bool:
-        """Whether each sample comes once."""
+        """Whether an epoch contains each sample once."""
         return self.sampler is None and self.batch_sampler is None and self.weights is None
 
     @functools.cached_property
     def first_sizes(self) -> list[int]:
-        """The sizes of a batch sampler's batches in a first epoch."""
+        """The sizes of a batch sampler's batches in the first epoch."""
         return self.draw(SeedPath())[1] or []
 
     def __len__(self) -> int:
-        """The number of samples that an epoch draws."""
+        """Return the number of samples that an epoch draws."""
         if self.batch_sampler is not None:
             return sum(self.first_sizes)
         return len(self.dataset) if self.sampler is None else length_of(self.sampler, "sampler")
 
     def draw(self, seed_path: SeedPath) -> tuple[Tensor, list[int] | None]:
-        """Return the indices of an epoch (samples,) int64, and the sizes of its batches where a batch sampler decides.
+        """Return the indices of an epoch (samples,) int64, and the sizes of its batches if a batch sampler is set.
 
         Raises:
-            DataError: A sampler yields what is not an index, or something else each time it is asked.
+            DataError: A sampler yields something other than indices, or other indices for the same epoch.
         """
         if self.is_permutation or self.weights is not None:
-            return self._own(seed_path), None
+            return self._computed(seed_path), None
         drawn = self._sampled(seed_path)
         if not self._is_repeatable:
             again = self._sampled(seed_path)
             if not torch.equal(drawn[0], again[0]) or drawn[1] != again[1]:
                 kind = type(self.sampler if self.batch_sampler is None else self.batch_sampler).__name__
-                message = f"{kind} yields other samples when it is asked for the same epoch again, so a run could not be resumed"
+                message = (
+                    f"{kind} yields other samples when the same epoch is drawn again, so a run could not be resumed"
+                )
                 raise DataError(
                     message,
                     hint="draw from the global generators of torch, NumPy or Python, or from one that is an attribute",
@@ -80,7 +82,7 @@ class Order:
             self._is_repeatable = True
         return drawn
 
-    def _own(self, seed_path: SeedPath) -> Tensor:
+    def _computed(self, seed_path: SeedPath) -> Tensor:
         count = len(self.dataset)
         generator = torch.Generator().manual_seed(derive_seed(seed_path.seed, seed_path.stage, seed_path.epoch))
         if self.weights is not None:

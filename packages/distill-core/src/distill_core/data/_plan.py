@@ -1,4 +1,4 @@
-"""What each process reads in an epoch: an order of samples, cut into batches."""
+"""The batches that each process reads in an epoch."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What is read in an epoch.
+    """The batches of one epoch.
 
     Attributes:
-        indices: Which samples this process reads in each batch.
-        global_sizes: How many samples all processes read together in each batch.
-        repeats: How often each sample came earlier in the epoch; empty if no sample comes twice. Part of its seed, so
-            that each time has its own augmentation.
+        indices: The samples that this process reads, by batch.
+        global_sizes: The number of samples that all processes read, by batch.
+        repeats: How often each sample occurred earlier in the epoch, by batch; empty if each occurs once. It is part of the
+            sample's seed, so that each occurrence has another augmentation.
     """
 
     indices: Sequence[Tensor]
     global_sizes: Sequence[int]
     repeats: Sequence[Tensor] = ()
 
-    def pick(self, numbers: Sequence[int]) -> BatchPlan:
-        """Return a plan of some of the batches, in the order of `numbers`."""
+    def pick(self, batches: Sequence[int]) -> BatchPlan:
+        """Return a plan of some of the batches, in the given order."""
         return BatchPlan(
-            [self.indices[number] for number in numbers],
-            [self.global_sizes[number] for number in numbers],
-            [self.repeats[number] for number in numbers] if self.repeats else (),
+            [self.indices[batch] for batch in batches],
+            [self.global_sizes[batch] for batch in batches],
+            [self.repeats[batch] for batch in batches] if self.repeats else (),
         )
 
     def __add__(self, other: BatchPlan) -> BatchPlan:
@@ -41,7 +41,7 @@ class BatchPlan:
 
 
 Cut = list[int]
-"""Where the samples of each process begin in one batch of the run, and where the last one's end: processes + 1 numbers."""
+"""One global batch: the start of each process's samples, and the end of the last one's (processes + 1 positions)."""
 
 
 def cut_evenly(num_samples: int, batch_size: int, processes: int, *, drop_last: bool) -> list[Cut]:
@@ -52,18 +52,18 @@ def cut_evenly(num_samples: int, batch_size: int, processes: int, *, drop_last: 
 
 
 def cut_batches(sizes: Sequence[int], processes: int) -> list[Cut]:
-    """Give successive batches of a batch sampler to successive processes.
+    """Assign successive batches of a batch sampler to successive processes.
 
-    The last ones may be fewer than processes. Then the largest is halved until there is one for each process.
+    If the last batches are fewer than the processes, the largest is halved until each process has one.
     """
     cuts: list[Cut] = []
     start = 0
     for first in range(0, len(sizes), processes):
-        own = list(sizes[first : first + processes])
-        while len(own) < processes:
-            largest = own.index(max(own))
-            own[largest : largest + 1] = [own[largest] - own[largest] // 2, own[largest] // 2]
-        cuts.append(_bounds(start, own))
+        group = list(sizes[first : first + processes])
+        while len(group) < processes:
+            largest = group.index(max(group))
+            group[largest : largest + 1] = [group[largest] - group[largest] // 2, group[largest] // 2]
+        cuts.append(_bounds(start, group))
         start = cuts[-1][-1]
     return cuts
 

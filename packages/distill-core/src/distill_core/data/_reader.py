@@ -1,4 +1,4 @@
-"""Samples read by index, in this process or in worker processes that survive from epoch to epoch."""
+"""Readers of samples by index, in this process or in persistent worker processes."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ SeededBatch = list[tuple[int, int]]
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """The options of torch's `DataLoader` for its worker processes; none of them changes what is read.
+    """Options of torch's `DataLoader` for its worker processes; they do not change what is read.
 
     Attributes:
-        worker_init_fn: Called with the worker's number when a worker starts.
-        pin_memory: Copy batches to page-locked memory where there is a GPU. A `TensorData` has no workers and is not
-            pinned.
-        persistent_workers: Keep the workers from epoch to epoch. They keep their copy of the dataset: what this process
-            changes in it later does not reach them.
-        prefetch_factor: Batches that each worker reads ahead; torch's default if omitted.
-        timeout: Seconds to wait for a batch; 0 waits for ever.
-        multiprocessing_context: How workers start: `fork`, `spawn`, `forkserver` or a context.
+        worker_init_fn: Called with the worker's index when a worker starts.
+        pin_memory: Copy batches to page-locked memory if a GPU is available. Batches of a `TensorData` are not pinned.
+        persistent_workers: Keep the workers from epoch to epoch. They keep their copy of the dataset and do not see later
+            changes of it in this process.
+        prefetch_factor: Number of batches that each worker reads ahead; the default is torch's.
+        timeout: Seconds to wait for a batch; 0 disables the timeout.
+        multiprocessing_context: Start method of the workers: `fork`, `spawn`, `forkserver` or a context.
     """
 
     worker_init_fn: Callable[[int], None] | None = None
@@ -42,10 +41,10 @@ class WorkerOptions:
     multiprocessing_context: Any = None
 
     def check(self, num_workers: int) -> None:
-        """Check that options of workers are given only where there are workers.
+        """Check that options of workers are set only if there are workers.
 
         Raises:
-            DataError: There are none, or a negative number of them.
+            DataError: `num_workers` is negative, or 0 with an option that needs workers.
         """
         if num_workers < 0:
             message = f"num_workers must be at least 0, got {num_workers}"
@@ -57,13 +56,13 @@ class WorkerOptions:
 
 
 class SampleReader:
-    """Reads planned batches of samples, each sample with its seed.
+    """A reader of planned batches of samples, each sample with its seed.
 
     Args:
         samples: Reads a sample from its index and seed.
-        collate: From a list of samples to a batch.
-        num_workers: Processes that read ahead; 0 reads in this one.
-        options: How they work.
+        collate: Function from a list of samples to a batch.
+        num_workers: Number of worker processes that read ahead; 0 reads in this process.
+        options: Options of the worker processes.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class SampleReader:
 
         Args:
             batches: Index and seed of each sample.
-            seed: For generators of workers that are not seeded for each sample.
+            seed: Seed of the workers' other generators, which are not seeded for each sample.
         """
         if self._num_workers == 0:
             return self._read_here(batches)
@@ -88,7 +87,7 @@ class SampleReader:
         return self._read_kept(batches, seed)
 
     def close(self) -> None:
-        """End the worker processes; reading starts new ones."""
+        """Stop the worker processes; reading starts new ones."""
         self._kept = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -102,7 +101,7 @@ class SampleReader:
             yield batch
 
     def _read_kept(self, batches: list[SeededBatch], seed: int) -> Iterator[Any]:
-        """Give the workers that are there a new plan; torch drops what an abandoned iteration still had under way."""
+        """Read with the running workers; torch discards the pending batches of an abandoned iteration."""
         self._busy = True
         try:
             if self._kept is None:
@@ -135,7 +134,7 @@ class SampleReader:
 
 
 class _Planned:
-    """A batch sampler whose batches can be exchanged."""
+    """A batch sampler whose batches can be replaced."""
 
     def __init__(self, batches: list[SeededBatch]) -> None:
         self.batches = batches
@@ -148,24 +147,24 @@ class _Planned:
 
 
 class SeededSamples(Dataset[Any]):
-    """Seeds Python, NumPy and torch for each sample, wherever it is read: here or in a worker process.
+    """A dataset that seeds Python, NumPy and torch for each sample, in this process and in workers.
 
     Args:
         dataset: The samples.
-        stand_ins: The indices that may replace a sample that cannot be read; None raises instead.
+        replacements: The indices that may replace an unreadable sample; None raises instead.
     """
 
-    def __init__(self, dataset: Any, stand_ins: Any = None) -> None:
+    def __init__(self, dataset: Any, replacements: Any = None) -> None:
         self.dataset = dataset
-        self.stand_ins = stand_ins
+        self.replacements = replacements
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, place: tuple[int, int]) -> Any:
-        index, seed = place
-        if self.stand_ins is not None:
-            return read_or_replace(lambda tried: self._read(tried, seed), index, self.dataset, self.stand_ins)
+    def __getitem__(self, seeded: tuple[int, int]) -> Any:
+        index, seed = seeded
+        if self.replacements is not None:
+            return read_or_replace(lambda tried: self._read(tried, seed), index, self.dataset, self.replacements)
         try:
             return self._read(index, seed)
         except Exception as error:
@@ -180,7 +179,7 @@ class SeededSamples(Dataset[Any]):
 
 
 class CollateReads:
-    """Collates the samples and keeps beside them which they are."""
+    """A collate function that also returns the indices of the samples and the unreadable ones."""
 
     def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
         self.collate = collate

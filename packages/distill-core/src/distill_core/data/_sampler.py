@@ -20,14 +20,14 @@ _CONTAINERS = (Sampler, list, tuple, dict, str, bytes, range, Tensor, np.ndarray
 
 
 def check_sampler(sampler: Any, name: str) -> None:
-    """Check that a sampler or batch sampler has a length and does not split the data over processes itself.
+    """Check that a sampler or batch sampler has a length and does not split the data over processes.
 
     Args:
         sampler: Any iterable.
         name: The argument's name, for messages.
 
     Raises:
-        DataError: It does not fit.
+        DataError: It is not iterable, has no length or splits the data.
     """
     kind = type(sampler).__name__
     if not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
@@ -49,7 +49,7 @@ def length_of(sampler: Any, name: str) -> int:
     """Return the length of a sampler.
 
     Raises:
-        DataError: It has none.
+        DataError: It has no length.
     """
     try:
         return len(sampler)
@@ -65,7 +65,7 @@ def draw_order(sampler: Any, seed_path: SeedPath, dataset: Any) -> Tensor:
         (samples,) int64.
 
     Raises:
-        DataError: It yields something other than as many indices of the data set as its length says.
+        DataError: It yields something other than indices of the dataset, or not as many as its length.
     """
     return _checked(_drawn(sampler, "sampler", seed_path, dataset), dataset, f"sampler: {type(sampler).__name__}")
 
@@ -77,7 +77,7 @@ def draw_batches(sampler: Any, seed_path: SeedPath, dataset: Any) -> tuple[Tenso
         The indices of all batches (samples,) int64, and the size of each batch.
 
     Raises:
-        DataError: It yields something other than as many batches of indices as its length says.
+        DataError: It yields something other than batches of indices, or not as many as its length.
     """
     where = f"batch_sampler: {type(sampler).__name__}"
     batches = _drawn(sampler, "batch_sampler", seed_path, dataset)
@@ -92,15 +92,15 @@ def draw_batches(sampler: Any, seed_path: SeedPath, dataset: Any) -> tuple[Tenso
 
 
 def _drawn(sampler: Any, name: str, seed_path: SeedPath, dataset: Any) -> list[Any]:
-    """Iterate over a copy whose generators are seeded, with the global generators seeded, too.
+    """Return what a copy of a sampler yields with its generators and the global ones seeded.
 
-    The sampler itself stays as it is, so nothing that an iteration leaves in it reaches another epoch.
+    The sampler itself does not change, so no state is carried over to another epoch.
     """
     length = length_of(sampler, name)
     own, copied = _copy(sampler, name, dataset)
     seed = derive_seed(seed_path.seed, seed_path.stage, seed_path.epoch)
-    for number, generator in enumerate(filter(_is_generator, copied)):
-        _seed(generator, seed if number == 0 else derive_seed(seed, number))
+    for index, generator in enumerate(filter(_is_generator, copied)):
+        _seed(generator, seed if index == 0 else derive_seed(seed, index))
     with preserve_rng_state(seed):
         for each in _nested(own):
             if callable(getattr(each, "set_epoch", None)):
@@ -116,7 +116,7 @@ def _drawn(sampler: Any, name: str, seed_path: SeedPath, dataset: Any) -> list[A
 
 
 def _copy(sampler: Any, name: str, dataset: Any) -> tuple[Any, list[Any]]:
-    """Return a deep copy that shares its data sets with the original, and all that was copied."""
+    """Return a deep copy that shares its datasets with the original, and all objects that were copied."""
     memo: dict[int, Any] = {id(data): data for data in chain([dataset], _data_of(sampler))}
     try:
         own = copy.deepcopy(sampler, memo)
@@ -130,7 +130,7 @@ def _copy(sampler: Any, name: str, dataset: Any) -> tuple[Any, list[Any]]:
 
 
 def _nested(sampler: Any) -> Iterator[Any]:
-    """The sampler and those that it wraps."""
+    """Yield the sampler and those that it wraps."""
     seen: set[int] = set()
     waiting = [sampler]
     while waiting:
@@ -146,7 +146,7 @@ def _nested(sampler: Any) -> Iterator[Any]:
 
 
 def _data_of(sampler: Any) -> Iterator[Any]:
-    """The data sets that a sampler refers to: too large to be copied."""
+    """Yield the datasets that a sampler refers to, which are too large to be copied."""
     for each in _nested(sampler):
         for value in getattr(each, "__dict__", {}).values():
             if hasattr(value, "__getitem__") and hasattr(value, "__len__") and not isinstance(value, _CONTAINERS):
@@ -169,10 +169,10 @@ def _seed(generator: Any, seed: int) -> None:
 
 
 def _checked(drawn: Sequence[Any], dataset: Any, where: str) -> Tensor:
-    """The indices as a tensor.
+    """Return the indices as a tensor.
 
     Raises:
-        DataError: They are not integers from 0 to the length of the data set.
+        DataError: They are not integers, or are outside the dataset.
     """
     try:
         indices = np.asarray(drawn)
@@ -199,7 +199,7 @@ def check_weights(weights: Sequence[float] | Tensor | Iterable[float], num_sampl
     """Return the weights of all samples as (samples,) float64.
 
     Raises:
-        DataError: They are not one finite weight ≥ 0 for each sample, or all are 0.
+        DataError: They are not one finite weight ≥ 0 per sample, or all are 0.
     """
     try:
         found = torch.as_tensor(weights, dtype=torch.float64, device="cpu")
@@ -220,8 +220,8 @@ def check_weights(weights: Sequence[float] | Tensor | Iterable[float], num_sampl
 
 
 def draw_weighted(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Draw indices with replacement, each in proportion to its weight; `torch.multinomial` ends at 2²⁴ weights."""
-    reach = weights.cumsum(0)
+    """Draw indices with replacement, in proportion to their weights; `torch.multinomial` is limited to 2²⁴ weights."""
+    cumulative = weights.cumsum(0)
     return torch.searchsorted(
-        reach, torch.rand(count, generator=generator, dtype=torch.float64) * reach[-1], right=True
+        cumulative, torch.rand(count, generator=generator, dtype=torch.float64) * cumulative[-1], right=True
     )

@@ -1,7 +1,7 @@
-"""Chance as a function of its place: every seed is a hash of where it is used.
+"""Seeds: each is a hash of its seed path (seed, stage, epoch, sample).
 
 The hash is SplitMix64's finaliser (Guy Steele, Doug Lea, Christine Flood. "Fast Splittable Pseudorandom Number
-Generators". OOPSLA 2014. https://doi.org/10.1145/2660193.2660195), applied to each part of the place in turn.
+Generators". OOPSLA 2014. https://doi.org/10.1145/2660193.2660195), applied to the parts of the path in turn.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 _MASK = (1 << 64) - 1
-_GOLDEN, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_GOLDEN, _FACTOR1, _FACTOR2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 @dataclass(frozen=True, slots=True)
 class SeedPath:
-    """Where in a run something happens; all counts from 0."""
+    """The seed, stage and epoch from which seeds are derived; stage and epoch count from 0."""
 
     seed: int = 0
     stage: int = 0
@@ -29,60 +29,61 @@ class SeedPath:
 
 
 def derive_seed(*parts: int) -> int:
-    """A hash of the parts and their order, from 0 to 2⁶³ − 1.
+    """Return a hash of the parts in their order, from 0 to 2⁶³ − 1.
 
-    >>> mix(0, 1) == mix(0, 1), mix(0, 1) == mix(1, 0)
+    >>> derive_seed(0, 1) == derive_seed(0, 1), derive_seed(0, 1) == derive_seed(1, 0)
     (True, False)
     """
     state = 0
     for part in parts:
         state = (state + _GOLDEN + (part & _MASK)) & _MASK
-        state = ((state ^ (state >> 30)) * _MIX1) & _MASK
-        state = ((state ^ (state >> 27)) * _MIX2) & _MASK
+        state = ((state ^ (state >> 30)) * _FACTOR1) & _MASK
+        state = ((state ^ (state >> 27)) * _FACTOR2) & _MASK
         state ^= state >> 31
     return state >> 1
 
 
 def sample_seeds(seed_path: SeedPath, indices: Tensor, times: Tensor | None = None) -> Tensor:
-    """The seed of each sample's augmentation, `mix(seed, stage, epoch, index)` of each index.
+    """Return the seed of each sample's augmentation, `derive_seed(seed, stage, epoch, index)` of each index.
 
     Args:
+        seed_path: The epoch.
         indices: (batch,) int64.
-        times: (batch,) int64, how often the sample was there before, where it is there several times: mixed in last.
+        times: (batch,) int64, how often each sample occurred earlier in the epoch; the last part of the hash.
 
     Returns:
         (batch,) int64, none negative.
     """
     parts = [indices.numpy()] if times is None else [indices.numpy(), times.numpy()]
-    return torch.from_numpy(_mixed(seed_path.seed, seed_path.stage, seed_path.epoch, *parts))
+    return torch.from_numpy(_hashes(seed_path.seed, seed_path.stage, seed_path.epoch, *parts))
 
 
 def occurrences(indices: Tensor) -> Tensor:
-    """How often each of the indices (samples,) int64 came before.
+    """Return how often each of the indices (samples,) int64 occurred before.
 
     >>> occurrences(torch.tensor([7, 7, 3, 7, 3, 8])).tolist()
     [0, 1, 0, 2, 1, 0]
     """
-    ordered, places = indices.sort(stable=True)
+    ordered, positions = indices.sort(stable=True)
     count = torch.arange(len(indices))
     begins = torch.cat([torch.ones(1, dtype=torch.bool), ordered[1:] != ordered[:-1]])
-    return torch.empty_like(count).scatter_(0, places, count - torch.where(begins, count, 0).cummax(0).values)
+    return torch.empty_like(count).scatter_(0, positions, count - torch.where(begins, count, 0).cummax(0).values)
 
 
 def batch_seeds(seed_path: SeedPath, count: int, rank: int) -> list[int]:
-    """The seed of the device in each of so many batches of a process, `mix(seed, stage, epoch, batch, rank)`."""
-    seeds: list[int] = _mixed(seed_path.seed, seed_path.stage, seed_path.epoch, np.arange(count), rank).tolist()
+    """Return the device's seed for each batch of a process, `derive_seed(seed, stage, epoch, batch, rank)`."""
+    seeds: list[int] = _hashes(seed_path.seed, seed_path.stage, seed_path.epoch, np.arange(count), rank).tolist()
     return seeds
 
 
-def _mixed(*parts: int | np.ndarray) -> np.ndarray:
-    """`mix` of arrays."""
-    golden, mix1, mix2 = np.uint64(_GOLDEN), np.uint64(_MIX1), np.uint64(_MIX2)
+def _hashes(*parts: int | np.ndarray) -> np.ndarray:
+    """Return `derive_seed` of arrays."""
+    golden, factor1, factor2 = np.uint64(_GOLDEN), np.uint64(_FACTOR1), np.uint64(_FACTOR2)
     state = np.zeros(max(len(part) for part in parts if isinstance(part, np.ndarray)), dtype=np.uint64)
     for part in parts:
         state = state + golden + (part.astype(np.uint64) if isinstance(part, np.ndarray) else np.uint64(part & _MASK))
-        state = (state ^ (state >> np.uint64(30))) * mix1
-        state = (state ^ (state >> np.uint64(27))) * mix2
+        state = (state ^ (state >> np.uint64(30))) * factor1
+        state = (state ^ (state >> np.uint64(27))) * factor2
         state = state ^ (state >> np.uint64(31))
     return (state >> np.uint64(1)).astype(np.int64)
 
@@ -95,7 +96,7 @@ def seed_everything(seed: int) -> None:
 
 
 def seed_torch(seed: int, device: torch.device) -> None:
-    """Seed torch's generators of the CPU and of one device; on the CPU this costs a microsecond."""
+    """Seed torch's generators of the CPU and of one device; this takes a microsecond on the CPU."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
@@ -103,11 +104,11 @@ def seed_torch(seed: int, device: torch.device) -> None:
 
 @contextmanager
 def preserve_rng_state(seed: int | None = None, device: torch.device | None = None) -> Iterator[None]:
-    """Put the global generators of Python, NumPy and torch (CPU) back at the end.
+    """Restore the global generators of Python, NumPy and torch (CPU) at the end.
 
     Args:
-        seed: What to seed them with at the beginning; omit it to leave them as they are.
-        device: A GPU whose generator is put back, too.
+        seed: Seed for them at the beginning; by default they are not seeded.
+        device: A GPU whose generator is restored, too.
     """
     python, numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
     of_device = torch.cuda.get_rng_state() if device is not None and device.type == "cuda" else None

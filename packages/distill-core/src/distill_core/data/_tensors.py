@@ -1,4 +1,4 @@
-"""A data set that lies in memory as tensors and is read a batch at a time."""
+"""A dataset of tensors in memory, read one batch at a time."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import Tensor
 from ..errors import DataError
 
 Augment = Callable[[Tensor, Tensor], Tensor]
-"""(batch of inputs, (batch,) int64 seeds) → batch of inputs; each sample's result depends on its own seed alone."""
+"""(batch of inputs, (batch,) int64 seeds) → batch of inputs; the result of a sample depends on its seed alone."""
 
 
 class TensorData:
-    """Equally long tensors by field name; a batch is one gather per field.
+    """A dataset of tensors of equal length by field name; a batch is one gather per field.
 
     Args:
         tensors: Field → (samples, …).
         augment: Applied to the field `input` of each batch.
-        views: Field → what is applied to `input` to make it: the same samples once more, in another way.
+        views: Field → augmentation of `input` that creates it: another view of the same samples.
 
     Raises:
-        DataError: The tensors are not equally long.
+        DataError: The tensors have different lengths.
 
     >>> import torch
     >>> data = TensorData({"input": torch.arange(6.0).reshape(3, 2), "target": torch.tensor([0, 1, 2])})
@@ -34,7 +34,7 @@ class TensorData:
     ) -> None:
         lengths = {name: len(tensor) for name, tensor in tensors.items()}
         if len(set(lengths.values())) != 1:
-            message = f"the fields of a data set are equally long; these have {lengths}"
+            message = f"the fields of a dataset must have the same length, got {lengths}"
             raise DataError(message)
         self.tensors = dict(tensors)
         self.augment = augment
@@ -45,7 +45,7 @@ class TensorData:
         return self._length
 
     def batch(self, indices: Tensor, seeds: Tensor) -> dict[str, Tensor]:
-        """The samples at `indices` (batch,), augmented by `seeds` (batch,)."""
+        """Return the samples at `indices` (batch,), augmented with `seeds` (batch,)."""
         fields = {name: tensor.index_select(0, indices) for name, tensor in self.tensors.items()}
         fields |= {name: view(fields["input"], seeds) for name, view in self.views.items()}
         if self.augment is not None:
@@ -53,5 +53,5 @@ class TensorData:
         return fields
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One sample, without augmentation."""
+        """Return one sample, without augmentation."""
         return {name: tensor[index] for name, tensor in self.tensors.items()}

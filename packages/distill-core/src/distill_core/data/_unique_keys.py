@@ -1,4 +1,4 @@
-"""JSON objects that name each field once."""
+"""JSON objects without repeated keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the fields of a JSON object; for `object_pairs_hook` of `json.loads`, which keeps the last of two.
+    """Return the fields of a JSON object; use it as `object_pairs_hook` of `json.loads`, which would keep the last of two.
 
     >>> unique_keys([("a", 1), ("b", 2)])
     {'a': 1, 'b': 2}

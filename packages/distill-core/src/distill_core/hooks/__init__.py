@@ -1,4 +1,4 @@
-"""Forward hooks: find modules by path, record what goes in and out of them."""
+"""Forward hooks: modules by path, and recording of their inputs and outputs."""
 
 from ._capture import Capture as Capture
 from ._captured import Captured as Captured

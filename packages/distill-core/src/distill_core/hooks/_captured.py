@@ -1,4 +1,4 @@
-"""What a forward gave, by address."""
+"""Values of a forward by address."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..errors import WiringError
 
 
 class Captured(Mapping[str, Any]):
-    """The values of one forward by address; inside the `with` block it shows what has come so far.
+    """The values of one forward by address; inside the `with` block, the values so far.
 
-    Asking for a value that did not come raises `WiringError`; for an address that was not asked for, `KeyError`.
+    Reading a value that was not recorded raises `WiringError`. Reading an address that is not tapped raises `KeyError`.
 
     Args:
-        addresses: The addresses as they were written.
-        read: Gives the value of an address while the block lasts.
+        addresses: The addresses as they were given.
+        read: Returns the value of an address, until the end of the block.
     """
 
     def __init__(self, addresses: tuple[str, ...], read: Callable[[str], Any]) -> None:
@@ -24,7 +24,7 @@ class Captured(Mapping[str, Any]):
         self._values: dict[str, Any] = {}
 
     def close(self) -> None:
-        """Keep the values that have come, or why one has not, and let go of the rest."""
+        """Keep the recorded values, or the error of a missing one, and release everything else."""
         for address in self._addresses:
             try:
                 self._values[address] = self[address]
@@ -33,7 +33,7 @@ class Captured(Mapping[str, Any]):
         self._read = None
 
     def clear(self) -> None:
-        """Keep nothing, because the forward failed."""
+        """Release all values, because the forward failed."""
         self._read = None
         self._values = {
             address: WiringError(f"{address!r} has no value: the forward failed") for address in self._addresses

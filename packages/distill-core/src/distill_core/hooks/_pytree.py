@@ -1,4 +1,4 @@
-"""Calls compared by the shapes of their tensors."""
+"""Signatures of calls: the shapes of their tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..tree import children
 
 
 def shape_of_call(value: Any) -> Any:
-    """What two calls must have in common to be expected to run alike: shapes of tensors, values of plain objects."""
+    """Return what two calls that run alike have in common: the shapes of tensors, the values of plain objects."""
     if isinstance(value, Tensor):
         return tuple(value.shape)
     parts = children(value)

@@ -1,4 +1,4 @@
-"""What one address keeps of a forward, right even where the model overwrites its own tensors."""
+"""The values that one address records in a forward, correct even if the model overwrites its own tensors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ..tree import map_tensors, tensors
 
 @dataclass(slots=True)
 class Kept:
-    """The value of one call, or a copy of it, or both until it is known which is needed.
+    """The value of one call, a copy of it, or both until it is known which one is needed.
 
     Attributes:
         value: The value itself.
-        copy: A copy from when it was kept.
-        watched: The tensors of the value, if somebody may yet overwrite them.
-        versions: Their version counters when it was kept.
+        copy: A copy from the time of the call.
+        watched: The tensors of the value, if they may still be overwritten.
+        versions: Their version counters at the time of the call.
     """
 
     value: Any
@@ -32,7 +32,7 @@ class Kept:
     versions: tuple[int, ...]
 
     def is_overwritten(self) -> bool:
-        """Whether an in-place operation has changed the value since."""
+        """Return whether an in-place operation has changed the value since."""
         return _versions(self.watched) != self.versions
 
 
@@ -40,11 +40,11 @@ _NOTHING = object()
 
 
 class Record:
-    """One address: its module, the part of a call that it stands for, what was kept of the present forward.
+    """One address: its module, the input or output that it selects, and the values of the current forward.
 
-    A tensor that is overwritten later in the forward must be copied, others must not. Which is which shows in the first
-    forward in training mode and the first in evaluation mode: both are kept, and the version counter decides. Later
-    forwards keep one, and the counter is still compared.
+    A tensor that is overwritten later in the forward must be copied; others are not copied. The first forward in training
+    mode and the first in eval mode keep both the tensor and a copy, and its version counter shows which one is needed.
+    Later forwards keep one, and the counter is still compared.
 
     Args:
         tap: The address.
@@ -64,12 +64,12 @@ class Record:
         self.calls = 0
         self.needs_copy = False
         self._safe_modes: set[bool] = set()
-        # Instead of `kept` for a tensor that is known to stay as it is, which is to cost nothing.
+        # Used instead of `kept` for a tensor that is known not to be overwritten: it costs nothing.
         self.latest: Tensor | None = None
         self.version = 0
 
     def input_of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """The input this address stands for, whether it was passed by position or by name.
+        """Return the input that the address selects, whether it was passed by position or by name.
 
         Raises:
             WiringError: If the module was called without it.
@@ -84,19 +84,19 @@ class Record:
         raise WiringError(message, hint=f"inputs by position: {len(args)}; by name: {names}")
 
     def keep_copy(self, value: Any) -> None:
-        """Keep a copy of a call's value."""
-        self._add(Kept(_NOTHING, map_tensors(self._part(value), torch.clone), (), ()))
+        """Record a copy of a call's value."""
+        self._add(Kept(_NOTHING, map_tensors(self._select(value), torch.clone), (), ()))
 
     def keep(self, value: Any, mode: bool, is_last: bool) -> None:
-        """Keep a call's value, with a copy if it may be overwritten.
+        """Record a call's value, with a copy if it may be overwritten.
 
         Args:
             value: The output, or the input, of the module.
             mode: Whether the model is in training mode.
-            is_last: The forward ends here, so nothing can overwrite the value.
+            is_last: Whether the forward ends here, so that nothing can overwrite the value.
         """
         self.calls += 1
-        value = self._part(value)
+        value = self._select(value)
         if isinstance(value, Tensor):
             watched: Sequence[Tensor] = (value,)
         else:
@@ -104,27 +104,27 @@ class Record:
             value = map_tensors(value, lambda tensor: tensor)
         if is_last:
             self._add(Kept(value, _NOTHING, (), ()))
-        elif self.needs_copy or any(tensor.is_inference() for tensor in watched):  # these have no version counter
+        elif self.needs_copy or any(tensor.is_inference() for tensor in watched):  # they have no version counter
             self._add(Kept(_NOTHING, map_tensors(value, torch.clone), (), ()))
         else:
             copy = _NOTHING if mode in self._safe_modes else map_tensors(value, torch.clone)
             self._add(Kept(value, copy, watched, _versions(watched)))
 
     def is_simple(self, mode: bool) -> bool:
-        """Whether the value has been one tensor that nobody overwrites, and so is noted in `latest` alone."""
+        """Return whether the value has been a single tensor that is not overwritten, so that `latest` suffices."""
         return mode in self._safe_modes and not (self.needs_copy or self.is_list or self.fields)
 
     def values(self) -> list[Any]:
-        """The values as they were when they were kept, one for each call.
+        """Return the values as they were at the time of each call.
 
         Raises:
-            WiringError: If one was overwritten that was not before; from the next forward on it is copied.
+            WiringError: If a value was overwritten that was not overwritten before. It is copied from the next forward on.
         """
         self._unfold()
         return [self._choose(kept) for kept in self.kept]
 
     def learn(self, mode: bool) -> None:
-        """At the end of a forward: remember whether the values can do without a copy in this mode."""
+        """Remember at the end of a forward whether the values need a copy in this mode."""
         self._unfold()
         if any(kept.is_overwritten() for kept in self.kept):
             self.needs_copy = True
@@ -132,15 +132,15 @@ class Record:
             self._safe_modes.add(mode)
 
     def forget(self) -> None:
-        """Let go of all tensors."""
+        """Release all tensors."""
         self.kept, self.calls, self.latest = [], 0, None
 
     def _unfold(self) -> None:
-        """Keep what was noted in `latest` as every other value."""
+        """Move the value of `latest` to `kept`."""
         if self.latest is not None:
             self.kept, self.latest = [Kept(self.latest, _NOTHING, (self.latest,), (self.version,))], None
 
-    def _part(self, value: Any) -> Any:
+    def _select(self, value: Any) -> Any:
         return take(value, self.fields, repr(str(self.tap))) if self.fields else value
 
     def _add(self, kept: Kept) -> None:
@@ -163,7 +163,7 @@ class Record:
         field = self.tap.fields[0] if self.tap.fields else 0
         try:
             parameters = inspect.signature(self.module.forward).parameters
-        except (TypeError, ValueError):  # compiled by TorchScript: take what is written as it is
+        except (TypeError, ValueError):  # compiled by TorchScript: use the field as it is
             return (field, None) if isinstance(field, int) else (None, field)
         names = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         if isinstance(field, int):

@@ -1,4 +1,4 @@
-"""The beginning of a plain chain: what of an `nn.Sequential` is needed for some of its modules."""
+"""Truncation of an `nn.Sequential` after the last module that is needed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import nn
 
 
 def head(model: nn.Module, wanted: Collection[nn.Module]) -> nn.Module:
-    """The part of `model` that must be there to run some modules inside it.
+    """Return the part of `model` that is needed to run some modules inside it.
 
-    This is known without running anything where a model calls its modules one after the other and does nothing else: in
-    an `nn.Sequential`, and in one inside one. What comes behind the last module that is needed is left out.
+    Only an `nn.Sequential`, nested or not, is known to call its modules one after the other and to do nothing else.
+    Modules behind the last one that is needed are omitted.
 
     Args:
         model: Any model.
         wanted: Modules inside it.
 
     Returns:
-        A chain of the same modules, or `model` itself where all of it is needed or nothing is known.
+        A shorter `nn.Sequential` of the same modules, or `model` itself if it cannot be truncated.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 9)), nn.Linear(9, 1))
     >>> [name for name, _ in head(model, [model[0], model[1][0]]).named_modules()]
@@ -29,13 +29,13 @@ def head(model: nn.Module, wanted: Collection[nn.Module]) -> nn.Module:
 
 
 def _head(model: nn.Module, wanted: set[int]) -> nn.Module:
-    if id(model) in wanted or not _is_plain_chain(model):
+    if id(model) in wanted or not _is_plain_sequential(model):
         return model
-    children = list(model._modules.items())  # noqa: SLF001 - `named_children` leaves out a module's second name
+    children = list(model._modules.items())  # noqa: SLF001 - `named_children` omits a module's second name
     holds = [any(id(inner) in wanted for inner in child.modules()) for _, child in children if child is not None]
     if not any(holds):
         return model
-    last = max(number for number, does in enumerate(holds) if does)
+    last = max(index for index, holds_wanted in enumerate(holds) if holds_wanted)
     name, child = children[last]
     end = _head(child, wanted)  # type: ignore[arg-type]
     if end is child and last + 1 == len(children):
@@ -45,8 +45,8 @@ def _head(model: nn.Module, wanted: set[int]) -> nn.Module:
     return short
 
 
-def _is_plain_chain(model: nn.Module) -> bool:
-    """Whether `model` is an `nn.Sequential` that nobody has changed: hooks of the whole belong to the whole."""
+def _is_plain_sequential(model: nn.Module) -> bool:
+    """Return whether `model` is an unmodified `nn.Sequential` without hooks, which need its complete forward."""
     return (
         isinstance(model, nn.Sequential)
         and type(model).forward is nn.Sequential.forward
