@@ -7,13 +7,13 @@ import pytest
 LOADED = "import sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
 
 CASES = [
-    ("import distill_core", {"torch", "yaml", "accelerate", "typer", "rich", "numpy"}),
-    ("import distill_core.errors, distill_core.experiment", {"torch", "yaml", "accelerate", "typer", "rich", "numpy"}),
+    ("import distill_core", {"torch", "yaml", "accelerate", "click", "rich", "numpy"}),
+    ("import distill_core.errors, distill_core.experiment", {"torch", "yaml", "accelerate", "click", "rich", "numpy"}),
     ("import distill_core.taps", {"torch", "yaml", "accelerate", "numpy"}),
-    ("import distill_core.losses", {"yaml", "accelerate", "typer", "rich", "tensorboard", "matplotlib"}),
-    ("import distill_core.hooks", {"yaml", "accelerate", "typer", "rich"}),
-    ("import distill_core.train", {"typer", "rich", "tensorboard", "matplotlib"}),
-    ("import distill_core.config", {"torch", "accelerate", "typer", "numpy"}),
+    ("import distill_core.losses", {"yaml", "accelerate", "click", "rich", "tensorboard", "matplotlib"}),
+    ("import distill_core.hooks", {"yaml", "accelerate", "click", "rich"}),
+    ("import distill_core.train", {"click", "rich", "tensorboard", "matplotlib"}),
+    ("import distill_core.config", {"torch", "accelerate", "click", "numpy"}),
     ("import distill_core.cli", {"torch", "accelerate", "numpy"}),
     ("import distill_vision", {"sklearn", "pycocotools", "accelerate", "yaml"}),
     ("import distill_nlp", {"torchvision", "evaluate", "datasets", "transformers", "accelerate"}),

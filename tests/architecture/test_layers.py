@@ -77,7 +77,7 @@ EVERYTHING = {"cli", "__main__"}
 # What may be imported where; `None` is the package's whole tree.
 ONLY_IN = {
     "accelerate": {"distill_core.train._trainer"},
-    "typer": {"distill_core.cli"},
+    "click": {"distill_core.cli"},
     "yaml": {"distill_core.config", "distill_core.preview", "distill_core.cli", "distill_zoo"},
 }
 
@@ -100,7 +100,7 @@ FOREIGN = {
         "safetensors",
         "tensorboard",
         "torch",
-        "typer",
+        "click",
         "yaml",
     },
     "distill_nlp": {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distill_core.cli._list import markdown
-from distill_core.cli._methods import methods
+from distill_core.cli.inspect._list import markdown
+from distill_core.cli.inspect._methods import methods
 
 COMMAND = "hatch run test:python tests/architecture/test_methods_table.py"
 README = Path(__file__).resolve().parents[2] / "packages/distill-core/README.md"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from distill_core.cli._methods import methods
+from distill_core.cli.inspect._methods import methods
 from distill_core.config import read
 
 TASK = Path(__file__).resolve().parents[2] / "benchmarks" / "image_classification"

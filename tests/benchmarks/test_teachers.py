@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import distill_core.weights
-from distill_core.cli._run import run_experiment
+from distill_core.cli.run._run import run_experiment
 from distill_vision.models import ConvNet
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "teacher_cache" / "configs" / "digits"

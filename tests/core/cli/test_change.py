@@ -58,10 +58,10 @@ def test_a_sweep_takes_changes_of_its_unfinished_runs(begun, distill):
     words = ("sweep", begun, "seed=3,4", "stages.0.epochs=4", "--output", "runs", *TRUST)
     refused = distill(*words)
     assert refused.code == 1
-    assert "`--resume --change` accepts them" in refused.err
+    assert "accept the changes with `--resume --change`" in refused.err
     assert distill(*words, "--change").code == 0
     again = distill(*words)
-    assert (again.code, again.out.splitlines()[0]) == (0, "1/2 seed=3: finished before")
+    assert (again.code, again.out.splitlines()[0]) == (0, "1/2 seed=3: already finished")
 
 
 FUTURE = {
@@ -88,7 +88,7 @@ def test_without_change_the_refusal_names_the_key_and_the_option(begun, distill,
     ended = resume(distill, begun, FUTURE[name], "--debug")
     assert ended.code == 2
     assert FUTURE[name].strip("+").partition("=")[0] in ended.err
-    assert "`--resume --change` accepts them" in ended.err
+    assert "accept the changes with `--resume --change`" in ended.err
 
 
 @pytest.mark.parametrize("name", FUTURE)
@@ -117,4 +117,4 @@ def test_a_later_stage_may_be_added(begun, distill):
 def test_change_without_resume_is_refused(toy, distill):
     ended = distill("run", toy, "--output", "out", "--change", *TRUST)
     assert ended.code == 2
-    assert "give it with --resume" in ended.err
+    assert "add --resume and" in ended.err

@@ -136,8 +136,8 @@ def test_for_programs_a_key_that_is_missing_is_not_the_same_as_null(distill):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a"], "there are no two runs to compare\n  hint: name the folders of two or more runs, each once\n"),
-        (["a", "./a"], "there are no two runs to compare\n  hint: name the folders of two or more runs, each once\n"),
+        (["a"], "a comparison requires two or more different runs\n  hint: name the folder of each run once\n"),
+        (["a", "./a"], "a comparison requires two or more different runs\n  hint: name the folder of each run once\n"),
         (["a", "b"], "b is not the folder of a run: it has no config.resolved.yaml\n"),
     ],
 )

@@ -65,7 +65,7 @@ def test_a_checkpoint_of_a_script_is_unwrapped_and_what_goes_is_told(distill, li
         "left out: 'args', Namespace",
         "names: '_orig_mod.' of torch.compile taken out of 2",
         "names: 'module.' of nn.DataParallel taken off all 2",
-        "names and shapes: all those of Linear, no other",
+        "names and shapes: exactly those of Linear",
     ]
     assert load_file("b.safetensors").keys() == {"weight", "bias"}
 
@@ -118,7 +118,7 @@ def test_counters_that_old_files_do_not_have_are_added(distill):
     ended = distill("convert", "a.pt", "b.safetensors", "--model", "torch.nn.BatchNorm1d", "num_features=3")
     assert ended.out.splitlines()[:2] == [
         "added: 'num_batches_tracked' of 1 batch norm, 0",
-        "names and shapes: all those of BatchNorm1d, no other",
+        "names and shapes: exactly those of BatchNorm1d",
     ]
     same(load_file("b.safetensors"), nn.BatchNorm1d(3))
 
@@ -163,18 +163,21 @@ def test_a_file_that_needs_code_is_refused(distill, linear):
     [
         (
             ("a.pt", "b.txt"),
-            "b.txt is no file of weights by its name\n  hint: it ends in .pt, .pth, .bin, .safetensors",
+            "b.txt is not a file of weights\n  hint: use one of the extensions .pt, .pth, .bin, .safetensors",
         ),
-        (("a.pt", "b.pth"), "a.pt and b.pth have the same format\n  hint: one of them ends in .safetensors"),
+        (
+            ("a.pt", "b.pth"),
+            "a.pt and b.pth have the same format\n  hint: use the extension .safetensors for one of them",
+        ),
         (("x.pt", "b.safetensors"), "there is no x.pt"),
         (("a.pt", "old.safetensors"), "old.safetensors exists\n  hint: remove it, or choose another name"),
         (
             ("a.pt", "b.safetensors", "width=3"),
-            "'width=3' is an argument of a model, and no model is named\n  hint: write --model IMPORT_PATH",
+            "'width=3' is an argument of --model, which is not set\n  hint: add --model IMPORT_PATH",
         ),
         (
             ("a.pt", "b.safetensors", "--model", "torch.Generator"),
-            "'torch.Generator' gives Generator, which is no model",
+            "'torch.Generator' must build an nn.Module, got Generator",
         ),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 PLAN = """\
-small/toy.yaml: no problems (2 models, 3 data sets, 1 stage, 2 callbacks)
+small/toy.yaml: no problems (2 models, 3 datasets, 1 stage, 2 callbacks)
 
 models
   teacher  Net, 386 parameters
@@ -46,7 +46,7 @@ def hinted(toy):
 def test_a_static_check_counts_what_it_saw(toy, distill):
     assert distill("check", toy, "--trust", "toy") == (
         0,
-        "small/toy.yaml: no problems (2 models, 3 data sets, 1 stage, 2 callbacks)\n",
+        "small/toy.yaml: no problems (2 models, 3 datasets, 1 stage, 2 callbacks)\n",
         "",
     )
 

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from distill_core.cli._doctor import as_text, data, disk, hub, zoo
-from distill_core.cli._finding import Finding, note, ok, problem
-from distill_core.cli._machine import compiling, cores, cpu
-from distill_core.cli._versions import importing, of_package, required, versions
+from distill_core.cli.setup.doctor._doctor import as_text, data, disk, hub, zoo
+from distill_core.cli.setup.doctor._finding import Finding, note, ok, problem
+from distill_core.cli.setup.doctor._machine import compiling, cores, cpu
+from distill_core.cli.setup.doctor._versions import importing, of_package, required, versions
 
 requirements = pytest.importorskip("packaging.requirements")
 
@@ -47,8 +47,8 @@ def test_a_problem_is_in_the_exit_code_and_programs_can_read_all(distill, monkey
     ended = distill("doctor", "--json")
     found = [Finding(**entry) for entry in json.loads(ended.out)]
     wrong = [finding for finding in found if finding.state == "problem"]
-    hint = "set it to the folder that holds the data sets"
-    assert problem("DISTILL_DATA", f"{tmp_path / 'nowhere'} is no folder", hint) in wrong
+    hint = "set it to the folder with the datasets"
+    assert problem("DISTILL_DATA", f"{tmp_path / 'nowhere'} is not a folder", hint) in wrong
     assert (ended.code, ended.err) == (1, f"{len(wrong)} problem{'s' * (len(wrong) > 1)}\n")
 
 
@@ -66,10 +66,10 @@ def test_a_version_that_does_not_fit_is_a_problem(install):
     assert [item.name for item in needs] == ["zwei", "drei"]
     assert [item.name for item in required("eins", requirements.Requirement)] == ["zwei"]
     assert list(of_package("zwei", [("eins", needs[0])])) == [
-        problem("zwei", "1.9 is installed, and eins needs zwei>=2", "pip install 'zwei>=2'")
+        problem("zwei", "1.9 is installed, but eins needs zwei>=2", "pip install 'zwei>=2'")
     ]
     assert list(of_package("fuenf", [("eins", requirements.Requirement("fuenf>=3"))])) == [
-        problem("fuenf", "not installed, and eins needs it", "pip install 'fuenf>=3'")
+        problem("fuenf", "not installed, but eins needs it", "pip install 'fuenf>=3'")
     ]
     install("sechs", "3.1")
     assert list(of_package("sechs", [("eins", requirements.Requirement("sechs>=3"))])) == [
@@ -81,7 +81,7 @@ def test_a_package_between_that_wants_another_torch_is_found(install):
     install("accelerate", "99.0", "torch==1.0")
     found = [finding for finding in versions() if finding.subject == "torch" and finding.state == "problem"]
     assert [finding.hint for finding in found] == ["pip install 'torch==1.0'"]
-    assert found[0].message.endswith(" is installed, and accelerate needs torch==1.0")
+    assert found[0].message.endswith(" is installed, but accelerate needs torch==1.0")
 
 
 def test_a_sibling_of_another_version_is_found(install):
@@ -107,7 +107,7 @@ def test_more_threads_than_cores_are_noted():
     assert found == note(
         "cpu",
         "2 cores, torch uses 8 threads; OMP_NUM_THREADS is 8",
-        "more threads than cores wait for each other: export OMP_NUM_THREADS=2",
+        "more threads than cores slow each other down: export OMP_NUM_THREADS=2",
     )
     assert next(cpu(1, 1, "")) == ok("cpu", "1 core, torch uses 1 thread; OMP_NUM_THREADS is not set")
 
@@ -130,24 +130,24 @@ def test_without_a_compiler_the_cpu_does_not_compile(monkeypatch, tmp_path):
         note(
             "compile",
             "no C++ compiler: `compile: true` does not work on the CPU",
-            "install g++ or clang++, or name one with CXX",
+            "install g++ or clang++, or set CXX",
         )
     ]
 
 
 def test_where_runs_go(tmp_path):
     (found,) = disk(tmp_path / "a" / "runs")
-    assert found.message.endswith(f" GB free where runs go, {tmp_path / 'a' / 'runs'}")
+    assert found.message.endswith(f" GB free for runs in {tmp_path / 'a' / 'runs'}")
     (tmp_path / "file").write_text("")
     assert list(disk(tmp_path / "file")) == [
-        problem("disk", f"nothing can be written to {tmp_path / 'file'}", "run in another folder, or give --output DIR")
+        problem("disk", f"{tmp_path / 'file'} is not writable", "run in another folder, or add --output DIR")
     ]
 
 
 def test_where_data_are(tmp_path):
-    told = "not set: data sets are looked for in ~/.cache/distill/data"
+    told = "not set: datasets are read from ~/.cache/distill/data"
     assert list(data({})) == [note("DISTILL_DATA", told)]
-    assert list(data({"DISTILL_DATA": str(tmp_path)})) == [ok("DISTILL_DATA", f"{tmp_path}: no folders in it")]
+    assert list(data({"DISTILL_DATA": str(tmp_path)})) == [ok("DISTILL_DATA", f"{tmp_path}: no folders")]
     (tmp_path / "glue").mkdir()
     assert list(data({"DISTILL_DATA": str(tmp_path)})) == [ok("DISTILL_DATA", f"{tmp_path}: glue")]
 
@@ -156,12 +156,12 @@ def test_what_of_the_hub_is_here(tmp_path):
     assert list(hub({"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"})) == [
         note(
             "hub",
-            f"0 models and 0 data sets in {tmp_path / 'hub'}; offline by HF_HUB_OFFLINE",
-            "nothing can be loaded by its name on the hub: give folders instead",
+            f"0 models and 0 datasets in {tmp_path / 'hub'}; offline by HF_HUB_OFFLINE",
+            "models and datasets cannot be loaded by their Hub names: use folders",
         )
     ]
     (tmp_path / "hub" / "models--a--b").mkdir(parents=True)
-    told = f"1 models and 0 data sets in {tmp_path / 'hub'}; offline by HF_HUB_OFFLINE"
+    told = f"1 models and 0 datasets in {tmp_path / 'hub'}; offline by HF_HUB_OFFLINE"
     assert list(hub({"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"})) == [ok("hub", told)]
 
 
@@ -170,11 +170,11 @@ def test_what_of_the_zoo_is_here(tmp_path, monkeypatch):
     monkeypatch.setenv("DISTILL_HOME", str(tmp_path))
     (found,) = zoo({"DISTILL_HOME": str(tmp_path), "DISTILL_OFFLINE": "1"})
     assert found.state == "ok"
-    assert found.message.endswith(f" weights are here ({tmp_path}); offline by DISTILL_OFFLINE")
+    assert found.message.endswith(f" weights are on this machine ({tmp_path}); offline by DISTILL_OFFLINE")
 
 
 def test_without_siblings_it_says_what_they_add(monkeypatch):
-    module = importlib.import_module("distill_core.cli._versions")
+    module = importlib.import_module("distill_core.cli.setup.doctor._versions")
     monkeypatch.setattr(module, "OURS", ("distill-core", "distill-nothing"))
     monkeypatch.setattr(module, "ADDS", {"distill-nothing": "nothing"})
     assert note("distill-nothing", "not installed", "pip install distill-nothing, for nothing") in list(versions())

@@ -48,7 +48,7 @@ def test_other_weights_give_other_numbers(finished, distill):
         (("small",), "small is not the folder of a run: it has no config.resolved.yaml\n"),
         (
             ("out", "--checkpoint", "bets"),
-            "--checkpoint is 'best' or 'last', not 'bets'\n  hint: did you mean 'best'?\n",
+            "--checkpoint must be 'best' or 'last', got 'bets'\n  hint: did you mean 'best'?\n",
         ),
     ],
 )
@@ -62,4 +62,7 @@ def test_a_run_without_checkpoints_cannot_be_evaluated(toy, distill):
     Path("out/config.resolved.yaml").write_text(distill("show", toy).out)
     ended = distill("evaluate", "out", "--trust", "toy")
     assert ended.code == 2
-    assert ended.err == "out has no best checkpoint\n  hint: has the run ended? go on with distill run … --resume\n"
+    assert (
+        ended.err
+        == "out has no best checkpoint\n  hint: if the run has not finished, resume it: distill run … --resume\n"
+    )

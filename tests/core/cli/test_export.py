@@ -80,5 +80,5 @@ def test_a_file_of_another_format_is_refused(distill):
     ended = distill("export", "out", "--format", "onnx", "--output", "student.pt2", "--trust", "toy")
     assert (ended.code, ended.err) == (
         2,
-        "student.pt2 is not a file of the format onnx\n  hint: end it in .onnx, or give a folder\n",
+        "student.pt2 is not a file of the format onnx\n  hint: use the extension .onnx, or name a folder\n",
     )

@@ -38,12 +38,15 @@ def test_processes_on_the_cpu_see_no_gpu_and_get_one_folder_together(toy, distil
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "how many processes?\n  hint: give --gpus N, or --processes N for processes on the CPU\n"),
+        (
+            [],
+            "one of --gpus and --processes is required\n  hint: add --gpus N, or --processes N for processes on the CPU\n",
+        ),
         (
             ["--gpus", 2, "--processes", 2],
-            "how many processes?\n  hint: give --gpus N, or --processes N for processes on the CPU\n",
+            "one of --gpus and --processes is required\n  hint: add --gpus N, or --processes N for processes on the CPU\n",
         ),
-        (["--gpus", 0], "a run has at least one process, not 0\n"),
+        (["--gpus", 0], "the number of processes must be at least 1, got 0\n"),
     ],
 )
 def test_a_launch_without_a_number_is_refused(toy, distill, words, message):
@@ -62,7 +65,7 @@ SCRIPT = """\
 #SBATCH --requeue
 #SBATCH --open-mode=append
 
-# Two minutes before the time is over every process is told to save and stop; the job then queues itself again.
+# Two minutes before the time limit, SIGTERM asks every process to save and stop; the job then requeues itself.
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 srun python -P -m distill_core.cli._ranks --nnodes=2 --nproc-per-node=8 \\
     --rdzv-id="$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}" --rdzv-backend=c10d --rdzv-endpoint="$first:29500" \\
@@ -111,7 +114,7 @@ def test_a_stopped_job_queues_itself_again_and_a_finished_one_does_not(toy, dist
 def test_a_job_needs_its_folder_and_a_gpu(toy, distill):
     assert distill("slurm", toy).code == 2
     ended = distill("slurm", toy, "--gpus", 0, "--output", "out")
-    assert ended == (2, "", "a job has at least one node and one GPU, not 1 and 0\n")
+    assert ended == (2, "", "--nodes and --gpus must be at least 1, got 1 and 0\n")
 
 
 FAILING = """
@@ -140,7 +143,7 @@ def test_the_reason_of_a_failed_process_is_printed_last(toy):
         timeout=300,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-2:] == ["process 1 has failed: sample 7 is broken", "  hint: mend it"]
+    assert done.stderr.splitlines()[-2:] == ["process 1 failed: sample 7 is broken", "  hint: mend it"]
     assert "Traceback" not in done.stderr
 
 
@@ -166,9 +169,14 @@ def failure(tmp_path, monkeypatch):
     ("endings", "rank", "exit_code", "reason"),
     [
         ([(1, "another process has ended", True), (2, "a bad file")], 1, 2, "a bad file"),
-        ([(1, "another process has ended", True), (-9,)], 1, 1, "killed by SIGKILL\n  hint: go on with --resume"),
+        (
+            [(1, "another process has ended", True), (-9,)],
+            1,
+            1,
+            "killed by SIGKILL\n  hint: resume the run with --resume",
+        ),
         ([(-15,), (1, "a bad file"), (1, "another bad file")], 1, 1, "a bad file"),
-        ([(-15,), (7,)], 1, 7, "exit code 7, and it left no reason"),
+        ([(-15,), (7,)], 1, 7, "exit code 7 without a reason"),
         ([(-15,), (1, "another process has ended", True)], 1, 1, "another process has ended"),
     ],
 )

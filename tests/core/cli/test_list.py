@@ -12,9 +12,9 @@ import pytest
 from torch import nn
 
 from distill_core import losses
-from distill_core.cli._exports import PACKAGES, Parameter, exports
-from distill_core.cli._list import markdown, offered, table
-from distill_core.cli._methods import methods
+from distill_core.cli.inspect._exports import PACKAGES, Parameter, exports
+from distill_core.cli.inspect._list import export_tables, markdown, table
+from distill_core.cli.inspect._methods import methods
 from distill_core.registry import names
 
 FILE = '''"""Averaging (AVG): the student is the mean.
@@ -69,7 +69,7 @@ def test_the_table_for_people(distill):
     assert lines[0].split() == ["loss", "year", "venue", "reduction", "scope", "method"]
     (rkd,) = [line for line in lines if line.startswith("RKDLoss ")]
     assert rkd.split(maxsplit=4) == ["RKDLoss", "2019", "CVPR", "gathered", "Relational knowledge distillation (RKD)"]
-    assert lines[-1] == f"{len(lines) - 3} losses; each by its path, distill_core.losses.ABKDLoss"
+    assert lines[-1] == f"{len(lines) - 3} losses; import paths: distill_core.losses.ABKDLoss"
 
 
 def test_the_list_for_programs(distill):
@@ -215,21 +215,21 @@ def test_an_export_tells_its_path_its_parameters_and_what_it_is(shop):
 
 
 def test_the_table_has_a_block_for_each_package_with_what_must_be_given_first(shop):
-    assert offered("models", exports("models", [shop])).splitlines() == [
-        "model    takes                           what it is",
+    assert export_tables("models", exports("models", [shop])).splitlines() == [
+        "model    parameters                      description",
         "changed  model",
         "Deep     depth, width=8",
         "Net      width=2                         A net.",
         "net      size, kind, width=4, bias=True  Builds a net.",
         "quoted   –",
         "",
-        "5 models; each by its path, shop_of_models.models.changed",
+        "5 models; import paths: shop_of_models.models.changed",
     ]
 
 
 def test_where_nothing_is_installed_a_line_says_what_to_install():
-    assert offered("data", exports("data", ["absent_package"])) == (
-        "no data sets are installed: pip install distill-vision for images, distill-nlp for text"
+    assert export_tables("data", exports("data", ["absent_package"])) == (
+        "no datasets are installed: pip install distill-vision for images, distill-nlp for text"
     )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_core.cli._check import check_file
-from distill_core.cli._run import run_experiment
+from distill_core.cli.inspect._check import check_file
+from distill_core.cli.run._run import run_experiment
 from distill_core.errors import DistillError
 
 CONFIG = Path(__file__).parent.parent / "config"

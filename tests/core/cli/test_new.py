@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from distill_core.cli._new import STARTS, packages_of, reviews
+from distill_core.cli.setup._new import STARTS, packages_of, reviews
 
 TASKS = sorted(path.stem for path in STARTS.iterdir())
 # What the best checkpoint reaches on the test split: the key, and the bounds between which it lies.
@@ -86,23 +86,23 @@ def test_what_is_missing_is_to_be_installed(distill, monkeypatch):
     assert ended.out.splitlines()[:3] == [
         "a.yaml written",
         "",
-        "it needs what is not installed: pip install distill-vision 'distill-zoo[vision]'",
+        "the experiment needs packages that are not installed: pip install distill-vision 'distill-zoo[vision]'",
     ]
 
 
 def test_nothing_is_overwritten(distill):
     Path("a.test.tsv").write_text("mine")
     ended = distill("new", "a.yaml", "--task", "text")
-    assert (ended.code, ended.err) == (2, "a.test.tsv exists\n  hint: choose another name: nothing is overwritten\n")
+    assert (ended.code, ended.err) == (2, "a.test.tsv exists\n  hint: choose another name: no file is overwritten\n")
     assert not Path("a.yaml").exists()
     assert Path("a.test.tsv").read_text() == "mine"
     assert distill("new", "a.yaml").code == 0
-    assert distill("new", "a.yaml").err == "a.yaml exists\n  hint: choose another name: nothing is overwritten\n"
+    assert distill("new", "a.yaml").err == "a.yaml exists\n  hint: choose another name: no file is overwritten\n"
 
 
 def test_the_name_is_that_of_an_experiment_and_the_task_one_of_ours(distill):
     ended = distill("new", "a.txt")
-    assert (ended.code, ended.err) == (2, "a.txt is not called as an experiment is\n  hint: write a.yaml\n")
+    assert (ended.code, ended.err) == (2, "a.txt must have the extension .yaml or .yml\n  hint: write a.yaml\n")
     ended = distill("new", "a.yaml", "--task", "speech")
     assert ended.code == 2
     assert all(f"'{task}'" in ended.err for task in TASKS)

@@ -135,7 +135,7 @@ def test_without_a_pointer_the_newest_whole_checkpoint_is_taken_up(toy, distill)
     (folder / "checkpoints" / "latest").unlink()
     ended = distill("run", toy, "--output", "out", "--resume", *TRUST)
     assert ended.code == 130  # it came to the end of the second epoch again
-    assert "the run starts at the beginning" not in ended.err
+    assert "the run starts from the beginning" not in ended.err
     steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
 

@@ -61,7 +61,7 @@ def test_what_is_not_finished_is_told_and_what_is_no_run_is_not(distill):
     Path("kd/summary").mkdir()
     Path("kd/summary/results.json").write_text("[]")
     ended = distill("report", "kd")
-    assert (ended.code, ended.err) == (0, "1 not finished, left out: kd/seed1\n")
+    assert (ended.code, ended.err) == (0, "1 unfinished, omitted: kd/seed1\n")
     assert rows(ended.out) == {"kd": ["1", "90.00"]}
 
 
@@ -122,7 +122,7 @@ def test_another_metric_can_be_shown(distill):
         ),
         (
             ["one", "other"],
-            "the runs are not measured alike: 'top1' in one/seed0, 'top5' in other/seed0\n"
+            "the runs have different metrics: 'top1' in one/seed0, 'top5' in other/seed0\n"
             "  hint: choose one with --metric, or name fewer folders\n",
         ),
     ],

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from distill_core.cli._results import metrics_table
+from distill_core.cli.run._results import metrics_table
 
 
 def printed(count: int) -> str:

@@ -77,13 +77,17 @@ def test_a_taken_folder_is_refused_before_anything_happens(toy, distill):
     Path("out").mkdir()
     Path("out/mine.txt").write_text("mine")
     ended = distill("run", toy, "--output", "out", *TRUST)
-    assert ended == (2, "", "out exists and is not empty\n  hint: go on with --resume, or choose another --output\n")
+    assert ended == (
+        2,
+        "",
+        "out exists and is not empty\n  hint: resume the run with --resume, or choose another --output\n",
+    )
     assert [path.name for path in Path("out").iterdir()] == ["mine.txt"]
 
 
 def test_resume_without_a_folder_is_refused(toy, distill):
     ended = distill("run", toy, "--resume", *TRUST)
-    assert ended == (2, "", "--resume goes on in the folder of a run\n  hint: give it with --output DIR\n")
+    assert ended == (2, "", "--resume requires the folder of the run\n  hint: add --output DIR\n")
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_ends_as_if_nothing_had_been(toy, distill):
@@ -95,7 +99,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_ends_as_if_nothing_had_been(to
     assert ended.code == 130
     assert ended.err.splitlines()[-2:] == [
         "interrupted",
-        "go on with: distill run small/toy.yaml callbacks.0.epoch=2 --trust toy --output out --resume",
+        "resume with: distill run small/toy.yaml callbacks.0.epoch=2 --trust toy --output out --resume",
     ]
     assert Path("out/log.txt").read_text().endswith("interrupted\n")
     resolved = Path("out/config.resolved.yaml")
@@ -112,7 +116,7 @@ def test_a_folder_with_another_experiment_is_not_resumed(toy, distill):
         2,
         "",
         "the run in out is of another experiment: stages.0.epochs was 1 and is 2\n"
-        "  hint: none of these changes what was trained so far: `--resume --change` accepts them\n",
+        "  hint: no change affects what was trained so far: accept the changes with `--resume --change`\n",
     )
 
 
@@ -121,7 +125,7 @@ def test_a_run_that_was_interrupted_before_its_first_checkpoint_starts_again(toy
     Path("out/log.txt").write_text("begun\n")
     ended = distill("run", toy, "stages.0.epochs=1", "--output", "out", "--resume", *TRUST)
     assert ended.code == 0
-    assert "there is no checkpoint yet: the run starts at the beginning" in ended.err
+    assert "there is no checkpoint yet: the run starts from the beginning" in ended.err
     assert Path("out/log.txt").read_text().startswith("begun\n")
 
 
@@ -195,4 +199,4 @@ def test_a_malformed_override_is_shown_with_its_place(toy, distill, override):
 def test_several_processes_need_to_be_told_the_folder(toy, distill, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     ended = distill("run", toy, *TRUST)
-    assert ended == (2, "", "several processes have one folder together\n  hint: give it with --output DIR\n")
+    assert ended == (2, "", "several processes require one common folder\n  hint: add --output DIR\n")

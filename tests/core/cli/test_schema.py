@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from distill_core.cli._schema import KINDS, custom_tags, schema
+from distill_core.cli.setup._schema import KINDS, custom_tags, json_schema
 from distill_core.config._compose import Composer
 from distill_core.config._nodes import is_untagged, scalar_value
 from distill_core.config._tags import TAGS
@@ -28,7 +28,7 @@ KINDS_OF_JSON = {
     "null": type(None),
     "number": float | int,
 }
-MADE = schema()
+MADE = json_schema()
 
 
 def plain(text: str) -> Any:
@@ -147,7 +147,7 @@ def test_it_is_printed_or_written(distill, tmp_path, monkeypatch):
     assert (ended.code, json.loads(Path("experiment.json").read_text(encoding="utf-8"))) == (0, MADE)
     assert "# yaml-language-server: $schema=experiment.json\n" in ended.out
     ended = distill("schema", "--output", ".")
-    assert (ended.code, ended.err) == (2, ". is a folder\n  hint: give the name of a file\n")
+    assert (ended.code, ended.err) == (2, ". is a folder\n  hint: name a file\n")
 
 
 def test_the_tags_of_a_file_are_listed_with_their_kinds(distill, tmp_path):

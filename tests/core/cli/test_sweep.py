@@ -43,7 +43,7 @@ def test_what_is_finished_is_left_and_what_is_missing_made(file, distill):
     before = {run: (run / "results.json").stat().st_mtime_ns for run in runs[1:]}
     (runs[0] / "results.json").unlink()
     ended = distill("sweep", file, SHORT, "--output", "out", *TRUST)
-    assert ended.out.count("finished before") == 3
+    assert ended.out.count("already finished") == 3
     assert (runs[0] / "results.json").is_file()
     assert {run: (run / "results.json").stat().st_mtime_ns for run in runs[1:]} == before
 
@@ -58,7 +58,7 @@ def test_a_run_that_fails_does_not_stop_the_others(toy, distill):
     ended = distill("sweep", toy, SHORT, f"{LR}=-1.0,0.1", "--output", "out", *TRUST)
     assert ended.code == 1
     assert "lr=-1.0 failed: stages.0.optimizer: it cannot be made: Invalid learning rate: -1.0\n" in ended.err
-    assert "1 of 2 runs failed: lr=-1.0\n  hint: log.txt in each folder says why" in ended.err
+    assert "1 of 2 runs failed: lr=-1.0\n  hint: see log.txt in each folder" in ended.err
     assert [record["folder"] for record in json.loads(Path("out/sweep.json").read_text())] == ["lr=0.1"]
 
 
@@ -67,12 +67,12 @@ def test_a_run_that_fails_does_not_stop_the_others(toy, distill):
     [
         (
             ["stages.0.epochs=1"],
-            "small/toy.yaml: there is one run to make, no sweep\n"
-            "  hint: give a key several values: stages.0.optimizer.lr=0.1,0.2\n",
+            "small/toy.yaml: no key has several values to try\n"
+            "  hint: list several values: stages.0.optimizer.lr=0.1,0.2\n",
         ),
         (
             [f"{LR}=1,[2"],
-            "'1,[2' is no list of values: expected ',' or ']', but got '<stream end>'\n  hint: write them as key=a,b,c\n",
+            "'1,[2' is not a list of values: expected ',' or ']', but got '<stream end>'\n  hint: write key=a,b,c\n",
         ),
     ],
 )
@@ -95,7 +95,7 @@ def test_mistakes_in_a_sweep_stand_at_their_place(file, distill):
     assert ended.err == (
         "small/sweep.yaml:2:8: a sweep has no key 'metrc' (at metrc)\n    metrc: share\n           ^\n"
         "  hint: did you mean 'metric'?\n"
-        f"small/sweep.yaml:4:26: a list of values is to stand here (at grid.{LR})\n"
+        f"small/sweep.yaml:4:26: a key of 'grid' must be a list of values (at grid.{LR})\n"
         f"      {LR}: 0.1\n                             ^\n"
     )
 

@@ -64,14 +64,14 @@ def test_paths_are_those_of_this_machine(zoo):
 
 def test_what_is_here_is_verified_and_removed(zoo, tmp_path):
     said = json.loads(zoo("verify", "--json"))
-    assert set(said.values()) == {"right"}
+    assert set(said.values()) == {"intact"}
     assert "digits/convnet8.kd" in said
     path = tmp_path / "home" / "weights" / "cifar10" / "resnet20" / "cifar10-resnet20.pt"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK\x03\x04")
-    assert zoo("verify", "cifar10/resnet20") == "cifar10/resnet20  right\n"
+    assert zoo("verify", "cifar10/resnet20") == "cifar10/resnet20  intact\n"
     path.write_bytes(b"PK\x03\x04!")
-    assert zoo("verify", "cifar10/resnet20", code=1) == "not right: cifar10/resnet20"
+    assert zoo("verify", "cifar10/resnet20", code=1) == "damaged or missing: cifar10/resnet20"
     assert zoo("remove", "cifar10/resnet20") == "cifar10/resnet20  removed\n"
     assert not path.parent.exists()
     assert zoo("remove", "cifar10/resnet20") == "cifar10/resnet20  was not on this machine\n"
@@ -94,10 +94,10 @@ def test_a_run_becomes_a_card(zoo, toy, distill):
     card = json.loads(zoo("info", "toy/net", "--json"))
     assert (card["builder"], card["teacher"]) == ("toy.Net", "a larger one")
     assert card["trained_by"]["seed"] == 3
-    assert zoo("verify", "toy/net.kd") == "toy/net.kd  right\n"
+    assert zoo("verify", "toy/net.kd") == "toy/net.kd  intact\n"
 
 
 def test_without_the_package_the_command_says_what_to_install(zoo, monkeypatch):
     monkeypatch.setitem(sys.modules, "distill_zoo", None)
     said = zoo("list", code=1)
-    assert said == "distill zoo needs distill_zoo, which is not installed: pip install 'distill-zoo[torch]'"
+    assert said == "distill_zoo is not installed\n  hint: pip install 'distill-zoo[torch]'"

@@ -13,7 +13,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
 )
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from distill_core.cli._app import app
 from distill_core.errors import DataError

@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from distill_core.cli._app import app
 from distill_core.data import Loader, TensorData

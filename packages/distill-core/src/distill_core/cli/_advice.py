@@ -1,16 +1,14 @@
 """Messages of libraries without their advice to run the code of a file.
 
-PyTorch, transformers, NumPy and others answer a file that needs code with the option that runs it. That advice does not
-reach the user through Distill, which never takes it.
+PyTorch, transformers, NumPy and others reject a file that needs code and name the option that runs it. Distill never
+runs such code, and removes the advice.
 """
 
 from __future__ import annotations
 
 import re
 
-INSTEAD = (
-    "  hint: Distill runs no code of a file: convert weights to safetensors, data to plain files, where you trust them"
-)
+INSTEAD = "  hint: Distill runs no code of a file: convert weights to safetensors and data to plain files on a trusted machine"
 
 _UNSAFE = (
     r"weights_only`*\s*(=|set to|to)\s*`*False",
@@ -30,20 +28,20 @@ _AROUND = (
     r"permit loading of this model",
     r"wish to run the custom code",
 )
-"""Sentences that lead to the advice, or repeat it. Without the advice beside them they stay: our own hints say some."""
-_ADVICE = re.compile("|".join(_UNSAFE), re.IGNORECASE)
-_ANY = re.compile("|".join(_UNSAFE + _AROUND), re.IGNORECASE)
-_SENTENCE = re.compile(r"(?<=[.!?])(?=\s)|(?=\n)")
+"""Sentences that introduce or repeat the advice. They are removed only beside the advice: our own hints use some."""
+_ADVICE = "|".join(_UNSAFE)
+_RELATED = "|".join(_UNSAFE + _AROUND)
+_SENTENCE = r"(?<=[.!?])(?=\s)|(?=\n)"
 
 
 def without_advice(text: str) -> str:
-    """Replace sentences that advise to run the code of a file by what to do instead.
+    """Replace sentences that advise to run the code of a file by a safe alternative.
 
     >>> print(without_advice("It is a pickle. Pass `allow_pickle=True` to read it."))
     It is a pickle.
-      hint: Distill runs no code of a file: convert weights to safetensors, data to plain files, where you trust them
+      hint: Distill runs no code of a file: convert weights to safetensors and data to plain files on a trusted machine
     """
-    if not _ADVICE.search(text):
+    if not re.search(_ADVICE, text, re.IGNORECASE):
         return text
-    kept = [sentence for sentence in _SENTENCE.split(text) if not _ANY.search(sentence)]
+    kept = [part for part in re.split(_SENTENCE, text) if not re.search(_RELATED, part, re.IGNORECASE)]
     return "".join(kept).rstrip() + f"\n{INSTEAD}"

@@ -1,4 +1,4 @@
-"""`--resume --change`: which keys of a file may differ from the run that it goes on with, and the record of it."""
+"""`--resume --change`: keys of a file that may differ from the run that is resumed."""
 
 from __future__ import annotations
 
@@ -10,40 +10,20 @@ from typing import Any
 
 from ..config import Document, read
 from ._exit import refuse
-from ._flatten import leaves, shown
+from ._flatten import leaves, to_yaml
+from ._run_files import COMMAND
 
 _ANY_TIME = frozenset("about test log_every timeout nonfinite max_nonfinite".split())
 _OF_STAGE = frozenset("epochs scheduler scheduler_step".split())
 _WORKERS = frozenset("workers num_workers".split())
-_CHOICE = re.compile(r"callbacks\.\d+\.(best|mode|split)")
+_SELECTION = re.compile(r"callbacks\.\d+\.(best|mode|split)")
 _MISSING = object()
 
 Changes = dict[str, tuple[Any, Any]]
 
 
-def newest_config(folder: Path, name: str) -> Path:
-    """Return the newest version of a file of a run: `config.resolved.2.yaml` after the first change.
-
-    Args:
-        folder: The folder of a run.
-        name: The file's name before any change.
-    """
-    return folder / name if (number := _num_versions(folder, name)) < 2 else numbered(folder, name, number)
-
-
-def numbered(folder: Path, name: str, number: int) -> Path:
-    """Return the path of a version of a file: `config.resolved.yaml`, 2 → `config.resolved.2.yaml`."""
-    stem, _, suffix = name.rpartition(".")
-    return folder / f"{stem}.{number}.{suffix}"
-
-
-def next_version(folder: Path, name: str) -> int:
-    """Return the number of the next version of a file of a run, from 2."""
-    return max(1, _num_versions(folder, name)) + 1
-
-
 def changes_of(old: Path, new: Document) -> Changes:
-    """Return which keys of a file differ from a resolved one: key → then, now; None where there is no such key."""
+    """Return the keys of a file that differ from a resolved one: key → (old, new value), None where a key is missing."""
     before, after = leaves(read(old).root), leaves(new.root)
     keys = list(dict.fromkeys([*before, *after]))
     return {
@@ -52,18 +32,18 @@ def changes_of(old: Path, new: Document) -> Changes:
 
 
 def refuse_changes(folder: Path, changes: Changes, *, change: bool) -> None:
-    """Refuse changes of a file that would change what was trained so far, and all of them without `--change`.
+    """Refuse changes that affect what was trained so far, and any change without `--change`.
 
     Args:
-        folder: The folder of the run.
-        changes: What `changes_of` returns.
+        folder: Output folder of the run.
+        changes: The return value of `changes_of`.
         change: Whether `--change` was given.
 
     Raises:
         ConfigError: There are such changes.
     """
     stage = _stage_of(folder)
-    refused = [key for key in changes if not _is_future(key, stage) or _is_other_choice(key, changes)]
+    refused = [key for key in changes if not _is_future(key, stage) or _changes_selection(key, changes)]
     keys = refused if change else list(changes)
     if change and not refused:
         return
@@ -71,43 +51,41 @@ def refuse_changes(folder: Path, changes: Changes, *, change: bool) -> None:
     if change:
         refuse(message, f"{keys[0]} would change what was trained so far; choose another --output")
     if refused:
-        refuse(
-            message, f"give the file and the changes that are in {folder / 'command.txt'}, or choose another --output"
-        )
-    refuse(message, "none of these changes what was trained so far: `--resume --change` accepts them")
+        refuse(message, f"use the file and the overrides in {folder / COMMAND}, or choose another --output")
+    refuse(message, "no change affects what was trained so far: accept the changes with `--resume --change`")
 
 
 def _is_future(key: str, stage: int) -> bool:
-    """Whether a key concerns only what comes after a checkpoint of this stage."""
-    parts = key.split(".")
-    if parts[0] in (*_ANY_TIME, "callbacks"):
+    """Return whether a key affects only what follows a checkpoint of this stage."""
+    names = key.split(".")
+    if names[0] in (*_ANY_TIME, "callbacks"):
         return True
-    if parts[0] == "data":
-        return parts[1:2] != ["train"] or not _WORKERS.isdisjoint(parts)
-    if parts[0] == "stages" and len(parts) > 1:
-        number = int(parts[1])
-        own = number == stage and parts[2:3] and parts[2] in _OF_STAGE
-        return number > stage or bool(own) or (parts[2:3] == ["data"] and not _WORKERS.isdisjoint(parts))
+    if names[0] == "data":
+        return names[1:2] != ["train"] or not _WORKERS.isdisjoint(names)
+    if names[0] == "stages" and len(names) > 1:
+        index = int(names[1])
+        is_extension = index == stage and names[2:3] and names[2] in _OF_STAGE
+        return index > stage or bool(is_extension) or (names[2:3] == ["data"] and not _WORKERS.isdisjoint(names))
     return False
 
 
-def _is_other_choice(key: str, changes: Changes) -> bool:
-    """Whether the best is chosen otherwise than before; a callback that only has another index chooses the same."""
-    match = _CHOICE.fullmatch(key)
+def _changes_selection(key: str, changes: Changes) -> bool:
+    """Return whether the best epoch is selected differently; a callback with a new index alone does not count."""
+    match = _SELECTION.fullmatch(key)
     if match is None:
         return False
-    pairs = [pair for name, pair in changes.items() if (other := _CHOICE.fullmatch(name)) and other[1] == match[1]]
-    then, now = (sorted(str(pair[side]) for pair in pairs) for side in (0, 1))
-    return then != now
+    pairs = [pair for name, pair in changes.items() if (other := _SELECTION.fullmatch(name)) and other[1] == match[1]]
+    old, new = (sorted(str(pair[side]) for pair in pairs) for side in (0, 1))
+    return old != new
 
 
 def _line(key: str, change: tuple[Any, Any]) -> str:
-    then, now = (shown(value) for value in change)
-    return f"{key} was {then} and is {now}"
+    old, new = map(to_yaml, change)
+    return f"{key} was {old} and is {new}"
 
 
 def _stage_of(folder: Path) -> int:
-    """The stage of the newest checkpoint; the last one imaginable if that cannot be read, so that nothing is future."""
+    """Return the stage of the newest checkpoint; a huge number if it cannot be read, so that no key is in the future."""
     checkpoints = folder / "checkpoints"
     try:
         name = (checkpoints / "latest").read_text(encoding="utf-8").strip()
@@ -115,10 +93,3 @@ def _stage_of(folder: Path) -> int:
         return int(position["stage"])
     except (OSError, ValueError, LookupError, TypeError):
         return 1 << 30
-
-
-def _num_versions(folder: Path, name: str) -> int:
-    stem, _, suffix = name.rpartition(".")
-    pattern = re.compile(rf"{re.escape(stem)}\.(\d+)\.{re.escape(suffix)}")
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return max((int(match.group(1)) for match in map(pattern.fullmatch, names) if match), default=0)

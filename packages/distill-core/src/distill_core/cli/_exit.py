@@ -1,4 +1,4 @@
-"""What ends a command: the message on the terminal and the exit code."""
+"""The end of a command: the error message on the terminal and the exit code."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _DISK = {
 def guarded(action: Callable[[], object], *, debug: bool = False) -> int:
     """Call `action` and return the exit code: 0 done, 1 failed, 2 bad input, 3 refused for trust, 130 interrupted.
 
-    A `DistillError` is meant for the user: only its message is printed. Any other exception comes from somebody's code
-    and keeps its traceback.
+    A `DistillError` is meant for the user: only its message is printed. Any other exception comes from user code or a
+    bug, and its traceback is printed.
 
     Args:
-        action: What to do.
-        debug: Print the traceback of a `DistillError`, too.
+        action: The body of the command.
+        debug: Also print the traceback of a `DistillError`.
     """
     try:
         action()
@@ -44,10 +44,10 @@ def guarded(action: Callable[[], object], *, debug: bool = False) -> int:
     except KeyboardInterrupt as interrupt:
         print(with_notes(str(interrupt) or "interrupted", interrupt), file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has gone: `distill show FILE | head`
+    except BrokenPipeError:  # the reader has closed: `distill show FILE | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except Exception as error:  # noqa: BLE001 — the outermost frame: whatever it is, it becomes an exit code
+    except Exception as error:  # noqa: BLE001 — the outermost frame: every error becomes an exit code
         disk = _disk_failure(error)
         reason = with_notes(disk or f"{type(error).__name__}: {error}", error)
         leave_reason(reason)
@@ -57,19 +57,19 @@ def guarded(action: Callable[[], object], *, debug: bool = False) -> int:
 
 
 def _disk_failure(error: Exception) -> str:
-    """Return what is wrong with the disk; an empty string for any other error."""
+    """Return the failure of the disk; an empty string for any other error."""
     if not isinstance(error, OSError) or error.errno not in _DISK:
         return ""
     return _DISK[error.errno] + (f" ('{error.filename}')" if error.filename else "")
 
 
 def with_notes(message: str, error: BaseException) -> str:
-    """A message as the user sees it: with the error's notes, without a library's advice to run code."""
+    """Return a message with the error's notes and without a library's advice to run code."""
     return without_advice("\n".join([message, *getattr(error, "__notes__", ())]))
 
 
 def refuse(message: str, hint: str = "") -> NoReturn:
-    """Refuse what was asked on the command line.
+    """Raise an error about the arguments of the command line.
 
     Raises:
         ConfigError: Always.

@@ -1,4 +1,4 @@
-"""An experiment as a flat table: dotted key → value."""
+"""An experiment as a flat mapping: dotted key → value."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Leaf = None | bool | int | float | str | list[Any]
 
 
 def leaves(node: Node, key: str = "") -> dict[str, Leaf]:
-    """Every value below a node; what an alias stands for stands at each of its places.
+    """Return every value below a node by its key; the target of an alias is repeated at each alias.
 
-    A tag is the value at its own key and its arguments lie below it; a list of plain values is one value. Keys that
-    begin with `_` are left out.
+    A tag is the value of its key, and its arguments are below it. A list of plain values is one value. Keys that begin
+    with `_` are omitted.
 
     >>> from distill_core.config._compose import Composer
     >>> text = "{seed: 1, model: !import_call:my.Net {widths: [4, 8]}, more: {}}"
@@ -27,19 +27,19 @@ def leaves(node: Node, key: str = "") -> dict[str, Leaf]:
         return {key: _value(node) if is_untagged(node) else f"{node.tag} {node.value}".strip()}
     if isinstance(node, SequenceNode) and is_untagged(node) and all(map(_is_plain, node.value)) and node.value:
         return {key: [_value(item) for item in node.value]}
-    found: dict[str, Leaf] = {}
+    values: dict[str, Leaf] = {}
     if not is_untagged(node):
-        found[key] = node.tag
+        values[key] = node.tag
     elif not node.value:
-        found[key] = "{}" if isinstance(node, MappingNode) else "[]"
+        values[key] = "{}" if isinstance(node, MappingNode) else "[]"
     for name, child in children(node):
         if not name.startswith("_"):
-            found |= leaves(child, join(key, name))
-    return found
+            values |= leaves(child, join(key, name))
+    return values
 
 
 def _value(node: ScalarNode) -> Leaf:
-    """The value, where JSON has such: infinity stays the text that it is in YAML."""
+    """Return the value; infinity and NaN, which JSON lacks, as the text of the YAML file."""
     value = scalar_value(node)
     return str(node.value) if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -48,14 +48,14 @@ def _is_plain(node: Node) -> bool:
     return isinstance(node, ScalarNode) and is_untagged(node)
 
 
-def shown(value: Leaf, *, quotes: bool = True) -> str:
-    """A value as a file would have it; without `quotes`, `'1'` is not told from `1`.
+def to_yaml(value: Leaf, *, quotes: bool = True) -> str:
+    """Return a value as YAML; without `quotes`, the string `'1'` and the number `1` look the same.
 
-    >>> [shown(value) for value in (None, True, 1e-05, "kd", "1", [4, None])]
+    >>> [to_yaml(value) for value in (None, True, 1e-05, "kd", "1", [4, None])]
     ['null', 'true', '1e-05', 'kd', "'1'", '[4, null]']
     """
     if isinstance(value, list):
-        return f"[{', '.join(map(shown, value))}]"
+        return f"[{', '.join(map(to_yaml, value))}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return repr(value) if quotes and isinstance(value, str) and resolve(value) != STR else str(value)

@@ -1,10 +1,9 @@
-"""The folder of a run: where it is, and the record of what was run on what."""
+"""The output folder of a run: its path, and the records of the configuration and the environment."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import importlib.metadata
 import json
 import platform
 import shlex
@@ -16,22 +15,25 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..records import write_record
-from ._changed import Changes, changes_of, newest_config, next_version, numbered, refuse_changes
+from ._changed import Changes, changes_of, refuse_changes
 from ._exit import refuse
 from ._git import git_state
+from ._run_files import (
+    COMMAND,
+    ENVIRONMENT,
+    LOG,
+    METRICS,
+    RESOLVED,
+    SOURCE,
+    has_checkpoint,
+    newest_config,
+    next_version,
+    numbered,
+)
 
 if TYPE_CHECKING:
     from ..config import Document
 
-SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, METRICS, RESULTS = (
-    "config.source.yaml",
-    "config.resolved.yaml",
-    "command.txt",
-    "environment.json",
-    "log.txt",
-    "metrics.jsonl",
-    "results.json",
-)
 PACKAGES = [
     "distill-core",
     "distill-vision",
@@ -52,52 +54,55 @@ PACKAGES = [
 
 
 def choose_folder(file: Path, output: Path | None, *, resume: bool, num_processes: int = 1) -> Path:
-    """The folder that a run writes into: `output`, or `runs/<folder of the file>/<name of the file>/<time, UTC>`.
+    """Return the output folder of a run: `output`, or `runs/<folder of the file>/<name of the file>/<time, UTC>`.
 
     Raises:
-        ConfigError: It was not said in which folder to resume, or where several processes are to write.
+        ConfigError: No folder is given for a resumed run or for several processes.
     """
     if output is not None:
         return output
     if resume:
-        refuse("--resume goes on in the folder of a run", "give it with --output DIR")
+        refuse("--resume requires the folder of the run", "add --output DIR")
     if num_processes > 1:
-        refuse("several processes have one folder together", "give it with --output DIR")
-    moment = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    return Path("runs") / file.resolve().parent.name / file.stem / moment
+        refuse("several processes require one common folder", "add --output DIR")
+    time = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    return Path("runs") / file.resolve().parent.name / file.stem / time
 
 
 def prepare_folder(
     folder: Path, *, source: Path, document: Document, command: Sequence[str], resume: bool, change: bool = False
 ) -> Changes:
-    """Write what is to be run: the file, the file with everything resolved, and the command that repeats the run.
+    """Write the file, its resolved form and the command that repeats the run.
 
-    With accepted changes these are written beside the earlier ones, with a number. Returns the changes.
+    Accepted changes are written beside the earlier files, with a version number.
+
+    Returns:
+        The accepted changes of a resumed run.
 
     Raises:
-        ConfigError: There is something in the folder already and the run is not to be resumed, or it is to be resumed
-            and the folder has checkpoints of another experiment.
+        ConfigError: The folder is not empty and the run is not resumed, or the folder has checkpoints of another
+            experiment.
     """
     if not resume and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        refuse(f"{folder} exists and is not empty", "go on with --resume, or choose another --output")
+        refuse(f"{folder} exists and is not empty", "resume the run with --resume, or choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
-    has_begun = has_checkpoint(folder)
-    changes = _accepted_changes(folder, document, change=change) if has_begun else {}
+    is_resumed = has_checkpoint(folder)
+    changes = _accepted_changes(folder, document, change=change) if is_resumed else {}
     records: dict[str, str | bytes] = {
         SOURCE: source.read_bytes(),
         RESOLVED: document.dump(),
         COMMAND: shlex.join(command) + "\n",
     }
-    number = next_version(folder, RESOLVED)
+    version = next_version(folder, RESOLVED)
     for name, content in records.items():
-        file = numbered(folder, name, number) if changes else folder / name
-        if changes or not (has_begun and file.is_file()):
+        file = numbered(folder, name, version) if changes else folder / name
+        if changes or not (is_resumed and file.is_file()):
             write_record(file, content)
     return changes
 
 
 def _accepted_changes(folder: Path, document: Document, *, change: bool) -> Changes:
-    """How a file differs from that of the run in a folder, if that is accepted."""
+    """Return the changes of a file since the run in a folder, or refuse them."""
     newest = newest_config(folder, RESOLVED)
     if not newest.is_file() or newest.read_text(encoding="utf-8", errors="replace") == document.dump():
         return {}
@@ -106,25 +111,20 @@ def _accepted_changes(folder: Path, document: Document, *, change: bool) -> Chan
     except ConfigError:  # a damaged record
         changes = {}
     if not changes:
-        hint = f"give the file and the changes that are in {folder / COMMAND}, or choose another --output"
+        hint = f"use the file and the overrides in {folder / COMMAND}, or choose another --output"
         refuse(f"the run in {folder} is of another experiment: {newest.name} differs", hint)
     refuse_changes(folder, changes, change=change)
     return changes
 
 
-def has_checkpoint(folder: Path) -> bool:
-    """Whether a run in this folder has come far enough to be resumed; its checkpoints may be damaged."""
-    return any((folder / "checkpoints").glob("step-*"))
-
-
 def write_environment(folder: Path, device: Any) -> None:
-    """Write `environment.json`; a resumed run leaves that of its start as it is."""
+    """Write `environment.json`; a resumed run keeps the file of its start."""
     if not (has_checkpoint(folder) and (folder / ENVIRONMENT).is_file()):
         write_record(folder / ENVIRONMENT, json.dumps(environment(str(device)), indent=1) + "\n")
 
 
 def remove_refused(folder: Path) -> None:
-    """Remove the folder of a run that was refused before it trained, and the folders around it that are empty."""
+    """Remove the folder of a run that was refused before it trained, and its empty parent folders."""
     if (folder / METRICS).exists() or has_checkpoint(folder):
         return
     if any(path.name not in {SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG} for path in folder.iterdir()):
@@ -136,7 +136,7 @@ def remove_refused(folder: Path) -> None:
 
 
 def environment(device: str) -> dict[str, Any]:
-    """What the run ran on: versions of everything that can change a number, device, commit."""
+    """Return the versions of everything that can change a number, the device and the commit."""
     import torch
 
     return {
@@ -151,6 +151,8 @@ def environment(device: str) -> dict[str, Any]:
 
 
 def _version(distribution: str) -> str:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

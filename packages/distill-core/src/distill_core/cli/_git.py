@@ -1,4 +1,4 @@
-"""The commit of the current folder, read without running a program that its repository names."""
+"""The commit of the current folder, read without running programs that its repository configures."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_
 
 
 def git_state() -> dict[str, Any] | None:
-    """The commit of the current folder and whether files differ from it; None outside a repository.
+    """Return the commit of the current folder and whether files differ from it; None outside a repository.
 
-    The settings of a repository may name programs: a file monitor, hooks, filters, a remote's commands. Whoever unpacks
-    an archive gets them with it, so none of them runs. Filters of the user's own settings run.
+    The settings of a repository may name programs: a file monitor, hooks, filters, commands of a remote. An unpacked
+    archive may contain such settings, so none of them runs. Filters of the user's own settings run.
     """
     command = shutil.which("git")
     if command is None:
@@ -23,12 +23,12 @@ def git_state() -> dict[str, Any] | None:
 
     def answer(settings: dict[str, str], *words: str, codes: tuple[int, ...] = (0,)) -> str:
         environment = os.environ | _ENVIRONMENT | _as_environment(settings)
-        done = subprocess.run(  # noqa: S603 — fixed words
+        result = subprocess.run(  # noqa: S603 — fixed arguments
             [command, *words], capture_output=True, text=True, check=False, timeout=10, env=environment
         )
-        if done.returncode not in codes:
-            done.check_returncode()
-        return done.stdout.strip()
+        if result.returncode not in codes:
+            result.check_returncode()
+        return result.stdout.strip()
 
     try:
         commit = answer(_SETTINGS, "rev-parse", "HEAD")
@@ -43,13 +43,13 @@ def git_state() -> dict[str, Any] | None:
 
 
 def _without_filters(lines: list[str]) -> dict[str, str]:
-    """Settings that switch off the filters which the repository defines; a line is `scope<TAB>name`."""
-    own = [name for scope, _, name in (line.partition("\t") for line in lines) if scope in ("local", "worktree")]
-    return {name: "false" if name.endswith(".required") else "" for name in own}
+    """Return settings that disable the filters of the repository; a line is `scope<TAB>name`."""
+    names = [name for scope, _, name in (line.partition("\t") for line in lines) if scope in ("local", "worktree")]
+    return {name: "false" if name.endswith(".required") else "" for name in names}
 
 
 def _as_environment(settings: dict[str, str]) -> dict[str, str]:
-    """Git's variables for settings, which hold any name; `-c name=value` would cut one at its first `=`."""
-    names = {f"GIT_CONFIG_KEY_{number}": name for number, name in enumerate(settings)}
-    values = {f"GIT_CONFIG_VALUE_{number}": value for number, value in enumerate(settings.values())}
+    """Return settings as git's environment variables; `-c name=value` would split a name at its first `=`."""
+    names = {f"GIT_CONFIG_KEY_{index}": name for index, name in enumerate(settings)}
+    values = {f"GIT_CONFIG_VALUE_{index}": value for index, value in enumerate(settings.values())}
     return {"GIT_CONFIG_COUNT": str(len(settings)), **names, **values}

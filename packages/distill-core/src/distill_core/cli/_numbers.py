@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def describe_number(value: float, *, percent: bool = False) -> str:
-    """Format a measured number; a fraction in percent if its metric is printed so.
+    """Format a measured number with its significant digits; a fraction in percent if its metric is printed so.
 
     >>> describe_number(95.0), describe_number(0.12345), describe_number(0.95123, percent=True)
     ('95.00', '0.1235', '95.12%')

@@ -1,30 +1,31 @@
-"""What many commands share: the options of all, and how one ends."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
-from ._exit import guarded
+PATH = click.Path(path_type=Path)
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")]
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-
-Trust = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--trust", metavar="PACKAGE", help="Let the file name objects of this package, too.", show_default=False
-    ),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output, if it was begun.")]
-Change = Annotated[
-    bool,
-    typer.Option("--change", help="With --resume: accept changes of FILE that do not concern what was trained so far."),
-]
-
-
-def end(action: Callable[[], object], *, debug: bool) -> None:
-    """Do what a command does, and end with its exit code."""
-    raise typer.Exit(guarded(action, debug=debug))
+file_argument = click.argument("file", metavar="FILE", type=PATH, help="The experiment, a YAML file.")
+overrides_argument = click.argument(
+    "overrides",
+    metavar="[KEY=VALUE]...",
+    nargs=-1,
+    help="Override values of the file: stages.0.epochs=2. `+KEY=VALUE` adds a key, `~KEY` removes one.",
+)
+run_dir_argument = click.argument("run_dir", metavar="RUN_DIR", type=PATH, help="The output folder of a run.")
+trust_option = click.option(
+    "--trust", metavar="PACKAGE", multiple=True, help="Also allow the file to name objects of this package."
+)
+resume_option = click.option("--resume", is_flag=True, help="Resume the run in --output, or start it if there is none.")
+change_option = click.option(
+    "--change",
+    is_flag=True,
+    help="Accept changes of FILE that do not affect what was trained so far, when a run is resumed.",
+)
+run_output_option = click.option(
+    "--output", metavar="DIR", type=PATH, help="Output folder of the run.", show_default="runs/…/<time>"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,7 +1,7 @@
 """Launch the processes of one run by torchrun, and print the reason of a failure last.
 
-A process that fails writes its reason into the file that torchrun names for it. When all have ended, the launcher
-prints the first reason below everything that torchrun and the other processes wrote:
+A process that fails writes its reason to the file that torchrun names for it. When all processes have ended, the
+launcher prints the first reason below the output of torchrun and the other processes:
 
     python -P -m distill_core.cli._ranks TORCHRUN_ARGUMENTS
 """
@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import TrainingError
+
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
@@ -26,11 +28,11 @@ INTERRUPTED = 130
 
 
 def leave_reason(reason: str, *, is_secondhand: bool = False) -> None:
-    """Write why this process ends into the file that torchrun named for it, if it did.
+    """Write the reason why this process ends to the file that torchrun names for it, if any.
 
     Args:
         reason: The message.
-        is_secondhand: Whether another process ended first and this one only noticed.
+        is_secondhand: Whether another process failed first and this one only detected it.
     """
     if path := os.environ.get(ERROR_FILE):
         extra = {"timestamp": str(int(time.time())), "is_secondhand": is_secondhand}
@@ -39,7 +41,7 @@ def leave_reason(reason: str, *, is_secondhand: bool = False) -> None:
 
 
 class Ending(NamedTuple):
-    """How a process ended; the one that sorts first is the cause of the others."""
+    """The end of a process; the one that sorts first caused the others."""
 
     order: int
     timestamp: int
@@ -49,15 +51,16 @@ class Ending(NamedTuple):
 
 
 def ending_of(rank: int, failure: ProcessFailure) -> Ending:
-    """Sort a failure: own reasons, ends without a reason, secondhand reasons, ends on torchrun's own request."""
+    """Classify a failure; firsthand reasons sort first, then ends without a reason, secondhand reasons and SIGTERM."""
     recorded = failure.message if isinstance(failure.message, Mapping) else None
     if recorded is not None:
         order, reason = 2 * bool(recorded["extraInfo"].get("is_secondhand")), str(recorded["message"])
     elif failure.exitcode < 0:
         name = signal.Signals(-failure.exitcode).name
-        order, reason = 3 if name == "SIGTERM" else 1, f"killed by {name}\n  hint: go on with --resume"
+        error = TrainingError(f"killed by {name}", hint="resume the run with --resume")
+        order, reason = 3 if name == "SIGTERM" else 1, str(error)
     else:
-        order, reason = 1, f"exit code {failure.exitcode}, and it left no reason"
+        order, reason = 1, f"exit code {failure.exitcode} without a reason"
     return Ending(order, failure.timestamp, rank, failure.exitcode if failure.exitcode > 0 else 1, reason)
 
 
@@ -72,9 +75,9 @@ def main() -> None:
         torchrun(sys.argv[1:])
     except ChildFailedError as error:
         first = min(ending_of(rank, failure) for rank, failure in error.failures.items())
-        print(f"process {first.rank} has failed: {first.reason}", file=sys.stderr)
+        print(f"process {first.rank} failed: {first.reason}", file=sys.stderr)
         sys.exit(first.exit_code)
-    except SignalException:  # the processes have said at which step they stopped
+    except SignalException:  # the processes have logged the step at which they stopped
         sys.exit(INTERRUPTED)
 
 

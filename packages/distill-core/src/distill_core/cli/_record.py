@@ -1,4 +1,4 @@
-"""What the folder of a run tells, finished or not; nothing that it names is built or imported."""
+"""The content of a run's output folder, finished or not; nothing that it names is built or imported."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from typing import Any
 from ..config import read
 from ..errors import DataError
 from ..records import fingerprint, parse_record, read_record
-from ._changed import newest_config
 from ._exit import refuse
 from ._flatten import leaves
-from ._folder import ENVIRONMENT, METRICS, RESOLVED, RESULTS
+from ._run_files import ENVIRONMENT, METRICS, RESOLVED, RESULTS, newest_config
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the folder of a run tells.
+    """The records in a run's output folder.
 
     Attributes:
-        folder: The folder.
+        folder: The output folder.
         config: Key → value of `config.resolved.yaml`.
-        environment: Key → value of `environment.json`; empty where it is not there.
-        results: What `results.json` holds; None for an unfinished run.
-        last: The last line of `metrics.jsonl`; None where there is none yet.
+        environment: Key → value of `environment.json`; empty if the file does not exist.
+        results: The content of `results.json`; None for an unfinished run.
+        last: The last line of `metrics.jsonl`; None if nothing is logged yet.
     """
 
     folder: Path
@@ -35,22 +34,22 @@ class Run:
     last: Mapping[str, Any] | None
 
     def state(self) -> str:
-        """`finished`, or how far it is."""
+        """Return `finished`, or the progress of the run."""
         if self.results is not None:
             return "finished"
         if self.last is None:
             return "not finished: nothing is logged yet"
         stage = int(self.last["stage"])
-        keys = [f"stages.{number}.epochs" for number in range(stage, -1, -1)]  # what a stage leaves out, it inherits
+        keys = [f"stages.{index}.epochs" for index in range(stage, -1, -1)]  # a stage inherits what it omits
         epochs = next((f" of {self.config[key]}" for key in keys if key in self.config), "")
         return f"not finished: stage {stage + 1}, epoch {self.last['epoch']}{epochs}, step {self.last['step']}"
 
 
 def read_run(folder: Path) -> Run:
-    """Read the folder of a run.
+    """Read the output folder of a run.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: The folder is not the folder of a run.
     """
     if not (folder / RESOLVED).is_file():
         refuse(f"{folder} is not the folder of a run: it has no {RESOLVED}")

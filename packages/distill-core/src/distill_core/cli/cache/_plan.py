@@ -1,0 +1,41 @@
+"""`distill cache plan`: the cost of caches with each codec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .._command import Command
+from .._options import file_argument, overrides_argument, trust_option
+
+
+@click.command(cls=Command)
+@file_argument
+@overrides_argument
+@trust_option
+def plan(file: Path, overrides: tuple[str, ...], trust: tuple[str, ...]) -> None:
+    """Estimate the size and time of teacher caches for FILE.
+
+    Prints for each codec also the epoch from which a cache saves time.
+    """
+    from ...preview import plan_caches
+    from .._columns import aligned
+    from ._trainer import trainer_for_plan
+
+    trainer = trainer_for_plan(file, overrides, trust)
+    rows = [("model", "codec", "size", "live s/epoch", "write s/epoch", "read s/epoch", "pays after epoch")]
+    for cost in plan_caches(trainer):
+        seconds = (f"{value:.2f}" for value in (cost.live, cost.write, cost.read))
+        rows.append((cost.model, cost.codec, _size(cost.gigabytes), *seconds, str(cost.pays_after or "never")))
+    print("\n".join(aligned(rows)))
+    print(f"for {trainer.caches.views} views of each sample, measured on three batches on {trainer.device}")
+
+
+def _size(gigabytes: float) -> str:
+    """Return a size in GB or MB.
+
+    >>> _size(1.5), _size(0.0052)
+    ('1.500 GB', '5.200 MB')
+    """
+    return f"{gigabytes:.3f} GB" if gigabytes >= 0.1 else f"{1e3 * gigabytes:.3f} MB"

@@ -1,0 +1,62 @@
+"""`distill check`: find the problems of a file, and with `--deep` those of its models and tensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .._command import Command
+from .._options import file_argument, overrides_argument, trust_option
+
+if TYPE_CHECKING:
+    from ...config import Document
+
+
+@click.command(cls=Command)
+@file_argument
+@overrides_argument
+@click.option(
+    "--deep", is_flag=True, help="Also build the models without memory or data, run them, and print a plan of the run."
+)
+@trust_option
+def check(file: Path, overrides: tuple[str, ...], deep: bool, trust: tuple[str, ...]) -> None:
+    """Check FILE for problems without running anything that it names."""
+    check_file(file, overrides, deep=deep, trust=trust)
+
+
+def check_file(
+    file: str | os.PathLike[str], overrides: Sequence[str] = (), *, deep: bool = False, trust: Sequence[str] = ()
+) -> None:
+    """Check a file and print that it has no problems; with `deep`, also print the plan of the run.
+
+    Raises:
+        ConfigError: The file has problems; all are reported.
+        TrustError: The file names something outside the trusted packages.
+    """
+    from .._load import load_document
+
+    document = load_document(Path(file), overrides, trust)
+    text = f"\n\n{_deep(document, trust)}" if deep else ""
+    print(f"{file}: no problems ({', '.join(_counts(document))}){text}")
+
+
+def _deep(document: Document, trust: Sequence[str]) -> str:
+    """Return the preview of a document's run as text, or refuse its problems."""
+    from ...config import refuse
+    from ...preview import build_on_meta, preview
+    from ._preview_text import preview_text
+
+    record = preview(build_on_meta(document, trust), document)
+    refuse(record.problems)
+    return preview_text(record)
+
+
+def _counts(document: Document) -> list[str]:
+    """Return the number of models, datasets, stages and callbacks in the file."""
+    sizes = {str(key.value): len(value.value) for key, value in document.root.value if isinstance(value.value, list)}
+    names = {"models": "model", "data": "dataset", "stages": "stage", "callbacks": "callback"}
+    return [f"{sizes[key]} {name}{'s' * (sizes[key] != 1)}" for key, name in names.items() if key in sizes]

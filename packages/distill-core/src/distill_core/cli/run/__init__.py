@@ -1,0 +1,1 @@
+"""Commands that train and measure: run, evaluate, launch, slurm, sweep."""

@@ -1,0 +1,85 @@
+"""`distill launch`: one run on several processes of this machine, started by torchrun."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from .._command import Command
+from .._exit import refuse
+from .._options import (
+    change_option,
+    file_argument,
+    overrides_argument,
+    resume_option,
+    run_output_option,
+    trust_option,
+)
+from ._torchrun import TORCHRUN, run_words
+
+
+@click.command(cls=Command)
+@file_argument
+@overrides_argument
+@click.option("--gpus", metavar="N", type=int, help="Number of processes, each on its own GPU.")
+@click.option("--processes", metavar="N", type=int, help="Number of processes on the CPU.")
+@run_output_option
+@resume_option
+@change_option
+@trust_option
+@click.option("--dry-run", is_flag=True, help="Print the command and exit.")
+def launch(
+    file: Path,
+    overrides: tuple[str, ...],
+    gpus: int | None,
+    processes: int | None,
+    output: Path | None,
+    resume: bool,
+    change: bool,
+    trust: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Train on several GPUs or processes of this machine.
+
+    The processes are started by torchrun, and FILE needs no change.
+    """
+    from .._folder import choose_folder
+
+    num_processes = _num_processes(gpus, processes)
+    folder = choose_folder(file, output, resume=resume)
+    words = run_words(file, overrides, folder, resume=resume, change=change, trust=trust)
+    command = launch_command(num_processes, words)
+    hidden = {} if gpus is not None else {"CUDA_VISIBLE_DEVICES": ""}
+    print(shlex.join([*(f"{name}={value}" for name, value in hidden.items()), *command]), flush=True)
+    if not dry_run:
+        threads = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(_num_threads(num_processes))}
+        # The launcher replaces this process: signals reach it, and its exit code is the exit code of the command.
+        os.execve(sys.executable, command, {**os.environ, **hidden, **threads})  # noqa: S606  no shell
+
+
+def launch_command(num_processes: int, words: Sequence[str]) -> list[str]:
+    """Return the command that starts several processes on this machine.
+
+    >>> launch_command(4, ["run", "kd.yaml", "--output", "out"])[1:]
+    ['-P', '-m', 'distill_core.cli._ranks', '--standalone', '--nproc-per-node=4', '-m', 'distill_core', 'run', 'kd.yaml', '--output', 'out']
+    """
+    torchrun = [sys.executable, *TORCHRUN, "--standalone", f"--nproc-per-node={num_processes}"]
+    return [*torchrun, "-m", "distill_core", *words]
+
+
+def _num_processes(gpus: int | None, processes: int | None) -> int:
+    count = gpus if gpus is not None else processes
+    if count is None or (gpus is not None and processes is not None):
+        refuse("one of --gpus and --processes is required", "add --gpus N, or --processes N for processes on the CPU")
+    if count < 1:
+        refuse(f"the number of processes must be at least 1, got {count}")
+    return count
+
+
+def _num_threads(num_processes: int) -> int:
+    return max(1, (os.cpu_count() or 1) // num_processes)

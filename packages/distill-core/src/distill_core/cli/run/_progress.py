@@ -1,0 +1,129 @@
+"""A run as plain lines, for `log.txt` and for a terminal that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch.nn.parameter import is_lazy
+
+from ...train import Callback
+from .._numbers import describe_number
+
+if TYPE_CHECKING:
+    from ...experiment import SourceSettings
+    from ...train import Trainer
+
+
+class PlainLog(Callback):
+    """Writes the head of a run, a line for each stage and a line for each record of `metrics.jsonl`.
+
+    Args:
+        write: Called with every line, without its line break.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self.write = write
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """What is trained, and on what."""
+        if trainer.is_main:
+            self.write(" · ".join(describe_run(trainer)))
+
+    def on_stage_start(self, trainer: Trainer) -> None:
+        """What the stage does."""
+        if trainer.is_main:
+            self.write(describe_stage(trainer))
+
+    def on_log(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        """One record."""
+        position = f"{stage_name(trainer)} · epoch {record['epoch']}/{trainer.stage.epochs} · step {record['step']}"
+        self.write(f"{position} · {record['split']} · {describe_record(record)}")
+
+
+def stage_name(trainer: Trainer) -> str:
+    """The stage counted from 1: `stage 1/2`."""
+    return f"stage {trainer.stage_index + 1}/{trainer.num_stages}"
+
+
+def describe_run(trainer: Trainer) -> list[str]:
+    """Each model with its size; then the device, the precision and the seed."""
+    models = [f"{name}: {describe_model(model)}" for name, model in trainer.models.items()]
+    experiment = trainer.experiment
+    return [*models, f"on {trainer.device} in {experiment.precision} with seed {experiment.seed}"]
+
+
+def describe_model(model: Any) -> str:
+    """The class of a model and how many numbers it holds: `ResNet, 268,346 parameters`."""
+    numbers = sum(parameter.numel() for parameter in model.parameters() if not is_lazy(parameter))
+    return f"{type(model).__name__}, {numbers:,} parameters"
+
+
+def describe_source(settings: SourceSettings | None) -> str:
+    """What is special in how a frozen model runs.
+
+    >>> from distill_core.experiment import SourceSettings
+    >>> describe_source(SourceSettings(precision="bf16", compile=True))
+    'in bf16 compiled'
+    """
+    if settings is None:
+        return ""
+    return " ".join(
+        [f"in {settings.precision}"] * (settings.precision is not None) + ["compiled"] * bool(settings.compile)
+    )
+
+
+def describe_weight(weight: Any) -> str:
+    """A weight as a factor: `0.9 ·`, or the name of its schedule."""
+    return f"{weight:g} ·" if isinstance(weight, int | float) else f"{type(weight).__name__} ·"
+
+
+def describe_modes(trainer: Trainer) -> str:
+    """Which models learn in this stage, and how frozen ones run: `student learns, teacher in eval mode in bf16`."""
+    learning = trainer.run.trainable if trainer.run else {}
+    names = {name.split(".")[0] for name in learning}
+    chosen: Any = trainer.stage.modes or {}
+    modes = {
+        name: " ".join(
+            ["learns"] * (name in names)
+            + [f"in {chosen.get(name, 'eval')} mode"] * (name not in names or name in chosen)
+            + [describe_source(trainer.experiment.sources.get(name))] * (name not in names)
+        ).strip()
+        for name in trainer.models
+    }
+    return ", ".join(f"{name} {mode}" for name, mode in modes.items())
+
+
+def describe_stage(trainer: Trainer) -> str:
+    """Epochs, steps, terms and modes of the stage."""
+    stage = trainer.stage
+    losses = stage.losses if isinstance(stage.losses, Mapping) else {}
+    terms = " + ".join(f"{describe_weight(term.weight)} {name}" for name, term in losses.items())
+    length = f"{stage.epochs} epochs of {trainer.steps_per_epoch} steps"
+    return f"{stage_name(trainer)} · {length} · loss = {terms} · {describe_modes(trainer)}"
+
+
+def describe_record(record: Mapping[str, Any]) -> str:
+    """The numbers of a record: losses, learning rate and speed, or metrics."""
+    if "metrics" in record:
+        return describe_metrics(record)
+    parts = [describe_losses(record)]
+    if isinstance(record.get("lr"), int | float):
+        parts.append(f"lr {record['lr']:.3g}")
+    if "samples_per_second" in record:
+        parts.append(f"{record['samples_per_second']:,.0f} samples/s")
+    return " · ".join(parts)
+
+
+def describe_losses(record: Mapping[str, Any]) -> str:
+    """The objective and, where there are several, its terms: `loss 0.7 (ce 0.3, kd 0.5)`."""
+    losses = record.get("losses", {})
+    terms = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+    return f"loss {record['loss']:.4g}" + (f" ({terms})" if len(losses) > 1 else "")
+
+
+def describe_metrics(record: Mapping[str, Any]) -> str:
+    """Format the names and values of a record of metrics: `top1 95.12% · loss 0.1234`."""
+    percent = record.get("percent", ())
+    metrics = record["metrics"].items()
+    return " · ".join(f"{name} {describe_number(value, percent=name in percent)}" for name, value in metrics)

@@ -1,0 +1,167 @@
+"""`distill run`: train and test an experiment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...errors import DistillError, TrainingError
+from .._advice import without_advice
+from .._command import Command
+from .._exit import refuse, with_notes
+from .._options import (
+    change_option,
+    file_argument,
+    overrides_argument,
+    resume_option,
+    run_output_option,
+    trust_option,
+)
+from .._run_files import LOG, RESOLVED, has_checkpoint, newest_config
+
+if TYPE_CHECKING:
+    from ...experiment import Experiment
+    from ._output import Output
+
+
+@click.command(cls=Command)
+@file_argument
+@overrides_argument
+@run_output_option
+@resume_option
+@change_option
+@trust_option
+def run(
+    file: Path, overrides: tuple[str, ...], output: Path | None, resume: bool, change: bool, trust: tuple[str, ...]
+) -> None:
+    """Train and test the experiment in FILE."""
+    run_experiment(file, overrides, output=output, resume=resume, change=change, trust=trust)
+
+
+def run_experiment(
+    file: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    *,
+    output: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    change: bool = False,
+    trust: Sequence[str] = (),
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Check, build, train and test the experiment in a YAML file.
+
+    Args:
+        file: The experiment.
+        overrides: Overrides of the file's values, each as `key=value`.
+        output: Output folder of the run; a new folder below `runs/` by default.
+        resume: Resume the run in `output`, or start it if there is none.
+        change: With `resume`, accept changes of the file that do not affect what was trained so far.
+        trust: Packages whose objects the file may name besides the trusted ones.
+        quiet: Write to the folder only, not to the terminal.
+
+    Returns:
+        The content of `results.json`.
+
+    Raises:
+        ConfigError: The file has problems, or the folder is not empty.
+        TrustError: The file names something outside the trusted packages.
+        DistillError: The run failed for a reason that the user can act on.
+    """
+    from .._folder import choose_folder, prepare_folder
+    from .._load import build_experiment, load_document
+
+    if change and not resume:
+        refuse("--change requires --resume", "add --resume and --output DIR")
+    file, changes = Path(file), {}
+    document = load_document(file, overrides, trust)
+    num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    folder = choose_folder(file, Path(output) if output else None, resume=resume, num_processes=num_processes)
+    command = ["distill", "run", str(file), *overrides, *(word for package in trust for word in ("--trust", package))]
+    is_new = not folder.exists()
+    if _is_main():
+        changes = prepare_folder(folder, source=file, document=document, command=command, resume=resume, change=change)
+    with _removed_if_refused(folder, is_new=is_new), _output(folder, quiet=quiet) as out, _logged(out, folder, command):
+        if changes:
+            from ...train.checkpoints import record_changes
+
+            record_changes(folder, changes, config=newest_config(folder, RESOLVED).name)
+        return _train(build_experiment(document, trust), folder, out, resume=resume, change=change)
+
+
+def _train(experiment: Experiment, folder: Path, out: Output, *, resume: bool, change: bool) -> dict[str, Any]:
+    from ...train import Trainer
+    from .._folder import write_environment
+    from ._results import results_table
+
+    trainer = Trainer(experiment, output=folder, callbacks=out.callbacks)
+    if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "WORLD_SIZE" not in os.environ:
+        out.line(
+            "note: this is one process: `accelerate launch --cpu` starts only one; use `distill launch --processes N`"
+        )
+    if trainer.is_main:
+        write_environment(folder, trainer.device)
+    if out.continues and not has_checkpoint(folder):
+        out.line("there is no checkpoint yet: the run starts from the beginning")
+    results = trainer.fit(resume=resume and has_checkpoint(folder), change=change)
+    if trainer.is_main:
+        out.show(results_table(results))
+        out.line(f"in {folder}")
+    return results
+
+
+@contextlib.contextmanager
+def _output(folder: Path, *, quiet: bool) -> Iterator[Output]:
+    from ._output import Output
+
+    with Output(folder / LOG if _is_main() else None, None if quiet or not _is_main() else sys.stderr) as out:
+        yield out
+
+
+@contextlib.contextmanager
+def _removed_if_refused(folder: Path, *, is_new: bool) -> Iterator[None]:
+    """Remove a new folder if the run was refused before it trained."""
+    try:
+        yield
+    except DistillError:
+        from .._folder import remove_refused
+
+        if is_new and _is_main():
+            remove_refused(folder)
+        raise
+
+
+@contextlib.contextmanager
+def _logged(out: Output, folder: Path, command: Sequence[str]) -> Iterator[None]:
+    """Log the reason why the run ended."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        out.close_bar()
+        out.log(str(interrupt) or "interrupted")
+        if has_checkpoint(folder):
+            interrupt.add_note(f"resume with: {shlex.join([*command, '--output', str(folder), '--resume'])}")
+        raise
+    except DistillError as error:
+        out.log(with_notes(str(error), error))
+        raise
+    except Exception as error:
+        from ...train import location_of
+
+        out.log(without_advice(traceback.format_exc()))
+        if location := location_of(error):
+            message = f"{type(error).__name__}: {error}\n{location}"
+            raise TrainingError(message) from error
+        raise
+
+
+def _is_main() -> bool:
+    """Return whether this is the first, or only, process of the run."""
+    return os.environ.get("RANK", "0") == "0"

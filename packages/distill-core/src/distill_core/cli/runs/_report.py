@@ -1,0 +1,117 @@
+"""`distill report`: a table of finished runs.
+
+A finished run is a folder with `config.resolved.yaml` and `results.json`. Runs in one parent folder share a row if their
+seeds differ; the runs of a sweep, or repeated runs with one seed, have a row each.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .._command import Command
+from .._exit import refuse
+from .._options import PATH
+from .._run_files import RESOLVED, RESULTS
+
+if TYPE_CHECKING:
+    from ...report import RunResult
+
+MAX_LISTED = 5
+"""Number of unfinished runs that are named."""
+
+
+@click.command(cls=Command)
+@click.argument(
+    "folders", metavar="FOLDER...", type=PATH, nargs=-1, required=True, help="Folders with runs at any depth."
+)
+@click.option("--output", metavar="PATH", type=PATH, help="Also write PATH.md, PATH.json and PATH.png.")
+@click.option("--title", metavar="TEXT", default="", help="Title of the table.", show_default="the folders")
+@click.option("--metric", metavar="NAME", default="", help="Test metric to show.", show_default="the metric of the checkpoint")
+def report(folders: tuple[Path, ...], output: Path | None, title: str, metric: str) -> None:
+    """Print a table of finished runs.
+
+    Runs that differ only in the seed share a row with their mean and standard deviation.
+    """
+    report_runs(folders, output=output, title=title, metric=metric)
+
+
+def report_runs(folders: Sequence[Path], *, output: Path | None = None, title: str = "", metric: str = "") -> None:
+    """Find finished runs, print their table, and write it to files if requested.
+
+    Args:
+        folders: Folders to search at any depth. Rows are in this order, and sorted by name within a folder.
+        output: Write `output`.md, .json and .png.
+        title: Title of the table; the folders by default.
+        metric: The test metric to show; by default the one that selected the checkpoint.
+
+    Raises:
+        ConfigError: A folder does not exist or holds no finished run, or the runs have different metrics.
+        DataError: A run lacks the metric on its test split, or matplotlib is not installed.
+    """
+    from ...report import collect, print_table, summarise, write
+
+    absent = [folder for folder in folders if not folder.is_dir()]
+    if absent:
+        refuse(f"there is no folder '{absent[0]}'")
+    runs = find_runs(folders)
+    finished = [run for run in runs if (run / RESULTS).is_file()]
+    searched = ", ".join(map(str, folders))
+    if not finished:
+        refuse(f"no finished run below {searched}", f"a finished run is a folder with {RESOLVED} and {RESULTS}")
+    if unfinished := [str(run) for run in runs if run not in finished]:
+        listed = [*unfinished[:MAX_LISTED], *(["…"] if len(unfinished) > MAX_LISTED else [])]
+        print(f"{len(unfinished)} unfinished, omitted: {', '.join(listed)}", file=sys.stderr)
+    results = in_rows(finished, collect(finished, metric=metric))
+    _refuse_mixed(finished, results)
+    rows = summarise(results)
+    print_table(rows, title=title or searched)
+    if output is not None:
+        path = output.with_suffix("") if output.suffix in (".md", ".json", ".png") else output
+        for file in write(path, results, rows, title=title or searched):
+            print(file)
+
+
+def find_runs(folders: Iterable[Path]) -> list[Path]:
+    """Return the folders of runs, finished or not, each once."""
+    runs: dict[Path, Path] = {}
+    for folder in folders:
+        for file in sorted(folder.rglob(RESOLVED)):
+            runs.setdefault(file.parent.resolve(), file.parent)
+    return list(runs.values())
+
+
+def in_rows(runs: Sequence[Path], results: Sequence[RunResult]) -> list[RunResult]:
+    """Return the results with the name of their row, and titles that distinguish the rows.
+
+    Args:
+        runs: Folders of runs.
+        results: The return value of `collect` for these folders.
+    """
+    seeds = Counter((run.parent, result.seed) for run, result in zip(runs, results, strict=True))
+    repeated = {parent for (parent, _), times in seeds.items() if times > 1}
+    rows = [(run if run.parent in repeated else run.parent).resolve() for run in runs]
+    shared = os.path.commonpath([row.parent for row in rows])
+    names = [row.relative_to(shared).as_posix() for row in rows]
+    titles = Counter(title for _, title in {(name, run.title) for name, run in zip(names, results, strict=True)})
+    return [
+        replace(run, row=name, title=f"{run.title} ({name})" if titles[run.title] > 1 else run.title)
+        for name, run in zip(names, results, strict=True)
+    ]
+
+
+def _refuse_mixed(runs: Sequence[Path], results: Sequence[RunResult]) -> None:
+    """Refuse runs with different metrics: a table shows one metric."""
+    first: dict[str, Path] = {}
+    for run, result in zip(runs, results, strict=True):
+        first.setdefault(result.metric, run)
+    if len(first) > 1:
+        shown = ", ".join(f"'{metric}' in {run}" for metric, run in first.items())
+        refuse(f"the runs have different metrics: {shown}", "choose one with --metric, or name fewer folders")

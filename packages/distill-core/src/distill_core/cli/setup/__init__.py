@@ -1,0 +1,1 @@
+"""Commands around an experiment: new, schema, convert, doctor."""

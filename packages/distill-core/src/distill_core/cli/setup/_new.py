@@ -1,0 +1,92 @@
+"""`distill new`: a first experiment with comments, small enough to run in seconds."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import click
+
+from .._command import Command
+from .._exit import refuse
+from .._options import PATH
+
+STARTS = Path(__file__).parent / "starts"
+FORMS = ("the {} is {}", "this {} was {}")
+NOUNS = ("film", "book", "song", "play", "meal", "game", "tea", "walk")
+GOOD = ("good", "great", "lovely", "warm", "clever", "fine")
+BAD = ("bad", "awful", "dull", "cold", "silly", "poor")
+EVERY = 5
+"""Every fifth review is for the test split. Five divides none of the numbers above, so both splits have all words."""
+
+
+@click.command(cls=Command)
+@click.argument("file", metavar="FILE", type=PATH, help="Output file, a .yaml.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "finetuning", "language-model", "text"]),
+    default="classification",
+    help="Task of the experiment.",
+)
+def new(file: Path, task: str) -> None:
+    """Create a first experiment that runs in seconds."""
+    new_experiment(file, task)
+
+
+def new_experiment(file: Path, task: str) -> None:
+    """Write a first experiment, and the texts that it reads; print the next commands.
+
+    Args:
+        file: The output file.
+        task: The name of a file in `starts`.
+
+    Raises:
+        ConfigError: The file exists, or its extension is not that of a YAML file.
+    """
+    if file.suffix not in (".yaml", ".yml"):
+        refuse(f"{file} must have the extension .yaml or .yml", f"write {file.with_suffix('.yaml')}")
+    files = {file: (STARTS / f"{task}.yaml").read_text(encoding="utf-8")}
+    if task == "text":
+        train, test = file.with_suffix(".train.tsv"), file.with_suffix(".test.tsv")
+        files[file] = files[file].replace("TRAIN", str(train)).replace("TEST", str(test))
+        files |= {train: table(reviews(test=False)), test: table(reviews(test=True))}
+    files[file] = re.sub(r"\bFILE\b", str(file).replace("\\", r"\\"), files[file])
+    if existing := [path for path in files if path.exists()]:
+        refuse(f"{existing[0]} exists", "choose another name: no file is overwritten")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+        print(f"{path} written")
+    if missing := [name for name in packages_of(files[file]) if importlib.util.find_spec(name) is None]:
+        print(
+            f"\nthe experiment needs packages that are not installed: pip install {' '.join(_distribution(name) for name in missing)}"
+        )
+    print(f"\n    distill check {file}\n    distill run {file}")
+
+
+def packages_of(text: str) -> list[str]:
+    """Return the packages that the tags of a file name."""
+    return sorted(set(re.findall(r"!import_\w+:(\w+)\.", text)))
+
+
+def _distribution(package: str) -> str:
+    return "'distill-zoo[vision]'" if package == "distill_zoo" else package.replace("_", "-")
+
+
+def reviews(*, test: bool) -> Iterator[tuple[str, str]]:
+    """Yield sentences with the label `good` or `bad`; no sentence is in both splits.
+
+    >>> list(reviews(test=True))[:3]
+    [('the film is good', 'good'), ('the film is fine', 'good'), ('the film is silly', 'bad')]
+    """
+    for index, (form, adverb, noun, word) in enumerate(product(FORMS, ("", "really "), NOUNS, GOOD + BAD)):
+        if (index % EVERY == 0) == test:
+            yield form.format(noun, adverb + word), "good" if word in GOOD else "bad"
+
+
+def table(rows: Iterator[tuple[str, str]]) -> str:
+    """Return a TSV table with a header, in the format of `distill_nlp.data.read_table`."""
+    return "\n".join(["sentence\tlabel", *("\t".join(row) for row in rows)]) + "\n"

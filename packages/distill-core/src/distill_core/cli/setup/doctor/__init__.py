@@ -1,0 +1,1 @@
+"""`distill doctor`: diagnose this machine."""
