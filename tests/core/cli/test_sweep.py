@@ -95,7 +95,7 @@ def test_mistakes_in_a_sweep_stand_at_their_place(file, distill):
     assert ended.err == (
         "small/sweep.yaml:2:8: a sweep has no key 'metrc' (at metrc)\n    metrc: share\n           ^\n"
         "  hint: did you mean 'metric'?\n"
-        f"small/sweep.yaml:4:26: a key of 'grid' must be a list of values (at grid.{LR})\n"
+        f"small/sweep.yaml:4:26: '{LR}' must be a list of values (at grid.{LR})\n"
         f"      {LR}: 0.1\n                             ^\n"
     )
 

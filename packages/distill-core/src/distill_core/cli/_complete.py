@@ -1,4 +1,4 @@
-"""Find what keeps the stages of a file from training, without importing what the file names."""
+"""Missing fields of stages, found without importing anything that the file names."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from yaml import MappingNode, Node, SequenceNode
 
-from ..config import Document, NodesByKey
-from ..config._nodes import NULL, is_untagged, pairs
+from ..config import Document, NodesByKey, is_untagged, pairs
 from ..errors import Problem
 from ..experiment import Stage, incomplete
 
-_GIVEN: Any = object()  # a value that is neither null nor empty, or that only building would tell
+NULL_TAG = "tag:yaml.org,2002:null"
+_GIVEN: Any = object()  # a value that is neither null nor empty, or that is known only when it is built
 _FIELDS = [field.name for field in dataclasses.fields(Stage)]
 
 
 def stage_problems(document: Document) -> Iterator[Problem]:
-    """Yield what is missing from the stages of a document."""
+    """Yield the fields that the stages of a document lack."""
     top = {name: value for name, (_, value) in pairs(document.root).items()}
     stages, data = top.get("stages"), top.get("data")
     if not isinstance(stages, SequenceNode) or not is_untagged(stages):
@@ -30,14 +30,14 @@ def stage_problems(document: Document) -> Iterator[Problem]:
 
 
 def _stage(node: Node) -> Stage:
-    """Return a stage with the fields that a node gives; a node that is not plain may give them all."""
+    """Return a stage with the fields that a node sets; a tagged node may set all of them."""
     if not isinstance(node, MappingNode) or not is_untagged(node):
         return Stage(**dict.fromkeys(_FIELDS, _GIVEN))
     return Stage(**{name: _value(value) for name, (_, value) in pairs(node).items() if name in _FIELDS})
 
 
 def _value(node: Node) -> Any:
-    if node.tag == NULL:
+    if node.tag == NULL_TAG:
         return None
     is_empty = isinstance(node, MappingNode | SequenceNode) and is_untagged(node) and not node.value
     return [] if is_empty else _GIVEN

@@ -7,7 +7,9 @@ from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..config._nodes import STR, children, is_untagged, join, resolve, scalar_value
+from ..config import children, is_untagged, join, resolve_tag, scalar_value
+
+STRING_TAG = "tag:yaml.org,2002:str"
 
 Leaf = None | bool | int | float | str | list[Any]
 
@@ -18,9 +20,8 @@ def leaves(node: Node, key: str = "") -> dict[str, Leaf]:
     A tag is the value of its key, and its arguments are below it. A list of plain values is one value. Keys that begin
     with `_` are omitted.
 
-    >>> from distill_core.config._compose import Composer
-    >>> text = "{seed: 1, model: !import_call:my.Net {widths: [4, 8]}, more: {}}"
-    >>> leaves(Composer(text, "", {}).compose())
+    >>> import yaml
+    >>> leaves(yaml.compose("{seed: 1, model: !import_call:my.Net {widths: [4, 8]}, more: {}}"))
     {'seed': 1, 'model': '!import_call:my.Net', 'model.widths': [4, 8], 'more': '{}'}
     """
     if isinstance(node, ScalarNode):
@@ -58,4 +59,4 @@ def to_yaml(value: Leaf, *, quotes: bool = True) -> str:
         return f"[{', '.join(map(to_yaml, value))}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return repr(value) if quotes and isinstance(value, str) and resolve(value) != STR else str(value)
+    return repr(value) if quotes and isinstance(value, str) and resolve_tag(value) != STRING_TAG else str(value)

@@ -1,4 +1,4 @@
-"""From a file to an experiment: read, check, seed, build."""
+"""An experiment from a file: read, check, seed, build."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..experiment import Evaluation, Experiment, Metric, Stage, Term
 from ._complete import stage_problems
 
 SCHEMAS = {"Evaluation": Evaluation, "Metric": Metric, "Stage": Stage, "Term": Term}
-"""The records that an experiment consists of, by the name that annotations call them."""
+"""The dataclasses of an experiment by their names in annotations."""
 
 
 def load_document(file: Path, overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> Document:
-    """Read and check a file; nothing it names is imported.
+    """Read and check a file without importing anything that it names.
 
     Raises:
-        ConfigError: There are problems; all of them are told.
+        ConfigError: The file has problems; all are reported.
         TrustError: The file names something outside the trusted packages.
     """
     document = read(file, tuple(overrides))
@@ -26,10 +26,10 @@ def load_document(file: Path, overrides: Sequence[str] = (), trust: Sequence[str
 
 
 def build_experiment(document: Document, trust: Sequence[str] = ()) -> Experiment:
-    """Seed all chance, then build everything the document names, in document order.
+    """Seed all randomness, then build everything that the document names, in document order.
 
     Raises:
-        ConfigError: A call does not fit the signature of what it calls.
+        ConfigError: Arguments do not match a signature, or a model is not an `nn.Module`.
         TrustError: The document names an object outside the trusted packages.
     """
     from ..data import seed_everything

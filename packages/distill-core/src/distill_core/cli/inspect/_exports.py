@@ -13,10 +13,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...config._modules import Source, load
-from ...config._policy import OURS
-from ...config._problems import NotFoundError
-from ...config._sources import Definition, find
+from ...config import OURS, Definition, NotFoundError, Source, find_definition, load_source
 
 MODULE, LOADER = "torch.nn.Module", "distill_core.data.Loader"
 PACKAGES = OURS[1:]  # distill_core exports only their building blocks
@@ -55,14 +52,14 @@ def exports(kind: str, packages: Sequence[str] = PACKAGES) -> list[Export]:
         packages: The packages to search; those that are not installed are ignored.
     """
     candidates = []
-    for init in filter(None, (load(f"{package}.{kind}") for package in packages)):
+    for init in filter(None, (load_source(f"{package}.{kind}") for package in packages)):
         names = [name for name, (module, _) in init.imports.items() if module.startswith(init.name)]
         candidates += [_export(f"{init.name}.{name}", kind) for name in sorted(names, key=str.lower)]
     return [export for export in candidates if export is not None]
 
 
 def _export(path: str, kind: str) -> Export | None:
-    definition = find(path)
+    definition = find_definition(path)
     if definition is None or definition.node is None or not _is_kind(definition, kind):
         return None
     docstring = ast.get_docstring(definition.node) or ""
@@ -120,7 +117,7 @@ def _find_local(path: str, source: Source) -> Definition | None:
     if root not in (*OURS, source.name.partition(".")[0]):
         return None
     try:
-        return find(path)
+        return find_definition(path)
     except NotFoundError:
         return None
 
