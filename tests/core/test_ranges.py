@@ -1,4 +1,4 @@
-"""Numbers out of their range: in Python, in a file and for an editor alike."""
+"""Numbers out of range: in Python, in a file and in the JSON Schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECORDS = (Experiment, Stage, Term, CacheSettings, Linear, Cosine, Warmup, Step)
 
 
 def _ranged(record):
-    """Field → range, of the fields of a record that are one number."""
+    """Yield the name, type and range of each numeric field of a record."""
     for name, hint in typing.get_type_hints(record, include_extras=True).items():
         for member in [hint, *typing.get_args(hint)]:
             bare, bounds = without_range(member)
@@ -85,13 +85,13 @@ def test_a_schedule_is_a_weight():
 
 
 def test_an_editor_sees_the_same_ranges():
-    made = json_schema(Experiment)
-    assert made["properties"]["log_every"]["minimum"] == 1
-    assert made["properties"]["timeout"]["exclusiveMinimum"] == 0
-    stage = made["$defs"]["Stage"]["properties"]
+    schema = json_schema(Experiment)
+    assert schema["properties"]["log_every"]["minimum"] == 1
+    assert schema["properties"]["timeout"]["exclusiveMinimum"] == 0
+    stage = schema["$defs"]["Stage"]["properties"]
     assert stage["epochs"] == {"type": "integer", "minimum": 1, "description": stage["epochs"]["description"]}
     assert {"type": "number", "exclusiveMinimum": 0} in stage["clip_grad_norm"]["anyOf"]
-    assert made["properties"]["ema"]["anyOf"][0]["additionalProperties"] == {
+    assert schema["properties"]["ema"]["anyOf"][0]["additionalProperties"] == {
         "type": "number",
         "minimum": 0,
         "maximum": 1,

@@ -1,4 +1,4 @@
-"""Short names: one owner each, near misses, and what a docstring says about a method."""
+"""Short names: unique owners, hints for typos, and references in docstrings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_duplicate_is_refused_with_both_owners():
         names.register(made_in("second.module", "Loss"))
     assert str(error.value) == (
         "'Loss' is already registered by first.module, so second.module cannot register it\n"
-        '  hint: give it another name: @register("another_name")'
+        '  hint: use another name: @register("another_name")'
     )
     assert names.lookup("Loss") is first
 

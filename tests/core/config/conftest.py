@@ -19,13 +19,13 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def schemas() -> Mapping[str, type]:
-    """The dataclasses of arguments."""
+    """Return the dataclasses of arguments."""
     return SCHEMAS
 
 
 @pytest.fixture
 def document() -> Callable[..., Document]:
-    """Reads a text as `run.yaml`, with other files beside it."""
+    """Read a text as `run.yaml`, with other files beside it."""
 
     def make(text: str, *overrides: str, files: Mapping[str, str] | None = None) -> Document:
         for name, content in {"run.yaml": text, **(files or {})}.items():
@@ -37,7 +37,7 @@ def document() -> Callable[..., Document]:
 
 @pytest.fixture
 def build(document: Callable[..., Document]) -> Callable[..., dict[str, object]]:
-    """Builds a text as a plain mapping."""
+    """Build a text as a plain mapping."""
 
     def make(text: str, *overrides: str, trust: tuple[str, ...] = (), files: Mapping[str, str] | None = None) -> object:
         made = document(text, *overrides, files=files)
@@ -48,7 +48,7 @@ def build(document: Callable[..., Document]) -> Callable[..., dict[str, object]]
 
 @pytest.fixture
 def problems(document: Callable[..., Document]) -> Callable[..., list[Problem]]:
-    """Everything that reading and checking finds wrong with a text."""
+    """Return all problems that reading and checking a text finds."""
 
     def find(
         text: str, *overrides: str, trust: tuple[str, ...] = (), files: Mapping[str, str] | None = None

@@ -31,40 +31,40 @@ test: {loader: *test, metrics: *metrics}
 
 
 def decoded(document, text=WHOLE):
-    made = document(text)
-    return Builder(made).decode(made.root, Experiment)
+    loaded = document(text)
+    return Builder(loaded).decode(loaded.root, Experiment)
 
 
 def test_a_whole_experiment(document):
-    made = decoded(document)
-    first, second = made.stages
+    loaded = decoded(document)
+    first, second = loaded.stages
     assert (first.epochs, first.scheduler, first.clip_grad_norm) == (3, INHERIT, INHERIT)
     assert (second.epochs, second.scheduler, second.train) == (INHERIT, None, ["student.*", "losses"])
     assert first.optimizer.keywords == {"lr": 0.1}
     assert isinstance(first.losses["ce"], Term)
     assert first.losses["ce"].weight == 1.0
     assert type(first.losses["ce"].weight) is float
-    assert isinstance(made.test, Evaluation)
-    assert made.precision == "fp32"
+    assert isinstance(loaded.test, Evaluation)
+    assert loaded.precision == "fp32"
 
 
 def test_an_anchor_is_one_object_everywhere(document):
-    made = decoded(document)
-    assert made.stages[0].losses["ce"].loss is made.stages[1].losses["again"].loss
-    assert made.callbacks[0].evaluation.loader is made.test.loader is made.data["test"]
-    assert made.callbacks[0].evaluation.metrics["l1"].metric is made.test.metrics["l1"].metric
+    loaded = decoded(document)
+    assert loaded.stages[0].losses["ce"].loss is loaded.stages[1].losses["again"].loss
+    assert loaded.callbacks[0].evaluation.loader is loaded.test.loader is loaded.data["test"]
+    assert loaded.callbacks[0].evaluation.metrics["l1"].metric is loaded.test.metrics["l1"].metric
 
 
 def test_what_looks_the_same_is_not_the_same_object(build):
-    made = build("a: !import_call:torch.nn.ReLU {}\nb: !import_call:torch.nn.ReLU {}\nc: &c [1]\nd: *c\n")
-    assert made["a"] is not made["b"]
-    assert made["c"] is made["d"]
+    loaded = build("a: !import_call:torch.nn.ReLU {}\nb: !import_call:torch.nn.ReLU {}\nc: &c [1]\nd: *c\n")
+    assert loaded["a"] is not loaded["b"]
+    assert loaded["c"] is loaded["d"]
 
 
 def test_a_merged_mapping_shares_its_values(build):
-    made = build("a: &a {m: !import_call:torch.nn.ReLU {}, n: 1}\nb: {<<: *a, n: 2}\n")
-    assert made["b"]["m"] is made["a"]["m"]
-    assert (made["a"]["n"], made["b"]["n"]) == (1, 2)
+    loaded = build("a: &a {m: !import_call:torch.nn.ReLU {}, n: 1}\nb: {<<: *a, n: 2}\n")
+    assert loaded["b"]["m"] is loaded["a"]["m"]
+    assert (loaded["a"]["n"], loaded["b"]["n"]) == (1, 2)
 
 
 def test_a_record_of_an_argument_is_decoded(document):
@@ -79,11 +79,11 @@ def test_scratch_keys_are_not_built(build):
 
 def test_objects_are_made_in_the_order_of_the_file(build, tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("code")
-    (folder / "ordered_package.py").write_text("made = []\ndef note(x):\n    made.append(x)\n    return x\n")
+    (folder / "ordered_package.py").write_text("calls = []\ndef note(x):\n    calls.append(x)\n    return x\n")
     monkeypatch.syspath_prepend(folder)
     text = "".join(f"{key}: !import_call:ordered_package.note [{key}]\n" for key in "zyxabc")
     build(text, trust=("ordered_package",))
-    assert "".join(sys.modules.pop("ordered_package").made) == "zyxabc"
+    assert "".join(sys.modules.pop("ordered_package").calls) == "zyxabc"
 
 
 def test_a_constructor_that_raises_keeps_its_error_and_tells_the_place(build):
@@ -108,22 +108,22 @@ def test_trust_opens_a_package_and_its_short_names(document, tmp_path_factory, m
         "from distill_core.registry import register\n@register\nclass MyOwnLoss:\n    pass\n"
     )
     monkeypatch.syspath_prepend(folder)
-    made = document("models: {a: !import_call:MyOwnLoss {}}\ndata: {}\nstages: []\nimports: [registering_package]\n")
-    built = Builder(made, ("registering_package",)).decode(made.root, Experiment)
+    loaded = document("models: {a: !import_call:MyOwnLoss {}}\ndata: {}\nstages: []\nimports: [registering_package]\n")
+    built = Builder(loaded, ("registering_package",)).decode(loaded.root, Experiment)
     assert type(built.models["a"]) is sys.modules.pop("registering_package").MyOwnLoss
 
 
 def test_decoding_refuses_before_it_builds(document):
-    made = document("x: !import_call:torch.nn.Linear [2, -3]\nepochs: two\n")
+    loaded = document("x: !import_call:torch.nn.Linear [2, -3]\nepochs: two\n")
     with pytest.raises(ConfigError) as raised:
-        Builder(made).decode(made.root, Stage)
+        Builder(loaded).decode(loaded.root, Stage)
     assert [problem.id for problem in raised.value.problems] == ["unknown-key", "wrong-type"]
 
 
 def test_a_built_value_of_the_wrong_type(document):
-    made = document("epochs: !join [a, b]\n")
+    loaded = document("epochs: !join [a, b]\n")
     with pytest.raises(ConfigError) as raised:
-        Builder(made).decode(made.root, Stage)
+        Builder(loaded).decode(loaded.root, Stage)
     assert str(raised.value) == (
         "run.yaml:1:9: 'epochs' takes an integer, not the string 'ab' (at epochs)\n"
         "    epochs: !join [a, b]\n            ^"
@@ -147,18 +147,18 @@ def test_a_name_that_is_missing_only_when_built(build):
 
 
 def test_the_values_of_yaml(build):
-    made = build("a: [1e-4, no, on, 1:30, 0o17, 0x1F, ~, True, .5, -.inf, 1_0, 010, '1', !!float 1, !!str 2]\nb:\n")
-    assert made == {
+    loaded = build("a: [1e-4, no, on, 1:30, 0o17, 0x1F, ~, True, .5, -.inf, 1_0, 010, '1', !!float 1, !!str 2]\nb:\n")
+    assert loaded == {
         "a": [1e-4, "no", "on", "1:30", 15, 31, None, True, 0.5, float("-inf"), "1_0", 10, "1", 1.0, "2"],
         "b": None,
     }
-    assert type(made["a"][13]) is float
+    assert type(loaded["a"][13]) is float
 
 
 def test_builds_on_the_meta_device(document):
-    made = document("x: !import_call:torch.nn.Linear [4, 2]\n")
+    loaded = document("x: !import_call:torch.nn.Linear [4, 2]\n")
     with torch.device("meta"):
-        assert Builder(made).build(made.root)["x"].weight.is_meta
+        assert Builder(loaded).build(loaded.root)["x"].weight.is_meta
 
 
 def test_nothing_is_left_in_the_folder(build):

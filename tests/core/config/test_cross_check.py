@@ -1,4 +1,4 @@
-"""Parts of a file that do not fit each other are found without importing anything."""
+"""Contradictions between parts of a file, found without importing anything."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from distill_core.config import Builder, read
 from distill_core.config._dump import dump
 
 
-def test_a_file_is_laid_over_its_base(build):
+def test_a_file_is_merged_over_its_base(build):
     base = "a: 1\nb: {c: 1, d: {e: 1}}\nl: [1, 2]\n"
     assert build("base: base.yaml\nb: {c: 2, d: {f: 3}}\nl: [3]\n", files={"base.yaml": base}) == {
         "a": 1,
@@ -33,9 +33,9 @@ def test_later_bases_win_and_bases_have_bases(build):
 def test_paths_are_relative_to_the_file_that_names_them(document, tmp_path):
     (tmp_path / "parts").mkdir()
     files = {"parts/base.yaml": "a: !include inner.yaml\n", "parts/inner.yaml": "[1, 2]\n"}
-    made = document("base: parts/base.yaml\n", files=files)
-    assert Builder(made).build(made.root) == {"a": [1, 2]}
-    assert sorted(made.sources) == ["parts/base.yaml", "parts/inner.yaml", "run.yaml"]
+    loaded = document("base: parts/base.yaml\n", files=files)
+    assert Builder(loaded).build(loaded.root) == {"a": [1, 2]}
+    assert sorted(loaded.sources) == ["parts/base.yaml", "parts/inner.yaml", "run.yaml"]
 
 
 def test_a_mapping_without_a_tag_changes_the_arguments_below_it(build):
@@ -45,11 +45,11 @@ def test_a_mapping_without_a_tag_changes_the_arguments_below_it(build):
 
 def test_a_mapping_with_a_tag_replaces(build):
     base = "o: !import_call:torch.nn.Linear {in_features: 1, out_features: 2}\n"
-    made = build("base: base.yaml\no: !import_call:torch.nn.ReLU {inplace: true}\n", files={"base.yaml": base})
-    assert type(made["o"]).__name__ == "ReLU"
+    loaded = build("base: base.yaml\no: !import_call:torch.nn.ReLU {inplace: true}\n", files={"base.yaml": base})
+    assert type(loaded["o"]).__name__ == "ReLU"
 
 
-def test_what_is_replaced_where_its_anchor_stands_is_replaced_everywhere(build):
+def test_replacing_a_node_at_its_anchor_replaces_it_everywhere(build):
     base = "val: &val [1]\nuse: {loader: *val}\n"
     assert build("base: base.yaml\nval: [2]\n", files={"base.yaml": base}) == {"val": [2], "use": {"loader": [2]}}
     assert build("base: base.yaml\nuse: {loader: [3]}\n", files={"base.yaml": base}) == {
@@ -59,21 +59,21 @@ def test_what_is_replaced_where_its_anchor_stands_is_replaced_everywhere(build):
 
 
 def test_an_anchor_over_a_base_stays_one_object(build):
-    made = build("base: base.yaml\na: &a {y: 2}\nb: *a\n", files={"base.yaml": "a: {x: 1}\n"})
-    assert made["a"] == {"x": 1, "y": 2}
-    assert made["b"] is made["a"]
+    loaded = build("base: base.yaml\na: &a {y: 2}\nb: *a\n", files={"base.yaml": "a: {x: 1}\n"})
+    assert loaded["a"] == {"x": 1, "y": 2}
+    assert loaded["b"] is loaded["a"]
 
 
 def test_an_include_is_the_root_of_its_file(build):
     files = {"part.yaml": "!import_call:torch.nn.Linear [1, 2]\n"}
-    made = build("a: &a !include part.yaml\nb: *a\nc: !include part.yaml\nd: [!include part.yaml]\n", files=files)
-    assert made["a"].out_features == 2
-    assert made["b"] is made["a"]
-    assert made["c"] is not made["a"]
-    assert type(made["d"][0]).__name__ == "Linear"
+    loaded = build("a: &a !include part.yaml\nb: *a\nc: !include part.yaml\nd: [!include part.yaml]\n", files=files)
+    assert loaded["a"].out_features == 2
+    assert loaded["b"] is loaded["a"]
+    assert loaded["c"] is not loaded["a"]
+    assert type(loaded["d"][0]).__name__ == "Linear"
 
 
-def test_problems_stand_in_their_own_file(problems):
+def test_problems_are_located_in_their_own_file(problems):
     files = {"base.yaml": "models: {}\ndata: {}\nstages:\n  - epochs: two\n"}
     assert [str(problem.location) for problem in problems("base: base.yaml\nsede: 1\n", files=files)] == [
         "run.yaml:2:1",
@@ -104,21 +104,21 @@ join: !join [a, 1]
 
 
 def test_the_dump_keeps_tags_and_anchors(document):
-    made = document(EXAMPLE)
-    text = made.dump()
+    loaded = document(EXAMPLE)
+    text = loaded.dump()
     assert "student: &s !import_call:torch.nn.Linear {in_features: 1, out_features: 2}" in text
     assert "same: *s" in text
     assert "about: &unused no" in text
     again = document(text)
     assert again.dump() == text
-    first, second = Builder(made).build(made.root), Builder(again).build(again.root)
+    first, second = Builder(loaded).build(loaded.root), Builder(again).build(again.root)
     assert second["models"]["student"] is second["models"]["same"]
     assert {**first, "models": 0} == {**second, "models": 0}
 
 
-def test_anchors_of_the_same_name_in_two_files_are_told_apart(document):
-    made = document("a: &x [1]\nb: *x\nc: !include part.yaml\n", files={"part.yaml": "{d: &x [2], e: *x}\n"})
-    again = document(made.dump())
+def test_anchors_of_the_same_name_in_two_files_are_distinct(document):
+    loaded = document("a: &x [1]\nb: *x\nc: !include part.yaml\n", files={"part.yaml": "{d: &x [2], e: *x}\n"})
+    again = document(loaded.dump())
     assert Builder(again).build(again.root) == {"a": [1], "b": [1], "c": {"d": [2], "e": [2]}}
 
 
@@ -143,13 +143,13 @@ def test_what_is_dumped_is_read_back(tmp_path, value, flow):
     path = tmp_path / "run.yaml"
     nodes = yaml.SafeDumper(io.StringIO(), default_flow_style=flow).represent_data(value)
     path.write_text(dump(nodes), encoding="utf-8", newline="")
-    made = read(path)
-    built = Builder(made).build(made.root)
+    loaded = read(path)
+    built = Builder(loaded).build(loaded.root)
     assert built == value
-    path.write_text(made.dump(), encoding="utf-8", newline="")
+    path.write_text(loaded.dump(), encoding="utf-8", newline="")
     again = read(path)
     assert Builder(again).build(again.root) == built
-    assert again.dump() == made.dump()
+    assert again.dump() == loaded.dump()
 
 
 CHECK = """

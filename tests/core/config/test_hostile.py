@@ -1,4 +1,4 @@
-"""None of the hostile files gets past the guard, neither when checked nor when built, and nothing of them runs."""
+"""Hostile files: check and build refuse all of them, and none of their code runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from distill_core.errors import ConfigError, TrustError
 CASES: dict[str, str] = json.loads((Path(__file__).parent / "hostile.json").read_text(encoding="utf-8"))
 NO_TAG = {"python-tag", "python-name", "python-module"}
 NO_NAME = {"torchvision-os", "transformers-os", "ours-os", "ours-torch-load", "data-os"}
-"""There is no such tag, or no such name: the file is wrong before anybody's trust is asked for."""
+"""The tag or name does not exist, so the file is malformed and trust is not checked."""
 
 
 def _installed(value: str) -> bool:
@@ -27,7 +27,7 @@ def _installed(value: str) -> bool:
 
 @pytest.fixture(autouse=True)
 def _nothing_happens(tmp_path, monkeypatch):
-    """No file, no foreign module, no change of torch: whatever was tried."""
+    """Check that no file was written, no module imported and torch is unchanged."""
     monkeypatch.setenv("BROWSER", "true")
     before = torch.nn.Linear.forward
     yield
@@ -51,10 +51,10 @@ def test_check_refuses(problems, name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_build_refuses(document, name):
-    made = document(f"x: {CASES[name]}\n")
+    loaded = document(f"x: {CASES[name]}\n")
     error = ConfigError if name in NO_TAG | NO_NAME or not _installed(CASES[name]) else TrustError
     with pytest.raises(error) as raised:
-        Builder(made).build(made.root)
+        Builder(loaded).build(loaded.root)
     assert raised.value.problems[0].location.file == "run.yaml"
 
 
@@ -69,9 +69,9 @@ def test_an_override_is_refused_too(problems, name):
     "trust", ["os", "builtins", "subprocess", "posix", "torch.load", "torch.hub", "distill_core.config"]
 )
 def test_what_no_trust_opens(document, problems, trust):
-    made = document("models: {}\ndata: {}\nstages: []\n")
+    loaded = document("models: {}\ndata: {}\nstages: []\n")
     with pytest.raises(TrustError) as raised:
-        Builder(made, (trust,))
+        Builder(loaded, (trust,))
     assert raised.value.exit_code == 3
     assert [problem.id for problem in raised.value.problems] == ["trust-not-allowed"]
     assert [str(problem) for problem in problems("models: {}\ndata: {}\nstages: []\n", trust=(trust,))] == [
@@ -93,9 +93,9 @@ def test_a_trusted_package_opens_nothing_else(document, problems, tmp_path_facto
         "eval": "!import_call:trusted_package.evil [\"open('MARK', 'w')\"]",
         "subprocess-run": "!import_call:trusted_package.run [[touch, MARK]]",
     }[name]
-    made = document(f"x: {value}\n")
+    loaded = document(f"x: {value}\n")
     with pytest.raises(TrustError):
-        Builder(made, ("trusted_package",)).build(made.root)
+        Builder(loaded, ("trusted_package",)).build(loaded.root)
     found = problems(f"models: {{}}\ndata: {{}}\nstages: []\n_x: {value}\n", trust=("trusted_package",))
     assert name == "eval" or any(isinstance(problem, TrustProblem) for problem in found)
     sys.modules.pop("trusted_package", None)
@@ -104,18 +104,18 @@ def test_a_trusted_package_opens_nothing_else(document, problems, tmp_path_facto
 def test_an_import_of_what_is_not_trusted(document):
     from distill_core.experiment import Experiment
 
-    made = document("models: {}\ndata: {}\nstages: []\nimports: [antigravity]\n")
+    loaded = document("models: {}\ndata: {}\nstages: []\nimports: [antigravity]\n")
     with pytest.raises(TrustError) as raised:
-        Builder(made).decode(made.root, Experiment)
+        Builder(loaded).decode(loaded.root, Experiment)
     assert raised.value.problems[0].id == "untrusted-package"
 
 
 def test_trust_in_the_file_changes_nothing(document):
     from distill_core.experiment import Experiment
 
-    made = document("models: {}\ndata: {}\nstages: []\ntrust: [antigravity]\nimports: [antigravity]\n")
+    loaded = document("models: {}\ndata: {}\nstages: []\ntrust: [antigravity]\nimports: [antigravity]\n")
     with pytest.raises(TrustError) as raised:
-        Builder(made).decode(made.root, Experiment)
+        Builder(loaded).decode(loaded.root, Experiment)
     assert raised.value.problems[0].id == "trust-in-file"
 
 
@@ -123,6 +123,6 @@ def test_trust_in_the_file_changes_nothing(document):
     "value", ["!import_call:builtins.dict [[[trust_remote_code, true]]]", "{a: [{weights_only: false}]}"]
 )
 def test_a_forbidden_argument_deep_inside_another(document, value):
-    made = document(f"x: !import_partial:torch.optim.SGD {{lr: {value}}}\n")
+    loaded = document(f"x: !import_partial:torch.optim.SGD {{lr: {value}}}\n")
     with pytest.raises(TrustError, match=r"is refused: it (runs code|unpickles)"):
-        Builder(made).build(made.root)
+        Builder(loaded).build(loaded.root)

@@ -73,7 +73,7 @@ def test_limit(problems, text, expected):
     assert _with_ids(problems(text)) == expected
 
 
-def test_a_file_that_is_not_there(problems):
+def test_a_missing_file(problems):
     from distill_core.config import read
     from distill_core.errors import ConfigError
 

@@ -1,4 +1,4 @@
-"""A name that is a submodule and also what `from .name import *` binds over it: checked as Python resolves it."""
+"""A name that is a submodule and also an object from `from .name import *`: resolved as in Python."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_model_of_the_name_of_its_file_can_be_named(problems, path):
 
 @pytest.fixture
 def both(tmp_path, monkeypatch):
-    """A package whose name `net` is a module and a function, and `plain` a module only."""
+    """Create a package in which `net` is a module and a function, and `plain` a module only."""
     folder = tmp_path / "of_both"
     folder.mkdir()
     (folder / "__init__.py").write_text("from .net import *\nfrom .plain import *\n")
@@ -67,8 +67,8 @@ def test_the_end_of_a_path_is_the_function_and_the_middle_the_module(document, p
         "models: {}\ndata: {}\nstages: []\nx: !import_call:of_both.net {width: 3}\ny: !import_call:of_both.net.Net {}\n"
     )
     assert {problem.id for problem in problems(text, trust=(both,))} <= {"unknown-key"}
-    made = document(text)
-    built = Builder(made, (both,)).build(made.root)
+    loaded = document(text)
+    built = Builder(loaded, (both,)).build(loaded.root)
     assert (built["x"], type(built["y"]).__name__) == (3, "Net")
 
 

@@ -21,10 +21,10 @@ empty: !import_call:torch.nn.ReLU
 
 
 def changed(build, *overrides):
-    made = build(TEXT.replace("empty: !import_call:torch.nn.ReLU", "empty: 0"), *overrides)
+    built = build(TEXT.replace("empty: !import_call:torch.nn.ReLU", "empty: 0"), *overrides)
     plain = build(TEXT.replace("empty: !import_call:torch.nn.ReLU", "empty: 0"))
-    return {key: value for key, value in made.items() if value != plain.get(key, "absent")} | {
-        key: "gone" for key in plain if key not in made
+    return {key: value for key, value in built.items() if value != plain.get(key, "absent")} | {
+        key: "gone" for key in plain if key not in built
     }
 
 
@@ -54,10 +54,10 @@ def test_change(build, override, difference):
 
 
 def test_stages_and_quoted_names(build):
-    made = build(
+    built = build(
         TEXT, "stages.0.epochs=9", "~stages.0.scheduler", 'stages.0.groups."student.fc".lr=2', "stages.-1.epochs=8"
     )
-    assert made["stages"] == [{"epochs": 9, "groups": {"student.fc": {"lr": 2}}}, {"epochs": 8}]
+    assert built["stages"] == [{"epochs": 9, "groups": {"student.fc": {"lr": 2}}}, {"epochs": 8}]
 
 
 def test_an_argument_is_added_to_a_call_without_any(build):
@@ -69,8 +69,8 @@ def test_later_overrides_see_earlier_ones(build):
 
 
 def test_an_override_replaces_the_arguments_of_a_tag(build):
-    made = build("m: !import_call:torch.nn.Linear {in_features: 1, out_features: 2}\n", "m.out_features=5")
-    assert made["m"].out_features == 5
+    built = build("m: !import_call:torch.nn.Linear {in_features: 1, out_features: 2}\n", "m.out_features=5")
+    assert built["m"].out_features == 5
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_all_refused_overrides_are_reported(document):
     assert len(raised.value.problems) == 2
 
 
-def test_a_problem_of_a_value_stands_on_the_command_line(problems):
+def test_a_problem_of_a_value_is_located_on_the_command_line(problems):
     text = "models: {}\ndata: {}\nstages: [{epochs: 1}]\n"
     assert [str(problem) for problem in problems(text, "stages.0.epochs=two")] == [
         "command line:1:17: 'epochs' takes an integer, not the string 'two' (at stages.0.epochs)\n"
@@ -145,7 +145,7 @@ def test_a_problem_of_a_value_stands_on_the_command_line(problems):
     ]
 
 
-def test_a_key_that_was_added_stands_on_the_command_line(problems):
+def test_an_added_key_is_located_on_the_command_line(problems):
     text = "models: {}\ndata: {}\nstages: [{epochs: 1}]\n"
     assert [str(problem) for problem in problems(text, "+stages.0.clip_grad=1")] == [
         "command line:1:11: a stage has no key 'clip_grad' (at stages.0.clip_grad)\n"

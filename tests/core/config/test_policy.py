@@ -1,4 +1,4 @@
-"""The policy's table: every row has a reason, and no argument that it restricts gets past check or build."""
+"""The policy's table: every row has a reason, and check and build refuse every restricted argument."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def test_check_and_build_refuse_an_argument(document, problems, name, value):
     assert [type(problem) for problem in found] == [TrustProblem]
     assert f"'{name}: " in found[0].message
     assert "; allowed is " in found[0].message
-    made = document(text)
+    loaded = document(text)
     with pytest.raises(TrustError, match="is refused: it "):
-        Builder(made).build(made.root)
+        Builder(loaded).build(loaded.root)
 
 
 @pytest.mark.parametrize(("name", "value"), BARE)
@@ -139,20 +139,20 @@ def test_damaged_and_other_files_are_left_to_the_library(tmp_path, content):
     check_model_folder("a name on the hub")
 
 
-def stands_for_a_library(model_name, pretrained=False, checkpoint_path=None):
-    """Has the parameters of `timm.create_model`."""
+def library_stub(model_name, pretrained=False, checkpoint_path=None):
+    """Do nothing; the parameters are those of `timm.create_model`."""
 
 
 def test_an_argument_by_position_is_refused(problems):
     import functools
 
     with pytest.raises(UntrustedError, match="checkpoint_path"):
-        judge_call(stands_for_a_library, ["resnet18", False, "evil.pth"], {})
+        judge_call(library_stub, ["resnet18", False, "evil.pth"], {})
     with pytest.raises(UntrustedError, match="checkpoint_path"):
-        judge_call(functools.partial, [stands_for_a_library, "resnet18", False, "evil.pth"], {})
+        judge_call(functools.partial, [library_stub, "resnet18", False, "evil.pth"], {})
     with pytest.raises(UntrustedError, match="checkpoint_path"):
-        judge_call(functools.partial(stands_for_a_library, "resnet18"), [False, "evil.pth"], {})
-    judge_call(stands_for_a_library, ["resnet18", False, "good.safetensors"], {})
+        judge_call(functools.partial(library_stub, "resnet18"), [False, "evil.pth"], {})
+    judge_call(library_stub, ["resnet18", False, "good.safetensors"], {})
 
 
 def test_check_sees_an_argument_by_position(problems):
@@ -170,21 +170,21 @@ def test_check_and_build_refuse_data_that_are_pickles(problems, document, argume
     pytest.importorskip("datasets")
     text = f"!import_call:datasets.load_dataset {arguments}"
     assert [type(problem) for problem in problems(f"{HEAD}_x: {text}\n")] == [TrustProblem]
-    made = document(f"x: {text}\n")
+    loaded = document(f"x: {text}\n")
     with pytest.raises(TrustError, match="is refused: it "):
-        Builder(made).build(made.root)
+        Builder(loaded).build(loaded.root)
 
 
 def test_setting_an_attribute_is_an_argument_too(document, problems):
     text = "!setattr:auto_map [!import_call:torch.nn.ReLU {}, {AutoModel: mine.Mine}]"
     assert [type(problem) for problem in problems(f"{HEAD}_x: {text}\n")] == [TrustProblem]
-    made = document(f"x: {text}\n")
+    loaded = document(f"x: {text}\n")
     with pytest.raises(TrustError, match="auto_map"):
-        Builder(made).build(made.root)
+        Builder(loaded).build(loaded.root)
 
 
 def test_a_library_does_not_read_a_folder_that_brings_code(document, problems, tmp_path):
-    """`transformers.AutoModel.from_pretrained` named by a config, without our own function around it."""
+    """Refuse `transformers.AutoModel.from_pretrained` called directly by a config."""
     pytest.importorskip("transformers")
     folder = tmp_path / "model"
     folder.mkdir()
@@ -196,9 +196,9 @@ def test_a_library_does_not_read_a_folder_that_brings_code(document, problems, t
         found = problems(f"{HEAD}_x: {text}\n")
         assert [type(problem) for problem in found] == [TrustProblem]
         assert found[0].message.startswith("model/config.json: 'auto_map: ")
-        made = document(f"x: {text}\n")
+        loaded = document(f"x: {text}\n")
         with pytest.raises(TrustError) as raised:
-            Builder(made).build(made.root)
+            Builder(loaded).build(loaded.root)
         assert "model/config.json: 'auto_map: " in str(raised.value)
         assert str(raised.value).startswith("run.yaml:1:")
     assert not Path("MARK").exists()

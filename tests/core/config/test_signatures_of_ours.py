@@ -1,4 +1,4 @@
-"""`check` sees the parameters of every data function of ours, without importing it."""
+"""Parameters of Distill's data functions, read from source as `check` does."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def _functions():
 @pytest.mark.parametrize("path", list(_functions()))
 def test_the_source_tells_what_the_function_takes(path):
     module, _, name = path.rpartition(".")
-    told, real = of_definition(find(path)), of_object(getattr(importlib.import_module(module), name))
-    assert told is not None
-    assert [(item.name, item.required) for item in told.parameters] == [
+    read, real = of_definition(find(path)), of_object(getattr(importlib.import_module(module), name))
+    assert read is not None
+    assert [(item.name, item.required) for item in read.parameters] == [
         (item.name, item.required) for item in real.parameters
     ]

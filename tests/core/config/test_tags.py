@@ -27,9 +27,9 @@ BOTH = [
 
 @pytest.mark.parametrize(("value", "size"), BOTH)
 def test_import_call(build, value, size):
-    made = build(f"x: {value}\n")["x"]
-    assert type(made) is torch.nn.Linear
-    assert (made.in_features, made.out_features) == size
+    built = build(f"x: {value}\n")["x"]
+    assert type(built) is torch.nn.Linear
+    assert (built.in_features, built.out_features) == size
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_import_partial(build, value):
     assert optimizer.param_groups[0]["lr"] == 0.5
 
 
-def test_a_partial_tells_where_it_stands_when_it_is_called(build):
+def test_an_error_of_a_partial_call_notes_its_location(build):
     partial = build("x: 1\ny: !import_partial:torch.optim.SGD {lr: -1.0}\n")["y"]
     with pytest.raises(ValueError, match=r"Invalid learning rate: -1\.0") as raised:
         partial([torch.nn.Parameter(torch.zeros(1))])
@@ -99,9 +99,9 @@ def test_import_get(build, value, thing):
     ],
 )
 def test_import_call_method(build, value):
-    made = build(f"_t: &t !import_call:torch.zeros [[4, 2]]\nx: {value}\n")["x"]
-    assert type(made) is torch.nn.Embedding
-    assert made.weight.requires_grad
+    built = build(f"_t: &t !import_call:torch.zeros [[4, 2]]\nx: {value}\n")["x"]
+    assert type(built) is torch.nn.Embedding
+    assert built.weight.requires_grad
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_import_call_method(build, value):
     ],
 )
 def test_call_method(build, value):
-    made = build(f"m: &m !import_call:torch.nn.Linear [1, 1]\nx: {value}\n")
-    assert made["x"] is made["m"]
-    assert not made["m"].weight.requires_grad
+    built = build(f"m: &m !import_call:torch.nn.Linear [1, 1]\nx: {value}\n")
+    assert built["x"] is built["m"]
+    assert not built["m"].weight.requires_grad
 
 
-def test_call_method_gives_the_result_unless_told_otherwise(build):
+def test_call_method_returns_the_result_by_default(build):
     text = "!call_method:{} {{obj: !import_call:builtins.list [[1, 2, 1]], args: [1], returns_obj: {}}}"
     assert build(f"x: {text.format('count', 'false')}\n")["x"] == 2
     assert build(f"x: {text.format('count', 'true')}\n")["x"] == [1, 2, 1]
@@ -139,9 +139,9 @@ def test_getattr_with_a_default(build, value):
 
 @pytest.mark.parametrize("value", ["!setattr:inplace [*m, true]", "!setattr [*m, inplace, true]"])
 def test_setattr(build, value):
-    made = build(f"m: &m !import_call:torch.nn.ReLU {{}}\nx: {value}\n")
-    assert made["x"] is made["m"]
-    assert made["m"].inplace is True
+    built = build(f"m: &m !import_call:torch.nn.ReLU {{}}\nx: {value}\n")
+    assert built["x"] is built["m"]
+    assert built["m"].inplace is True
 
 
 @pytest.mark.parametrize(
@@ -182,5 +182,5 @@ def test_a_short_name_is_looked_up_in_the_registry(build):
 
 
 def test_a_tag_needs_no_space_before_a_comma_or_bracket(build):
-    made = build("x: [!import_get:torch.float32, !import_get:torch.float16]\ny: {z: !import_get:torch.float64}\n")
-    assert made == {"x": [torch.float32, torch.float16], "y": {"z": torch.float64}}
+    built = build("x: [!import_get:torch.float32, !import_get:torch.float16]\ny: {z: !import_get:torch.float64}\n")
+    assert built == {"x": [torch.float32, torch.float16], "y": {"z": torch.float64}}

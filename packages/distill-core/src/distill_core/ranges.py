@@ -1,4 +1,4 @@
-"""Ranges of numbers, written into type hints: constructors, `distill check` and the JSON Schema read the same ones.
+"""Ranges of numbers as type hints, shared by constructors, `distill check` and the JSON Schema.
 
     @dataclass
     class Stage:
@@ -25,13 +25,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bounds of a number, which is finite in any case.
+    """Bounds of a number; infinity and NaN are never within them.
 
     Attributes:
-        min: The least number, itself included.
-        max: The greatest number, itself included.
-        above: The number must be greater than this one.
-        below: The number must be less than this one.
+        min: The least number, inclusive.
+        max: The greatest number, inclusive.
+        above: Exclusive lower bound.
+        below: Exclusive upper bound.
 
     >>> 0 in Range(min=0), 0 in Range(above=0), float("nan") in Range()
     (True, False, False)
@@ -43,7 +43,7 @@ class Range:
     below: float | None = None
 
     def __contains__(self, value: float) -> bool:
-        """Whether a number is finite and within the bounds."""
+        """Return whether a number is finite and within the bounds."""
         return (
             (isinstance(value, int) or math.isfinite(value))
             and (self.min is None or value >= self.min)
@@ -53,7 +53,7 @@ class Range:
         )
 
     def __str__(self) -> str:
-        """Return the bounds in words, as they follow "must be".
+        """Return the bounds as text that follows "must be".
 
         >>> str(Range(min=0, below=1)), str(Range())
         ('>= 0 and < 1', 'a finite number')
@@ -65,7 +65,7 @@ class Range:
         )
 
     def refusal(self, name: str, value: float) -> str:
-        """Return why the number is refused; an empty string if it is within the bounds.
+        """Return the error message for a number; an empty string if it is within the bounds.
 
         >>> Range(above=0).refusal("`temperature`", 0)
         '`temperature` must be > 0, got 0'
@@ -90,7 +90,7 @@ ALIASES: Mapping[str, Any] = {
     "NonNegativeFloat": NonNegativeFloat,
     "Fraction": Fraction,
 }
-"""The hints above by their names, for annotations that are read from source."""
+"""The hints above by name, for annotations that are read from source."""
 
 
 def without_range(hint: Any) -> tuple[Any, Range | None]:
@@ -108,10 +108,10 @@ def without_range(hint: Any) -> tuple[Any, Range | None]:
 
 
 def check_fields(record: Any) -> None:
-    """Check the numbers of a dataclass, those in its mappings and sequences included; for its `__post_init__`.
+    """Check the numbers of a dataclass, including those in mappings and sequences; for its `__post_init__`.
 
     Raises:
-        ValueError: One is out of the range that its type hint gives.
+        ValueError: A number is out of the range in its type hint.
     """
     record_type: Any = type(record)
     for name, hint in _hints(record_type).items():
@@ -120,7 +120,7 @@ def check_fields(record: Any) -> None:
 
 
 def checked(function: Callable[P, T]) -> Callable[P, T]:
-    """Return a function that checks its numbers before it runs, those in mappings and sequences included.
+    """Wrap a function so that it checks its numbers, including those in mappings and sequences, before it runs.
 
     >>> @checked
     ... def soften(temperature: PositiveFloat) -> None: ...
@@ -135,7 +135,7 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             given = signature.bind_partial(*args, **kwargs).arguments
-        except TypeError:  # which the call raises too, in Python's own words
+        except TypeError:  # the call itself raises Python's error
             given = {}
         hints = _hints(function)
         for name in given.keys() & hints.keys():

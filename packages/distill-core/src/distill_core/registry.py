@@ -1,7 +1,7 @@
-"""Short names for objects, in one registry with one decorator, and what a method's docstring says about its source.
+"""A registry of short names for objects, and references to papers in the docstrings of methods.
 
-A configuration names things by import path and needs no registry. A short name is for lists (`distill list losses`) and
-for people who like to write `KDLoss` instead of `distill_core.losses.KDLoss`.
+A configuration names objects by import path and needs no registry. Short names are used in lists
+(`distill list losses`), and a file may say `KDLoss` instead of `distill_core.losses.KDLoss`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from .errors import DistillError, did_you_mean
 T = TypeVar("T")
 
 FIELDS = ("Paper", "Authors", "Venue", "Year", "Link")
-"""The lines that say where a method comes from, in this order, in the docstring of the module that holds it."""
+"""The reference lines in the docstring of a method's module, in this order."""
 
 
 class RegistryError(DistillError):
-    """A short name that is taken, or that nobody has."""
+    """A short name that is taken or not registered."""
 
     exit_code = 2
 
 
 class Registry:
-    """A table of short names; `distill_core.registry` has the only one that Distill itself uses.
+    """A table of short names; Distill itself uses the one in `distill_core.registry`.
 
     >>> registry = Registry()
     >>> @registry.register
@@ -45,22 +45,22 @@ class Registry:
     def register(self, target: T, /) -> T: ...
 
     def register(self, target: Any, /) -> Any:
-        """Give a class or function a short name: `@register`, or `@register("name")`.
+        """Register a class or function under a short name: `@register`, or `@register("name")`.
 
-        The same definition loaded again (a reload, a notebook cell run twice) takes the place of the old one.
+        A definition that is loaded again (a reload, a notebook cell run twice) replaces the old one.
 
         Raises:
-            RegistryError: The name belongs to something else; the message names both owners.
+            RegistryError: The name belongs to another object; the message names both modules.
         """
         if isinstance(target, str):
             return lambda thing: self._add(target, thing)
         return self._add(target.__name__, target)
 
     def lookup(self, name: str) -> Any:
-        """The object behind a short name.
+        """Return the object with a short name.
 
         Raises:
-            RegistryError: Nothing has that name; the hint is the nearest one.
+            RegistryError: The name is not registered; the hint is the closest one.
         """
         if name not in self._objects:
             message = f"nothing is registered as '{name}'"
@@ -68,14 +68,14 @@ class Registry:
         return self._objects[name]
 
     def names(self) -> list[str]:
-        """All short names, sorted."""
+        """Return all short names, sorted."""
         return sorted(self._objects)
 
     def _add(self, name: str, thing: T) -> T:
         known = self._objects.get(name)
         if known is not None and _definition(known) != _definition(thing):
             message = f"'{name}' is already registered by {known.__module__}, so {thing.__module__} cannot register it"
-            hint = 'give it another name: @register("another_name")'
+            hint = 'use another name: @register("another_name")'
             raise RegistryError(message, hint=hint)
         self._objects[name] = thing
         return thing
@@ -89,12 +89,12 @@ names = _REGISTRY.names
 
 @dataclass(frozen=True)
 class Reference:
-    """Where a method comes from, read from the docstring of its module.
+    """The reference of a method, read from the docstring of its module.
 
     Attributes:
         method: The name of the method, "Knowledge distillation (KD)".
         idea: One line, "the student matches the teacher's softened class probabilities".
-        paper: The title; it, the authors and the venue are empty for what is no method of a paper.
+        paper: The title. It, the authors and the venue are empty for a method without a paper.
         authors: All authors, "Geoffrey Hinton, Oriol Vinyals, Jeff Dean".
         venue: Short name without the year, "NeurIPS".
         year: The year of the venue.
@@ -111,7 +111,7 @@ class Reference:
 
 
 def reference(docstring: str) -> Reference:
-    """Read the head of a method's docstring; how it is laid out is told in `distill_core.losses`.
+    """Parse the first lines of a method's docstring; `distill_core.losses` documents the format.
 
     >>> reference('''Averaging (AVG): the student is the mean.
     ...
@@ -124,7 +124,7 @@ def reference(docstring: str) -> Reference:
     'On means'
 
     Raises:
-        ValueError: A field is missing, or they stand in another order.
+        ValueError: A field is missing, or the order is different.
     """
     method, _, idea = docstring.strip().partition("\n")[0].partition(": ")
     found = dict(re.findall(rf"^({'|'.join(FIELDS)}): +(.+?) *$", docstring, flags=re.MULTILINE))

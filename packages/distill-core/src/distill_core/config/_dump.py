@@ -1,4 +1,4 @@
-"""Nodes → YAML text, without loss: tags and anchors stay, and what is read back builds the same objects."""
+"""Lossless serialization of nodes to YAML: tags and anchors are kept, and the text builds the same objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Dumper(yaml.SafeDumper):
         return SEQ if kind is SequenceNode else MAP
 
     def choose_scalar_style(self) -> str:
-        """Quote and escape what PyYAML takes for a line break."""
+        """Quote and escape characters that PyYAML reads as line breaks."""
         if any(character in getattr(self.event, "value", "") for character in "\x85\u2028\u2029"):
             return '"'
         style: str = super().choose_scalar_style()
@@ -43,6 +43,6 @@ class _Dumper(yaml.SafeDumper):
 
 
 def dump(root: Node) -> str:
-    """The graph below `root` as one YAML document."""
+    """Return the graph below `root` as one YAML document."""
     text: str = yaml.serialize(root, Dumper=_Dumper, width=120, allow_unicode=True)
     return text

@@ -1,4 +1,4 @@
-"""Type hints: what fits them, what they ask for in words, and annotations in source as hints."""
+"""Type hints: matching of values, descriptions for messages, and hints from annotations in source."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _WORDS: dict[Any, str] = {int: "an integer", float: "a number", str: "a string",
 
 
 def members(hint: Any) -> tuple[Any, ...]:
-    """The members of a union, or the hint alone."""
+    """Return the members of a union, or the hint alone."""
     return typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a built value may stand where `hint` does; below containers and at ranges nothing is looked at."""
+    """Return whether a built value matches `hint`; elements of containers and ranges are not checked."""
     hint, _ = without_range(hint)
     if hint is Any:
         return True
@@ -49,12 +49,12 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def expected(hint: Any) -> str:
-    """What a hint asks for, in words."""
+    """Describe the accepted values of a hint, for a message."""
     return " or ".join(dict.fromkeys(word for member in members(hint) for word in words(member)))
 
 
 def words(hint: Any) -> Iterator[str]:
-    """What one member of a union asks for; nothing for a mark such as `INHERIT`."""
+    """Describe the accepted values of one member of a union; nothing for a marker such as `INHERIT`."""
     hint, _ = without_range(hint)
     origin = typing.get_origin(hint) or hint
     if hint in _WORDS:
@@ -72,7 +72,7 @@ def words(hint: Any) -> Iterator[str]:
 
 
 def records(hint: Any) -> dict[str, type]:
-    """All dataclasses that a hint leads to, by name."""
+    """Return all dataclasses that a hint contains, directly or in their fields, by name."""
     found: dict[str, type] = {}
     todo = [hint]
     while todo:
@@ -87,9 +87,9 @@ def records(hint: Any) -> dict[str, type]:
 
 
 def hint_of(annotation: Any, known: Mapping[str, type]) -> Any:
-    """An annotation in source as a type hint, as far as it consists of `known` records, containers and scalars.
+    """Return an annotation in source as a type hint, if it consists of `known` records, containers and scalars.
 
-    What it does not understand is `Any`.
+    Anything else becomes `Any`.
     """
     if isinstance(annotation, str):
         try:
@@ -112,7 +112,7 @@ _SIMPLE: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool,
 
 
 def _union(left: Any, right: Any) -> Any:
-    return Any if Any in (left, right) else Union[left, right]  # noqa: UP007 - made at run time
+    return Any if Any in (left, right) else Union[left, right]  # noqa: UP007 - created at run time
 
 
 def _generic(annotation: ast.Subscript, known: Mapping[str, type]) -> Any:
@@ -131,7 +131,7 @@ def _generic(annotation: ast.Subscript, known: Mapping[str, type]) -> Any:
 
 
 def _ranged(hint: Any, note: ast.expr) -> Any:
-    """`Annotated[float, Range(min=0)]`, whose bounds are plain numbers."""
+    """Return the hint of `Annotated[float, Range(min=0)]`, whose bounds are plain numbers."""
     if not (isinstance(note, ast.Call) and ast.unparse(note.func).rpartition(".")[2] == "Range"):
         return hint
     bounds = {word.arg: word.value for word in note.keywords if isinstance(word.value, ast.Constant)}

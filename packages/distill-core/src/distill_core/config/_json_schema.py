@@ -1,8 +1,8 @@
-"""A dataclass → the JSON Schema of the files that become it, for editors: completion, descriptions, misspelt keys.
+"""JSON Schema of the files that decode to a dataclass, for editors: completion, descriptions, misspelt keys.
 
-It reads the same type hints as `_schema.py`, and the descriptions from the docstrings. An editor sees a tagged value
-without its tag, so where an object may stand, anything may; where a text may, a list may too (`!join`); and a file's name
-may stand for a mapping or a list (`!include`). A file that has a `base` may leave to it whatever is not in a list.
+The schema is derived from the type hints that `_schema.py` reads, and from the docstrings. An editor sees a tagged value
+without its tag. The schema therefore accepts anything in place of an object, a list in place of a string (`!join`), and a
+file name in place of a mapping or a list (`!include`). A file with a `base` may omit every key outside a list.
 """
 
 from __future__ import annotations
@@ -28,52 +28,52 @@ _INCLUDED = {"type": "string", "pattern": r"\.ya?ml$", "description": "`!include
 _JOINED = {"type": "array", "description": "`!join [...]` or `!pathjoin [...]`"}
 _BASE = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-    "description": "A file, or several, that this one is laid over; relative to this file.",
+    "description": "One file or several that this file is merged over; relative to this file.",
 }
 
 
 def json_schema(record: type) -> Schema:
-    """The schema, draft 2020-12, of a file that is decoded as `record`.
+    """Return the JSON Schema (draft 2020-12) of a file that is decoded as `record`.
 
-    Keys that begin with `_` are scratch space and not looked at.
+    Keys that begin with `_` are scratch space and not checked.
 
     Args:
         record: A dataclass.
     """
     definitions: dict[str, Schema] = {}
-    top = _record(record, definitions, whole=False)
+    top = _record(record, definitions, complete=False)
     top["properties"] = {"base": _BASE, **top["properties"]}
     top["anyOf"] = [{"required": ["base"]}, {"required": _required(record)}]
     return {"$schema": DIALECT, "title": record.__name__, **top, "$defs": definitions}
 
 
 def descriptions(record: type) -> dict[str, str]:
-    """Field → what the `Attributes` of the docstring say about it.
+    """Return the descriptions of fields in the `Attributes` section of the docstring.
 
     >>> class Point:
-    ...     '''A place.
+    ...     '''A point.
     ...
     ...     Attributes:
-    ...         x: To the right,
+    ...         x: Distance to the right,
     ...             in metres.
     ...         y: Up.
     ...     '''
     >>> descriptions(Point)
-    {'x': 'To the right, in metres.', 'y': 'Up.'}
+    {'x': 'Distance to the right, in metres.', 'y': 'Up.'}
     """
     section = inspect.cleandoc(record.__doc__ or "").partition("\nAttributes:\n")[2].partition("\n\n")[0]
     entries = re.findall(r"^    (\w+): (.*(?:\n     +.*)*)", section, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in entries}
 
 
-def _record(record: type, definitions: dict[str, Schema], *, whole: bool) -> Schema:
-    """The schema of a mapping with the keys of a dataclass; a part that a base completes has none that it must have."""
-    hints, told = typing.get_type_hints(record, include_extras=True), descriptions(record)
+def _record(record: type, definitions: dict[str, Schema], *, complete: bool) -> Schema:
+    """Return the schema of a mapping with the keys of a dataclass; `complete` if no base can add required keys."""
+    hints, described = typing.get_type_hints(record, include_extras=True), descriptions(record)
     properties = {}
     for field in dataclasses.fields(record):
-        properties[field.name] = _of(hints[field.name], definitions, whole=whole)
-        if field.name in told:
-            properties[field.name]["description"] = told[field.name]
+        properties[field.name] = _of(hints[field.name], definitions, complete=complete)
+        if field.name in described:
+            properties[field.name]["description"] = described[field.name]
         if isinstance(field.default, (bool, int, float, str)):
             properties[field.name]["default"] = field.default
     return {
@@ -82,7 +82,7 @@ def _record(record: type, definitions: dict[str, Schema], *, whole: bool) -> Sch
         "properties": properties,
         "patternProperties": {SCRATCH: {}},
         "additionalProperties": False,
-        **({"required": _required(record)} if whole and _required(record) else {}),
+        **({"required": _required(record)} if complete and _required(record) else {}),
     }
 
 
@@ -90,18 +90,18 @@ def _required(record: type) -> list[str]:
     return [field.name for field in dataclasses.fields(record) if is_required(field)]
 
 
-def _of(hint: Any, definitions: dict[str, Schema], *, whole: bool) -> Schema:
-    """The schema of a value that fits `hint`; `whole` inside a list, which no base completes."""
+def _of(hint: Any, definitions: dict[str, Schema], *, complete: bool) -> Schema:
+    """Return the schema of a value that matches `hint`; `complete` inside a list, which no base extends."""
     found: list[Schema] = []
     for member in members(hint):
         if not (isinstance(member, type) and issubclass(member, enum.Enum)):
-            found += [schema for schema in _member(member, definitions, whole) if schema not in found]
+            found += [schema for schema in _member(member, definitions, complete) if schema not in found]
     if {} in found:
         return {}
     return found[0] if len(found) == 1 else {"anyOf": found}
 
 
-def _member(hint: Any, definitions: dict[str, Schema], whole: bool) -> list[Schema]:
+def _member(hint: Any, definitions: dict[str, Schema], complete: bool) -> list[Schema]:
     hint, bounds = without_range(hint)
     origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
     if hint in _SCALARS:
@@ -110,20 +110,20 @@ def _member(hint: Any, definitions: dict[str, Schema], whole: bool) -> list[Sche
         return [{"enum": list(args)}]
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         if hint.__name__ not in definitions:
-            definitions[hint.__name__] = {}  # its own place, should it lead back to itself
-            definitions[hint.__name__].update(_record(hint, definitions, whole=whole))
+            definitions[hint.__name__] = {}  # ends the recursion if it refers to itself
+            definitions[hint.__name__].update(_record(hint, definitions, complete=complete))
         return [{"$ref": f"#/$defs/{hint.__name__}"}, _INCLUDED]
     if origin in MAPPINGS:
-        inner = _of(args[1], definitions, whole=whole) if args else {}
+        inner = _of(args[1], definitions, complete=complete) if args else {}
         mapping = {"type": "object", "patternProperties": {SCRATCH: {}}, "additionalProperties": inner}
         return [mapping, _INCLUDED]
     if origin in SEQUENCES:
-        return [{"type": "array", "items": _of(args[0], definitions, whole=True) if args else {}}, _INCLUDED]
+        return [{"type": "array", "items": _of(args[0], definitions, complete=True) if args else {}}, _INCLUDED]
     return [{}]
 
 
 def _bounds(bounds: Range | None) -> Schema:
-    """The keywords of a range."""
+    """Return the schema keywords of a range."""
     if bounds is None:
         return {}
     keywords = {

@@ -1,4 +1,4 @@
-"""Modules as source files: what they import, define and assign, read without importing them."""
+"""Modules as source files: their imports, definitions and assignments, read without importing them."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Source:
 
     @functools.cached_property
     def text(self) -> str:
-        """The source; empty for a namespace package or a compiled module."""
+        """The source text; empty for a namespace package or a compiled module."""
         if self.path is None or self.path.suffix != ".py":
             return ""
         return self.path.read_text(encoding="utf-8", errors="replace")
 
     @property
     def is_dynamic(self) -> bool:
-        """Whether it may have names that its source does not show."""
+        """True if the module may have names that its source does not show."""
         return (self.path is not None and self.path.suffix != ".py") or bool(_DYNAMIC.search(self.text))
 
     @functools.cached_property
     def imports(self) -> dict[str, tuple[str, str | None]]:
-        """Name → the module it comes from, and its name there (None: it is that module)."""
+        """Imported name → its module, and its name there (None: it is that module)."""
         found: dict[str, tuple[str, str | None]] = {}
         for match in _IMPORT.finditer(self.text):
             for item in match[2].split(","):
@@ -58,7 +58,7 @@ class Source:
 
     @functools.cached_property
     def stars(self) -> list[str]:
-        """The modules of which all is imported."""
+        """The modules of `from … import *`."""
         matches = _FROM.finditer(self.text)
         return [self.absolute(match[2]) for match in matches if ("*", "*") in list(_names(match[3]))]
 
@@ -68,7 +68,7 @@ class Source:
         return {match[1]: match[2] for match in _ASSIGNED.finditer(self.text)}
 
     def absolute(self, module: str) -> str:
-        """The full name of a module that this one imports."""
+        """Return the full name of a module that this one imports."""
         dots = len(module) - len(module.lstrip("."))
         if not dots:
             return module
@@ -79,7 +79,7 @@ class Source:
         return ".".join([*package, *filter(None, [module[dots:]])])
 
     def names(self) -> list[str]:
-        """The public names that can be seen, for a hint."""
+        """Return the public names in the source, for a hint."""
         files = [path.stem for folder in self.folders for path in folder.glob("*.py")]
         defined = [match[1] for match in _DEFINED.finditer(self.text) if not match[0].startswith((" ", "\t"))]
         stars = [name for star in self.stars if (below := load(star)) for name in below.names()]
@@ -87,7 +87,7 @@ class Source:
         return sorted(name for name in known if not name.startswith("_"))
 
     def block(self, name: str) -> ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | None:
-        """The statement that defines `name` at the top of the module, parsed alone."""
+        """Return the top-level statement that defines `name`, parsed alone."""
         pattern = re.compile(rf"^(?:async def|def|class)[ \t]+{re.escape(name)}\b", re.MULTILINE)
         for match in reversed(list(pattern.finditer(self.text))):
             statement = _parse_block(self.text, match.start())
@@ -97,7 +97,7 @@ class Source:
 
 
 def _names(text: str) -> Iterator[tuple[str, str]]:
-    """The names in `a, b as c`, each with its alias."""
+    """Yield the names in `a, b as c`, each with its alias."""
     text = re.sub(r"#[^\n]*", "", text).strip("() \t\n").replace("\\\n", " ")
     for item in text.split(","):
         name, _, alias = (part.strip() for part in re.sub(r"\s+", " ", item).strip().partition(" as "))
@@ -127,7 +127,7 @@ def _parse_block(text: str, start: int) -> ast.stmt | None:
 
 
 def _decorated(text: str, at: int) -> bool:
-    """Whether the lines before `at` are the beginning of a decorator over several lines."""
+    """Return whether the lines before `at` begin a decorator of several lines."""
     before = text[max(0, at - 2000) : at].splitlines()
     for line in reversed(before):
         if line.startswith("@"):
@@ -139,7 +139,7 @@ def _decorated(text: str, at: int) -> bool:
 
 @functools.cache
 def load(name: str) -> Source | None:
-    """The source of a module, found without importing its parents; None if there is none."""
+    """Return the source of a module, found without importing its parents; None if it does not exist."""
     top, *rest = name.split(".")
     if not rest:
         spec = PathFinder.find_spec(top)

@@ -1,4 +1,4 @@
-"""Calls that wait."""
+"""Partial calls with a location in a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Partial(functools.partial[Any]):
-    """A call that waits for its last arguments; an exception of it names the place in the file."""
+    """A partial call; its exceptions get a note with the location in the file."""
 
     note: str = ""
 

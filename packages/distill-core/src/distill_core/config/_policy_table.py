@@ -1,7 +1,7 @@
 """The policy as a table: name | allowed | why. `_policy.py` is the only reader.
 
 Three tables: names that a config may use, names that it may never use, and arguments whose values are restricted. A name
-stands for itself and for everything below it; a longer name in `REFUSED` wins over a shorter one in `ALLOWED`.
+covers itself and everything below it. A longer name in `REFUSED` overrides a shorter one in `ALLOWED`.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ REFUSED: tuple[Rule, ...] = (
     Rule("distill_zoo._pretrained.save_pretrained", NOTHING, "it writes files"),
     Rule("distill_zoo._pretrained.push_to_hub", NOTHING, "it uploads files"),
 )
-"""Names that a config may never use; no `--trust` opens them."""
+"""Names that a config may never use, even with `--trust`."""
 
 _CODE = "it runs code that a file or the network brings"
 _KERNEL = "it runs code from the network"

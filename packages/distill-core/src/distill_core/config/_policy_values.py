@@ -1,4 +1,4 @@
-"""Whether the value of an argument is one that the policy's table allows."""
+"""Checks of argument values against the policy's table."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import PurePath
 from . import _policy_table as table
 
 UNKNOWN = object()
-"""The value of an argument that only building gives."""
+"""The value of an argument that only building determines."""
 
 
 def is_value_allowed(allowed: str, value: object) -> bool:
-    """Whether a value is what the table calls `allowed`.
+    """Return whether a value is what the table calls `allowed`.
 
-    A value that is not known before building passes where many are allowed, and is judged again when it is built.
+    An unknown value passes if several values are allowed, and is checked again when it is built.
     """
     return _IS[allowed](value)
 
@@ -24,7 +24,7 @@ def _is_empty(value: object) -> bool:
 
 
 def _each(value: object) -> list[object]:
-    """The texts in a text, a list or a mapping, at any depth."""
+    """Return the elements of a list or mapping, at any depth, or the value alone."""
     if isinstance(value, Mapping):
         return [item for inner in value.values() for item in _each(inner)]
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -33,12 +33,12 @@ def _each(value: object) -> list[object]:
 
 
 def _among(names: tuple[str, ...]) -> Callable[[object], bool]:
-    """Each text is one of these names, or null for a part of a model."""
+    """Return a check that each string is one of these names; null is allowed for a submodel."""
     return lambda value: all(item is UNKNOWN or item is None or item in names for item in _each(value))
 
 
 def _is_no_pickle(value: object) -> bool:
-    """No file is a pickle or a script, compressed or not; `a::b` is a file inside another."""
+    """Return whether no file is a pickle or script, compressed or not; `a::b` is a file inside another."""
     paths = [str(item).lower() for item in _each(value) if isinstance(item, (str, PurePath))]
     suffixes = {suffix for path in paths for inner in path.split("::") for suffix in PurePath(inner).suffixes}
     return suffixes.isdisjoint(table.PICKLES)
@@ -49,7 +49,7 @@ def _is_no_script(value: object) -> bool:
 
 
 def _is_quantizer(value: object) -> bool:
-    """A mapping that names a method; an object of a trusted package was judged by its class."""
+    """Return whether a mapping names a method without hub kernels; objects were checked by their class."""
     method = value.get("quant_method") if isinstance(value, Mapping) else None
     return str(getattr(method, "value", method)) not in table.HUB_QUANTIZERS
 

@@ -114,7 +114,7 @@ def _module_or_star(source: Source, below: Source, names: list[str], steps: int)
             found = follow(below, names, steps)
             if found is not None and found.sure:
                 return found
-        if re.search(rf"""(['"]){re.escape(names[0])}\1[ \t]*:""", below.text):  # a table of names made at import
+        if re.search(rf"""(['"]){re.escape(names[0])}\1[ \t]*:""", below.text):  # a table of names created at import
             return Definition(source.name, names[0], None, source, sure=False)
     return follow(below, [], steps)
 
