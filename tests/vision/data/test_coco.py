@@ -1,4 +1,4 @@
-"""COCO in a small drawn form: boxes, masks, splits, what is left out, and what is wrong with files."""
+"""COCO in a small drawn form: boxes, masks, splits, omitted objects, and invalid files."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ def test_images_and_boxes_are_mirrored_together_and_again_by_the_same_seed(coco)
     turned = whole(coco_detection("test", batch_size=1, root=coco, transform=detection_train(flip=1.0)))
     assert torch.equal(turned["input"][0], plain["input"][0].flip(2))
     assert turned["target"][0]["boxes"].tolist() == [[38, 4, 58, 24], [38, 8, 48, 18], [10, 10, 30, 30]]
-    chance = coco_detection("test", batch_size=6, root=coco, transform=detection_train())
-    first, again, later = (next(chance.batches(SeedPath(epoch=epoch)))["input"] for epoch in (0, 0, 1))
+    mirrored = coco_detection("test", batch_size=6, root=coco, transform=detection_train())
+    first, again, later = (next(mirrored.batches(SeedPath(epoch=epoch)))["input"] for epoch in (0, 0, 1))
     assert all(map(torch.equal, first, again))
     assert not all(map(torch.equal, first, later))
 

@@ -29,9 +29,9 @@ def folder(tmp_path):
 
 def draw(raw: Path) -> None:
     raw.mkdir(parents=True)
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for part, count in (("train", 300), ("t10k", 50)):
-        write(raw / f"{part}-images-idx3-ubyte", chance.integers(0, 256, (count, 28, 28)))
+        write(raw / f"{part}-images-idx3-ubyte", rng.integers(0, 256, (count, 28, 28)))
         write(raw / f"{part}-labels-idx1-ubyte", np.arange(count) % 10)
 
 

@@ -19,12 +19,12 @@ CLASSES = ("cat", "dog", "fox")
 
 @pytest.fixture
 def folder(tmp_path):
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for part, count in (("train", 8), ("val", 4), ("test", 2)):
         for name in CLASSES:
             (tmp_path / part / name).mkdir(parents=True)
             for number in range(count):
-                pixels = chance.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+                pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(tmp_path / part / name / f"{number}.png")
     return tmp_path
 

@@ -16,13 +16,13 @@ from distill_vision.transforms import horizontal_flip, imagenet_eval, imagenet_t
 @pytest.fixture
 def folder(tmp_path):
     """Three classes of 8 images to train on and 2 to test; one image is grey."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for part, count in (("train", 8), ("val", 2)):
         for number in range(3):
             home = tmp_path / part / f"n0{number}"
             home.mkdir(parents=True)
             for image in range(count):
-                pixels = chance.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+                pixels = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
                 drawn = Image.fromarray(pixels[..., 0] if image == 0 else pixels)
                 drawn.save(home / f"{image}.png")
     return tmp_path
@@ -53,7 +53,7 @@ def test_the_example_batch_is_like_a_real_one(folder):
     assert real["input"].shape == (48, 3, 16, 16)
 
 
-def test_chance_follows_from_the_sample_and_the_epoch_wherever_it_is_read(folder):
+def test_randomness_follows_from_the_sample_and_the_epoch_wherever_it_is_read(folder):
     first, again, later = batch(folder), batch(folder, num_workers=1), batch(folder, epoch=1)
     assert torch.equal(first["input"], again["input"])
     same = {int(index): image for index, image in zip(first["index"], first["input"], strict=True)}

@@ -180,14 +180,12 @@ def test_a_quantized_bottleneck_rounds_while_evaluating_and_learns_without():
 def test_what_cannot_be_last_is_refused():
     with pytest.raises(WiringError) as raised:
         bottleneck_resnet(torchvision.models.resnet18(), last="layer4")
-    assert str(raised.value) == (
-        "ResNet cannot be replaced up to 'layer4'\n  hint: what can be last: layer1, layer2, layer3"
-    )
+    assert str(raised.value) == "`last` of ResNet must be one of layer1, layer2, layer3, got 'layer4'"
 
 
 def test_a_model_without_a_bottleneck_is_told():
     with pytest.raises(WiringError) as raised:
         cut(resnet(8))
     assert str(raised.value) == (
-        "CifarResNet has 0 bottlenecks, not one\n  hint: with_bottleneck puts one into a model"
+        "CifarResNet must have exactly one bottleneck, got 0\n  hint: add one with `with_bottleneck`"
     )

@@ -65,9 +65,9 @@ def test_any_size_and_number_of_channels(bottleneck, size):
 
 @pytest.mark.parametrize(
     ("depth", "bottleneck", "form"),
-    [(40 + 1, False, "out bottlenecks has depth 3n+4"), (43, True, " bottlenecks has depth 6n+4")],
+    [(40 + 1, False, "3n+4 without bottlenecks"), (43, True, "6n+4 with bottlenecks")],
 )
 def test_a_depth_that_does_not_fit_is_refused(depth, bottleneck, form):
     with pytest.raises(ValueError) as error:
         models.densenet(depth, 12, bottleneck)
-    assert str(error.value) == f"a DenseNet with{form}, not {depth}"
+    assert str(error.value) == f"`depth` of a DenseNet must be {form}, got {depth}"

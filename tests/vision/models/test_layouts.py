@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from distill_core.errors import DataError
 from distill_vision.models import resnet20, resnet_state_dict
 
 
@@ -34,8 +35,9 @@ def test_our_own_names_stay():
 
 
 def test_two_models_in_one_file_are_refused():
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(DataError) as error:
         resnet_state_dict({"fc.bias": torch.zeros(1), "module.linear.bias": torch.zeros(1)})
     assert str(error.value) == (
-        "two tensors would be called 'fc.bias': 'module.linear.bias' is the second\n  hint: the file holds two models"
+        "two tensors would have the name 'fc.bias', the second is 'module.linear.bias'"
+        "\n  hint: split the file: it contains two models"
     )

@@ -79,10 +79,10 @@ def test_the_block_is_its_formula():
 def test_a_depth_that_does_not_fit_is_refused(depth):
     with pytest.raises(ValueError) as error:
         models.resnet(depth)
-    assert str(error.value) == f"a CIFAR ResNet has depth 6n+2 (8, 14, 20, …), not {depth}"
+    assert str(error.value) == f"`depth` of a CIFAR ResNet must be 6n+2 (8, 14, 20, …), got {depth}"
 
 
 def test_another_shortcut_is_refused():
     with pytest.raises(ValueError) as error:
         models.resnet20(shortcut="A")
-    assert str(error.value) == "shortcut is 'projection' or 'identity', not 'A'"
+    assert str(error.value) == "`shortcut` must be 'projection' or 'identity', got 'A'"

@@ -104,4 +104,4 @@ def test_a_split_unit_leaves_the_first_half_alone():
 def test_a_vgg_has_five_blocks():
     with pytest.raises(ValueError) as error:
         models.CifarVGG([[64], [128]])
-    assert str(error.value) == "a VGG has 5 blocks, not 2"
+    assert str(error.value) == "`widths` must have 5 blocks, got 2"

@@ -72,4 +72,6 @@ def test_the_rest_keeps_its_names_and_weights():
 def test_a_model_without_a_bottleneck_cannot_be_cut():
     with pytest.raises(WiringError) as error:
         cut_rcnn(detector())
-    assert str(error.value) == "FasterRCNN has 0 bottlenecks, not one\n  hint: with_bottleneck puts one into a model"
+    assert (
+        str(error.value) == "FasterRCNN must have exactly one bottleneck, got 0\n  hint: add one with `with_bottleneck`"
+    )

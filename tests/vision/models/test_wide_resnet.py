@@ -58,4 +58,4 @@ def test_dropout_works_in_training_only():
 def test_a_depth_that_does_not_fit_is_refused():
     with pytest.raises(ValueError) as error:
         models.wide_resnet(20, 2)
-    assert str(error.value) == "a wide ResNet has depth 6n+4 (10, 16, 22, …), not 20"
+    assert str(error.value) == "`depth` of a wide ResNet must be 6n+4 (10, 16, 22, …), got 20"

@@ -91,9 +91,9 @@ def test_one_mix_draws_for_each_sample():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Mixup(alpha=0), "alpha is above 0 and probability from 0 to 1, not 0 and 1.0"),
-        (lambda: CutMix(probability=2), "alpha is above 0 and probability from 0 to 1, not 1.0 and 2"),
-        (lambda: OneMix([Mixup()], [1, 2]), "1 mixes have 2 weights"),
+        (lambda: Mixup(alpha=0), "`alpha` must be > 0 and `probability` from 0 to 1, got 0 and 1.0"),
+        (lambda: CutMix(probability=2), "`alpha` must be > 0 and `probability` from 0 to 1, got 1.0 and 2"),
+        (lambda: OneMix([Mixup()], [1, 2]), "`weights` must have one number per mix, got 2 for 1"),
     ],
 )
 def test_mistakes_are_told(make, sentence):

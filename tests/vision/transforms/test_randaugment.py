@@ -75,7 +75,7 @@ def test_grey_images_are_augmented_too():
 
 
 def test_magnitudes_have_a_range():
-    with pytest.raises(ValueError, match=r"^magnitude is from 0 to 30, not 31$"):
+    with pytest.raises(ValueError, match=r"^`magnitude` must be from 0 to 30, got 31$"):
         RandAugment(magnitude=31)
 
 

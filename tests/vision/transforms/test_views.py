@@ -21,7 +21,7 @@ def test_each_image_is_followed_by_its_three_rotations():
 
 
 def test_images_that_are_not_square_are_not_turned():
-    with pytest.raises(ValueError, match=r"^images of 2×3 cannot be turned by 90°: make them square$"):
+    with pytest.raises(ValueError, match=r"^images must be square to be rotated by 90°, got 2×3$"):
         rotations(torch.zeros(1, 1, 2, 3), torch.zeros(1, dtype=torch.long))
 
 

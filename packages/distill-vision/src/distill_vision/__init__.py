@@ -1,3 +1,3 @@
-"""Vision for Distill: CIFAR-style models, small-image data sets, augmentations of whole batches, metrics."""
+"""Vision for Distill: CIFAR-style models, datasets of images, batch augmentations, metrics."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""pycocotools, or what to do where it is not installed."""
+"""Optional import of pycocotools."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from distill_core.errors import DataError
 
 
 def mask_tools() -> Any:
-    """Its functions for masks.
+    """Return the module of mask functions.
 
     Raises:
-        DataError: It is not installed.
+        DataError: pycocotools is not installed.
     """
     try:
         return importlib.import_module("pycocotools.mask")
     except ModuleNotFoundError as error:
-        message = (
-            "pycocotools, which draws COCO's masks, is not installed\n  hint: pip install 'distill-vision[detection]'"
-        )
-        raise DataError(message) from error
+        message = "pycocotools, which draws COCO's masks, is not installed"
+        raise DataError(message, hint="pip install 'distill-vision[detection]'") from error

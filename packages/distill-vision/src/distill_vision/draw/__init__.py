@@ -1,4 +1,4 @@
-"""Predictions beside the truth, as pictures."""
+"""Pictures of predictions beside the ground truth."""
 
 from ._boxes import draw_boxes as draw_boxes
 from ._callback import DrawPredictions as DrawPredictions

@@ -1,4 +1,4 @@
-"""Pictures of what the student finds, at the end of a run."""
+"""Callback that draws predictions at the end of a run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ._pictures import Pictures
 
 @final
 class DrawPredictions(Callback):
-    """After the last epoch the first images of a data set, with truth and prediction, in `pictures/` of the run's folder.
+    """Draws the first images of a dataset with ground truth and prediction into `pictures/` of the run's folder, at the end.
 
     Args:
-        loader: A `Loader` or `DataLoader` of the images, of which the first that it reads are drawn; if its data set has
-            `names`, boxes' classes are called by them.
-        inputs: Where `image`, `preds` and `target` of `Pictures` come from.
-        count: How many images.
-        threshold: Boxes with a lower score are not drawn.
+        loader: A `Loader` or `DataLoader`; the first images that it reads are drawn. If its dataset has `names`, boxes get
+            the names of their classes.
+        inputs: The taps for `image`, `preds` and `target` of `Pictures`.
+        count: Number of images.
+        threshold: Least score of the boxes to draw.
     """
 
     def __init__(self, loader: Any, inputs: Mapping[str, str], *, count: int = 8, threshold: float = 0.5) -> None:
@@ -33,7 +33,7 @@ class DrawPredictions(Callback):
         self.threshold = threshold
 
     def on_fit_end(self, trainer: Any, results: dict[str, Any]) -> None:
-        """Draw, if the run has a folder."""
+        """Draw the pictures if the run has a folder."""
         del results
         if trainer.output is None:
             return
@@ -43,5 +43,5 @@ class DrawPredictions(Callback):
         names = getattr(loader.dataset, "names", None)
         pictures = Pictures(trainer.output / "pictures", self.count, self.threshold, names)
         drawing = Evaluation(loader=few, metrics={"pictures": Metric(metric=pictures, inputs=self.inputs)})
-        # Not `trainer.evaluate`: this is the main process alone, and the others would not join in.
+        # Not `trainer.evaluate`, in which all processes take part: this is the main process alone.
         evaluate(trainer.models, drawing, trainer.stage.feed, trainer.device)

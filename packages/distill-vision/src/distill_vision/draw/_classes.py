@@ -1,4 +1,4 @@
-"""A class for each pixel, as a picture."""
+"""Class maps as pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COLOURS = torch.tensor([palette(label) for label in range(256)], dtype=torch.ui
 
 
 def draw_classes(labels: Tensor) -> Image.Image:
-    """Each pixel in the colour of its class.
+    """Paint each pixel in the colour of its class.
 
     Args:
         labels: (height, width) classes from 0 to 255.

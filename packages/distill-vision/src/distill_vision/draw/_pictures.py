@@ -1,4 +1,4 @@
-"""A metric that measures nothing: it saves the first images of a data set with what is there and what was found."""
+"""A metric without values that saves the first images of a dataset with ground truth and prediction."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _GAP = 8
 
 @final
 class Pictures:
-    """Writes `<number>.png`: the truth on the left, the prediction on the right; of scenes the photograph before both.
+    """Writes `<index>.png`: ground truth on the left, prediction on the right; for class maps the image before both.
 
     Args:
-        folder: Where the pictures go.
-        count: How many images at most.
-        threshold: Boxes with a lower score are not drawn.
-        names: What the boxes' classes are called; their numbers if left out.
+        folder: The folder of the pictures.
+        count: Maximum number of images.
+        threshold: Least score of the boxes to draw.
+        names: Label → name for boxes; by default the label itself.
     """
 
     def __init__(
@@ -44,38 +44,38 @@ class Pictures:
         self._done = 0
 
     def reset(self) -> None:
-        """Begin anew; pictures of the same number are replaced."""
+        """Start again at index 0; existing pictures are replaced."""
         self._done = 0
 
     def update(self, image: Sequence[Tensor] | Tensor, preds: Any, target: Any) -> None:
         """Save pictures of a batch.
 
         Args:
-            image: A list of (3, height, width) from 0 to 1, or scenes (batch, 3, height, width), normalised.
+            image: A list of (3, height, width) from 0 to 1, or normalised images (batch, 3, height, width).
             preds: Boxes of each image, or scores (batch, classes, height, width).
-            target: The same of the truth: boxes, or classes (batch, height, width).
+            target: Ground truth: boxes of each image, or classes (batch, height, width).
         """
-        for number in range(len(image)):
+        for index in range(len(image)):
             if self._done >= self.count or rank() > 0:
                 return
             self.folder.mkdir(parents=True, exist_ok=True)
-            parts = self._parts(image[number], preds[number], target[number])
-            beside(parts).save(self.folder / f"{self._done}.png")
+            panels = self._panels(image[index], preds[index], target[index])
+            beside(panels).save(self.folder / f"{self._done}.png")
             self._done += 1
 
-    def _parts(self, image: Tensor, found: Any, true: Any) -> list[Image.Image]:
+    def _panels(self, image: Tensor, pred: Any, true: Any) -> list[Image.Image]:
         if isinstance(true, Mapping):
-            return [draw_boxes(image, boxes, names=self.names, threshold=self.threshold) for boxes in (true, found)]
+            return [draw_boxes(image, boxes, names=self.names, threshold=self.threshold) for boxes in (true, pred)]
         photograph = draw_boxes(denormalize(image), {"boxes": image.new_zeros(0, 4), "labels": image.new_zeros(0)})
-        return [photograph, draw_classes(true), draw_classes(found.argmax(0))]
+        return [photograph, draw_classes(true), draw_classes(pred.argmax(0))]
 
     def compute(self) -> dict[str, float]:
-        """Nothing is measured."""
+        """Return no values."""
         return {}
 
 
 def beside(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Pictures in a row on white."""
+    """Place pictures in a row on white."""
     width = sum(picture.width + _GAP for picture in pictures) - _GAP
     row = Image.new("RGB", (width, max(picture.height for picture in pictures)), "white")
     left = 0

@@ -1,6 +1,6 @@
 """Metrics for images: `reset()`, `update(...)`, `compute()`; exact on any number of processes.
 
-Accuracies and the like are fractions from 0 to 1. Tables and log lines print them in percent.
+Accuracies, IoU and AP are fractions from 0 to 1. Tables and log lines print them in percent.
 """
 
 from ._accuracy import Accuracy as Accuracy

@@ -1,4 +1,4 @@
-"""Models for small images, one family a file; any torchvision or timm model works by its own import path."""
+"""Models for small images, one family per file. Any torchvision or timm model works by its import path."""
 
 from ._bottleneck import SplitBottleneck as SplitBottleneck
 from ._bottleneck import find_bottleneck as find_bottleneck

@@ -1,8 +1,7 @@
 """Bottlenecks for split computing: a model's first layers replaced by a narrow encoder and a decoder.
 
-A weak device runs the encoder and sends what it gives, which is smaller than the image; a server runs the rest. The
-encoder and the decoder learn to give what the replaced layers gave (`HNDLoss`), or what the later layers make of it
-(`GHNDLoss`).
+A weak device runs the encoder and sends its output, which is smaller than the image; a server runs the rest. Encoder and
+decoder learn to reproduce the output of the replaced layers (`HNDLoss`) or of later layers (`GHNDLoss`).
 
 Yoshitomo Matsubara, Sabur Baidya, Davide Callegaro, Marco Levorato, Sameer Singh. "Distilled Split Deep Neural Networks
 for Edge-Assisted Real-Time Systems." HotEdgeVideo 2019. https://doi.org/10.1145/3349614.3356022
@@ -11,7 +10,7 @@ Access 2020. https://doi.org/10.1109/ACCESS.2020.3039714
 Yoshitomo Matsubara, Marco Levorato. "Neural Compression and Filtering for Edge-assisted Real-time Object Detection in
 Challenged Networks." ICPR 2020. https://arxiv.org/abs/2007.15818
 
-The idea is theirs; the widths of the layers are ours.
+The widths of the layers differ from those of the papers.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from typing import TypeVar, final
 
 from torch import Tensor, nn
 
-from distill_core.errors import Problem, WiringError
+from distill_core.errors import WiringError
 from distill_core.hooks import resolve
 
 from ._quantize import dequantize, quantize
@@ -30,7 +29,7 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def _step(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> list[nn.Module]:
-    """A convolution, batch norm and ReLU; with a kernel of 3 an odd size is rounded up when halved, with 2 down."""
+    """Return convolution, batch norm and ReLU; halving rounds an odd size up with a kernel of 3 and down with 2."""
     padding = (kernel_size - 1) // 2
     convolution = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
     return [convolution, nn.BatchNorm2d(out_channels), nn.ReLU()]
@@ -38,20 +37,20 @@ def _step(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int
 
 @final
 class SplitBottleneck(nn.Module):
-    """An encoder, whose output is what is sent, and a decoder.
+    """An encoder, whose output is sent, and a decoder.
 
-    The encoder halves height and width as often as the layers that it stands for and ends with `channels` channels; the
-    decoder keeps the size.
+    The encoder halves height and width as often as the replaced layers and ends with `channels` channels. The decoder keeps
+    the size.
 
     Args:
-        in_channels: Channels of what comes in, 3 for images.
-        out_channels: Channels of what the replaced layers gave.
-        channels: Channels of what is sent.
-        halvings: One entry for each time that height and width are halved: whether an odd size is rounded up, as by a
-            convolution of 3×3 pixels, or down, as by a pooling of 2×2.
-        width: Channels of the other layers of the encoder.
-        relu: Whether what comes out is never negative, as after a ResNet's layers.
-        quantized: Round what is sent to 8 bits a number, while evaluating only; see `quantize`.
+        in_channels: Number of input channels, 3 for images.
+        out_channels: Number of output channels of the replaced layers.
+        channels: Number of channels to send.
+        halvings: One entry per halving of height and width: whether an odd size is rounded up, as by a convolution of 3×3
+            pixels, or down, as by a pooling of 2×2.
+        width: Number of channels of the other layers of the encoder.
+        relu: Whether the output is never negative, as after a ResNet's layers.
+        quantized: Whether to round the encoder's output to 8 bits in eval mode; see `quantize`.
 
     >>> import torch
     >>> SplitBottleneck(3, 512, channels=12, halvings=[True, True, True]).encoder(torch.zeros(2, 3, 225, 225)).shape
@@ -81,7 +80,7 @@ class SplitBottleneck(nn.Module):
         self.quantized = quantized
 
     def forward(self, images: Tensor) -> Tensor:
-        """(batch, in_channels, height, width) → (batch, out_channels, smaller height, smaller width)."""
+        """Map (batch, in_channels, height, width) to (batch, out_channels, smaller height, smaller width)."""
         sent: Tensor = self.encoder(images)
         if self.quantized and not self.training:
             sent = dequantize(quantize(sent)).to(sent.dtype)
@@ -90,21 +89,21 @@ class SplitBottleneck(nn.Module):
 
 
 def with_bottleneck(model: Model, bottleneck: SplitBottleneck, replaced: Sequence[str]) -> Model:
-    """Change the model, in place: the bottleneck stands where the first of the replaced modules was.
+    """Replace modules of a model by a bottleneck, in place.
 
-    In the others' places nothing happens, so they keep their names: `student.layer2` is what the bottleneck gives if
-    that was the last module replaced, and the rest of the state dict is as before.
+    The bottleneck replaces the first module, and identities replace the others, so that their names remain: if `layer2` is
+    the last replaced module, `student.layer2` is the bottleneck's output. The rest of the state dict is unchanged.
 
     Args:
-        model: It calls the modules in turn, each with what the one before gave.
-        bottleneck: Gives what the last of them gave.
+        model: A model that calls the modules in turn, each with the output of the one before.
+        bottleneck: A bottleneck with the output shape of the last replaced module.
         replaced: Paths of the modules, in the order in which they are called.
 
     Returns:
         The model.
 
     Raises:
-        WiringError: There is no such module.
+        WiringError: A module does not exist.
 
     >>> from collections import OrderedDict
     >>> model = nn.Sequential(OrderedDict(conv1=nn.Conv2d(3, 8, 3), layer1=nn.Conv2d(8, 16, 3), layer2=nn.Flatten()))
@@ -121,13 +120,13 @@ def with_bottleneck(model: Model, bottleneck: SplitBottleneck, replaced: Sequenc
 
 
 def find_bottleneck(model: nn.Module) -> tuple[str, SplitBottleneck]:
-    """The path of the model's bottleneck, and the bottleneck.
+    """Return the path of the model's bottleneck, and the bottleneck.
 
     Raises:
-        WiringError: The model has none, or several.
+        WiringError: The model has no bottleneck, or several.
     """
     found = [(path, module) for path, module in model.named_modules() if isinstance(module, SplitBottleneck)]
     if len(found) != 1:
-        message = f"{type(model).__name__} has {len(found)} bottlenecks, not one"
-        raise WiringError(str(Problem(message, hint="with_bottleneck puts one into a model")))
+        message = f"{type(model).__name__} must have exactly one bottleneck, got {len(found)}"
+        raise WiringError(message, hint="add one with `with_bottleneck`")
     return found[0]

@@ -1,7 +1,7 @@
 """A small convolutional network for small images: three layers of convolution, batch norm and ReLU, then a classifier.
 
-Wide, it is the teacher of the digits benchmark; narrow, it is the student. It is ours, made to train in seconds on a
-CPU, and follows no paper.
+The wide version is the teacher of the digits benchmark, the narrow version the student. It trains in seconds on a CPU and
+does not follow a paper.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class ConvNet(nn.Module):
         self.layer1 = _layer(in_channels, width)
         self.layer2 = _layer(width, width)
         self.layer3 = _layer(width, width)
-        # Rounded up, so that an image of a single pixel passes as well.
+        # Rounds up, so that an image of a single pixel works.
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(width, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, num_classes) of images (batch, in_channels, height, width) of any size."""
+        """Return logits (batch, num_classes) of images (batch, in_channels, height, width) of any size."""
         features = self.pool(self.layer1(images))
         features = self.pool(self.layer2(features))
         features = self.layer3(features)
@@ -51,7 +51,7 @@ class ConvNet(nn.Module):
 
 
 def convnet(width: int = 32, num_classes: int = 10, in_channels: int = 1) -> ConvNet:
-    """The small network with `width` channels in each layer; see `ConvNet`.
+    """Build the small network with `width` channels in each layer; see `ConvNet`.
 
     >>> sum(p.numel() for p in convnet(width=8).parameters())
     1362

@@ -23,7 +23,7 @@ _BOTTLENECK_FACTOR = 4  # a bottleneck has this many times the growth rate's cha
 
 @final
 class DenseLayer(nn.Module):
-    """Batch norm, ReLU, 3×3 convolution to `growth_rate` new channels, through a 1×1 bottleneck if asked."""
+    """Batch norm, ReLU, 3×3 convolution to `growth_rate` new channels, optionally through a 1×1 bottleneck."""
 
     def __init__(self, in_channels: int, growth_rate: int, dropout_p: float, bottleneck: bool) -> None:
         super().__init__()
@@ -35,20 +35,20 @@ class DenseLayer(nn.Module):
             parts["conv2"] = nn.Conv2d(inner, growth_rate, kernel_size=3, padding=1, bias=False)
         else:
             parts["conv1"] = nn.Conv2d(in_channels, growth_rate, kernel_size=3, padding=1, bias=False)
-        for name, part in parts.items():
-            self.add_module(name, part)
+        for name, module in parts.items():
+            self.add_module(name, module)
         self.dropout = nn.Dropout(dropout_p)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, in_channels, h, w) → (batch, growth_rate, h, w)."""
-        for part in self.children():
-            features = part(features)
+        """Map (batch, in_channels, h, w) to (batch, growth_rate, h, w)."""
+        for module in self.children():
+            features = module(features)
         return features
 
 
 @final
 class DenseBlock(nn.Module):
-    """`num_layers` dense layers; the output holds the input and all that they add."""
+    """`num_layers` dense layers; the output is the concatenation of the input and all their outputs."""
 
     def __init__(self, num_layers: int, in_channels: int, growth_rate: int, dropout_p: float, bottleneck: bool) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class DenseBlock(nn.Module):
             self.add_module(f"denselayer{i + 1}", layer)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, in_channels, h, w) → (batch, in_channels + num_layers · growth_rate, h, w)."""
+        """Map (batch, in_channels, h, w) to (batch, in_channels + num_layers · growth_rate, h, w)."""
         for layer in self.children():
             features = torch.cat([features, layer(features)], dim=1)
         return features
@@ -81,13 +81,13 @@ class CifarDenseNet(nn.Module):
         depth: Number of layers: 6n+4 with bottlenecks, 3n+4 without.
         growth_rate: Channels that each layer adds (k).
         bottleneck: Whether a layer first reduces its input to 4k channels.
-        compression: The share of channels that a transition keeps (θ).
+        compression: Fraction of channels that a transition keeps (θ).
         dropout_p: Probability of dropping a value after each layer's last convolution.
         num_classes: Number of logits.
         in_channels: Channels of the images.
 
     Raises:
-        ValueError: If `depth` does not fit.
+        ValueError: `depth` is invalid.
     """
 
     def __init__(
@@ -123,18 +123,18 @@ class CifarDenseNet(nn.Module):
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, num_classes) of images (batch, in_channels, height, width)."""
+        """Return logits (batch, num_classes) of images (batch, in_channels, height, width)."""
         features = self.relu(self.features(images))
         logits: Tensor = self.classifier(self.avgpool(features).flatten(1))
         return logits
 
 
 def _num_layers(depth: int, bottleneck: bool) -> int:
-    """Dense layers in each of the three blocks."""
+    """Return the number of dense layers in each of the three blocks."""
     convolutions = 2 if bottleneck else 1
     if depth < 4 + 3 * convolutions or (depth - 4) % (3 * convolutions):
-        kind = "with bottlenecks has depth 6n+4" if bottleneck else "without bottlenecks has depth 3n+4"
-        message = f"a DenseNet {kind}, not {depth}"
+        form = "6n+4 with bottlenecks" if bottleneck else "3n+4 without bottlenecks"
+        message = f"`depth` of a DenseNet must be {form}, got {depth}"
         raise ValueError(message)
     return (depth - 4) // (3 * convolutions)
 
@@ -148,7 +148,7 @@ def densenet(
     num_classes: int = 10,
     in_channels: int = 3,
 ) -> CifarDenseNet:
-    """Any DenseNet; `densenet(40, 12, bottleneck=False, compression=1.0)` is the paper's plain one of 1.0 M parameters.
+    """Build any DenseNet; `densenet(40, 12, bottleneck=False, compression=1.0)` is the paper's plain one of 1.0 M parameters.
 
     See `CifarDenseNet`.
     """
@@ -156,7 +156,7 @@ def densenet(
 
 
 def densenet_bc_k12_depth100(dropout_p: float = 0.0, num_classes: int = 10, in_channels: int = 3) -> CifarDenseNet:
-    """DenseNet-BC of 100 layers with growth rate 12.
+    """Build DenseNet-BC of 100 layers with growth rate 12.
 
     >>> sum(p.numel() for p in densenet_bc_k12_depth100().parameters())
     769162
@@ -165,10 +165,10 @@ def densenet_bc_k12_depth100(dropout_p: float = 0.0, num_classes: int = 10, in_c
 
 
 def densenet_bc_k24_depth250(dropout_p: float = 0.0, num_classes: int = 10, in_channels: int = 3) -> CifarDenseNet:
-    """DenseNet-BC of 250 layers with growth rate 24."""
+    """Build DenseNet-BC of 250 layers with growth rate 24."""
     return densenet(250, 24, dropout_p=dropout_p, num_classes=num_classes, in_channels=in_channels)
 
 
 def densenet_bc_k40_depth190(dropout_p: float = 0.0, num_classes: int = 10, in_channels: int = 3) -> CifarDenseNet:
-    """DenseNet-BC of 190 layers with growth rate 40."""
+    """Build DenseNet-BC of 190 layers with growth rate 40."""
     return densenet(190, 40, dropout_p=dropout_p, num_classes=num_classes, in_channels=in_channels)

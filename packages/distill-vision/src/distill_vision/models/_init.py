@@ -1,4 +1,4 @@
-"""How the CIFAR models are initialised."""
+"""Initialisation of the CIFAR models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 
 def init_kaiming(model: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_out") -> None:
-    """Give convolutions Kaiming's normal distribution; torch's defaults already fit batch norm (1, 0) and the rest.
+    """Initialise convolutions with Kaiming's normal distribution; other modules keep torch's defaults.
 
     Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun. "Delving Deep into Rectifiers." ICCV 2015.
     https://arxiv.org/abs/1502.01852

@@ -1,4 +1,4 @@
-"""State dicts of other code bases with our names.
+"""Conversion of state dicts of other code bases to the names of this package.
 
 Many public CIFAR ResNets with identity shortcuts (option A) were saved from `nn.DataParallel`, call the classifier
 `linear` and the shortcut `shortcut`, and have no entry for a shortcut without parameters.
@@ -12,7 +12,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-# Pattern → replacement, applied in this order to each name.
+from distill_core.errors import DataError
+
+# Pattern → replacement, applied to each name in this order.
 RENAMED = (
     (r"^(?:module\.|model\.|_orig_mod\.)+", ""),
     (r"^(?:linear|classifier)\.(?=weight|bias)", "fc."),
@@ -21,17 +23,17 @@ RENAMED = (
 
 
 def resnet_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A CIFAR ResNet's weights under the names of `CifarResNet`.
+    """Rename the weights of a CIFAR ResNet to the names of `CifarResNet`.
 
-    Prefixes such as `module.` go, `linear` becomes `fc`, `shortcut` becomes `downsample`; batch norms that were saved
-    before torch counted their batches get a count of 0. Names that no rule touches stay as they are, so what does not
-    fit is told by `load_state_dict`.
+    Prefixes such as `module.` are removed, `linear` becomes `fc`, and `shortcut` becomes `downsample`. Batch norms saved by
+    old versions of torch, without a batch count, get a count of 0. Other names are unchanged, so that `load_state_dict`
+    reports what does not match.
 
     Args:
         state: Name → tensor, as saved.
 
     Raises:
-        ValueError: Two names become one.
+        DataError: Two names become the same.
 
     >>> sorted(resnet_state_dict({"module.linear.bias": torch.zeros(10), "module.bn1.running_var": torch.ones(16)}))
     ['bn1.num_batches_tracked', 'bn1.running_var', 'fc.bias']
@@ -42,8 +44,8 @@ def resnet_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for pattern, replacement in RENAMED:
             new = re.sub(pattern, replacement, new)
         if new in renamed:
-            message = f"two tensors would be called '{new}': '{name}' is the second\n  hint: the file holds two models"
-            raise ValueError(message)
+            message = f"two tensors would have the name '{new}', the second is '{name}'"
+            raise DataError(message, hint="split the file: it contains two models")
         renamed[new] = tensor
     for name in [name for name in renamed if name.endswith(".running_var")]:
         renamed.setdefault(f"{name.removesuffix('running_var')}num_batches_tracked", torch.tensor(0))

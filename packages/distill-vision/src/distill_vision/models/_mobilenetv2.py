@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from ._init import init_kaiming
 
-# Expansion, channels at full width, blocks, stride of the first: the paper's table 2, its second row without a stride.
+# Expansion, channels at full width, blocks, stride of the first: table 2 of the paper, the second row without a stride.
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
 
 @final
 class InvertedResidual(nn.Module):
-    """1×1 convolution to more channels, 3×3 depthwise, 1×1 to few; the input is added where shapes allow it."""
+    """1×1 convolution to more channels, 3×3 depthwise, 1×1 to few; the input is added if the shapes match."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, in_channels, h, w) → (batch, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
+        """Map (batch, in_channels, h, w) to (batch, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
         out: Tensor = self.conv(features)
         return features + out if self.adds_input else out
 
@@ -50,7 +50,7 @@ class CifarMobileNetV2(nn.Module):
     """MobileNetV2 for small images of any size.
 
     Args:
-        width: How many times as many channels as in the paper's table.
+        width: Factor on the numbers of channels in the paper's table.
         num_classes: Number of logits.
         in_channels: Channels of the images.
     """
@@ -67,8 +67,8 @@ class CifarMobileNetV2(nn.Module):
         for expansion, full, count, stride in _STAGES:
             out_channels = int(full * width)
             stage = nn.Sequential()
-            for number in range(count):
-                stage.append(InvertedResidual(channels, out_channels, stride if number == 0 else 1, expansion))
+            for index in range(count):
+                stage.append(InvertedResidual(channels, out_channels, stride if index == 0 else 1, expansion))
                 channels = out_channels
             self.blocks.append(stage)
         last = int(1280 * max(1.0, width))
@@ -80,7 +80,7 @@ class CifarMobileNetV2(nn.Module):
         init_kaiming(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, num_classes) of images (batch, in_channels, height, width)."""
+        """Return logits (batch, num_classes) of images (batch, in_channels, height, width)."""
         features = self.conv1(images)
         for stage in self.blocks:
             features = stage(features)
@@ -89,7 +89,7 @@ class CifarMobileNetV2(nn.Module):
 
 
 def mobilenetv2(width: float = 0.5, num_classes: int = 10, in_channels: int = 3) -> CifarMobileNetV2:
-    """MobileNetV2 of half the width, the tables' "MobileNetV2" of 0.81 M parameters; see `CifarMobileNetV2`.
+    """Build MobileNetV2 of half the width, the tables' "MobileNetV2" of 0.81 M parameters; see `CifarMobileNetV2`.
 
     >>> sum(p.numel() for p in mobilenetv2(num_classes=100).parameters())
     812836

@@ -1,4 +1,4 @@
-"""Eight bits for a number: what a bottleneck's output is sent as.
+"""8-bit quantization of a bottleneck's output.
 
 Benoit Jacob et al. "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference." CVPR
 2018. https://arxiv.org/abs/1712.05877
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Quantized(NamedTuple):
-    """Numbers of 8 bits, and each sample's scale and offset: value ≈ offset + scale · number."""
+    """8-bit numbers with scale and offset per sample: value ≈ offset + scale · number."""
 
     numbers: Tensor
     scale: Tensor
@@ -21,12 +21,12 @@ class Quantized(NamedTuple):
 
     @property
     def num_bytes(self) -> int:
-        """What all three take."""
-        return sum(part.numel() * part.element_size() for part in self)
+        """The size of all three tensors."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self)
 
 
 def quantize(values: Tensor) -> Quantized:
-    """Each sample's range in 255 equal steps, every value rounded to the nearest; its least and greatest stay exact.
+    """Divide each sample's range into 255 equal steps and round every value to the nearest; the extremes stay exact.
 
     Args:
         values: (batch, …) floats.
@@ -45,7 +45,7 @@ def quantize(values: Tensor) -> Quantized:
 
 
 def dequantize(sent: Quantized) -> Tensor:
-    """The values (batch, …) float32, each off by at most half a step.
+    """Return the values (batch, …) float32, each with an error of at most half a step.
 
     >>> dequantize(quantize(torch.tensor([[0.0, 51.2, 255.0]]))).tolist()
     [[0.0, 51.0, 255.0]]

@@ -27,7 +27,7 @@ _FOUR_TIMES = (32, 64, 128, 256)
 
 @final
 class IdentityShortcut(nn.Module):
-    """Option A: every `stride`-th pixel, new channels filled with zeros on both sides; no parameters."""
+    """Option A: every `stride`-th pixel, zero channels appended on both sides; no parameters."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class IdentityShortcut(nn.Module):
         self.stride = stride
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, in_channels, h, w) → (batch, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
+        """Map (batch, in_channels, h, w) to (batch, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
         return F.pad(features[:, :, :: self.stride, :: self.stride], self.padding)
 
 
@@ -64,7 +64,7 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(shortcut, in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, in_channels, h, w) → (batch, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
+        """Map (batch, in_channels, h, w) to (batch, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
         residual = self.relu(self.bn1(self.conv1(features)))
         residual = self.bn2(self.conv2(residual))
         carried = features if self.downsample is None else self.downsample(features)
@@ -84,7 +84,7 @@ class CifarResNet(nn.Module):
         widths: Channels of the first convolution and of the three stages.
 
     Raises:
-        ValueError: If `depth` is not 6n+2, or `shortcut` is neither of the two.
+        ValueError: `depth` is not 6n+2, or `shortcut` is unknown.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class CifarResNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 8 or depth % 6 != 2:
-            message = f"a CIFAR ResNet has depth 6n+2 (8, 14, 20, …), not {depth}"
+            message = f"`depth` of a CIFAR ResNet must be 6n+2 (8, 14, 20, …), got {depth}"
             raise ValueError(message)
         if shortcut not in ("projection", "identity"):
-            message = f"shortcut is 'projection' or 'identity', not {shortcut!r}"
+            message = f"`shortcut` must be 'projection' or 'identity', got {shortcut!r}"
             raise ValueError(message)
         num_blocks = (depth - 2) // 6
         first, *stages = widths
@@ -115,7 +115,7 @@ class CifarResNet(nn.Module):
         init_kaiming(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, num_classes) of images (batch, in_channels, height, width)."""
+        """Return logits (batch, num_classes) of images (batch, in_channels, height, width)."""
         features = self.relu(self.bn1(self.conv1(images)))
         features = self.layer3(self.layer2(self.layer1(features)))
         logits: Tensor = self.fc(self.avgpool(features).flatten(1))
@@ -128,12 +128,12 @@ def _stage(num_blocks: int, in_channels: int, out_channels: int, stride: int, sh
 
 
 def resnet(depth: int, num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = "projection") -> CifarResNet:
-    """The CIFAR ResNet of `depth` = 6n+2 layers; see `CifarResNet`."""
+    """Build the CIFAR ResNet of `depth` = 6n+2 layers; see `CifarResNet`."""
     return CifarResNet(depth, num_classes, in_channels, shortcut)
 
 
 def resnet20(num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = "projection") -> CifarResNet:
-    """ResNet-20.
+    """Build ResNet-20.
 
     >>> sum(p.numel() for p in resnet20().parameters())
     272474
@@ -142,32 +142,32 @@ def resnet20(num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = "
 
 
 def resnet32(num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = "projection") -> CifarResNet:
-    """ResNet-32."""
+    """Build ResNet-32."""
     return resnet(32, num_classes, in_channels, shortcut)
 
 
 def resnet44(num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = "projection") -> CifarResNet:
-    """ResNet-44."""
+    """Build ResNet-44."""
     return resnet(44, num_classes, in_channels, shortcut)
 
 
 def resnet56(num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = "projection") -> CifarResNet:
-    """ResNet-56."""
+    """Build ResNet-56."""
     return resnet(56, num_classes, in_channels, shortcut)
 
 
 def resnet110(num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = "projection") -> CifarResNet:
-    """ResNet-110."""
+    """Build ResNet-110."""
     return resnet(110, num_classes, in_channels, shortcut)
 
 
 def resnet1202(num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = "projection") -> CifarResNet:
-    """ResNet-1202."""
+    """Build ResNet-1202."""
     return resnet(1202, num_classes, in_channels, shortcut)
 
 
 def resnet8x4(num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = "projection") -> CifarResNet:
-    """ResNet-8 with four times the channels.
+    """Build ResNet-8 with four times the channels.
 
     >>> sum(p.numel() for p in resnet8x4(num_classes=100).parameters())
     1233540
@@ -176,7 +176,7 @@ def resnet8x4(num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = 
 
 
 def resnet32x4(num_classes: int = 10, in_channels: int = 3, shortcut: Shortcut = "projection") -> CifarResNet:
-    """ResNet-32 with four times the channels.
+    """Build ResNet-32 with four times the channels.
 
     >>> sum(p.numel() for p in resnet32x4(num_classes=100).parameters())
     7433860

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_FIRST = 24  # channels of the first convolution, in the paper as here
+_FIRST = 24  # channels of the first convolution, as in the paper
 
 
 def shuffle_channels(features: Tensor, groups: int) -> Tensor:
-    """The channels (batch, channels, h, w) dealt out: one of each group in turn."""
+    """Interleave the channels (batch, channels, h, w): one of each group in turn."""
     return torch.unflatten(features, 1, (groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
@@ -33,7 +33,7 @@ class ShuffleUnit(nn.Module):
         super().__init__()
         inner = out_channels // 4
         self.stride = stride
-        # The first unit's input has too few channels to be grouped.
+        # The input of the first unit has too few channels for groups.
         self.first_groups = 1 if in_channels == _FIRST else groups
         self.conv1 = nn.Conv2d(in_channels, inner, kernel_size=1, groups=self.first_groups, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
@@ -44,7 +44,7 @@ class ShuffleUnit(nn.Module):
         self.pool = nn.AvgPool2d(3, stride=2, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, in_channels, h, w) → (batch, out_channels (+ in_channels), ⌈h/stride⌉, ⌈w/stride⌉)."""
+        """Map (batch, in_channels, h, w) to (batch, out_channels (+ in_channels), ⌈h/stride⌉, ⌈w/stride⌉)."""
         out = F.relu(self.bn1(self.conv1(features)))
         out = F.relu(self.bn2(self.conv2(shuffle_channels(out, self.first_groups))))
         out = self.bn3(self.conv3(out))
@@ -72,16 +72,16 @@ class CifarShuffleNetV1(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, _FIRST, kernel_size=1, bias=False)
         self.bn1 = nn.BatchNorm2d(_FIRST)
         channels = _FIRST
-        for number, (width, count) in enumerate(zip(widths, counts, strict=True), start=1):
+        for index, (width, count) in enumerate(zip(widths, counts, strict=True), start=1):
             first = ShuffleUnit(channels, width - channels, 2, groups)
             rest = (ShuffleUnit(width, width, 1, groups) for _ in range(count - 1))
-            self.add_module(f"layer{number}", nn.Sequential(first, *rest))
+            self.add_module(f"layer{index}", nn.Sequential(first, *rest))
             channels = width
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.linear = nn.Linear(channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, num_classes) of images (batch, in_channels, height, width)."""
+        """Return logits (batch, num_classes) of images (batch, in_channels, height, width)."""
         features = F.relu(self.bn1(self.conv1(images)))
         for name in ("layer1", "layer2", "layer3"):
             features = self.get_submodule(name)(features)
@@ -90,7 +90,7 @@ class CifarShuffleNetV1(nn.Module):
 
 
 def shufflenetv1(num_classes: int = 10, in_channels: int = 3) -> CifarShuffleNetV1:
-    """ShuffleNet with three groups, the tables' "ShuffleNetV1" of 0.95 M parameters.
+    """Build ShuffleNet with three groups, the tables' "ShuffleNetV1" of 0.95 M parameters.
 
     >>> sum(p.numel() for p in shufflenetv1(num_classes=100).parameters())
     949258

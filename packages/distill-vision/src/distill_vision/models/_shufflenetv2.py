@@ -39,7 +39,7 @@ class SplitUnit(nn.Module):
         self.bn3 = nn.BatchNorm2d(half)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, channels, h, w) → the same shape."""
+        """Map (batch, channels, h, w) to the same shape."""
         kept, changed = features.chunk(2, dim=1)
         changed = F.relu(self.bn1(self.conv1(changed)))
         changed = self.bn2(self.conv2(changed))
@@ -49,7 +49,7 @@ class SplitUnit(nn.Module):
 
 @final
 class DownUnit(nn.Module):
-    """Both branches see all channels and halve the resolution; each gives half of the output."""
+    """Two branches over all channels that halve the resolution; each computes half of the output."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class DownUnit(nn.Module):
         self.bn5 = nn.BatchNorm2d(half)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, in_channels, h, w) → (batch, out_channels, ⌈h/2⌉, ⌈w/2⌉)."""
+        """Map (batch, in_channels, h, w) to (batch, out_channels, ⌈h/2⌉, ⌈w/2⌉)."""
         left = F.relu(self.bn2(self.conv2(self.bn1(self.conv1(features)))))
         right = F.relu(self.bn3(self.conv3(features)))
         right = F.relu(self.bn5(self.conv5(self.bn4(self.conv4(right)))))
@@ -91,9 +91,9 @@ class CifarShuffleNetV2(nn.Module):
         channels, last = 24, widths[-1]
         self.conv1 = nn.Conv2d(in_channels, channels, kernel_size=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        for number, (width, count) in enumerate(zip(widths[:-1], counts, strict=True), start=1):
+        for index, (width, count) in enumerate(zip(widths[:-1], counts, strict=True), start=1):
             units = (SplitUnit(width) for _ in range(count))
-            self.add_module(f"layer{number}", nn.Sequential(DownUnit(channels, width), *units))
+            self.add_module(f"layer{index}", nn.Sequential(DownUnit(channels, width), *units))
             channels = width
         self.conv2 = nn.Conv2d(channels, last, kernel_size=1, bias=False)
         self.bn2 = nn.BatchNorm2d(last)
@@ -101,7 +101,7 @@ class CifarShuffleNetV2(nn.Module):
         self.linear = nn.Linear(last, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, num_classes) of images (batch, in_channels, height, width)."""
+        """Return logits (batch, num_classes) of images (batch, in_channels, height, width)."""
         features = F.relu(self.bn1(self.conv1(images)))
         for name in ("layer1", "layer2", "layer3"):
             features = self.get_submodule(name)(features)
@@ -111,7 +111,7 @@ class CifarShuffleNetV2(nn.Module):
 
 
 def shufflenetv2(num_classes: int = 10, in_channels: int = 3) -> CifarShuffleNetV2:
-    """ShuffleNetV2 of width 1, the tables' "ShuffleNetV2" of 1.36 M parameters.
+    """Build ShuffleNetV2 of width 1, the tables' "ShuffleNetV2" of 1.36 M parameters.
 
     >>> sum(p.numel() for p in shufflenetv2(num_classes=100).parameters())
     1355528

@@ -1,4 +1,4 @@
-"""A model with a bottleneck, cut in two, and what goes between the halves."""
+"""Division of a model with a bottleneck into head and tail, and the size of the transfer between them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from ._quantize import quantize
 
 
 def cut(model: nn.Module, stem: Sequence[str] = ()) -> tuple[nn.Sequential, nn.Module]:
-    """The head, for the device, and the tail, for the server; both are copies.
+    """Return copies of the head, for the device, and of the tail, for the server.
 
-    `tail(head(images))` is `model(images)`; if the bottleneck is quantized, `tail(dequantize(quantize(head(images))))` is.
+    `tail(head(images))` equals `model(images)`, or `tail(dequantize(quantize(head(images))))` if the bottleneck is
+    quantized.
 
     Args:
-        model: With one bottleneck, in the place of its first modules or after its stem.
+        model: A model with one bottleneck, which replaces its first modules or follows its stem.
         stem: Paths of the modules before the bottleneck, in the order in which they are called.
 
     Returns:
-        The stem and the bottleneck's encoder; and the model with the decoder alone where the bottleneck was.
+        The stem with the bottleneck's encoder, and the model with the decoder in place of the bottleneck.
 
     Raises:
-        WiringError: The model has not exactly one bottleneck, or no such stem.
+        WiringError: The model does not have exactly one bottleneck, or a module of the stem does not exist.
     """
     path, _ = find_bottleneck(model)
     tail = copy.deepcopy(model)
@@ -44,12 +45,12 @@ def cut(model: nn.Module, stem: Sequence[str] = ()) -> tuple[nn.Sequential, nn.M
 
 @dataclass(frozen=True)
 class Transfer:
-    """What is sent for a batch, in bytes.
+    """The sizes of a batch in bytes.
 
     Attributes:
-        images: The images themselves, a byte for each pixel and channel.
-        float32: What the encoder gives, as it is.
-        quantized: What it gives in 8 bits a number, with each sample's scale and offset.
+        images: The images, one byte per pixel and channel.
+        float32: The encoder's output as float32.
+        quantized: The encoder's output as 8-bit numbers, with scale and offset per sample.
     """
 
     images: int
@@ -57,20 +58,20 @@ class Transfer:
     quantized: int
 
     def __str__(self) -> str:
-        shares = (f"{size:,} bytes ({size / self.images:.1%})" for size in (self.float32, self.quantized))
-        return "images {:,} bytes, bottleneck {} as float32, {} in 8 bits".format(self.images, *shares)
+        sizes = (f"{size:,} bytes ({size / self.images:.1%})" for size in (self.float32, self.quantized))
+        return "images {:,} bytes, bottleneck {} as float32, {} in 8 bits".format(self.images, *sizes)
 
 
 @torch.no_grad()
 def transfer_size(model: nn.Module, images: Any) -> Transfer:
-    """Run the model on the images and measure what its bottleneck would send.
+    """Run the model on images and measure the size of its bottleneck's output.
 
     Args:
-        model: With one bottleneck; in evaluation mode, or what it normalises by changes.
-        images: What the model takes: (batch, channels, height, width), or a list of images for a detector.
+        model: A model with one bottleneck, in eval mode; in train mode its running statistics change.
+        images: Input of the model: (batch, channels, height, width), or a list of images for a detector.
 
     Raises:
-        WiringError: The model has not exactly one bottleneck.
+        WiringError: The model does not have exactly one bottleneck.
 
     >>> from distill_vision.models import bottleneck_resnet, resnet20
     >>> print(transfer_size(bottleneck_resnet(resnet20(), channels=4).eval(), torch.zeros(1, 3, 32, 32)))
@@ -79,15 +80,15 @@ def transfer_size(model: nn.Module, images: Any) -> Transfer:
     _, bottleneck = find_bottleneck(model)
     sent: list[Tensor] = []
 
-    def note(module: nn.Module, inputs: Any, out: Tensor) -> None:
+    def record(module: nn.Module, inputs: Any, out: Tensor) -> None:
         del module, inputs
         sent.append(out)
 
-    hook = bottleneck.encoder.register_forward_hook(note)
+    hook = bottleneck.encoder.register_forward_hook(record)
     try:
         model(images)
     finally:
         hook.remove()
     size = sum(image.numel() for image in tensors(images))
-    numbers = sum(part.numel() for part in sent)
-    return Transfer(size, 4 * numbers, sum(quantize(part).num_bytes for part in sent))
+    num_values = sum(tensor.numel() for tensor in sent)
+    return Transfer(size, 4 * num_values, sum(quantize(tensor).num_bytes for tensor in sent))

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from distill_core.errors import Problem, WiringError
+from distill_core.errors import WiringError
 from distill_core.hooks import resolve
 
 from ._bottleneck import SplitBottleneck, with_bottleneck
@@ -17,22 +17,22 @@ Model = TypeVar("Model", bound=nn.Module)
 def bottleneck_resnet(
     model: Model, channels: int = 12, *, last: str = "layer2", width: int = 64, quantized: bool = False
 ) -> Model:
-    """Replace a ResNet's modules from `conv1` to `last`, in place; what comes after stays as it is.
+    """Replace a ResNet's modules from `conv1` to `last`, in place; later modules are unchanged.
 
-    The bottleneck is at `conv1`, and its output is that of `last` too.
+    The bottleneck is at `conv1`, and its output replaces that of `last`.
 
     Args:
-        model: A ResNet of torchvision, or of this package, with the weights it is to have.
-        channels: Channels of what is sent.
-        last: The last layer to be replaced.
-        width: Channels within the encoder.
-        quantized: Send 8 bits a number while evaluating.
+        model: A ResNet of torchvision, or of this package, with its final weights.
+        channels: Number of channels to send.
+        last: The last layer to replace.
+        width: Number of channels within the encoder.
+        quantized: Whether to send 8-bit numbers in eval mode.
 
     Returns:
         The model.
 
     Raises:
-        WiringError: It is built in another way, or there is no layer after `last`.
+        WiringError: The model has another structure, or no layer follows `last`.
 
     >>> from torchvision.models import resnet18
     >>> bottleneck_resnet(resnet18()).conv1.encoder[0]
@@ -51,27 +51,27 @@ def bottleneck_resnet(
 def bottleneck_densenet(
     model: Model, channels: int = 12, *, last: str = "transition2", width: int = 64, quantized: bool = False
 ) -> Model:
-    """Replace a DenseNet's modules from `features.conv0` to `last`, in place; what comes after stays as it is.
+    """Replace a DenseNet's modules from `features.conv0` to `last`, in place; later modules are unchanged.
 
-    The bottleneck is at `features.conv0`, and its output is that of `features.<last>` too.
+    The bottleneck is at `features.conv0`, and its output replaces that of `features.<last>`.
 
     Args:
-        model: A DenseNet of torchvision, or of this package, with the weights it is to have.
-        channels: Channels of what is sent.
+        model: A DenseNet of torchvision, or of this package, with its final weights.
+        channels: Number of channels to send.
         last: The last of the features' modules to be replaced, a transition.
-        width: Channels within the encoder.
-        quantized: Send 8 bits a number while evaluating.
+        width: Number of channels within the encoder.
+        quantized: Whether to send 8-bit numbers in eval mode.
 
     Returns:
         The model.
 
     Raises:
-        WiringError: It is built in another way, or there is nothing after `last`.
+        WiringError: The model has another structure, or no module follows `last`.
     """
     names = [name for name, _ in resolve(model, "features").named_children()]
     following = _following(model, names, last)
     replaced = [f"features.{name}" for name in names[: names.index(last) + 1]]
-    # A transition's pooling rounds an odd size down, the layers before it round up.
+    # The pooling of a transition rounds an odd size down, earlier layers round it up.
     halvings = ["transition" not in name for name in replaced if _halves(resolve(model, name))]
     inside, out = _channels(resolve(model, "features.conv0"), resolve(model, f"features.{following}"))
     made = SplitBottleneck(
@@ -81,22 +81,22 @@ def bottleneck_densenet(
 
 
 def _following(model: nn.Module, names: list[str], last: str) -> str:
-    """The name after `last`."""
+    """Return the name after `last`."""
     if last not in names[:-1]:
-        message = f"{type(model).__name__} cannot be replaced up to '{last}'"
-        raise WiringError(str(Problem(message, hint=f"what can be last: {', '.join(names[:-1])}")))
+        message = f"`last` of {type(model).__name__} must be one of {', '.join(names[:-1])}, got '{last}'"
+        raise WiringError(message)
     return names[names.index(last) + 1]
 
 
 def _channels(first: nn.Module, following: nn.Module) -> tuple[int, int]:
-    """How many channels go into the first convolution, and into the following module."""
+    """Return the numbers of input channels of the first convolution and of the following module."""
     into = next(module for module in following.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d))
     if not isinstance(first, nn.Conv2d):
-        message = f"the first module must be a Conv2d, not {type(first).__name__}"
+        message = f"the first module must be a Conv2d, got {type(first).__name__}"
         raise WiringError(message)
     return first.in_channels, into.in_channels if isinstance(into, nn.Conv2d) else into.num_features
 
 
 def _halves(module: nn.Module) -> bool:
-    """Whether it has a stride of two."""
-    return any(getattr(part, "stride", 1) in (2, (2, 2)) for part in module.modules())
+    """Return whether the module contains a stride of two."""
+    return any(getattr(child, "stride", 1) in (2, (2, 2)) for child in module.modules())

@@ -23,22 +23,22 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def bottleneck_rcnn(model: Model, channels: int = 3, *, width: int = 64, quantized: bool = False) -> Model:
-    """Replace the modules of an R-CNN's ResNet from `conv1` to `layer1`, in place; what comes after stays as it is.
+    """Replace the modules of an R-CNN's ResNet from `conv1` to `layer1`, in place; later modules are unchanged.
 
-    The bottleneck is at `backbone.body.conv1`, and its output is that of `backbone.body.layer1` too. The pyramid takes it
-    as it takes what the later layers give, so that it replaces no more of them.
+    The bottleneck is at `backbone.body.conv1`, and its output replaces that of `backbone.body.layer1`. The pyramid reads
+    the outputs of later layers too, so that no further layer can be replaced.
 
     Args:
-        model: A detector of torchvision on a ResNet with a feature pyramid, with the weights it is to have.
-        channels: Channels of what is sent.
-        width: Channels within the encoder.
-        quantized: Send 8 bits a number while evaluating.
+        model: A detector of torchvision on a ResNet with a feature pyramid, with its final weights.
+        channels: Number of channels to send.
+        width: Number of channels within the encoder.
+        quantized: Whether to send 8-bit numbers in eval mode.
 
     Returns:
         The model.
 
     Raises:
-        WiringError: It is built in another way.
+        WiringError: The model has another structure.
 
     >>> from torchvision.models.detection import fasterrcnn_resnet50_fpn
     >>> model = bottleneck_rcnn(fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None))
@@ -51,12 +51,12 @@ def bottleneck_rcnn(model: Model, channels: int = 3, *, width: int = 64, quantiz
 
 
 class Sent(NamedTuple):
-    """What goes from the device to the server.
+    """The data that the device sends to the server.
 
     Attributes:
-        features: What the encoder gives, (batch, channels, smaller height, smaller width).
-        sizes: (batch, 2): height and width of each image as the detector resized it.
-        original_sizes: (batch, 2): as it was, which boxes refer to.
+        features: The encoder's output, (batch, channels, smaller height, smaller width).
+        sizes: (batch, 2), height and width of each image as resized by the detector.
+        original_sizes: (batch, 2), height and width before resizing, to which boxes refer.
         padded: Height and width of the batch.
     """
 
@@ -68,7 +68,7 @@ class Sent(NamedTuple):
 
 @final
 class RCNNHead(nn.Module):
-    """What the device runs: the detector's resizing and the encoder. See `cut_rcnn`."""
+    """The device's part of a detector: resizing and the encoder. See `cut_rcnn`."""
 
     def __init__(self, transform: nn.Module, encoder: nn.Module) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class RCNNHead(nn.Module):
 
 @final
 class RCNNTail(nn.Module):
-    """What the server runs: the decoder and all that follows. See `cut_rcnn`."""
+    """The server's part of a detector: the decoder and all later modules. See `cut_rcnn`."""
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()
@@ -93,35 +93,35 @@ class RCNNTail(nn.Module):
 
     @torch.no_grad()
     def forward(self, sent: Sent) -> list[dict[str, Tensor]]:
-        """The detections, as the whole model gives them."""
+        """Return the detections, equal to those of the complete model."""
         from torchvision.models.detection.image_list import ImageList
 
         detector: Any = self.detector
         sizes, original = ([tuple(size) for size in rows.tolist()] for rows in (sent.sizes, sent.original_sizes))
         maps = detector.backbone(sent.features)
         features = OrderedDict([("0", maps)]) if isinstance(maps, Tensor) else maps
-        # Of the pixels only their number is asked for, to place the anchors.
+        # The anchors depend on the size of the images only, not on their pixels.
         images = ImageList(sent.features.new_zeros(1).expand(len(sizes), 3, *sent.padded), sizes)
         proposals, _ = detector.rpn(images, features, None)
-        found, _ = detector.roi_heads(features, proposals, sizes, None)
-        detections: list[dict[str, Tensor]] = detector.transform.postprocess(found, sizes, original)
+        detected, _ = detector.roi_heads(features, proposals, sizes, None)
+        detections: list[dict[str, Tensor]] = detector.transform.postprocess(detected, sizes, original)
         return detections
 
 
 def cut_rcnn(model: nn.Module) -> tuple[RCNNHead, RCNNTail]:
-    """The head, for the device, and the tail, for the server; both are copies, for inference.
+    """Return copies of the head, for the device, and of the tail, for the server, for inference.
 
-    `tail(head(images))` is `model(images)`. To send 8 bits a number, quantize `Sent.features` (`Sent._replace`).
+    `tail(head(images))` equals `model(images)`. To send 8-bit numbers, quantize `Sent.features` (`Sent._replace`).
 
     Args:
         model: An R-CNN of torchvision with a bottleneck; see `bottleneck_rcnn`.
 
     Raises:
-        WiringError: It has not exactly one bottleneck.
+        WiringError: The model does not have exactly one bottleneck.
     """
     path, _ = find_bottleneck(model)
-    whole = copy.deepcopy(model).eval()
-    _, bottleneck = find_bottleneck(whole)
-    head = RCNNHead(copy.deepcopy(resolve(whole, "transform")), bottleneck.encoder)
-    whole.set_submodule(path, bottleneck.decoder)
-    return head.eval(), RCNNTail(whole).eval()
+    tail = copy.deepcopy(model).eval()
+    _, bottleneck = find_bottleneck(tail)
+    head = RCNNHead(copy.deepcopy(resolve(tail, "transform")), bottleneck.encoder)
+    tail.set_submodule(path, bottleneck.decoder)
+    return head.eval(), RCNNTail(tail).eval()

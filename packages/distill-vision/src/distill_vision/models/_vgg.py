@@ -1,4 +1,4 @@
-"""VGG with batch norm for 32×32 images, as the field's tables of CIFAR distillation use it.
+"""VGG with batch norm for 32×32 images, as in the tables of papers on CIFAR distillation.
 
 Karen Simonyan, Andrew Zisserman. "Very Deep Convolutional Networks for Large-Scale Image Recognition." ICLR 2015.
 https://arxiv.org/abs/1409.1556
@@ -20,7 +20,7 @@ from ._init import init_kaiming
 
 
 def _block(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
-    """Convolutions with batch norm; the ReLU after the last is the model's, so that a tap can read what comes before."""
+    """Build convolutions with batch norm; the model applies the last ReLU, so that a tap can read its input."""
     layers: list[nn.Module] = []
     for width in widths:
         layers += [nn.Conv2d(in_channels, width, kernel_size=3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
@@ -33,23 +33,23 @@ class CifarVGG(nn.Module):
     """Five blocks `block0` … `block4` of 3×3 convolutions, then the mean over space and a linear layer.
 
     Args:
-        widths: The channels of each convolution of each of the five blocks.
+        widths: Number of channels of each convolution of each of the five blocks.
         num_classes: Number of logits.
         in_channels: Channels of the images.
 
     Raises:
-        ValueError: There are not five blocks.
+        ValueError: The number of blocks is not five.
     """
 
     def __init__(self, widths: Sequence[Sequence[int]], num_classes: int = 10, in_channels: int = 3) -> None:
         super().__init__()
         if len(widths) != 5:
-            message = f"a VGG has 5 blocks, not {len(widths)}"
+            message = f"`widths` must have 5 blocks, got {len(widths)}"
             raise ValueError(message)
         for number, block in enumerate(widths):
             self.add_module(f"block{number}", _block(in_channels, block))
             in_channels = block[-1]
-        # Rounded up, so that an image of a single pixel passes as well.
+        # Rounds up, so that an image of a single pixel works.
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(in_channels, num_classes)
@@ -57,7 +57,7 @@ class CifarVGG(nn.Module):
         nn.init.normal_(self.classifier.weight, std=0.01)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, num_classes) of images (batch, in_channels, height, width)."""
+        """Return logits (batch, num_classes) of images (batch, in_channels, height, width)."""
         features = images
         for number in range(5):
             features = F.relu(self.get_submodule(f"block{number}")(features))
@@ -68,7 +68,7 @@ class CifarVGG(nn.Module):
 
 
 def vgg8(num_classes: int = 10, in_channels: int = 3) -> CifarVGG:
-    """VGG-8: one convolution a block.
+    """Build VGG-8: one convolution per block.
 
     >>> sum(p.numel() for p in vgg8(num_classes=100).parameters())
     3965028
@@ -77,7 +77,7 @@ def vgg8(num_classes: int = 10, in_channels: int = 3) -> CifarVGG:
 
 
 def vgg13(num_classes: int = 10, in_channels: int = 3) -> CifarVGG:
-    """VGG-13: two convolutions a block.
+    """Build VGG-13: two convolutions per block.
 
     >>> sum(p.numel() for p in vgg13(num_classes=100).parameters())
     9462180

@@ -31,7 +31,7 @@ class WideBasicBlock(nn.Module):
             self.shortcut.append(nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, in_channels, h, w) → (batch, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
+        """Map (batch, in_channels, h, w) to (batch, out_channels, ⌈h/stride⌉, ⌈w/stride⌉)."""
         residual = self.dropout(self.conv1(self.relu(self.bn1(features))))
         residual = self.conv2(self.relu(self.bn2(residual)))
         out: Tensor = residual + self.shortcut(features)
@@ -44,13 +44,13 @@ class WideResNet(nn.Module):
 
     Args:
         depth: Number of layers, 6n+4.
-        widen_factor: How many times wider than 16, 32 and 64 channels the stages are.
+        widen_factor: Factor on the channels of the stages, 16, 32 and 64.
         dropout_p: Probability of dropping a value between the two convolutions of a block.
         num_classes: Number of logits.
         in_channels: Channels of the images.
 
     Raises:
-        ValueError: If `depth` is not 6n+4.
+        ValueError: `depth` is not 6n+4.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class WideResNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 10 or depth % 6 != 4:
-            message = f"a wide ResNet has depth 6n+4 (10, 16, 22, …), not {depth}"
+            message = f"`depth` of a wide ResNet must be 6n+4 (10, 16, 22, …), got {depth}"
             raise ValueError(message)
         num_blocks = (depth - 4) // 6
         width = 16 * widen_factor
@@ -73,7 +73,7 @@ class WideResNet(nn.Module):
         init_kaiming(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, num_classes) of images (batch, in_channels, height, width)."""
+        """Return logits (batch, num_classes) of images (batch, in_channels, height, width)."""
         features = self.layer3(self.layer2(self.layer1(self.conv1(images))))
         features = self.relu(self.bn1(features))
         logits: Tensor = self.fc(self.avgpool(features).flatten(1))
@@ -90,30 +90,30 @@ def _stage(num_blocks: int, in_channels: int, out_channels: int, stride: int, dr
 def wide_resnet(
     depth: int, widen_factor: int, dropout_p: float = 0.3, num_classes: int = 10, in_channels: int = 3
 ) -> WideResNet:
-    """The wide ResNet of `depth` = 6n+4 layers, `widen_factor` times wider than a ResNet; see `WideResNet`."""
+    """Build the wide ResNet of `depth` = 6n+4 layers, `widen_factor` times wider than a ResNet; see `WideResNet`."""
     return WideResNet(depth, widen_factor, dropout_p, num_classes, in_channels)
 
 
 def wide_resnet16_8(dropout_p: float = 0.3, num_classes: int = 10, in_channels: int = 3) -> WideResNet:
-    """WRN-16-8."""
+    """Build WRN-16-8."""
     return wide_resnet(16, 8, dropout_p, num_classes, in_channels)
 
 
 def wide_resnet28_10(dropout_p: float = 0.3, num_classes: int = 10, in_channels: int = 3) -> WideResNet:
-    """WRN-28-10."""
+    """Build WRN-28-10."""
     return wide_resnet(28, 10, dropout_p, num_classes, in_channels)
 
 
 def wide_resnet40_1(dropout_p: float = 0.3, num_classes: int = 10, in_channels: int = 3) -> WideResNet:
-    """WRN-40-1."""
+    """Build WRN-40-1."""
     return wide_resnet(40, 1, dropout_p, num_classes, in_channels)
 
 
 def wide_resnet40_2(dropout_p: float = 0.3, num_classes: int = 10, in_channels: int = 3) -> WideResNet:
-    """WRN-40-2."""
+    """Build WRN-40-2."""
     return wide_resnet(40, 2, dropout_p, num_classes, in_channels)
 
 
 def wide_resnet40_4(dropout_p: float = 0.3, num_classes: int = 10, in_channels: int = 3) -> WideResNet:
-    """WRN-40-4."""
+    """Build WRN-40-4."""
     return wide_resnet(40, 4, dropout_p, num_classes, in_channels)

@@ -1,4 +1,4 @@
-"""Whole batches of images at once; an augmentation is a pure function of the images and one seed per sample.
+"""Augmentations of batches of images; each is a pure function of the images and one seed per sample.
 
 In YAML: `!import_partial:distill_vision.transforms.random_crop {padding: 1}`.
 """

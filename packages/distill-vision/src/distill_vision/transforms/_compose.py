@@ -1,4 +1,4 @@
-"""Several augmentations as one."""
+"""Composition of augmentations."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ._draw import draw_bits
 Augmentation = Callable[[Tensor, Tensor], Tensor]
 """(images (batch, channels, height, width), seeds (batch,) int64) → images."""
 
-_OWN_DRAW = 1 << 32  # far from the draws that the augmentations themselves make
+_OWN_DRAW = 1 << 32  # far from the draws of the augmentations themselves
 
 
 @final
 class Compose:
-    """Apply augmentations in turn, each with seeds of its own, so that their choices are independent.
+    """Applies augmentations in turn, each with separate seeds, so that their choices are independent.
 
     Args:
         augmentations: Functions of (images, seeds).

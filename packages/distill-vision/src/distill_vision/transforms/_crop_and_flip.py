@@ -1,4 +1,4 @@
-"""The usual augmentation of CIFAR."""
+"""The standard augmentation of CIFAR."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STEPS = Compose([random_crop, horizontal_flip])
 
 
 def crop_and_flip(images: Tensor, seeds: Tensor) -> Tensor:
-    """Move each image by up to 4 pixels, black coming in, and mirror every other one.
+    """Shift each image by up to 4 pixels over black, and mirror it with probability 0.5.
 
     Chen-Yu Lee, Saining Xie, Patrick Gallagher, Zhengyou Zhang, Zhuowen Tu. "Deeply-Supervised Nets." AISTATS 2015.
     https://arxiv.org/abs/1409.5185

@@ -1,4 +1,4 @@
-"""From a photograph with boxes to what torchvision's detectors are fed with; they resize and normalise themselves."""
+"""Transforms of images with boxes for torchvision's detectors, which resize and normalise themselves."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 
 
 def detection_train(flip: float = 0.5) -> Callable[..., tuple[Any, Any]]:
-    """For training: mirrored or not, pixels from 0 to 1.
+    """Return the transform for training: random mirroring, pixels from 0 to 1.
 
     Args:
-        flip: How likely the image and its boxes are mirrored left to right.
+        flip: Probability of mirroring the image and its boxes left to right.
 
     Returns:
         A transform of torchvision's v2, from (image, target) to (image, target).
     """
-    from torchvision.transforms import v2  # seconds, and needed here only
+    from torchvision.transforms import v2  # takes seconds, and only this function needs it
 
     composed: Callable[..., tuple[Any, Any]] = v2.Compose(
         [v2.RandomHorizontalFlip(flip), v2.ToDtype(torch.float32, scale=True)]
@@ -26,5 +26,5 @@ def detection_train(flip: float = 0.5) -> Callable[..., tuple[Any, Any]]:
 
 
 def detection_eval() -> Callable[..., tuple[Any, Any]]:
-    """For measuring: pixels from 0 to 1, nothing else; as `detection_train`."""
+    """Return the transform for evaluation: pixels from 0 to 1."""
     return detection_train(flip=0.0)

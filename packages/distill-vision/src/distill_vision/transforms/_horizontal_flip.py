@@ -1,4 +1,4 @@
-"""Mirror images left to right."""
+"""Random mirroring left to right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def horizontal_flip(images: Tensor, seeds: Tensor, *, probability: float = 0.5) 
     Args:
         images: (batch, channels, height, width).
         seeds: (batch,) int64.
-        probability: From 0 to 1.
+        probability: Probability of mirroring, from 0 to 1.
 
     Returns:
         (batch, channels, height, width), a new tensor.

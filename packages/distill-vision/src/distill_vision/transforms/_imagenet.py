@@ -1,4 +1,4 @@
-"""The usual ways from a photograph to what a classifier of ImageNet is fed with; torchvision does the work."""
+"""The standard transforms for ImageNet classifiers, from torchvision."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def imagenet_train(size: int = 224, *, randaugment: int | None = None) -> Callable[[Any], Tensor]:
-    """For training: a piece of 8 % to 100 % of the image, mirrored or not.
+    """Return the transform for training: a random crop of 8 % to 100 % of the image, randomly mirrored.
 
     Args:
         size: Height and width of the result.
-        randaugment: The magnitude of two operations of RandAugment besides, if any: a strong view.
+        randaugment: Magnitude of two additional operations of RandAugment; by default none.
 
     Returns:
         A transform from a PIL image to a normalised tensor (3, size, size).
     """
-    from torchvision.transforms import v2  # seconds, and needed here only
+    from torchvision.transforms import v2  # takes seconds, and only this function needs it
 
     strong = [] if randaugment is None else [v2.RandAugment(2, randaugment)]
     return _prepared([v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip(), *strong])
 
 
 def imagenet_eval(size: int = 224, resize: int = 256) -> Callable[[Any], Tensor]:
-    """For measuring: the middle of the image.
+    """Return the transform for evaluation: a centre crop.
 
     Args:
         size: Height and width of the result.
-        resize: The shorter side before the middle is cut out.
+        resize: Shorter side of the image before the crop.
 
     Returns:
         A transform from a PIL image to a normalised tensor (3, size, size).

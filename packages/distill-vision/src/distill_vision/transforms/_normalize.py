@@ -1,4 +1,4 @@
-"""From stored pixels to what a model is fed with."""
+"""Normalisation of stored pixels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 
 def normalize(images: Tensor, *, mean: Sequence[float], std: Sequence[float], scale: float = 255.0) -> Tensor:
-    """(pixel / scale − mean) / std per channel.
+    """Return (pixel / scale − mean) / std, per channel.
 
     Args:
         images: (batch, channels, height, width), integers or floats from 0 to `scale`.
-        mean: One number a channel, of pixels from 0 to 1.
-        std: One number a channel.
+        mean: Mean of each channel, for pixels from 0 to 1.
+        std: Standard deviation of each channel.
         scale: The value of a white pixel.
 
     Returns:
@@ -28,4 +28,4 @@ def normalize(images: Tensor, *, mean: Sequence[float], std: Sequence[float], sc
     spread = torch.tensor([s * scale for s in std], device=images.device).view(-1, 1, 1)
     if images.is_floating_point():
         images = images.to(torch.float32)
-    return torch.sub(images, middle).div_(spread)  # integers become float32 on the way, without a copy of their own
+    return torch.sub(images, middle).div_(spread)  # converts integers to float32 without another copy

@@ -1,4 +1,4 @@
-"""Any transform of single images as an augmentation of batches."""
+"""Transforms of single images as an augmentation of batches."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 @final
 class PerImage:
-    """Applies a transform to each image of a batch with chance of its own.
+    """Applies a transform to each image of a batch, with the seed of the sample.
 
-    For the transforms of torchvision, `torchvision.transforms.v2.RandAugment` for example. They are slower than
-    augmentations of whole batches.
+    For example the transforms of torchvision, such as `torchvision.transforms.v2.RandAugment`. They are slower than batch
+    augmentations.
 
     Args:
-        transform: From an image (channels, height, width) to an image; its chance comes from torch's generator.
+        transform: Function from an image (channels, height, width) to an image; its randomness comes from torch's generator.
 
     >>> turn = PerImage(lambda image: image.flip(2))
     >>> turn(torch.tensor([[[[1, 2]]]]), torch.tensor([7])).tolist()

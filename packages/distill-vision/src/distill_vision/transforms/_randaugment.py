@@ -1,4 +1,4 @@
-"""RandAugment of whole batches: torchvision's operations, each on all images that drew it."""
+"""RandAugment for batches: torchvision's operations, each applied to all images that drew it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _OWN_DRAW = 1 << 34
 
 @dataclass(frozen=True)
 class Operation:
-    """One way to change images.
+    """An operation on images.
 
     Attributes:
-        name: What it is called in the paper.
-        apply: From images (batch, channels, height, width) uint8, how much, and torchvision's functions to images.
-        most: How much at the greatest magnitude.
-        signed: Whether it goes either way.
+        name: Its name in the paper.
+        apply: Function of images (batch, channels, height, width) uint8, a strength and torchvision's functions.
+        most: Strength at the greatest magnitude.
+        signed: Whether the strength is randomly negated.
     """
 
     name: str
@@ -63,26 +63,26 @@ OPERATIONS = (
 
 @final
 class RandAugment:
-    """Some operations, drawn from fourteen, one after the other, all of the same magnitude.
+    """Applies operations in turn, drawn from fourteen, all with the same magnitude.
 
     Ekin D. Cubuk, Barret Zoph, Jonathon Shlens, Quoc V. Le. "RandAugment: Practical Automated Data Augmentation with a
     Reduced Search Space." CVPR Workshops 2020. https://arxiv.org/abs/1909.13719. Operations, ranges and defaults are
-    those of torchvision's `v2.RandAugment`, which does the work.
+    those of torchvision's `v2.RandAugment`.
 
     Args:
-        num_ops: Operations for each image.
-        magnitude: How strong they are, from 0 to 30.
+        num_ops: Number of operations per image.
+        magnitude: Strength of the operations, from 0 to 30.
 
     Raises:
-        ValueError: `magnitude` is outside of its range.
+        ValueError: `magnitude` is out of range.
     """
 
     def __init__(self, num_ops: int = 2, magnitude: float = 9) -> None:
         if not 0 <= magnitude <= 30:
-            message = f"magnitude is from 0 to 30, not {magnitude}"
+            message = f"`magnitude` must be from 0 to 30, got {magnitude}"
             raise ValueError(message)
         self.num_ops = num_ops
-        self.share = magnitude / 30
+        self.strength = magnitude / 30
 
     def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
         """Change images (batch, channels, height, width) uint8 from 0 to 255 by seeds (batch,) int64."""
@@ -92,20 +92,20 @@ class RandAugment:
         return images
 
     def once(self, images: Tensor, which: Tensor, negative: Tensor) -> Tensor:
-        """One operation for each image.
+        """Apply one operation to each image.
 
         Args:
             images: (batch, channels, height, width) uint8.
-            which: (batch,) int64, the number of the operation.
-            negative: (batch,) bool, for those that go either way.
+            which: (batch,) int64, the index of the operation.
+            negative: (batch,) bool, whether the strength of a signed operation is negated.
         """
-        from torchvision.transforms.v2 import functional  # seconds, and needed here only
+        from torchvision.transforms.v2 import functional  # takes seconds, and only this function needs it
 
         out = images.clone()
-        for number, operation in enumerate(OPERATIONS):
+        for index, operation in enumerate(OPERATIONS):
             for sign in (1, -1) if operation.signed else (1,):
-                drawn = which == number
+                drawn = which == index
                 rows = (drawn & (negative == (sign < 0)) if operation.signed else drawn).nonzero().flatten()
                 if len(rows):
-                    out[rows] = operation.apply(images[rows], sign * self.share * operation.most, functional)
+                    out[rows] = operation.apply(images[rows], sign * self.strength * operation.most, functional)
         return out

@@ -1,4 +1,4 @@
-"""Shift images: a crop of the original size from the padded image."""
+"""Random crops of the original size from padded images."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ._draw import draw_integers
 
 
 def random_crop(images: Tensor, seeds: Tensor, *, padding: int = 4, fill: float = 0.0) -> Tensor:
-    """Pad each image on all sides and cut a piece of the original size from a random place.
+    """Pad each image on all sides and take a random crop of the original size.
 
     Chen-Yu Lee, Saining Xie, Patrick Gallagher, Zhengyou Zhang, Zhuowen Tu. "Deeply-Supervised Nets." AISTATS 2015,
-    the usual augmentation of CIFAR. https://arxiv.org/abs/1409.5185
+    the standard augmentation of CIFAR. https://arxiv.org/abs/1409.5185
 
     Args:
-        images: (batch, channels, height, width), before normalisation if `fill` is to be black.
+        images: (batch, channels, height, width), before normalisation if `fill` is black.
         seeds: (batch,) int64.
-        padding: Pixels on each side; the image moves by at most as many.
+        padding: Number of pixels on each side, the maximum shift.
         fill: Value of the new pixels.
 
     Returns:
@@ -31,13 +31,13 @@ def random_crop(images: Tensor, seeds: Tensor, *, padding: int = 4, fill: float 
 
 
 def _cut(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
-    """A piece (height, width) of each image, from its own place.
+    """Return a crop (height, width) of each image, at its own offset.
 
-    Every piece is a view that begins somewhere in memory, so one `index_select` of all these views copies whole rows.
+    Every possible crop is a strided view of the memory, so that one `index_select` of these views copies complete rows.
     """
     batch, channels, rows, columns = images.shape
     strides = images.stride()
     start = torch.arange(batch, device=images.device) * strides[0] + top * strides[2] + left * strides[3]
     last = (batch - 1) * strides[0] + (rows - height) * strides[2] + (columns - width) * strides[3]
-    pieces = images.as_strided((last + 1, channels, height, width), (1, *strides[1:]))
-    return pieces.index_select(0, start)
+    crops = images.as_strided((last + 1, channels, height, width), (1, *strides[1:]))
+    return crops.index_select(0, start)

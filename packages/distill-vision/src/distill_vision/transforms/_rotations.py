@@ -1,4 +1,4 @@
-"""Each image four times, turned: what self-supervision by rotation learns from."""
+"""Rotations by multiples of 90°, for self-supervised learning."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def rotations(images: Tensor, seeds: Tensor) -> Tensor:
-    """Each image as it is and turned counter-clockwise by 90°, 180° and 270°, one after the other.
+    """Return each image and its counter-clockwise rotations by 90°, 180° and 270°, one after the other.
 
     Args:
         images: (batch, channels, size, size).
-        seeds: (batch,) int64; nothing here is left to chance.
+        seeds: (batch,) int64; not used.
 
     Returns:
         (4 · batch, channels, size, size): image i is at 4i to 4i + 3.
@@ -23,8 +23,8 @@ def rotations(images: Tensor, seeds: Tensor) -> Tensor:
     Raises:
         ValueError: The images are not square.
     """
-    del seeds  # every augmentation takes them
+    del seeds  # part of the signature of augmentations
     if images.shape[2] != images.shape[3]:
-        message = f"images of {images.shape[2]}×{images.shape[3]} cannot be turned by 90°: make them square"
+        message = f"images must be square to be rotated by 90°, got {images.shape[2]}×{images.shape[3]}"
         raise ValueError(message)
     return torch.stack([torch.rot90(images, turns, (2, 3)) for turns in range(4)], dim=1).flatten(0, 1)

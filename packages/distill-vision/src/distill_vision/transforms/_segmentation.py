@@ -1,4 +1,4 @@
-"""From a photograph with a mask to what a network for semantic segmentation is fed with."""
+"""Transforms of images with masks for semantic segmentation."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from torch import Tensor
 from ._imagenet import IMAGENET_MEAN, IMAGENET_STD
 
 IGNORED = 255
-"""The label of pixels that do not count."""
+"""The label of ignored pixels."""
 
 
 def segmentation_train(
     crop: int = 480, smallest: int = 260, largest: int = 1040, flip: float = 0.5
 ) -> Callable[..., tuple[Any, Any]]:
-    """For training: scaled, mirrored or not, a square piece; what lies outside the image is ignored.
+    """Return the transform for training: random scale, mirroring and square crop; pixels outside the image are ignored.
 
     The sizes are those of torchvision's reference recipe for COCO.
 
     Args:
         crop: Height and width of the result.
-        smallest: Least length of the shorter side before the piece is cut out.
-        largest: Greatest length of the shorter side.
-        flip: How likely the image is mirrored left to right.
+        smallest: Least length of the shorter side before the crop.
+        largest: Greatest length of the shorter side before the crop.
+        flip: Probability of mirroring the image left to right.
 
     Returns:
         A transform of torchvision's v2, from (image, mask) to (image, mask).
     """
     from torchvision import tv_tensors
-    from torchvision.transforms import v2  # seconds, and needed here only
+    from torchvision.transforms import v2  # takes seconds, and only this function needs it
 
     fill: Any = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORED}
     steps = [
@@ -43,7 +43,7 @@ def segmentation_train(
 
 
 def segmentation_eval(size: int = 520) -> Callable[..., tuple[Any, Any]]:
-    """For measuring: the whole image and its mask with a shorter side of `size`; as `segmentation_train`."""
+    """Return the transform for evaluation: the uncropped image and its mask with a shorter side of `size`."""
     from torchvision.transforms import v2
 
     return _prepared([v2.Resize(size, antialias=True)])
@@ -60,6 +60,6 @@ def _prepared(steps: list[Any]) -> Callable[..., tuple[Any, Any]]:
 
 
 def denormalize(images: Tensor) -> Tensor:
-    """Pixels from 0 to 1 of images (…, 3, height, width) that were normalised for networks of ImageNet."""
+    """Invert the normalisation of ImageNet: return pixels from 0 to 1 of images (…, 3, height, width)."""
     mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (images * std + mean).clamp(0, 1)
