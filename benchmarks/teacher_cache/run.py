@@ -279,7 +279,7 @@ def size_and_speed(folder: Path) -> dict[str, float]:
     for _ in range(7):
         cache = Cache(folder, "teacher", key, 50_000, 1)
         start = time.perf_counter()
-        cache.is_whole(0)
+        cache.is_complete(0)
         proofs.append(time.perf_counter() - start)
         start = time.perf_counter()
         for rows in batches:

@@ -149,8 +149,8 @@ def test_fields_that_are_found(value, fields, found):
         (Pair(1, 2), "frist", "here: Pair has no field 'frist'\n  hint: did you mean 'first'?"),
         ([1, 2], 2, "here: list of length 2 has no index 2"),
         ({"a": 1}, -2, "here: dict of length 1 has no index -2"),
-        (1.5, "logits", "here: float has no field 'logits'\n  hint: leave the field out"),
-        (1.5, 0, "here: float has no index 0\n  hint: leave the index out"),
+        (1.5, "logits", "here: float has no field 'logits'\n  hint: omit the field"),
+        (1.5, 0, "here: float has no index 0\n  hint: omit the index"),
     ],
 )
 def test_fields_that_are_not_there(value, field, message):

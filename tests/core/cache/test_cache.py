@@ -39,7 +39,7 @@ def test_rows_come_back_and_the_file_is_a_safetensors_file(tmp_path):
         assert not cache.seal(0) or rows[0] == 9
     wanted = torch.tensor([8, 8, 0, 5])
     for each in (cache, open_cache(tmp_path)):
-        assert each.is_whole(0)
+        assert each.is_complete(0)
         assert each.has(0, wanted)
         for name, value in each.read(0, wanted).items():
             assert torch.equal(value, parts(wanted)[name]), name
@@ -103,10 +103,10 @@ def test_a_flipped_bit_anywhere_is_found(tmp_path, where):
         open_cache(tmp_path).has(0, torch.tensor([1]))
     assert str(failure.value) == (
         f"{path} is damaged: it is not what was written (SHA-256)\n"
-        f"  hint: remove {path} and view-0000.json, and it is built again"
+        f"  hint: remove {path} and view-0000.json to build the view again"
     )
     with pytest.raises(DataError, match="is damaged"):
-        cache.prove()
+        cache.verify()
 
 
 def test_a_file_that_is_cut_or_gone_is_found(tmp_path):
@@ -115,16 +115,16 @@ def test_a_file_that_is_cut_or_gone_is_found(tmp_path):
     cache.seal(0)
     size = cache.path(0).stat().st_size
     os.truncate(cache.path(0), size - 1)
-    with pytest.raises(DataError, match=f"has {size - 1:,} bytes, and its header tells of {size:,}"):
+    with pytest.raises(DataError, match=f"has {size - 1:,} bytes, but its header describes {size:,}"):
         Shard(cache.path(0))
     os.truncate(cache.path(0), 100)
     with pytest.raises(DataError, match="is damaged"):
-        open_cache(tmp_path).is_whole(0)
+        open_cache(tmp_path).is_complete(0)
     with pytest.raises(DataError, match="is damaged: it does not begin as a safetensors file does"):
         Shard(cache.path(0))
     cache.path(0).unlink()
     with pytest.raises(DataError, match=r"is damaged: the file or view-0000\.json is missing or unreadable"):
-        open_cache(tmp_path).is_whole(0)
+        open_cache(tmp_path).is_complete(0)
 
 
 def test_another_key_is_another_folder_and_a_moved_one_is_refused(tmp_path):
@@ -136,7 +136,7 @@ def test_another_key_is_another_folder_and_a_moved_one_is_refused(tmp_path):
     with pytest.raises(DataError) as failure:
         open_cache(tmp_path, Key({"weights": "abc", "seed": "1"}))
     assert str(failure.value) == (
-        f"{other.folder} is not the cache of this key: key.json says otherwise\n  hint: remove the folder"
+        f"{other.folder} is not the cache of this key: key.json has another one\n  hint: remove the folder"
     )
 
 

@@ -83,8 +83,8 @@ def test_structures_types_and_layouts_come_back():
 
 
 WRONG = [
-    (torch.zeros(3, 2), "'fc' cannot be cached: it is (3, 2) for 5 samples, and a cache holds one row a sample"),
-    (torch.tensor(1.0), "'fc' cannot be cached: it is () for 5 samples, and a cache holds one row a sample"),
+    (torch.zeros(3, 2), "'fc' cannot be cached: it is (3, 2) for 5 samples, and a cache holds one row per sample"),
+    (torch.tensor(1.0), "'fc' cannot be cached: it is () for 5 samples, and a cache holds one row per sample"),
     ("text", "'fc' cannot be cached: it is of type str, not a tensor"),
 ]
 

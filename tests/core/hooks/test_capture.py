@@ -165,13 +165,13 @@ def test_a_hugging_face_output(x):
         Capture(Model(), [":out.hidden_states"], name="student").run(x)
     assert str(caught.value) == (
         "'student:out.hidden_states': SequenceClassifierOutput has no field 'hidden_states'\n"
-        "  hint: make the model with hidden_states: true (output_hidden_states of its config)"
+        "  hint: create the model with hidden_states: true (output_hidden_states of its config)"
     )
     with pytest.raises(WiringError) as caught:
         Capture(Plain(), [":out.attentions"], name="student").run(x)
     assert str(caught.value) == (
         "'student:out.attentions': SequenceClassifierOutput has no field 'attentions'\n"
-        "  hint: make the model with attentions: true (output_attentions of its config, and attn_implementation: eager, for SDPA gives none)"
+        "  hint: create the model with attentions: true (output_attentions of its config, and attn_implementation: eager, because SDPA returns none)"
     )
 
 

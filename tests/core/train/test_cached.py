@@ -177,7 +177,7 @@ def test_a_flipped_byte_is_reported_with_its_file(run, tmp_path):
         weights(run.experiment(None, cache=cached(tmp_path)))
     assert str(failure.value) == (
         f"{shard} is damaged: it is not what was written (SHA-256)\n"
-        f"  hint: remove {shard} and {shard.stem}.json, and it is built again"
+        f"  hint: remove {shard} and {shard.stem}.json to build the view again"
     )
     shard.unlink()
     shard.with_suffix(".json").unlink()

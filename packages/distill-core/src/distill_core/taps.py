@@ -3,16 +3,16 @@
     TAP    := SOURCE [ '.' MODULE_PATH ] [ ':' PORT ( '.' FIELD )* ]     |     'batch' ( '.' FIELD )*
     PORT   := 'out' (default) | 'in' | 'outs' | 'ins' | 'module'
 
-`student` is the output of the model of that name, `student.layer1` that of its module `layer1`. The port says what of
-the module is meant:
+`student` is the output of the model of that name, `student.layer1` that of its module `layer1`. The port selects a value
+of the module:
 
 * `out`: its output; `out.logits` and `out.0` are a key, an attribute or an index of a structured output;
-* `in`: its first input; `in.1` the second, `in.mask` the input of that name, however it was passed;
-* `outs`, `ins`: the same of each call, as a list, where a forward calls the module several times (`out` and `in` are
-  those of the last call);
-* `module`: the module itself; `module.weight` one of its parameters.
+* `in`: its first input; `in.1` is the second, `in.mask` the input of that name, passed by position or by name;
+* `outs`, `ins`: the list of the outputs or inputs of all calls, if a forward calls the module several times (`out` and
+  `in` are those of the last call);
+* `module`: the module itself; `module.weight` is one of its parameters.
 
-This file imports no torch, so a config can be checked without it.
+This file does not import torch, so that a config can be checked without it.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Tap:
     Args:
         source: The name of a model, or `batch`.
         path: The module inside the model, `layer1.0.bn2`; empty for the model itself.
-        port: What of the module: `out`, `in`, `outs`, `ins` or `module`.
-        fields: The way from there into a structure: names and indices.
+        port: The value of the module: `out`, `in`, `outs`, `ins` or `module`.
+        fields: The path into a structured value: names and indices.
 
     Raises:
-        WiringError: If the parts make no legal address.
+        WiringError: If the parts do not form a valid address.
 
     >>> Tap.parse("student.layer1.-1.bn2:in.mask")
     Tap(source='student', path='layer1.-1.bn2', port='in', fields=('mask',))
@@ -73,10 +73,10 @@ class Tap:
 
     @classmethod
     def parse(cls, text: object) -> Tap:
-        """Read an address.
+        """Parse an address.
 
         Raises:
-            WiringError: If `text` is none; the message says what is wrong with it.
+            WiringError: If `text` is not a valid address.
 
         >>> Tap.parse("teacher:out.-1")
         Tap(source='teacher', path='', port='out', fields=(-1,))
@@ -100,7 +100,7 @@ class Tap:
 
     @property
     def address(self) -> str:
-        """The address relative to its model, as `Capture` takes it: `layer1:in`, empty for the model's output."""
+        """The address relative to its model, for `Capture`: `layer1:in`, empty for the model's output."""
         tail = ".".join(map(str, (self.port, *self.fields)))
         return self.path if tail == "out" else f"{self.path}:{tail}"
 
@@ -117,8 +117,8 @@ _EXAMPLES = "write it like 'student', 'student.layer1:in' or 'batch.target'"
 def take(value: Any, fields: Sequence[str | int], where: str) -> Any:
     """Follow `fields` into a structure: mappings, sequences, dataclasses, named tuples, modules.
 
-    A name is a key or an attribute. An index is a position; in a mapping it is first looked for among the keys, as the
-    number and as its text (torchvision's feature pyramids use `"0"`).
+    A name is a key or an attribute. An index is a position. In a mapping, an index is first looked up as a key, as an
+    integer and as a string (torchvision's feature pyramids use `"0"`).
 
     Args:
         value: The structure.
@@ -126,7 +126,7 @@ def take(value: Any, fields: Sequence[str | int], where: str) -> Any:
         where: The address, for the message.
 
     Raises:
-        WiringError: If there is no such field; the message lists what there is.
+        WiringError: If the field does not exist; the hint lists the existing ones.
 
     >>> take({"boxes": [1, 2, 3]}, ("boxes", -1), "batch.boxes.-1")
     3
@@ -154,26 +154,28 @@ def _take_name(value: Any, name: str) -> Any:
     if isinstance(value, Mapping) and name in value:
         return value[name]
     found = getattr(value, name, None)
-    if found is None or (isinstance(value, Mapping) and callable(found)):  # None: an output that was not asked for
+    if found is None or (
+        isinstance(value, Mapping) and callable(found)
+    ):  # None: an optional output that was not requested
         raise LookupError
     return found
 
 
-# What models of transformers give only when they are asked for it.
-_NOT_ASKED = {
-    "hidden_states": "make the model with hidden_states: true (output_hidden_states of its config)",
-    "attentions": "make the model with attentions: true (output_attentions of its config, and attn_implementation: eager, for SDPA gives none)",
+_OPTIONAL = {
+    "hidden_states": "create the model with hidden_states: true (output_hidden_states of its config)",
+    "attentions": "create the model with attentions: true (output_attentions of its config, and attn_implementation: eager, because SDPA returns none)",
 }
+"""Outputs that models of transformers return only on request → how to request them."""
 
 
 def _refuse_field(value: Any, field: str | int, where: str) -> NoReturn:
     kind = type(value).__name__
     if isinstance(field, int):
         size = f" of length {len(value)}" if isinstance(value, Mapping | Sequence) else ""
-        _refuse(f"{where}: {kind}{size} has no index {field}", "" if size else "leave the index out")
+        _refuse(f"{where}: {kind}{size} has no index {field}", "" if size else "omit the index")
     choices = field_names(value)
-    hint = _NOT_ASKED.get(field, "") if is_dataclass(value) and hasattr(value, field) else ""
-    _refuse(f"{where}: {kind} has no field {field!r}", hint or did_you_mean(field, choices) or "leave the field out")
+    hint = _OPTIONAL.get(field, "") if is_dataclass(value) and hasattr(value, field) else ""
+    _refuse(f"{where}: {kind} has no field {field!r}", hint or did_you_mean(field, choices) or "omit the field")
 
 
 def field_names(value: Any) -> list[str]:
@@ -196,10 +198,10 @@ def _check_parts(text: str, head: str, colon: str, tail: str) -> None:
 def _check_field(text: str, field: object) -> None:
     is_index = _INDEX.fullmatch(str(field)) is not None
     if isinstance(field, str):
-        is_legal = _FIELD.fullmatch(field) is not None and not is_index
+        is_valid = _FIELD.fullmatch(field) is not None and not is_index
     else:
-        is_legal = type(field) is int and is_index
-    if not is_legal:
+        is_valid = type(field) is int and is_index
+    if not is_valid:
         _refuse(f"{text!r} has the field {field!r}", "a field is an index, or a name of letters, digits, '_' and '-'")
 
 

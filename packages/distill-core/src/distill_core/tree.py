@@ -1,4 +1,4 @@
-"""Nested containers: what a batch, the arguments of a model and its output may be.
+"""Nested containers: batches, arguments of models and their outputs.
 
 A container is a mapping, a list or another sequence, a tuple, a named tuple or a dataclass. Everything else is a leaf:
 tensors, strings, numbers, None, objects of other classes.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-_NO_CONTAINERS = (str, bytes, bytearray, memoryview, range)
+_NOT_CONTAINERS = (str, bytes, bytearray, memoryview, range)
 
 
 def children(value: Any) -> dict[Any, Any] | None:
@@ -33,7 +33,7 @@ def children(value: Any) -> dict[Any, Any] | None:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return dict(zip(value._fields, value, strict=True))
     if isinstance(value, Sequence):
-        return None if isinstance(value, _NO_CONTAINERS) else dict(enumerate(value))
+        return None if isinstance(value, _NOT_CONTAINERS) else dict(enumerate(value))
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value) if hasattr(value, field.name)}
     return None
@@ -42,7 +42,7 @@ def children(value: Any) -> dict[Any, Any] | None:
 def map_leaves(value: Any, each: Callable[[Any], Any]) -> Any:
     """Return a structure like `value` with new containers of the same kinds and each leaf replaced.
 
-    New containers, because a model may go on to append to a list that a module of it returned.
+    Containers are copied because a model may append to a list that one of its modules returned.
     """
     kind = type(value)
     if isinstance(value, Tensor):
@@ -90,7 +90,7 @@ def channels_last(value: Any) -> Any:
 
 
 def _rebuilt(value: Any, parts: dict[Any, Any]) -> Any:
-    """A container of the same kind with other parts."""
+    """Return a container of the same kind with other parts."""
     if isinstance(value, Mapping):
         return _mapping(value, parts)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -109,7 +109,7 @@ def _mapping(value: Mapping[Any, Any], parts: dict[Any, Any]) -> Any:
         for key, part in parts.items():
             mapping[key] = part
         return mapping
-    return _made(type(value), parts)
+    return _constructed(type(value), parts)
 
 
 def _sequence(value: Sequence[Any], parts: list[Any]) -> Any:
@@ -118,11 +118,11 @@ def _sequence(value: Sequence[Any], parts: list[Any]) -> Any:
         for index, part in enumerate(parts):
             sequence[index] = part
         return sequence
-    return tuple(parts) if isinstance(value, torch.Size) else _made(type(value), parts)
+    return tuple(parts) if isinstance(value, torch.Size) else _constructed(type(value), parts)
 
 
-def _made(kind: Callable[[Any], Any], parts: Any) -> Any:
-    """A container of a class that has a constructor of its own: plain if that takes something else than the parts."""
+def _constructed(kind: Callable[[Any], Any], parts: Any) -> Any:
+    """Return a container of another class; a plain one if its constructor does not take the parts."""
     try:
         return kind(parts)
     except TypeError:

@@ -1,7 +1,7 @@
 """Wiring: which tensor each parameter of a loss, a metric or a model receives.
 
 `{"student": "student.layer1", "teacher": "teacher.layer1:in"}` is parsed once and checked against the callee's
-signature; in a step it only looks values up.
+signature. In a step, it is only a lookup.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Wiring:
 
     Args:
         inputs: The name of a parameter → an address, or a list of addresses.
-        where: What is wired, `losses.kd`, for messages.
+        where: The key of the callee, `losses.kd`, for messages.
 
     Attributes:
-        inputs: The same with `Tap`s.
+        inputs: The name of a parameter → a `Tap`, or a tuple of them.
         taps: All taps, each once, in order.
 
     Raises:
@@ -47,10 +47,10 @@ class Wiring:
         self.taps = tuple(dict.fromkeys(tap for taps in several for tap in taps))
 
     def kwargs(self, values: Mapping[Tap, Any]) -> dict[str, Any]:
-        """The arguments of the callee.
+        """Return the arguments of the callee.
 
         Args:
-            values: The values of all `taps`, those of the batch included (`read_batch`).
+            values: The values of all `taps`, including those of the batch (`read_batch`).
 
         Raises:
             WiringError: If a value is missing.
@@ -68,7 +68,7 @@ class Wiring:
         """Check that every tap belongs to the batch or to one of `models`.
 
         Raises:
-            WiringError: If one does not; the message has the nearest name.
+            WiringError: If one does not; the hint has the nearest name.
         """
         models = list(models)
         for tap in self.taps:
@@ -81,7 +81,7 @@ class Wiring:
 
 
 def model_taps(wirings: Iterable[Wiring]) -> dict[str, tuple[Tap, ...]]:
-    """The taps of several wirings by model, each once; those of the batch are left out.
+    """Return the taps of several wirings by model, each once, without those of the batch.
 
     >>> wirings = [Wiring({"x": "student", "y": "batch.target"}, "a"), Wiring({"x": ["student", "student.fc:in"]}, "b")]
     >>> {model: [tap.address for tap in taps] for model, taps in model_taps(wirings).items()}
@@ -96,14 +96,14 @@ def model_taps(wirings: Iterable[Wiring]) -> dict[str, tuple[Tap, ...]]:
 
 
 def read_batch(batch: Mapping[str, Any], tap: Tap) -> Any:
-    """The value of a `batch` tap.
+    """Return the value of a `batch` tap.
 
     Args:
         batch: The fields of a batch by name.
         tap: `batch`, `batch.target`, `batch.target.boxes`.
 
     Raises:
-        WiringError: If the batch has no such field; the message lists those it has.
+        WiringError: If the batch has no such field; the message lists the existing ones.
 
     >>> read_batch({"input": 1, "target": {"boxes": 2}}, Tap.parse("batch.target.boxes"))
     2
@@ -123,16 +123,16 @@ def read_batch(batch: Mapping[str, Any], tap: Tap) -> Any:
 def check_signature(callee: Any, names: Iterable[str], where: str) -> None:
     """Check that `callee` can be called with keyword arguments of these names.
 
-    A module is called through `forward`, a metric (it has `reset`, `update` and `compute`) through `update`. A callable
-    whose signature Python does not know passes.
+    A module is called through `forward`, and a metric (it has `reset`, `update` and `compute`) through `update`. A callable
+    without a known signature passes.
 
     Args:
         callee: A loss, a model, a metric, or any callable.
         names: The names of the arguments.
-        where: What is wired, `losses.kd`, for messages.
+        where: The key of the callee, `losses.kd`, for messages.
 
     Raises:
-        WiringError: If a name is unknown or a required parameter is not named.
+        WiringError: If a name is unknown or a required parameter is missing.
 
     >>> check_signature(nn.CrossEntropyLoss(), ["input", "target"], "losses.ce")
     >>> check_signature(nn.CrossEntropyLoss(), ["input"], "losses.ce")
@@ -180,7 +180,7 @@ def _parse(name: str, addresses: str | Sequence[str], where: str) -> Tap | tuple
 
 
 def _function_of(callee: Any, where: str) -> tuple[Callable[..., Any], str]:
-    """What is called in the end, and its name."""
+    """Return the function that is called, and its name."""
     if isinstance(callee, nn.Module):
         callee = unwrap(callee)
     kind = type(callee).__name__

@@ -1,4 +1,4 @@
-"""A teacher's tensors on disk: rows by view and sample, memory-mapped, with checksums, named by what they depend on."""
+"""Caches of teachers' outputs: rows by view and sample in memory-mapped files with checksums."""
 
 from ._cache import Cache as Cache
 from ._codecs import NAMES as NAMES

@@ -1,12 +1,12 @@
-"""A folder of shards, one a view: what is there can be read, what is not can be written.
+"""A cache: a folder of shards, one per view, of which existing rows are read and missing ones are written.
 
-    FOLDER/teacher-<16 digits of the key>/key.json              all that the content depends on
+    FOLDER/teacher-<16 digits of the key>/key.json              everything that the content depends on
                                           view-0000.safetensors the rows of all samples
-                                          view-0000.json        size and SHA-256, written last: the view is whole
-                                          view-0000.0.rows      of a view that is not: which rows process 0 has written
+                                          view-0000.json        size and SHA-256, written last: the view is complete
+                                          view-0000.0.rows      of an incomplete view: the rows that process 0 has written
 
-Processes on one machine write rows of their own into the same mapped file. A row counts as written once it is on the disk
-and then in a file `.rows`; so a kill, or a power cut, costs at most the rows since the last `flush`.
+Processes on one machine write different rows of the same mapped file. A row counts as written once it is on the disk and
+then listed in a file `.rows`. A kill or a power failure costs at most the rows since the last `flush`.
 """
 
 from __future__ import annotations
@@ -28,17 +28,20 @@ from ._shard import Shard
 
 
 class Cache:
-    """Rows of encoded tensors by view and sample.
+    """The encoded outputs of one model by view and sample.
 
     Args:
-        folder: Where the caches of this model are.
+        folder: The folder of this model's caches.
         name: The model's name.
-        key: What the content depends on.
-        rows: The number of samples.
-        views: The number of views.
+        key: Everything that the content depends on.
+        rows: Number of samples.
+        views: Number of views.
+
+    Attributes:
+        relatives: Folders of this model's other caches → the parts of the key that differ, the nearest first.
 
     Raises:
-        DataError: The folder is of another key, or cannot be made.
+        DataError: The folder belongs to another key or cannot be created.
     """
 
     def __init__(self, folder: Path, name: str, key: Key, rows: int, views: int) -> None:
@@ -48,62 +51,62 @@ class Cache:
         self._shards: dict[int, Shard] = {}
         self._written: dict[int, Tensor] = {}
         self._dirty: set[int] = set()
-        self._whole: set[int] = set()
+        self._complete: set[int] = set()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            message = f"the cache {self.folder} cannot be made: {error.strerror}"
+            message = f"the cache {self.folder} cannot be created: {error.strerror}"
             raise DataError(message) from error
-        self._keep_key()
+        self._check_key()
 
     def path(self, view: int) -> Path:
-        """The file of a view."""
+        """Return the file of a view."""
         return self.folder / f"view-{view:04}.safetensors"
 
-    def is_whole(self, view: int) -> bool:
-        """Whether a view is complete, and proved to be what was written; it is proved once.
+    def is_complete(self, view: int) -> bool:
+        """Return whether a view is complete; its checksum is verified once.
 
         Raises:
-            DataError: The file is not what was written.
+            DataError: The file is damaged.
         """
         manifest = self.path(view).with_suffix(".json")
-        if view not in self._whole and manifest.is_file():
-            self._prove(view, manifest)
-            self._whole.add(view)
-        return view in self._whole
+        if view not in self._complete and manifest.is_file():
+            self._verify(view, manifest)
+            self._complete.add(view)
+        return view in self._complete
 
     def has(self, view: int, rows: Tensor) -> bool:
-        """Whether all these rows (batch,) of a view are there."""
-        return view in self._whole or self.is_whole(view) or bool(self.written(view)[rows].all())
+        """Return whether all these rows (batch,) of a view exist."""
+        return view in self._complete or self.is_complete(view) or bool(self.written(view)[rows].all())
 
     def written(self, view: int) -> Tensor:
-        """(samples,) bool: which rows of a view are there."""
-        if self.is_whole(view):
+        """Return which rows of a view exist: (samples,) bool."""
+        if self.is_complete(view):
             return torch.ones(self.rows, dtype=torch.bool)
         if view not in self._written:
             self._written[view] = self._read_rows(view)
         return self._written[view]
 
     def missing(self, view: int) -> Tensor:
-        """The rows of a view that are not there, as written by all processes up to their last `flush`."""
+        """Return the rows that no process had written to a view by its last `flush`."""
         self._written.pop(view, None)
         return (~self.written(view)).nonzero().view(-1)
 
-    def read(self, view: int, rows: Tensor, *, leave_out: str = "") -> dict[str, Tensor]:
-        """The rows (batch,) of every part but one."""
-        return self.shard(view).read(rows, leave_out=leave_out)
+    def read(self, view: int, rows: Tensor, *, omit: str = "") -> dict[str, Tensor]:
+        """Return the rows (batch,) of each part, except the omitted one."""
+        return self.shard(view).read(rows, omit=omit)
 
     def shard(self, view: int) -> Shard:
-        """The file of a view, mapped."""
+        """Return the mapped file of a view."""
         if view not in self._shards:
-            self._shards[view] = Shard(self.path(view), writable=not self.is_whole(view))
+            self._shards[view] = Shard(self.path(view), writable=not self.is_complete(view))
         return self._shards[view]
 
     def write(self, view: int, rows: Tensor, parts: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-        """Store rows (batch,); the first ones make the file.
+        """Store rows (batch,); the first ones create the file.
 
         Raises:
-            DataError: The disk is full, or the parts are not like those before.
+            DataError: The disk is full, or the parts differ in shape or type from those before.
         """
         written = self.written(view)
         if view not in self._shards and not self.path(view).exists():
@@ -113,7 +116,7 @@ class Cache:
         self._dirty.add(view)
 
     def flush(self) -> None:
-        """Make what was written last."""
+        """Write the stored rows to the disk."""
         for view in sorted(self._dirty):
             self.shard(view).sync()
             packed = np.packbits(self._written[view].numpy()).tobytes()
@@ -121,13 +124,13 @@ class Cache:
         self._dirty.clear()
 
     def seal(self, view: int) -> bool:
-        """Declare a view complete, if it is; by one process, when all others have flushed.
+        """Mark a view as complete if no row is missing; called by one process after all others have flushed.
 
         Returns:
-            Whether it is.
+            Whether the view is complete.
         """
         self.flush()
-        if self.is_whole(view):
+        if self.is_complete(view):
             return True
         if len(self.missing(view)):
             return False
@@ -137,34 +140,34 @@ class Cache:
         _replace(path.with_suffix(".json"), json.dumps(manifest, indent=1).encode())
         for journal in self.folder.glob(f"{path.stem}.*.rows"):
             journal.unlink(missing_ok=True)
-        self._whole.add(view)
+        self._complete.add(view)
         self.reload(view)
         return True
 
     def reload(self, view: int) -> None:
-        """Forget what is known of a view, which another process may have completed."""
+        """Discard the state of a view, which another process may have completed."""
         self._shards.pop(view, None)
         self._written.pop(view, None)
 
-    def prove(self) -> list[int]:
-        """Compare every complete view with its SHA-256; returns which they are.
+    def verify(self) -> list[int]:
+        """Compare every complete view with its SHA-256, and return their indices.
 
         Raises:
-            DataError: One is not what was written.
+            DataError: A view is damaged.
         """
-        self._whole.clear()
-        return [view for view in range(self.views) if self.is_whole(view)]
+        self._complete.clear()
+        return [view for view in range(self.views) if self.is_complete(view)]
 
-    def _prove(self, view: int, manifest: Path) -> None:
+    def _verify(self, view: int, manifest: Path) -> None:
         path = self.path(view)
-        hint = f"remove {path} and {manifest.name}, and it is built again"
+        hint = f"remove {path} and {manifest.name} to build the view again"
         try:
             expected = json.loads(manifest.read_text())
-            right = expected["bytes"] == path.stat().st_size and expected["sha256"] == _digest(path)
+            is_intact = expected["bytes"] == path.stat().st_size and expected["sha256"] == _digest(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
             message = f"{path} is damaged: the file or {manifest.name} is missing or unreadable"
             raise DataError(message, hint=hint) from error
-        if not right:
+        if not is_intact:
             message = f"{path} is damaged: it is not what was written (SHA-256)"
             raise DataError(message, hint=hint)
 
@@ -177,18 +180,18 @@ class Cache:
                     written |= np.unpackbits(packed, count=self.rows).astype(bool)
         return torch.from_numpy(written)
 
-    def _keep_key(self) -> None:
+    def _check_key(self) -> None:
         path = self.folder / "key.json"
         if not path.exists():
             _replace(path, json.dumps(dict(self.key.parts), indent=1, sort_keys=True).encode())
         found = _read_key(path)
         if found is None or found.differences(self.key):
-            message = f"{self.folder} is not the cache of this key: {path.name} says otherwise"
+            message = f"{self.folder} is not the cache of this key: {path.name} has another one"
             raise DataError(message, hint="remove the folder")
 
 
 def _relatives(folder: Path, name: str, key: Key) -> dict[str, list[str]]:
-    """Other caches of this model: folder → the parts of the key that differ, the nearest first."""
+    """Return other caches of this model: folder → the parts of the key that differ, the nearest first."""
     found = {}
     for path in sorted(folder.glob(f"{name}-*/key.json")):
         other = _read_key(path)
@@ -211,7 +214,7 @@ def _digest(path: Path) -> str:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file atomically."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with unfinished.open("wb") as file:
         file.write(content)

@@ -1,8 +1,8 @@
-"""How a teacher's tensors are stored: codecs, each a pair of functions on tensors.
+"""Codecs: how a teacher's tensors are stored, each a pair of functions on tensors.
 
-A *dense* codec gives back a tensor of the shape that the teacher gave. A *sparse* one gives a mapping of a few entries of
-each row: `log_probs` and `index` of the k most probable classes (what is left of the probability is the tail bucket), or
-`weights` and `index` of classes drawn at random, whose weighted count is an unbiased estimate of the distribution.
+A *dense* codec returns a tensor of the teacher's shape. A *sparse* one returns a mapping of a few entries of each row:
+`log_probs` and `index` of the k most probable classes (the remaining probability is the tail bucket), or `weights` and
+`index` of randomly drawn classes, whose weighted count is an unbiased estimate of the distribution.
 
 Top-k with a tail and sampling: Anshumann et al. "Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs".
 ACL 2025. https://arxiv.org/abs/2503.16870
@@ -22,31 +22,31 @@ from ..errors import DataError, did_you_mean
 
 
 class Codec(Protocol):
-    """What every codec has.
+    """The interface of codecs.
 
     Attributes:
-        gives: The fields that a sparse codec gives; empty for a dense one, which gives the tensor itself.
+        gives: The fields that a sparse codec returns; empty for a dense one, which returns a tensor.
     """
 
     gives: ClassVar[tuple[str, ...]]
 
     @property
     def name(self) -> str:
-        """What it is called in a file."""
+        """The codec's name in a file."""
         ...
 
     def encode(self, values: Tensor, seeds: Tensor) -> dict[str, Tensor]:
-        """The parts to store of floating-point values (rows, …), one seed a row; each part has `rows` first."""
+        """Return the parts to store of floating-point values (rows, …), with one seed per row; each part is (rows, …)."""
         ...
 
     def decode(self, parts: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
-        """What is given to a loss, in the floating-point type that the teacher gave."""
+        """Return the value for a loss, in the teacher's floating-point type."""
         ...
 
 
 @dataclass(frozen=True)
 class Dense:
-    """The tensor as it is, in a floating-point type.
+    """The tensor itself, in a floating-point type.
 
     >>> codec = Dense(torch.float16)
     >>> codec.decode(codec.encode(torch.tensor([[1.5, 2.0]]), torch.tensor([0])), torch.float32)
@@ -62,18 +62,18 @@ class Dense:
         return str(self.dtype).removeprefix("torch.")
 
     def encode(self, values: Tensor, seeds: Tensor) -> dict[str, Tensor]:
-        """One part, the values in the type."""
+        """Return one part, the values in the type."""
         del seeds
         return {"values": values.to(self.dtype)}
 
     def decode(self, parts: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
-        """The values, rounded to the type and back."""
+        """Return the values, rounded to the type and back."""
         return parts["values"].to(dtype)
 
 
 @dataclass(frozen=True)
 class Int8:
-    """Integers from −127 to 127, with one scale a row: its greatest finite magnitude / 127. −128 stands for −∞.
+    """Integers from −127 to 127 with one scale per row, its greatest finite magnitude / 127; −128 encodes −∞.
 
     >>> codec = Int8()
     >>> codec.decode(codec.encode(torch.tensor([[127.0, -3.2], [0.0, 0.0]]), torch.tensor([0, 1])), torch.float32)
@@ -85,7 +85,7 @@ class Int8:
     name: ClassVar[str] = "int8"
 
     def encode(self, values: Tensor, seeds: Tensor) -> dict[str, Tensor]:
-        """The numbers and the scales."""
+        """Return the integers and the scales."""
         del seeds
         rows = values.flatten(1).float()
         ruled_out = rows.isneginf()
@@ -97,7 +97,7 @@ class Int8:
         return {"values": numbers.view(values.shape), "scale": scale}
 
     def decode(self, parts: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
-        """Number · scale."""
+        """Return integer · scale."""
         numbers = parts["values"].float()
         values = numbers * parts["scale"].view(-1, *[1] * (numbers.dim() - 1))
         return values.masked_fill(numbers == -128, -torch.inf).to(dtype)
@@ -105,10 +105,10 @@ class Int8:
 
 @dataclass(frozen=True)
 class TopK:
-    """Logarithms of the k greatest probabilities of the last dimension, not renormalised, and which they are.
+    """Log-probabilities of the k most probable classes of the last dimension, not renormalised, and their indices.
 
     Args:
-        k: How many; all of them if there are fewer.
+        k: Number of classes; all of them if they are fewer.
 
     >>> parts = TopK(1).encode(torch.tensor([[0.0, 2.0, 0.0]]), torch.tensor([0]))
     >>> parts["index"], parts["log_probs"]
@@ -124,25 +124,25 @@ class TopK:
         return f"topk-{self.k}"
 
     def encode(self, values: Tensor, seeds: Tensor) -> dict[str, Tensor]:
-        """(rows, …, k) float32 and int32."""
+        """Return `log_probs` (rows, …, k) float32 and `index` (rows, …, k) int32."""
         del seeds
         top = values.float().log_softmax(-1).topk(min(self.k, values.shape[-1]), -1)
         return {"log_probs": top.values, "index": top.indices.to(torch.int32)}
 
     def decode(self, parts: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-        """`log_probs` (rows, …, k) and `index` (rows, …, k) int64."""
+        """Return `log_probs` (rows, …, k) and `index` (rows, …, k) int64."""
         return {"log_probs": parts["log_probs"].to(dtype), "index": parts["index"].long()}
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """n classes drawn from the distribution of the last dimension, each with weight 1/n; one may be drawn repeatedly.
+    """n classes drawn from the distribution of the last dimension with replacement, each with weight 1/n.
 
     The draws of a row are spread evenly over its cumulative distribution from one random offset (systematic sampling), so
     the expected weight of a class is its probability, and less noisy than with independent draws.
 
     Args:
-        n: How many.
+        n: Number of classes.
 
     >>> Sampled(4).encode(torch.tensor([[9.0, 9.0, -99.0]]), torch.tensor([0]))["index"]
     tensor([[0, 0, 1, 1]], dtype=torch.int32)
@@ -157,18 +157,18 @@ class Sampled:
         return f"sampled-{self.n}"
 
     def encode(self, values: Tensor, seeds: Tensor) -> dict[str, Tensor]:
-        """(rows, …, n) int32."""
+        """Return `index` (rows, …, n) int32."""
         cumulative = values.double().softmax(-1).cumsum(-1)
         rows = cumulative.shape[:-1]
-        places = torch.arange(rows[1:].numel(), device=values.device)
-        offset = _uniform(seeds.to(values.device)[:, None], places[None]).view(*rows, 1)
+        positions = torch.arange(rows[1:].numel(), device=values.device)
+        offset = _uniform(seeds.to(values.device)[:, None], positions[None]).view(*rows, 1)
         steps = (torch.arange(self.n, device=values.device) + offset) / self.n
         total = cumulative[..., -1:]
         index = torch.searchsorted(cumulative, (steps * total).contiguous(), right=True)
         return {"index": index.clamp(max=values.shape[-1] - 1).to(torch.int32)}
 
     def decode(self, parts: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-        """`weights` (rows, …, n) and `index` (rows, …, n) int64."""
+        """Return `weights` (rows, …, n) and `index` (rows, …, n) int64."""
         index = parts["index"].long()
         return {"weights": torch.full(index.shape, 1 / self.n, dtype=dtype, device=index.device), "index": index}
 
@@ -182,14 +182,14 @@ _DENSE: dict[str, Codec] = {
 }
 _NUMBERED = re.compile(r"(topk|sampled)-([1-9][0-9]{0,6})")
 NAMES = (*_DENSE, "topk-8", "sampled-64")
-"""What a file may name; the numbers are examples."""
+"""Names of codecs for a file; the numbers are examples."""
 
 
 def codec_named(name: str) -> Codec:
-    """The codec of a name: `float32`, `float16`, `bfloat16`, `int8`, `topk-8`, `sampled-64`.
+    """Return the codec of a name: `float32`, `float16`, `bfloat16`, `int8`, `topk-8`, `sampled-64`.
 
     Raises:
-        DataError: There is none.
+        DataError: No codec has this name.
 
     >>> codec_named("topk-8")
     TopK(k=8)
@@ -203,7 +203,7 @@ def codec_named(name: str) -> Codec:
 
 
 def _uniform(first: Tensor, second: Tensor) -> Tensor:
-    """A number from [0, 1) for each pair, a hash of both (SplitMix64's finaliser)."""
+    """Return a number in [0, 1) for each pair, a hash of both (SplitMix64's finaliser)."""
     bits = (first * 0x1E3779B97F4A7C15 + second + 1) * -0x61C8864680B583EB
     bits = (bits ^ _shifted(bits, 30)) * -0x40A7B892E31B1A47
     bits = (bits ^ _shifted(bits, 27)) * -0x6B2FB644ECCEEE15
@@ -211,5 +211,5 @@ def _uniform(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _shifted(bits: Tensor, count: int) -> Tensor:
-    """A shift to the right that fills with zeros."""
+    """Return the bits shifted to the right, filled with zeros."""
     return (bits >> count) & ((1 << (64 - count)) - 1)

@@ -1,4 +1,4 @@
-"""How the values of a teacher's taps become rows of tensors, and come back as they were."""
+"""Conversion of the values of a teacher's taps to rows of tensors and back."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Leaf:
     """One tensor of a value.
 
     Attributes:
-        name: Its tap and its place in the value, `layer1` or `layer1/0`.
-        dtype: The type that the teacher gave.
-        order: The dimensions in the order in which they lie in memory; a row is stored in this order.
+        name: Its tap and its position in the value, `layer1` or `layer1/0`.
+        dtype: The type of the teacher's tensor.
+        order: The dimensions in memory order; a row is stored in this order.
     """
 
     name: str
@@ -30,17 +30,17 @@ class Leaf:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the rows lie in memory as usual."""
+        """Whether the rows are contiguous in memory."""
         return self.order == tuple(range(len(self.order)))
 
 
 class Format:
-    """From the values of taps to the parts to store and back.
+    """The conversion of the values of taps to the parts to store, and back.
 
     Args:
-        trees: Tap → how its value is made of leaves: a leaf's number, or a list or mapping of trees.
+        trees: Tap → the structure of its value: the index of a leaf, or a list or mapping of trees.
         leaves: All tensors.
-        codec: How floating-point tensors are stored, or that by tap; others are stored as they are.
+        codec: The codec of floating-point tensors, or a codec per tap; other tensors are stored unchanged.
     """
 
     def __init__(self, trees: Mapping[str, Any], leaves: Sequence[Leaf], codec: Codec | Mapping[str, Codec]) -> None:
@@ -48,17 +48,17 @@ class Format:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], rows: int, codec: Codec | Mapping[str, Codec]) -> Format:
-        """The format of these values of a batch of `rows` samples.
+        """Return the format of the values of a batch of `rows` samples.
 
         Raises:
-            DataError: A value is no tensor, nor a list or mapping of tensors, or not one row a sample.
+            DataError: A value is not a tensor or a list or mapping of tensors, or does not have one row per sample.
         """
         leaves: list[Leaf] = []
         trees = {tap: _tree(value, tap, rows, leaves) for tap, value in values.items()}
         return cls(trees, leaves, codec)
 
     def encode(self, values: Mapping[str, Any], seeds: Tensor) -> dict[str, Tensor]:
-        """The parts to store, each with one row a sample."""
+        """Return the parts to store, each with one row per sample."""
         parts: dict[str, Tensor] = {}
         for tap, tree in self.trees.items():
             for leaf, tensor in self._tensors(tree, values[tap]):
@@ -67,21 +67,21 @@ class Format:
                 else:
                     encoded = {"values": tensor}
                 for part, stored in encoded.items():
-                    parts[f"{leaf.name}#{part}"] = self._laid(stored, leaf)
+                    parts[f"{leaf.name}#{part}"] = self._permuted(stored, leaf)
         return parts
 
     def decode(self, parts: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The values by tap."""
+        """Return the values by tap."""
         return {tap: self._value(tree, parts, self._codec(tap)) for tap, tree in self.trees.items()}
 
     def to_text(self) -> str:
-        """All but the codec, as JSON."""
+        """Return everything but the codec as JSON."""
         leaves = [[leaf.name, str(leaf.dtype).removeprefix("torch."), leaf.order] for leaf in self.leaves]
         return json.dumps({"trees": self.trees, "leaves": leaves})
 
     @classmethod
     def from_text(cls, text: str, codec: Codec | Mapping[str, Codec]) -> Format:
-        """What `to_text` wrote."""
+        """Return the format that `to_text` wrote."""
         read = json.loads(text)
         leaves = [Leaf(name, getattr(torch, dtype), tuple(order)) for name, dtype, order in read["leaves"]]
         return cls(read["trees"], leaves, codec)
@@ -89,7 +89,7 @@ class Format:
     def _codec(self, tap: str) -> Codec:
         return self.codec[tap] if isinstance(self.codec, Mapping) else self.codec
 
-    def _laid(self, stored: Tensor, leaf: Leaf) -> Tensor:
+    def _permuted(self, stored: Tensor, leaf: Leaf) -> Tensor:
         return stored.permute(leaf.order) if stored.dim() == len(leaf.order) else stored
 
     def _tensors(self, tree: Any, value: Any) -> list[tuple[Leaf, Tensor]]:
@@ -106,11 +106,11 @@ class Format:
             return {key: self._value(below, parts, codec) for key, below in tree.items()}
         leaf = self.leaves[tree]
         prefix = leaf.name + "#"
-        own = {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
+        encoded = {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}
         if not leaf.is_plain:
             back = [leaf.order.index(position) for position in range(len(leaf.order))]
-            own = {name: part.permute(back) if part.dim() == len(back) else part for name, part in own.items()}
-        return codec.decode(own, leaf.dtype) if leaf.dtype.is_floating_point else own["values"]
+            encoded = {name: part.permute(back) if part.dim() == len(back) else part for name, part in encoded.items()}
+        return codec.decode(encoded, leaf.dtype) if leaf.dtype.is_floating_point else encoded["values"]
 
 
 def _tree(value: Any, name: str, rows: int, leaves: list[Leaf]) -> Any:
@@ -118,7 +118,7 @@ def _tree(value: Any, name: str, rows: int, leaves: list[Leaf]) -> Any:
         if value.dim() == 0 or len(value) != rows:
             message = (
                 f"'{name or 'the output'}' cannot be cached: it is {tuple(value.shape)} for {rows} samples, "
-                "and a cache holds one row a sample"
+                "and a cache holds one row per sample"
             )
             raise DataError(message)
         leaves.append(Leaf(name, value.dtype, _order(value)))
@@ -139,7 +139,7 @@ def _tree(value: Any, name: str, rows: int, leaves: list[Leaf]) -> Any:
 
 
 def _order(value: Tensor) -> tuple[int, ...]:
-    """The dimensions as they lie in memory; losses may add up in this order, so it is kept."""
+    """Return the dimensions in memory order, which is kept because the order of a sum may depend on it."""
     plain = tuple(range(value.dim()))
     strides = value.stride()
     order = (0, *sorted(plain[1:], key=lambda position: -strides[position]))

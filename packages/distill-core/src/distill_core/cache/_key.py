@@ -1,4 +1,4 @@
-"""What a cache is of: everything that its content depends on, as one hash."""
+"""Keys of caches: everything that the content of a cache depends on, as one hash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Key:
-    """The parts that a cache's content depends on; if one of them is another, the cache is another.
+    """Everything that a cache's content depends on; if one part differs, it is another cache.
 
     Attributes:
         parts: Name of a part → its value, or the hash of its value.
@@ -34,13 +34,13 @@ class Key:
         return hashlib.sha256(json.dumps(dict(self.parts), sort_keys=True).encode()).hexdigest()
 
     def differences(self, other: Key) -> list[str]:
-        """The names of the parts that differ."""
+        """Return the names of the parts that differ."""
         names = self.parts.keys() | other.parts.keys()
         return sorted(name for name in names if self.parts.get(name) != other.parts.get(name))
 
 
 def hash_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """SHA-256 of names, types, shapes and bytes.
+    """Return the SHA-256 of names, types, shapes and bytes.
 
     >>> hash_tensors([("a", torch.zeros(2))]) == hash_tensors([("a", torch.zeros(2, 1))])
     False
@@ -53,36 +53,36 @@ def hash_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def bytes_of(tensor: Tensor) -> Any:
-    """The elements' bytes in row-major order, as a buffer that is not copied."""
+    """Return the bytes of the elements in row-major order, as a buffer that is not copied."""
     flat = tensor.detach().to("cpu").contiguous().view(-1)
     return flat.view(torch.uint8).numpy() if flat.numel() else b""
 
 
 def hash_rows(tensors: Iterable[Tensor], rows: int) -> Tensor:
-    """A number for each row of a batch that changes if one bit of the row does, whatever the batch.
+    """Return a hash of each row of a batch that depends on every bit of the row and not on the rest of the batch.
 
-    Only floating-point tensors take part: those that an augmentation changes.
+    Only floating-point tensors are included: those that an augmentation changes.
 
     Args:
         tensors: Each (rows, …).
-        rows: Their number.
+        rows: Number of rows.
 
     Returns:
         (rows,) int64.
     """
     total = torch.zeros(rows, dtype=torch.int64)
-    for number, tensor in enumerate(tensors):
+    for index, tensor in enumerate(tensors):
         if not tensor.is_floating_point() or tensor.dim() < 2 or len(tensor) != rows:
             continue
         kind = {8: torch.int64, 4: torch.int32, 2: torch.int16}[tensor.element_size()]
         bits = tensor.detach().contiguous().view(kind).flatten(1)
-        factors = _factors(bits.shape[1], number, bits.dtype, bits.device)
+        factors = _factors(bits.shape[1], index, bits.dtype, bits.device)
         total = total.to(tensor.device) + (bits * factors).sum(1)
     return total
 
 
 @functools.lru_cache(maxsize=64)
-def _factors(count: int, number: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Fixed odd numbers, one an element."""
-    drawn = np.random.Generator(np.random.PCG64(number)).integers(0, 2**30, count) * 2 + 1
+def _factors(count: int, index: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return fixed odd numbers, one per element."""
+    drawn = np.random.Generator(np.random.PCG64(index)).integers(0, 2**30, count) * 2 + 1
     return torch.from_numpy(drawn).to(torch.int32 if dtype == torch.int16 else dtype).to(device)

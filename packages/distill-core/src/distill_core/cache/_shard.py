@@ -23,18 +23,18 @@ _ALIGNMENT = 64
 
 
 class Shard:
-    """The tensors of a file, mapped and not read: a gather of rows touches only their pages.
+    """The memory-mapped tensors of a file: reading rows touches only their pages.
 
     Args:
         path: A safetensors file.
-        writable: Whether rows may be written; they reach the file.
+        writable: Whether writing rows changes the file.
 
     Attributes:
         tensors: Part → (rows, …).
-        metadata: Texts that were stored with it.
+        metadata: Strings stored in the file.
 
     Raises:
-        DataError: It is no such file, or shorter than it should be.
+        DataError: The file is not a safetensors file, or has another size than its header says.
     """
 
     def __init__(self, path: Path, *, writable: bool = False) -> None:
@@ -50,7 +50,7 @@ class Shard:
             message = f"{path} is damaged: it does not begin as a safetensors file does"
             raise DataError(message) from error
         if 8 + length + last != size:
-            message = f"{path} is damaged: it has {size:,} bytes, and its header tells of {8 + length + last:,}"
+            message = f"{path} is damaged: it has {size:,} bytes, but its header describes {8 + length + last:,}"
             raise DataError(message)
         data = torch.from_file(str(path), shared=writable, size=size, dtype=torch.uint8)[8 + length :]
         self.tensors: dict[str, Tensor] = {
@@ -62,16 +62,16 @@ class Shard:
 
     @classmethod
     def create(cls, path: Path, like: Mapping[str, Tensor], rows: int, metadata: Mapping[str, str]) -> Shard:
-        """A new file of zeros; if another process has made it meanwhile, that one.
+        """Create a file of zeros, or open it if another process has created it.
 
         Args:
-            path: Where.
-            like: Part → a tensor whose first dimension is the batch: type and shape of a row are taken from it.
-            rows: How many rows.
-            metadata: Texts to keep with it.
+            path: The file.
+            like: Part → a tensor (batch, …) with the type and the shape of a row.
+            rows: Number of rows.
+            metadata: Strings to store in the file.
 
         Raises:
-            DataError: It cannot be written: the disk is full, or the folder may not be written.
+            DataError: The file cannot be written: the disk is full, or the folder is not writable.
         """
         header = _header(like, rows, metadata)
         size = len(header) + sum(rows * part[0].numel() * part.element_size() for part in like.values())
@@ -80,7 +80,7 @@ class Shard:
             with unfinished.open("wb") as file:
                 file.write(header)
                 file.flush()
-                os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error now, not a signal later
+                os.posix_fallocate(file.fileno(), 0, size)  # a full disk raises now instead of sending a signal later
             with contextlib.suppress(FileExistsError):
                 os.link(unfinished, path)
         except OSError as error:
@@ -92,18 +92,18 @@ class Shard:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(next(iter(self.tensors.values())))
 
-    def read(self, rows: Tensor, *, leave_out: str = "") -> dict[str, Tensor]:
-        """The rows (batch,) of every part but one: one gather each."""
-        return {name: tensor.index_select(0, rows) for name, tensor in self.tensors.items() if name != leave_out}
+    def read(self, rows: Tensor, *, omit: str = "") -> dict[str, Tensor]:
+        """Return the rows (batch,) of each part, except the omitted one: one gather each."""
+        return {name: tensor.index_select(0, rows) for name, tensor in self.tensors.items() if name != omit}
 
     def write(self, rows: Tensor, parts: Mapping[str, Tensor]) -> None:
-        """Store the rows (batch,) of every part.
+        """Store the rows (batch,) of each part.
 
         Raises:
-            DataError: They are not of the shape or type of the rows before.
+            DataError: Their shape or type differs from the rows before.
         """
         for name, tensor in self.tensors.items():
             part = parts[name].to("cpu")
@@ -116,7 +116,7 @@ class Shard:
             tensor.index_copy_(0, rows, part)
 
     def sync(self) -> None:
-        """Wait until what was written is on the disk."""
+        """Write the changes to the disk."""
         handle = os.open(self.path, os.O_RDWR)
         try:
             os.fsync(handle)
@@ -125,7 +125,7 @@ class Shard:
 
 
 def _header(like: Mapping[str, Tensor], rows: int, metadata: Mapping[str, str]) -> bytes:
-    """The beginning of a safetensors file; wide types first, so that each tensor is aligned to its type."""
+    """Return the header of a safetensors file; wide types come first, so that each tensor is aligned to its type."""
     entries: dict[str, object] = {"__metadata__": dict(metadata)}
     offset = 0
     for name, part in sorted(like.items(), key=lambda item: (-item[1].element_size(), item[0])):

@@ -88,7 +88,7 @@ def verify_caches(trainer: Trainer, samples: int) -> list[Difference]:
     found: list[Difference] = []
     for sources in _stages(trainer):
         for source in sources:
-            views = source.cache.prove()  # type: ignore[union-attr]
+            views = source.cache.verify()  # type: ignore[union-attr]
             pairs = [_values(source, view, samples, trainer) for view in views]
             found += [
                 _difference(source.name, tap, [(read[tap], live[tap]) for read, live in pairs])

@@ -144,7 +144,7 @@ class CachedSource(ModelSource):
             DataError: The cache was built from another input.
         """
         cache: Cache = self.cache  # type: ignore[assignment]
-        parts = cache.read(view, rows, leave_out=INPUT)
+        parts = cache.read(view, rows, omit=INPUT)
         count = self._reads[view] = self._reads.get(view, -1) + 1
         if count % _CHECK_EVERY == 0:
             expected = cache.shard(view).tensors[INPUT].index_select(0, rows)

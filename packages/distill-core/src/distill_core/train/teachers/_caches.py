@@ -144,7 +144,7 @@ class Caches(Callback):
     def complete(self, source: CachedSource, view: int, trainer: Trainer) -> None:
         """Compute what is still missing of a view, then seal it. All processes do so together."""
         cache = source.cache
-        if cache is None or not source.writes or cache.is_whole(view):
+        if cache is None or not source.writes or cache.is_complete(view):
             return
         source.flush()
         trainer.accelerator.wait_for_everyone()
@@ -179,7 +179,7 @@ class Caches(Callback):
         loader: Loader = trainer.run.loader  # type: ignore[union-attr]
         key = key_of(source, loader, trainer.experiment, views)
         cache = Cache(Path(settings.folder).expanduser(), source.name, key, num_rows(loader), views)
-        whole = [view for view in range(views) if cache.is_whole(view)]
+        whole = [view for view in range(views) if cache.is_complete(view)]
         source.open(cache, self._moment, writes=self._may_write(cache, trainer) and len(whole) < views)
         if trainer.is_main:
             logger.info(_told(source, cache, len(whole)))
