@@ -1,0 +1,149 @@
+"""CIFAR-100 from a public ResNet-56: methods with equal budgets, chosen on a validation split; resumable run by run.
+
+The folder `--data` holds `cifar100/cifar-100-binary` and `cifar100/weights/cifar100_resnet56.pth`. Each finished run's
+`results.json` and student, in half precision, are copied to `results/cifar100_public`, from which the table is written.
+`--evaluate FOLDER` measures the committed students on the test split of another CIFAR-100 folder.
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from methods import trials
+
+from distill_core import cli, report
+from distill_core.weights import load_weights, save_tensors
+
+HERE = Path(__file__).resolve().parent
+CONFIGS = HERE / "configs/cifar100_public"
+RESULTS = HERE / "results/cifar100_public"
+ROWS = ("no_teacher", "kd", "kd_tuned", "dkd", "lskd_kd", "crd", "wttm")
+TEACHER = "ResNet-56 has a published top-1 of 72.63 % on the official test set. It has seen the validation images."
+
+
+def run(row: str, seed: int, folder: Path, args: argparse.Namespace, changes: list[str]) -> None:
+    """Train a row with a seed, or continue it, unless its results exist."""
+    if (folder / "results.json").exists():
+        return
+    print(f"{row}, seed {seed}: {folder}", flush=True)
+    teacher = args.data / "cifar100/weights/cifar100_resnet56.pth"
+    settings = [f"seed={seed}", f"_teacher.path={teacher}", *changes, *args.changes]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    cli.run_experiment(CONFIGS / f"{row}.yaml", settings, output=folder, resume=True, quiet=not sys.stderr.isatty())
+    seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime - before
+    (folder / "cpu.json").write_text(json.dumps({"cpu_seconds": round(seconds)}) + "\n", encoding="utf-8")
+
+
+def keep(row: str, seed: int, folder: Path) -> None:
+    """Copy what is committed of a finished run: its results, its log of the validation split, its student in half."""
+    target = RESULTS / row / f"seed{seed}"
+    target.mkdir(parents=True, exist_ok=True)
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results |= json.loads((folder / "cpu.json").read_text(encoding="utf-8"))
+    (target / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    student = load_weights(_resnet20(), folder / "student.safetensors")
+    halves = {name: t.half() if t.is_floating_point() else t for name, t in student.state_dict().items()}
+    save_tensors(halves, target / "student.safetensors")
+
+
+def tune(row: str, args: argparse.Namespace) -> list[str]:
+    """Return the combination under `_tried` with the best last epoch on the validation split of seed 0."""
+    scores = {}
+    for number, changes in enumerate(trials(CONFIGS / f"{row}.yaml")):
+        folder = args.output / "cifar100_public_tried" / row / str(number)
+        run(row, 0, folder, args, changes)
+        scores[tuple(changes)] = _measured(folder / "results.json")["last"]
+    for changes, score in scores.items():
+        print(f"{row} {' '.join(changes)}: {score:.2%}")
+    return list(max(scores, key=lambda changes: scores[changes]))
+
+
+def publish(seeds: int) -> None:
+    """Write the table of the committed runs; a row without all its runs is marked."""
+    lines = [
+        "| | runs | val top1, last epoch (%) | val top1, best epoch (%) | minutes | CPU minutes |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in ROWS:
+        runs = [_measured(path) for path in sorted((RESULTS / row).glob("seed*/results.json"))]
+        missing = "" if len(runs) == seeds else f" ({seeds - len(runs)} of {seeds} runs missing)"
+        lines.append(f"| {runs[0]['about'] if runs else row}{missing} | {len(runs)} | {_cells(runs)} |")
+    text = "\n".join(["# CIFAR-100 from a public ResNet-56", "", *lines, "", TEACHER, ""])
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "table.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def evaluate(folder: Path) -> None:
+    """Print the top-1 of every committed student on the test split of a CIFAR-100 folder."""
+    from distill_vision.data import cifar100
+
+    batches = list(cifar100("test", root=folder, batch_size=500))
+    for path in sorted(RESULTS.glob("*/seed*/student.safetensors")):
+        student = load_weights(_resnet20(), path).float().eval()
+        with torch.no_grad():
+            hits = sum(int((student(batch["input"]).argmax(1) == batch["target"]).sum()) for batch in batches)
+        print(f"{path.parent.relative_to(RESULTS)}: {hits / sum(len(batch['target']) for batch in batches):.2%}")
+
+
+def _resnet20() -> torch.nn.Module:
+    from distill_vision.models import resnet20
+
+    return resnet20(num_classes=100)
+
+
+def _measured(path: Path) -> dict[str, float]:
+    results = json.loads(path.read_text(encoding="utf-8"))
+    values = {key: results[key]["val"]["top1"] for key in ("best", "last")}
+    return {
+        **values,
+        "about": results["about"],
+        "minutes": results["seconds"] / 60,
+        "cpu": results.get("cpu_seconds", 0) / 60,
+    }
+
+
+def _cells(runs: list[dict[str, float]]) -> str:
+    if not runs:
+        return "– | – | – | –"
+    accuracies = [
+        report.plus_minus(report.mean_and_deviation([run[key] for run in runs]), percent=True)
+        for key in ("last", "best")
+    ]
+    times = [f"{sum(run[key] for run in runs) / len(runs):.1f}" for key in ("minutes", "cpu")]
+    return " | ".join([*accuracies, *times])
+
+
+def jobs(args: argparse.Namespace) -> Iterator[tuple[str, int]]:
+    """Yield seed by seed, so that an unfinished table has whole seeds."""
+    yield from ((row, seed) for seed in range(args.seeds) for row in args.rows or ROWS)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("changes", nargs="*", metavar="key=value", help="changes of every file")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, help="train only these rows")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("DISTILL_DATA", ".")), help="folder of datasets"
+    )
+    parser.add_argument("--output", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument(
+        "--evaluate", type=Path, metavar="FOLDER", help="only evaluate the committed students on its test split"
+    )
+    args = parser.parse_intermixed_args()
+    if args.evaluate:
+        evaluate(args.evaluate)
+        sys.exit()
+    for row, seed in jobs(args):
+        chosen = tune(row, args) if row in ("kd_tuned", "wttm") else []
+        folder = args.output / "cifar100_public" / row / f"seed{seed}"
+        run(row, seed, folder, args, chosen)
+        keep(row, seed, folder)
+        publish(args.seeds)
