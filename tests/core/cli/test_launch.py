@@ -124,7 +124,7 @@ from distill_core.train import Callback
 
 class Failing(Callback):
     def on_step_end(self, trainer) -> None:
-        if os.environ["RANK"] == "1" and trainer.step == 2:
+        if os.environ["RANK"] == "1" and trainer.state.step == 2:
             raise DataError("sample 7 is broken\\n  hint: mend it")
 """
 

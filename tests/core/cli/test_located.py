@@ -25,7 +25,7 @@ class Failing(Callback):
         setattr(self, event, self.fail)
 
     def fail(self, trainer, *arguments):
-        if trainer.step >= 7:
+        if trainer.state.step >= 7:
             raise KeyError("absent")
 """
 SCHEDULER = "    scheduler_step: step\n    scheduler: !import_partial:breaks.Odd {}\n    losses:\n"

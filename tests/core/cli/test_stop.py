@@ -23,7 +23,7 @@ class Slow(Callback):
         self.seconds, self.at = seconds, at
 
     def on_step_end(self, trainer) -> None:
-        if self.at in (0, trainer.step):
+        if self.at in (0, trainer.state.step):
             time.sleep(self.seconds)
 """
 TRUST = ["--trust", "toy", "--trust", "slow"]

@@ -291,7 +291,7 @@ def test_two_runs_share_a_cache(run, tmp_path, caplog):
 
     class Nested(Callback):
         def on_step_end(self, trainer):
-            if trainer.step == 9:
+            if trainer.state.step == 9:
                 inner["weights"] = other()
 
     def other():

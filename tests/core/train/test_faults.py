@@ -95,7 +95,7 @@ def test_rollback_takes_up_the_last_checkpoint_and_leaves_the_batch_out(experime
     run = poisoned(experiment, FUSED, nonfinite="rollback", callbacks=[Checkpoint(every_steps=2)], log_every=1)
     trainer = Trainer(run, output=tmp_path)
     trainer.fit()
-    bad = trainer.faults.state()
+    bad = trainer.nonfinite.state()
     assert [(stage, epoch) for stage, epoch, _ in bad] == [(0, 1), (0, 2)]
     assert [message.split(":")[0] for message in caplog.messages] == [
         f"stage 0, epoch {e}, batch {n}" for _, e, n in bad

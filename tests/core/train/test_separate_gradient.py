@@ -188,7 +188,7 @@ class Stopped(Exception):  # noqa: N818
 
 class StopAt(Callback):
     def on_step_end(self, trainer):
-        if trainer.step == 3:
+        if trainer.state.step == 3:
             raise Stopped
 
 

@@ -110,7 +110,7 @@ def test_stage_takes_what_it_leaves_out_from_the_one_before(experiment):
 
     class Watch(Callback):
         def on_stage_start(self, trainer):
-            seen.append((trainer.stage_index, trainer.run.scheduler is None, sorted(trainer.run.trainable)))
+            seen.append((trainer.state.stage, trainer.run.scheduler is None, sorted(trainer.run.trainable)))
             self.first_layer = trainer.models["student"][0].weight.detach().clone()
 
     watch = Watch()

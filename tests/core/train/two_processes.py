@@ -29,7 +29,7 @@ class Stop(Callback):
         self.step = step
 
     def on_step_end(self, trainer: Trainer) -> None:
-        if trainer.step == self.step:
+        if trainer.state.step == self.step:
             trainer.save()
             raise KeyboardInterrupt
 
