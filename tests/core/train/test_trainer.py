@@ -255,7 +255,7 @@ def test_not_finite_loss_stops_the_run(experiment):
         (
             {"train": ["student", "!student"]},
             "stages.0.train chooses no parameter, so nothing would learn\n"
-            "  hint: name a model or a loss that has parameters, `student` for example",
+            "  hint: name a model or a loss that has parameters, such as `student`",
         ),
         (
             {"losses": {}},

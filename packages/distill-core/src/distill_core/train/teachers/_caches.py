@@ -291,5 +291,5 @@ def _describe(source: CachedSource, cache: Cache, num_complete: int) -> str:
     text = f"cache.{source.name}: {codecs} in {cache.folder}, {num_complete} of {cache.views} views are complete"
     if not num_complete and cache.relatives:
         nearest, differences = next(iter(cache.relatives.items()))
-        text += f"; {nearest} is not used because it has another {' and '.join(differences)}"
+        text += f"; {nearest} is not used: its {' and '.join(differences)} differ"
     return text
