@@ -1,4 +1,4 @@
-"""The same training step of a tiny BERT in a plain loop and in this project's trainer, and the padding of batches."""
+"""The training step of a tiny BERT in a plain loop and in this project's trainer, and the padding of batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORDS = 30_522
 
 
 def data() -> dict[str, torch.Tensor]:
-    """Texts of words by chance."""
+    """Return texts of random words."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(5, WORDS, (SAMPLES, LENGTH), generator=generator)
     target = torch.randint(2, (SAMPLES,), generator=generator)
@@ -30,13 +30,13 @@ def data() -> dict[str, torch.Tensor]:
 
 
 def bert() -> nn.Module:
-    """BERT-Tiny without dropout, so that all loops come to the same weights."""
+    """Build BERT-Tiny without dropout, so that all loops end with the same weights."""
     torch.manual_seed(0)
     return tiny_bert(vocab_size=WORDS, dropout=0.0)
 
 
 def plain(model: nn.Module) -> Loop:
-    """The loop of transformers' documentation: the model's own loss, torch's AdamW."""
+    """Run the loop of transformers' documentation: the model's own loss, torch's AdamW."""
 
     def batches() -> Iterator[dict[str, torch.Tensor]]:
         tensors = data()
@@ -68,12 +68,12 @@ class _Ticks(Callback):
     def __init__(self, tick: Tick) -> None:
         self.tick = tick
 
-    def on_step_end(self, trainer: Trainer) -> None:  # noqa: ARG002  a callback's signature
+    def on_step_end(self, trainer: Trainer) -> None:  # noqa: ARG002 - the signature of a callback
         self.tick()
 
 
 def distill(model: nn.Module, **options: Any) -> Loop:
-    """This project's trainer, with more options of AdamW."""
+    """Run this project's trainer, with further options of AdamW."""
 
     def loop(tick: Tick) -> None:
         term = Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student:out.logits", "target": "batch.target"})
@@ -91,7 +91,7 @@ def distill(model: nn.Module, **options: Any) -> Loop:
 
 
 def steps(rounds: int) -> dict[str, tuple[float, float, float]]:
-    """Loop → a step relative to the plain one.
+    """Return the time of a step of each loop relative to the plain one.
 
     Raises:
         AssertionError: The loops have not come to the same weights.
@@ -109,7 +109,7 @@ def steps(rounds: int) -> dict[str, tuple[float, float, float]]:
 
 
 def updates(rounds: int) -> dict[str, float]:
-    """Loop → CPU seconds of the optimizer alone, relative to a whole step of the plain loop."""
+    """Return the CPU time of the optimizer of each loop, relative to a complete step of the plain loop."""
     optimizers = {"the same AdamW": {"foreach": False, "fused": False}, "fused AdamW": {"fused": True}}
     model, seconds = bert(), {name: list[float]() for name in (*optimizers, "plain")}
     batch = {name: tensor[:BATCH] for name, tensor in data().items()}
@@ -132,7 +132,7 @@ def updates(rounds: int) -> dict[str, float]:
 
 
 def real_tokens() -> dict[str, float]:
-    """Kind of loader → the share of tokens that are no padding, over an epoch of SST-2 in batches of 32."""
+    """Return the fraction of tokens that are not padding by kind of loader, over an epoch of SST-2 in batches of 32."""
     from distill_nlp.data import glue
     from distill_nlp.tokenizers import glue_wordpiece
 
@@ -150,7 +150,7 @@ def real_tokens() -> dict[str, float]:
 def write(
     path: Path, times: dict[str, tuple[float, float, float]], alone: dict[str, float], shares: dict[str, float]
 ) -> None:
-    """The tables as Markdown."""
+    """Write the tables as Markdown."""
     lines = [
         f"A training step of BERT-Tiny (2 layers, width 128, {WORDS:,} words; batch {BATCH}, length {LENGTH}) relative to the",
         "plain loop of transformers with torch's AdamW, which gathers the same batches; loops take turns in one process and",

@@ -1,4 +1,4 @@
-"""Train weights of the zoo again, from their recipe and seed, and see whether they reach what their card says."""
+"""Train weights of the zoo again with their recipe and seed, and compare the metrics with their card."""
 
 import argparse
 import json
@@ -24,27 +24,27 @@ def train(card: distill_zoo.Card, output: Path) -> dict[str, Any]:
 
 
 def compare(card: distill_zoo.Card, results: dict[str, Any]) -> bool:
-    """Print each number beside the card's, and return whether all are within the card's tolerance."""
-    right = []
+    """Print each metric next to the card's, and return whether all are within the card's tolerance."""
+    is_within = []
     for each in card.metrics:
         value = results["best"][each.split][each.name] * (100 if each.name in results["percent"] else 1)
-        right.append(abs(value - each.value) <= each.tolerance)
-        verdict = "within" if right[-1] else "NOT within"
+        is_within.append(abs(value - each.value) <= each.tolerance)
+        verdict = "within" if is_within[-1] else "NOT within"
         print(f"{card.name}: {each.split} {each.name} {value:.2f}, card {each.value:.2f}: {verdict} {each.tolerance:g}")
-    return all(right)
+    return all(is_within)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums of several threads differ in their last digits
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # results depend on the number of threads
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", metavar="NAME", help="digits/convnet8.kd, or a glob: 'digits/*'")
-    parser.add_argument("--output", type=Path, default=Path("runs/zoo"), help="where the runs go")
+    parser.add_argument("--output", type=Path, default=Path("runs/zoo"), help="output folder of the runs")
     args = parser.parse_args()
     chosen = dict.fromkeys(name for glob in args.names for name in distill_zoo.list_models(glob) or [glob])
     cards = [card for name in chosen if (card := distill_zoo.card(name)).embedded]
     if not cards:
         sys.exit(
-            f"none of {', '.join(args.names)} was trained here: {', '.join(distill_zoo.list_models('digits/*'))} were"
+            f"none of {', '.join(args.names)} was trained here; try {', '.join(distill_zoo.list_models('digits/*'))}"
         )
     verdicts = [compare(card, train(card, args.output / card.name)) for card in cards]
     sys.exit(0 if all(verdicts) else 1)

@@ -1,4 +1,4 @@
-"""A real tokenizer, trained in a moment on a few sentences."""
+"""A real tokenizer, trained on a few sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A language model's top k from a cache: the second run asks the teacher nothing and learns the same bits."""
+"""Top-k outputs of a language model from a cache: the second run does not call the teacher and ends with the same bits."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_top_k_from_a_cache(loader, tmp_path):
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
-def test_all_tokens_kept_are_the_forward_divergence(loader, tmp_path):
+def test_with_all_tokens_top_k_equals_forward_kl(loader, tmp_path):
     inputs = {"teacher": "teacher:out.logits.log_probs", "index": "teacher:out.logits.index"}
     kept, _ = run(loader, cached(tmp_path / "cache", "topk-270"), TopKKLLoss(), inputs)
     whole, _ = run(loader, {}, ForwardKLLoss(), {"teacher": "teacher:out.logits"})

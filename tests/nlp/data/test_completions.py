@@ -1,4 +1,4 @@
-"""Prompts with completions: only the completion and the end token count, in one vocabulary or in two."""
+"""Prompts with completions: only the completion and the end token are targets, in one vocabulary or two."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_targets_are_the_tokens_of_the_completion_and_the_end(file, bpe):
     assert loader(file, bpe).dataset.num_tokens.tolist() == [int(mask.sum()) for _, _, mask in rows]
 
 
-def test_long_texts_are_cut_prompts_in_front_and_completions_at_the_end(file, bpe):
+def test_long_prompts_are_truncated_at_the_start_and_completions_at_the_end(file, bpe):
     dataset = loader(file, bpe, max_length=8, max_prompt=3).dataset
     asked, answered = (bpe(ROWS[-1][name])["input_ids"] for name in ("prompt", "completion"))
     whole = [*asked[-3:], *answered][:9]
@@ -51,7 +51,7 @@ def test_long_texts_are_cut_prompts_in_front_and_completions_at_the_end(file, bp
     assert dataset[len(ROWS) - 1]["target"].tolist() == [-100, -100, *whole[3:]]
 
 
-def test_a_token_that_begins_texts_stands_first_and_an_empty_prompt_is_the_end_token(tmp_path, bpe):
+def test_a_begin_token_comes_first_and_an_empty_prompt_is_the_end_token(tmp_path, bpe):
     path = tmp_path / "empty.jsonl"
     path.write_text(json.dumps({"prompt": "", "completion": "one"}))
     answered = bpe("one")["input_ids"]
@@ -73,7 +73,7 @@ def test_a_teacher_with_another_vocabulary_sees_the_same_texts(file, bpe):
     assert batch["input_ids"].shape != batch["teacher_input_ids"].shape
 
 
-def test_splits_share_nothing_and_grouping_changes_no_sample(file, bpe):
+def test_splits_are_disjoint_and_grouping_keeps_all_samples(file, bpe):
     seen = [loader(file, bpe, split=split, val=0.25, test=0.25).dataset for split in ("train", "val", "test")]
     assert [len(part) for part in seen] == [6, 3, 3]
     grouped = loader(file, bpe, group_by_length=True)

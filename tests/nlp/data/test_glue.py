@@ -21,7 +21,7 @@ COUNTS = {
 
 
 @pytest.mark.parametrize(("task", "split"), COUNTS)
-def test_the_official_files_have_the_official_counts(data_root, tokenizer, task, split):
+def test_the_official_files_have_the_official_number_of_rows(data_root, tokenizer, task, split):
     loader = glue(task, split, tokenizer=tokenizer, batch_size=32, root=data_root / "glue", max_length=16)
     assert loader.num_samples == COUNTS[task, split]
     batch = next(iter(loader))
@@ -53,8 +53,8 @@ def test_only_the_training_split_is_shuffled(table, tokenizer, tmp_path):
 @pytest.mark.parametrize(
     ("task", "split", "message"),
     [
-        ("sst", "train", "there is no task 'sst'\n  hint: did you mean 'sst2'?"),
-        ("sst2", "dev", "there is no split 'dev' of sst2\n  hint: choose from 'test', 'train', 'val'"),
+        ("sst", "train", "there is no GLUE task 'sst'\n  hint: did you mean 'sst2'?"),
+        ("sst2", "dev", "sst2 has no split 'dev'\n  hint: choose from 'test', 'train', 'val'"),
     ],
 )
 def test_an_unknown_task_or_split_is_refused(tokenizer, task, split, message):

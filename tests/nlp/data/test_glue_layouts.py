@@ -1,4 +1,4 @@
-"""Every task in GLUE's own layout, in the hub's, and without labels."""
+"""Every GLUE task in the official layout, in that of the hub, and without labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distill_nlp.data import glue, glue_task, glue_texts, num_labels
 
 NLI = "\t".join(["index", "promptID", "pairID", "genre", "sentence1", "sentence2", "label1", "gold_label"])
 STSB = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore"
-# task, split, file, its text, the class numbers or scores
+# task, split, file, its text, the class indices or scores
 OFFICIAL = [
     ("cola", "train", "CoLA/train.tsv", 'gj04\t1\t\ta girl\ngj04\t0\t*\t"a man\n', [1, 0]),
     ("cola", "test", "CoLA/test.tsv", "index\tsentence\n0\ta girl\n1\ta man\n", None),
@@ -85,14 +85,14 @@ def write_rows(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
-def test_files_with_the_hubs_names_give_the_same(tokenizer, tmp_path, kind):
+def test_files_with_the_names_of_the_hub_are_read(tokenizer, tmp_path, kind):
     write_rows(tmp_path, kind)
     (batch,) = glue("mnli", "val", tokenizer=tokenizer, batch_size=2, root=tmp_path)
     assert batch["target"].tolist() == [2, 0]
     assert glue_texts("mnli", "val", root=tmp_path) == [["a girl, or so", "the film"], ['a "man"', "a flute"]]
 
 
-def test_labels_of_minus_one_are_none(tokenizer, tmp_path):
+def test_labels_of_minus_one_are_ignored(tokenizer, tmp_path):
     path = tmp_path / "WNLI" / "test.jsonl"
     path.parent.mkdir()
     path.write_text(json.dumps({"sentence1": "a girl", "sentence2": "a man", "label": -1}) + "\n")
@@ -100,11 +100,11 @@ def test_labels_of_minus_one_are_none(tokenizer, tmp_path):
     assert "target" not in batch
 
 
-def test_a_hub_that_cannot_be_reached_gives_one_line_and_a_hint(tokenizer):
+def test_an_unreachable_hub_raises_one_line_and_a_hint(tokenizer):
     with pytest.raises(DataError) as caught:
         glue("mnli", "val_mismatched", tokenizer=tokenizer, batch_size=2, hub="nyu-mll/glue")
     assert str(caught.value) == (
-        "mnli of 'nyu-mll/glue' is not here and the hub did not give it\n"
+        "mnli of 'nyu-mll/glue' is not cached and could not be downloaded\n"
         "  hint: put MNLI/dev_mismatched.tsv (or .csv, .jsonl, .parquet) into a folder and give it as `root`"
     )
 
@@ -112,23 +112,23 @@ def test_a_hub_that_cannot_be_reached_gives_one_line_and_a_hint(tokenizer):
 @pytest.mark.parametrize(
     ("task", "split", "message"),
     [
-        ("ax", "train", "there is no split 'train' of ax\n  hint: choose from 'test'"),
+        ("ax", "train", "ax has no split 'train'\n  hint: choose from 'test'"),
         (
             "mnli",
             "dev_mismatched",
-            "there is no split 'dev_mismatched' of mnli\n  hint: did you mean 'val_mismatched'?",
+            "mnli has no split 'dev_mismatched'\n  hint: did you mean 'val_mismatched'?",
         ),
         (
             "qnli",
             "val",
-            "there is no {root}/QNLI/dev.tsv\n  hint: give the folder that holds the files, or set DISTILL_DATA",
+            "{root}/QNLI/dev.tsv does not exist\n  hint: give the folder with the files, or set DISTILL_DATA",
         ),
-        ("sst2", "val", "sst2, val: no column is called 'sentence'; there are text, label"),
-        ("rte", "val", "rte, val: no column is called 'label'; there are sentence1, sentence2"),
-        ("wnli", "val", "{root}/WNLI/dev.tsv:2: the label '2' is none of ['0', '1']"),
+        ("sst2", "val", "sst2, val: there is no column 'sentence'\n  hint: the columns are text, label"),
+        ("rte", "val", "rte, val: there is no column 'label'\n  hint: the columns are sentence1, sentence2"),
+        ("wnli", "val", "{root}/WNLI/dev.tsv:2: the label '2' is not one of ['0', '1']"),
     ],
 )
-def test_what_is_not_there_is_said(table, tokenizer, tmp_path, task, split, message):
+def test_missing_files_columns_and_labels_are_named(table, tokenizer, tmp_path, task, split, message):
     table("text\tlabel\na\t1\n", "SST-2/dev.tsv")
     table("sentence1\tsentence2\na\tb\n", "RTE/dev.tsv")
     table("sentence1\tsentence2\tlabel\na\tb\t2\n", "WNLI/dev.tsv")
@@ -145,7 +145,7 @@ def test_the_number_of_labels_comes_from_the_data(table, tokenizer, tmp_path):
     assert [num_labels(task) for task in ("ax", "qnli")] == [3, 2]
     with pytest.raises(DataError) as caught:
         num_labels([1])
-    assert str(caught.value) == "list does not say how many labels it has"
+    assert str(caught.value) == "list has no attribute `labels`"
 
 
 def test_a_test_split_has_an_example_without_target(tokenizer):

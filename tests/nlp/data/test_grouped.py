@@ -22,7 +22,7 @@ def real_share(loader, seed_path) -> float:
     return sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
 
 
-def test_an_epoch_is_every_sample_once_and_a_function_of_its_place(texts):
+def test_an_epoch_has_every_sample_once_and_depends_on_its_seed_path(texts):
     loader = LengthGroupedLoader(texts, 8, shuffle=True)
     orders = [loader.order(SeedPath(0, 0, epoch)) for epoch in (0, 1, 0)]
     assert all(sorted(order.tolist()) == list(range(1003)) for order in orders)
@@ -31,7 +31,7 @@ def test_an_epoch_is_every_sample_once_and_a_function_of_its_place(texts):
     assert not torch.equal(orders[0], loader.order(SeedPath(1, 0, 0)))
 
 
-def test_batches_are_of_one_length_but_come_in_any_order(texts):
+def test_batches_have_similar_lengths_in_random_order(texts):
     plan = LengthGroupedLoader(texts, 8, shuffle=True).plan(SeedPath())
     assert [len(index) for index in plan.indices] == [8] * 125 + [3]
     longest = [int(texts.lengths[index].max()) for index in plan.indices[:-1]]
@@ -39,7 +39,7 @@ def test_batches_are_of_one_length_but_come_in_any_order(texts):
     assert sum(longest[:62]) == pytest.approx(sum(longest[62:124]), rel=0.3)
 
 
-def test_little_is_padding(texts):
+def test_few_tokens_are_padding(texts):
     grouped, plain = LengthGroupedLoader(texts, 8, shuffle=True), text_loader(texts)
     assert real_share(grouped, SeedPath()) > 0.93
     assert real_share(plain, SeedPath()) < 0.6
@@ -51,7 +51,7 @@ def text_loader(texts):
     return Loader(texts, 8, shuffle=True, collate=texts.collate)
 
 
-def test_a_start_in_the_middle_goes_on_as_it_was(texts):
+def test_an_epoch_resumes_from_the_middle(texts):
     loader = LengthGroupedLoader(texts, 8, shuffle=True)
     whole = [batch["input_ids"] for batch in loader.batches(SeedPath(3, 0, 2))]
     rest = [batch["input_ids"] for batch in loader.batches(SeedPath(3, 0, 2), start=100)]
@@ -59,7 +59,7 @@ def test_a_start_in_the_middle_goes_on_as_it_was(texts):
     assert all(torch.equal(one, other) for one, other in zip(whole[100:], rest, strict=True))
 
 
-def test_without_chance_the_longest_come_first(table, tokenizer):
+def test_without_shuffling_the_longest_come_first(table, tokenizer):
     path = table("sentence\tlabel\na\t0\na girl her hair\t1\nthe film\t0\n")
     loader = text_classification(path, tokenizer=tokenizer, batch_size=2, group_by_length=True)
     assert [batch["index"].tolist() for batch in loader] == [[1, 2], [0]]

@@ -1,4 +1,4 @@
-"""Labels as spreadsheets, data frames and hubs write them."""
+"""Labels in the spellings of spreadsheets, data frames and hubs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize(("cells", "labels", "expected"), WRITTEN)
-def test_a_label_is_the_same_however_it_is_written(targets, cells, labels, expected):
+def test_all_spellings_of_a_label_are_equal(targets, cells, labels, expected):
     kinds = ["jsonl", "csv"] + ["parquet"] * (len({type(cell) for cell in cells}) == 1)
     for kind in kinds:
         assert targets(cells, kind, labels=labels)[0] == expected
@@ -56,19 +56,19 @@ def test_a_label_is_the_same_however_it_is_written(targets, cells, labels, expec
 @pytest.mark.parametrize(
     ("cells", "labels", "message"),
     [
-        ([1, 1.5], ["0", "1"], "the label 1.5 is none of ['0', '1']"),
+        ([1, 1.5], ["0", "1"], "the label 1.5 is not one of ['0', '1']"),
         ([1, "1.5"], "auto", "the label '1.5' is not an integer\n  hint: name the classes in `labels`, or set labels: null for scores"),
         ([1, 1.5], "auto", "the label 1.5 is not an integer\n  hint: name the classes in `labels`, or set labels: null for scores"),
         ([1, None], ["0", "1"], "the row has no label (None)"),
         ([1, math.nan], ["0", "1"], "the row has no label (nan)"),
         ([1, " "], "auto", "the row has no label (' ')"),
         (["a", "nan"], "auto", "the row has no label ('nan')"),
-        ([0, 2], ["a", "b"], "the label 2 is none of ['a', 'b']"),
-        ([0, -1], ["a", "b"], "the label -1 is none of ['a', 'b']"),
-        ([0, "A"], ["a", "b"], "the label 'A' is none of ['a', 'b']"),
-        ([0, True], ["0", "1", "2"], "the label True is none of ['0', '1', '2']"),
-        ([1, 0], ["1", "2"], "the label 0 is none of ['1', '2']"),
-        ([0, [1]], ["0", "1"], "the label [1] is none of ['0', '1']"),
+        ([0, 2], ["a", "b"], "the label 2 is not one of ['a', 'b']"),
+        ([0, -1], ["a", "b"], "the label -1 is not one of ['a', 'b']"),
+        ([0, "A"], ["a", "b"], "the label 'A' is not one of ['a', 'b']"),
+        ([0, True], ["0", "1", "2"], "the label True is not one of ['0', '1', '2']"),
+        ([1, 0], ["1", "2"], "the label 0 is not one of ['1', '2']"),
+        ([0, [1]], ["0", "1"], "the label [1] is not one of ['0', '1']"),
         ([0, [1]], "auto", "a label must be text or an integer, got the list [1]"),
         ([0.5, None], None, "without `labels` the target must be a finite number, got None"),
         ([0.5, math.nan], None, "without `labels` the target must be a finite number, got nan"),
@@ -77,13 +77,13 @@ def test_a_label_is_the_same_however_it_is_written(targets, cells, labels, expec
         ([0.5, [1.0]], None, "without `labels` the target must be a finite number, got [1.0]"),
     ],
 )  # fmt: skip
-def test_a_label_that_is_none_is_refused_with_its_line(targets, tmp_path, cells, labels, message):
+def test_an_invalid_label_is_refused_with_its_line(targets, tmp_path, cells, labels, message):
     with pytest.raises(DataError) as caught:
         targets(cells, labels=labels)
     assert str(caught.value) == f"{tmp_path / 'rows.jsonl'}:2: {message}"
 
 
-def test_scores_may_have_blanks_around_them(targets):
+def test_scores_may_have_surrounding_whitespace(targets):
     assert targets([" 0.5 ", 2, "3e-1"], labels=None)[0] == pytest.approx([0.5, 2, 0.3])
 
 
@@ -95,7 +95,7 @@ def test_scores_may_have_blanks_around_them(targets):
         ([False, True], "`labels` must be text, got False\n  hint: put it between quotation marks"),
     ],
 )
-def test_the_names_of_the_classes_are_checked(targets, labels, message):
+def test_class_names_are_checked(targets, labels, message):
     with pytest.raises(DataError) as caught:
         targets([0, 1], labels=labels)
     assert str(caught.value) == message
@@ -121,9 +121,9 @@ def test_punctuation_is_a_tag_and_an_unknown_tag_is_named(tmp_path, tokenizer):
     assert num_labels(token_classification(path, tokenizer=tokenizer, batch_size=1)) == 4
     with pytest.raises(DataError) as caught:
         token_classification(path, tokenizer=tokenizer, batch_size=1, labels=["NN", ".", ","])
-    assert str(caught.value) == f"{path}:5: the label '``' is none of ['NN', '.', ',']"
+    assert str(caught.value) == f"{path}:5: the label '``' is not one of ['NN', '.', ',']"
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"tokens": ["girl"], "ner_tags": [0]}\n{"tokens": ["a", "b"], "ner_tags": [1.0, 5]}\n')
     with pytest.raises(DataError) as caught:
         token_classification(rows, tokenizer=tokenizer, batch_size=1, labels=["O", "B"])
-    assert str(caught.value) == f"{rows}:2, word 2: the label 5 is none of ['O', 'B']"
+    assert str(caught.value) == f"{rows}:2, word 2: the label 5 is not one of ['O', 'B']"

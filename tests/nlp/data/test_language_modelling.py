@@ -1,4 +1,4 @@
-"""Running text as batches: the target is the next token, nothing is lost, documents stay apart."""
+"""Language modelling: targets are the next tokens, no token is lost, documents are separate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def whole(batches, name):
     return torch.cat([batch[name].flatten() for batch in batches])
 
 
-def test_blocks_are_the_documents_one_after_another_and_targets_the_tokens_that_come_next(bpe):
+def test_blocks_are_the_concatenated_documents_and_targets_the_next_tokens(bpe):
     batches = list(loader(bpe))
     stream = [token for text in TEXTS for token in [*bpe(text)["input_ids"], bpe.eos_token_id]]
     inputs, targets, mask = (whole(batches, name) for name in ("input_ids", "target", "mask"))
@@ -41,14 +41,14 @@ def test_blocks_are_the_documents_one_after_another_and_targets_the_tokens_that_
         assert target == (-100 if after_end else stream[place + 1])
 
 
-def test_it_says_how_many_tokens_count(bpe):
+def test_num_tokens_is_the_number_of_targets_that_count(bpe):
     data = loader(bpe, batch_size=2, block=9)
     counts = data.dataset.num_tokens
     assert [int(counts[batch["index"]].sum()) for batch in data] == [int(batch["mask"].sum()) for batch in data]
     assert len(set(counts.tolist())) > 1
 
 
-def test_positions_begin_anew_with_each_document_and_models_keep_them_apart(bpe):
+def test_position_ids_restart_with_each_document_and_separate_the_documents(bpe):
     from distill_nlp.models import tiny_gpt2
 
     batch = next(iter(loader(bpe, batch_size=100, block=20, positions=True)))
@@ -67,12 +67,12 @@ def test_positions_begin_anew_with_each_document_and_models_keep_them_apart(bpe)
         assert torch.equal(ours, others) is apart
 
 
-def test_limit_takes_blocks_from_all_over_the_text(bpe):
+def test_limit_selects_evenly_spaced_blocks(bpe):
     every, few = (whole(loader(bpe, **more), "input_ids").view(-1, 7) for more in ({}, {"limit": 4}))
     assert [row.tolist() for row in few] == [every[number * len(every) // 4].tolist() for number in range(4)]
 
 
-def test_without_packing_a_document_is_cut_into_parts_that_are_padded_on_the_right(bpe):
+def test_without_packing_documents_are_split_and_padded_on_the_right(bpe):
     for batch in loader(bpe, packed=False, batch_size=2):
         mask = batch["mask"]
         assert torch.equal(mask.sum(1), mask.long().cumprod(1).sum(1))
@@ -84,14 +84,14 @@ def test_without_packing_a_document_is_cut_into_parts_that_are_padded_on_the_rig
     assert sum(data.num_tokens.tolist()) == sum(len(bpe(text)["input_ids"]) for text in TEXTS)
 
 
-def test_grouped_by_length_batches_are_about_equally_long(bpe):
+def test_grouped_batches_have_similar_lengths(bpe):
     lengths = [
         batch["mask"].sum(1) for batch in loader(bpe, packed=False, batch_size=2, block=50, group_by_length=True)
     ]
     assert torch.cat(lengths).tolist() == sorted(torch.cat(lengths).tolist(), reverse=True)
 
 
-def test_splits_are_disjoint_complete_and_follow_from_the_seed():
+def test_splits_are_disjoint_complete_and_determined_by_the_seed():
     def divided(seed):
         return [split_documents(TEXTS, split, val=0.2, test=0.1, seed=seed) for split in ("train", "val", "test")]
 
@@ -102,7 +102,7 @@ def test_splits_are_disjoint_complete_and_follow_from_the_seed():
     assert parts[0] == [text for text in TEXTS if text in parts[0]]
 
 
-def test_documents_come_from_files_folders_tables_and_saved_data_sets(tmp_path):
+def test_documents_are_read_from_files_folders_tables_and_saved_datasets(tmp_path):
     from datasets import Dataset
 
     (tmp_path / "texts" / "deep").mkdir(parents=True)
@@ -121,7 +121,7 @@ def test_documents_come_from_files_folders_tables_and_saved_data_sets(tmp_path):
     assert read_documents(tmp_path / "saved") == ["p", "q"]
 
 
-def test_tokens_are_kept_and_read_again(bpe, tmp_path):
+def test_tokens_are_cached(bpe, tmp_path):
     first = list(loader(bpe, cache=tmp_path))
     (kept,) = tmp_path.iterdir()
     before = kept.stat().st_mtime_ns
@@ -140,7 +140,7 @@ def test_an_example_has_the_fields_of_a_batch(bpe):
         assert all(value.is_meta for value in example.values())
 
 
-def test_docstrings_of_the_standard_library_are_found_and_kept(tmp_path):
+def test_docstrings_of_the_standard_library_are_read_and_cached(tmp_path):
     texts = python_docstrings(cache=tmp_path)
     assert len(texts) > 200
     assert any("new subclass of tuple with named fields." in text for text in texts)
@@ -157,21 +157,21 @@ def message_of(action):
     return str(failure.value)
 
 
-def test_what_cannot_be_is_refused(bpe, tmp_path):
+def test_invalid_options_are_refused(bpe, tmp_path):
     assert (
         message_of(lambda: split_documents(TEXTS, "dev"))
         == "there is no split 'dev'\n  hint: choose from 'all', 'test', 'train', 'val'"
     )
     assert message_of(lambda: split_documents(["one"], "val")) == (
-        "1 documents give no 'val' with val: 0.05 and test: 0.05\n"
-        "  hint: other shares, or a `separator` that divides the file into more documents"
+        "1 documents are too few for a split 'val' with val: 0.05 and test: 0.05\n"
+        "  hint: change the fractions, or set a `separator` that splits the file into more documents"
     )
     assert message_of(lambda: read_documents(tmp_path / "no.txt")) == (
         f"there is no text at {tmp_path / 'no.txt'}\n"
-        "  hint: give a text file, a folder of files '**/*.txt', or a data set with a column 'text'"
+        "  hint: give a text file, a folder of files '**/*.txt', or a dataset with a column 'text'"
     )
     assert message_of(lambda: loader(bpe, block=10_000)).endswith(
-        "tokens, which fill no block of 10000\n  hint: a smaller `block`"
+        "tokens, too few for one block of 10000\n  hint: set a smaller `block`"
     )
     (tmp_path / "rows.jsonl").write_text('{"body": "x"}')
     assert message_of(lambda: read_documents(tmp_path / "rows.jsonl")) == (

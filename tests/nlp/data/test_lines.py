@@ -1,4 +1,4 @@
-"""Lines, columns and cells of text files: what is content stays content, what is not text is refused with its location."""
+"""Lines, columns and cells of text files: content is preserved, and anything but text is refused with its location."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def columns(rows):
 @fuzzed
 @given(ROWS, st.booleans(), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
 @example([(SEPARATORS, "a\u2028b")], False, "\n", False, True)
-def test_any_text_comes_back_from_json_lines(tmp_path, rows, ensure_ascii, end, mark, ends):
+def test_any_text_is_read_back_from_json_lines(tmp_path, rows, ensure_ascii, end, mark, ends):
     lines = [json.dumps(dict(zip(("one", "two"), row, strict=True)), ensure_ascii=ensure_ascii) for row in rows]
     file = write(tmp_path, "rows.jsonl", "\ufeff" * mark + end.join(lines) + end * ends)
     assert read_table(file) == columns(rows)
@@ -51,7 +51,7 @@ def test_any_text_comes_back_from_json_lines(tmp_path, rows, ensure_ascii, end, 
 
 @fuzzed
 @given(ROWS)
-def test_any_text_comes_back_from_csv(tmp_path, rows):
+def test_any_text_is_read_back_from_csv(tmp_path, rows):
     file = io.StringIO(newline="")
     csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("one", "two"), *rows])
     assert read_table(write(tmp_path, "rows.csv", file.getvalue())) == columns(rows)
@@ -60,7 +60,7 @@ def test_any_text_comes_back_from_csv(tmp_path, rows):
 @fuzzed
 @given(st.lists(st.tuples(ONE_LINE, ONE_LINE), min_size=1, max_size=4), st.sampled_from(["\n", "\r\n"]))
 @example([('an "unbalanced quote', " "), ("", "")], "\n")
-def test_any_line_of_text_comes_back_from_tabs(tmp_path, rows, end):
+def test_any_line_of_text_is_read_back_from_tsv(tmp_path, rows, end):
     file = write(tmp_path, "rows.tsv", end.join("\t".join(row) for row in [("one", "two"), *rows]) + end)
     assert read_table(file) == columns(rows)
 
@@ -72,7 +72,7 @@ def test_any_line_of_text_comes_back_from_tabs(tmp_path, rows, end):
     )
 )
 @example([("new york", "B"), ("\xa0", "O"), ("a\u2028b", "O")])
-def test_any_word_comes_back_from_columns_with_tabs(tmp_path, words):
+def test_any_word_is_read_back_from_columns_with_tabs(tmp_path, words):
     words = [(word, tag) for word, tag in words if not word.startswith("-DOCSTART-")] or [("a", "O")]
     file = write(tmp_path, "tags.conll", "\n".join("\t".join(pair) for pair in words))
     assert read_tagged(file) == ([[word for word, _ in words]], [[tag for _, tag in words]])
@@ -83,7 +83,7 @@ def test_without_tabs_runs_of_spaces_separate_columns(tmp_path):
     assert read_tagged(file) == ([["EU", "\xa0"], ["a\u2028b"]], [["B-ORG", "O"], ["O"]])
 
 
-def test_what_parquet_holds_is_not_turned_into_text(tmp_path):
+def test_values_of_parquet_files_are_not_converted_to_text(tmp_path):
     from pyarrow import Table, parquet
 
     rows = [{"one": "a\u2028", "two": 1.0}, {"one": None, "two": float("nan")}]
@@ -95,7 +95,7 @@ def test_what_parquet_holds_is_not_turned_into_text(tmp_path):
         table.texts("one")
 
 
-def test_long_texts_fit_into_csv(tmp_path):
+def test_long_texts_are_read_from_csv(tmp_path):
     text = "a long text, " * 20_000
     limit = csv.field_size_limit()
     assert read_table(write(tmp_path, "rows.csv", f'one,two\n"{text}",b\n'))["one"] == [text]
@@ -111,17 +111,17 @@ READERS = {
     "a.txt": read_documents,
 }
 REFUSED = [
-    ("one\ntw\xf6".encode("latin1"), ":2: byte 3 of the line (0xf6) is not UTF-8 text\n  hint: convert the file, `iconv -f LATIN1 -t UTF-8` for example"),
-    (codecs.BOM_UTF8 + b"one\r\n\xff", ":2: byte 1 of the line (0xff) is not UTF-8 text\n  hint: convert the file, `iconv -f LATIN1 -t UTF-8` for example"),
-    ("one\ttwo".encode("utf-16"), " is UTF-16, and text files must be UTF-8\n  hint: iconv -f UTF-16 -t UTF-8"),
-    ("one\ttwo".encode("utf-16-be"), ":1: byte 1 of the line (0x00) is not UTF-8 text\n  hint: convert the file, `iconv -f LATIN1 -t UTF-8` for example"),
+    ("one\ntw\xf6".encode("latin1"), ":2: byte 3 of the line (0xf6) is not UTF-8 text\n  hint: convert the file, for example with `iconv -f LATIN1 -t UTF-8`"),
+    (codecs.BOM_UTF8 + b"one\r\n\xff", ":2: byte 1 of the line (0xff) is not UTF-8 text\n  hint: convert the file, for example with `iconv -f LATIN1 -t UTF-8`"),
+    ("one\ttwo".encode("utf-16"), " must be UTF-8, got UTF-16\n  hint: convert the file with `iconv -f UTF-16 -t UTF-8`"),
+    ("one\ttwo".encode("utf-16-be"), ":1: byte 1 of the line (0x00) is not UTF-8 text\n  hint: convert the file, for example with `iconv -f LATIN1 -t UTF-8`"),
     (gzip.compress(b"one\ttwo\n"), " is compressed (gzip)\n  hint: decompress it first"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize(("raw", "message"), REFUSED, ids=["latin1", "bom", "utf16", "utf16be", "gzip"])
-def test_every_reader_refuses_what_is_not_utf_8_with_the_line_and_the_byte(tmp_path, name, raw, message):
+def test_every_reader_refuses_a_file_that_is_not_utf_8_with_line_and_byte(tmp_path, name, raw, message):
     path = tmp_path / name
     path.write_bytes(raw)
     with pytest.raises(DataError) as caught:
@@ -141,12 +141,12 @@ def test_every_reader_refuses_an_empty_file(tmp_path, name, text):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.tsv", "text\ttwo\n\t\n\na\n", ":4: 1 cells, but the header names 2: text, two"),
-        ("a.tsv", "text\ttwo\na\tb\tc\n", ":2: 3 cells, but the header names 2: text, two"),
-        ("a.tsv", "text\ttext\na\tb\n", ": the header names 'text' more than once"),
+        ("a.tsv", "text\ttwo\n\t\n\na\n", ":4: expected 2 cells (text, two), got 1"),
+        ("a.tsv", "text\ttwo\na\tb\tc\n", ":2: expected 2 cells (text, two), got 3"),
+        ("a.tsv", "text\ttext\na\tb\n", ": the header has the column 'text' more than once"),
         ("a.tsv", "text\ttwo\n", " has no rows"),
-        ("a.csv", 'text,two\n"x\ny",b\na\n', ":4: 1 cells, but the header names 2: text, two"),
-        ("a.csv", "text,two\na,b,c\n", ":2: 3 cells, but the header names 2: text, two"),
+        ("a.csv", 'text,two\n"x\ny",b\na\n', ":4: expected 2 cells (text, two), got 1"),
+        ("a.csv", "text,two\na,b,c\n", ":2: expected 2 cells (text, two), got 3"),
         ("a.csv", 'text,two\na,b\n"x"y,c\n', ":3: the row is not CSV: ',' expected after '\"'"),
         ("a.csv", 'text,two\na,b\n"x,c\n', ":3: the row is not CSV: unexpected end of data"),
         ("a.jsonl", '{"text": "a"}\n\n{"other": "b"}\n', ":3: the row has no field 'text'"),
@@ -163,7 +163,7 @@ def test_every_reader_refuses_an_empty_file(tmp_path, name, text):
         ("a.jsonl", '{"text": "a\\ud800"}\n', ":1: `text` must be text, got half a surrogate pair: '\\ud800'"),
     ],
 )  # fmt: skip
-def test_a_row_that_cannot_be_used_is_named(tmp_path, name, text, message):
+def test_an_invalid_row_is_refused_with_its_location(tmp_path, name, text, message):
     path = write(tmp_path, name, text)
     with pytest.raises(DataError) as caught:
         read_documents(path)
@@ -173,19 +173,19 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path, name, text, message):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.txt", "a O\nb X O\n", ":2: 3 columns, but 2 in the lines before"),
+        ("a.txt", "a O\nb X O\n", ":2: expected 2 columns as in the previous lines, got 3"),
         ("a.txt", "new york\tB\nis O\n", ":2: the word 'is O' has no tag"),
         ("a.txt", "a\tO\n\tO\n", ":2: the tag 'O' has no word"),
         ("a.txt", "a\tO\nb\t\n", ":2: the word 'b' has no tag"),
         ("a.txt", "\xa0\n", ":1: the word '\\xa0' has no tag"),
-        ("a.csv", "tokens,tags\na,O\n", " cannot be CSV\n  hint: give columns with tabs or spaces between them, JSON or parquet"),
+        ("a.csv", "tokens,tags\na,O\n", " must not be CSV\n  hint: give columns separated by tabs or spaces, JSON or parquet"),
         ("a.jsonl", '{"tokens": ["a", 1], "ner_tags": [0, 0]}', ":1: word 2 of `tokens` must be text, got the int 1"),
         ("a.jsonl", '{"tokens": "a b", "ner_tags": [0, 0]}', ":1: `tokens` must be a list, got 'a b'"),
         ("a.jsonl", '{"tokens": ["a"], "ner_tags": null}', ":1: `ner_tags` must be a list, got nothing"),
         ("a.jsonl", '{"tokens": ["a"]}\n', " has no column 'ner_tags'\n  hint: choose from 'tokens'"),
     ],
 )  # fmt: skip
-def test_a_line_of_tags_that_cannot_be_used_is_named(tmp_path, name, text, message):
+def test_an_invalid_line_of_tags_is_refused_with_its_location(tmp_path, name, text, message):
     path = write(tmp_path, name, text)
     with pytest.raises(DataError) as caught:
         read_tagged(path)
@@ -201,7 +201,7 @@ def test_a_line_of_tags_that_cannot_be_used_is_named(tmp_path, name, text, messa
         ('{"text": ["a"]}', "KeyError: 'answer_start'"),
     ],
 )  # fmt: skip
-def test_a_question_that_cannot_be_used_is_named(tmp_path, answers, message):
+def test_an_invalid_question_is_refused_with_its_location(tmp_path, answers, message):
     row = '{"id": 7, "question": "what?", "context": "a b", "answers": ' + answers + "}\n"
     path = write(tmp_path, "a.jsonl", row)
     with pytest.raises(DataError) as caught:

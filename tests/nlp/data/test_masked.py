@@ -1,4 +1,4 @@
-"""Words are masked by chance that has a seed, as often as is said."""
+"""Random masking of tokens: reproducible, with the given probability."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def batches(loader, **seed_path):
     return list(loader.batches(SeedPath(**{"seed": 0, "stage": 0, "epoch": 1} | seed_path)))
 
 
-def test_the_target_is_what_was_there_and_only_where_it_was_chosen(tokenizer):
+def test_the_targets_are_the_chosen_tokens(tokenizer):
     loader = masked_language_modelling(TEXTS, tokenizer=tokenizer, batch_size=300, shuffle=False)
     (batch,) = batches(loader)
     plain = tokenizer(TEXTS, padding=True, return_tensors="pt")["input_ids"]
@@ -38,14 +38,14 @@ def test_the_target_is_what_was_there_and_only_where_it_was_chosen(tokenizer):
     assert stayed.sum() / chosen == pytest.approx(0.1, abs=0.05)
 
 
-def test_an_epoch_masks_anew_and_the_same_epoch_the_same(tokenizer):
+def test_masks_differ_between_epochs_and_repeat_within_one(tokenizer):
     loader = masked_language_modelling(TEXTS, tokenizer=tokenizer, batch_size=300, shuffle=False)
     first, again, later = batches(loader)[0], batches(loader)[0], batches(loader, epoch=2)[0]
     assert torch.equal(first["input_ids"], again["input_ids"])
     assert not torch.equal(first["chosen"], later["chosen"])
 
 
-def test_a_batch_is_like_its_example(tokenizer):
+def test_a_batch_has_the_fields_of_its_example(tokenizer):
     batch = batches(masked_language_modelling(TEXTS, tokenizer=tokenizer, batch_size=4))[0]
     example = masked_language_modelling.example_batch("nowhere.json", tokenizer=tokenizer, batch_size=4)
     assert {name: (value.dim(), value.dtype) for name, value in example.items()} == {
@@ -53,8 +53,8 @@ def test_a_batch_is_like_its_example(tokenizer):
     }
 
 
-def test_what_cannot_be_masked_is_refused(tokenizer):
-    with pytest.raises(DataError, match=r"^probability is between 0 and 1, not 1\.5$"):
+def test_invalid_probabilities_and_tokenizers_are_refused(tokenizer):
+    with pytest.raises(DataError, match=r"^`probability` must be between 0 and 1, got 1\.5$"):
         masked_language_modelling(TEXTS, tokenizer=tokenizer, batch_size=4, probability=1.5)
     tokenizer.mask_token = None
     with pytest.raises(DataError, match=r"^\w+ has no mask token\n  hint: set its mask_token$"):

@@ -1,4 +1,4 @@
-"""Questions are cut into windows, and answers are found again where they stand."""
+"""Question answering: windows cover the text, and answers are found at their position."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def rows() -> str:
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
-def test_the_benchmarks_layout_and_the_hubs_give_the_same(table):
+def test_the_layouts_of_squad_and_the_hub_are_equal(table):
     assert read_questions(table(squad(nothing=True), "dev.json")) == QUESTIONS
     assert read_questions(table(rows(), "dev.jsonl")) == QUESTIONS
 
 
-def test_windows_cover_the_text_and_mark_the_answer_where_it_is_whole(tokenizer):
+def test_windows_cover_the_text_and_mark_complete_answers(tokenizer):
     windows = QuestionWindows(QUESTIONS, tokenizer, max_length=40, stride=10)
     first = [number for number in range(len(windows)) if windows[number]["question"] == 0]
     assert len(first) > 2
@@ -77,7 +77,7 @@ def test_windows_cover_the_text_and_mark_the_answer_where_it_is_whole(tokenizer)
     assert (nothing["start"], nothing["end"]) == (0, 0)
 
 
-def test_a_batch_is_like_its_example(table, tokenizer):
+def test_a_batch_has_the_fields_of_its_example(table, tokenizer):
     batch = next(iter(question_answering(table(squad(nothing=False), "a.json"), tokenizer=tokenizer, batch_size=2)))
     example = question_answering.example_batch("nowhere.json", tokenizer=tokenizer, batch_size=2)
     assert {name: (value.dim(), value.dtype) for name, value in example.items()} == {
@@ -88,7 +88,7 @@ def test_a_batch_is_like_its_example(table, tokenizer):
 
 
 def brute_force(windows, logits, longest, unanswerable):
-    """Each question's best stretch, by trying them all."""
+    """Return each question's best span, by trying all spans."""
     answers = {}
     for question in range(len(windows.questions)):
         tried, nothing = [], []
@@ -110,7 +110,7 @@ def brute_force(windows, logits, longest, unanswerable):
 
 
 @pytest.mark.parametrize("unanswerable", [False, True])
-def test_answers_are_those_that_trying_all_stretches_finds(tokenizer, unanswerable):
+def test_answers_equal_those_of_a_brute_force_search(tokenizer, unanswerable):
     windows = QuestionWindows(QUESTIONS, tokenizer, max_length=40, stride=10)
     logits = [[torch.randn(len(windows[n]["input_ids"])).tolist() for n in range(len(windows))] for _ in range(2)]
     if unanswerable:
@@ -131,7 +131,7 @@ def test_answers_are_those_that_trying_all_stretches_finds(tokenizer, unanswerab
     assert metric.compute()["f1"] == pytest.approx(sum(scores) / 3)
 
 
-def test_perfect_logits_give_a_perfect_score(tokenizer):
+def test_perfect_logits_have_a_perfect_score(tokenizer):
     windows = QuestionWindows(QUESTIONS, tokenizer, max_length=40, stride=10)
     batch = windows.collate([windows[n] for n in range(len(windows))])
     length = batch["input_ids"].shape[1]
@@ -140,7 +140,7 @@ def test_perfect_logits_give_a_perfect_score(tokenizer):
     metric.update(*one_hot, batch["offsets"], batch["question"])
     assert metric.compute() == {"exact_match": 1.0, "f1": 1.0}
     metric.reset()
-    assert metric.compute()["f1"] != metric.compute()["f1"]  # NaN: nothing was asked
+    assert metric.compute()["f1"] != metric.compute()["f1"]  # NaN without questions
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,12 @@ def test_perfect_logits_give_a_perfect_score(tokenizer):
     [
         (
             squad(nothing=False).replace('"answer_start": 4', '"answer_start": 5'),
-            "{file}: the answer 'cat' to b does not stand at character 5",
+            "{file}: the answer 'cat' to b is not at character 5",
         ),
         ('{"data": [{}]}', "{file} is not in the layout of SQuAD: KeyError: 'paragraphs'"),
     ],
 )
-def test_a_file_that_is_wrong_is_told(table, text, message):
+def test_an_invalid_file_is_refused(table, text, message):
     file = table(text, "a.json")
     with pytest.raises(DataError) as caught:
         read_questions(file)
@@ -163,6 +163,6 @@ def test_a_file_that_is_wrong_is_told(table, text, message):
 def test_windows_without_room_are_refused(tokenizer):
     with pytest.raises(
         DataError,
-        match=r"^windows of 12 tokens with 20 shared leave no room for the text: .*\n  hint: a greater max_length or a smaller stride$",
+        match=r"^windows of 12 tokens with a stride of 20 leave no room for the text: .*\n  hint: increase max_length or reduce stride$",
     ):
         QuestionWindows(QUESTIONS, tokenizer, max_length=12, stride=20)

@@ -7,13 +7,13 @@ import copy
 import pytest
 import torch
 import transformers
+from click.testing import CliRunner
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
 )
-from click.testing import CliRunner
 
 from distill_core.cli._app import app
 from distill_core.errors import DataError
@@ -74,7 +74,7 @@ class NotReachedError(Exception):
 
 
 class Stop(Callback):
-    """Ends a run where training begins."""
+    """End a run where training begins."""
 
     def on_fit_start(self, trainer):
         raise NotReachedError
@@ -96,7 +96,7 @@ def sequence(kind):
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_a_model_reads_as_many_tokens_as_it_has_positions(kind):
+def test_num_positions_is_the_maximum_number_of_tokens(kind):
     model, most = sequence(kind), CONFIGS[kind][1]
     assert num_positions(model) == most
     tokens = torch.full((1, most), 5)
@@ -106,7 +106,7 @@ def test_a_model_reads_as_many_tokens_as_it_has_positions(kind):
         model(input_ids=tokens, attention_mask=torch.ones_like(tokens))
 
 
-def test_models_without_learned_positions_have_those_of_their_configuration():
+def test_models_without_learned_positions_use_their_configuration():
     llama = transformers.LlamaConfig(**SMALL, max_position_embeddings=32)
     assert num_positions(AutoModelForCausalLM.from_config(llama)) == 32
     assert num_positions(torch.nn.Linear(1, 1)) is None
@@ -133,7 +133,7 @@ def test_texts_longer_than_the_positions_are_refused_before_training(texts, kind
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_blocks_of_language_models_and_masked_texts_are_checked_too(bpe, pieces, tmp_path, packed):
+def test_blocks_and_masked_texts_are_checked_too(bpe, pieces, tmp_path, packed):
     gpt2 = AutoModelForCausalLM.from_config(CONFIGS["gpt2"][0])
     feed = {"student": {"input_ids": "batch.input_ids"}}
     for block in (16, 17):
@@ -154,7 +154,7 @@ def test_blocks_of_language_models_and_masked_texts_are_checked_too(bpe, pieces,
         run(bert, masked_language_modelling([LONG], tokenizer=pieces, batch_size=1))
 
 
-def test_a_teacher_reads_its_own_tokens(tmp_path, bpe, pieces):
+def test_a_teacher_is_checked_with_its_own_tokens(tmp_path, bpe, pieces):
     from distill_nlp.data import EncodedTexts
 
     data = EncodedTexts([[LONG, SHORT]], [0, 1], pieces, 16, others={"teacher": bpe})
@@ -180,10 +180,10 @@ def test_padding_that_a_model_would_read_as_text_is_refused(texts, pieces):
     with pytest.raises(DataError, match=r"texts are padded with token 0, but the model's pad_token_id is 7\n  hint: "):
         run(model, texts(SHORT))
     roberta = transformers.RobertaConfig(**SMALL, max_position_embeddings=64, pad_token_id=1)
-    with pytest.raises(DataError, match=r"token 0, but the model counts positions from padding token 1\n  hint: "):
+    with pytest.raises(DataError, match=r"token 0, but the model counts positions from token 1\n  hint: "):
         run(AutoModelForSequenceClassification.from_config(roberta), texts(SHORT))
     bert = sequence("bert")
-    bert.config.pad_token_id = 7  # it does not look at the padding token
+    bert.config.pad_token_id = 7  # it does not read the padding token
     with pytest.raises(NotReachedError):
         run(bert, texts(SHORT))
 
@@ -211,7 +211,7 @@ def resized(tokens, kind=AutoModelForSequenceClassification, name="bert"):
 
 
 def test_tokens_without_an_embedding_are_refused_before_training(texts, pieces, bpe, tmp_path):
-    """The last token that the data have is the last one that the model may lack."""
+    """Test the boundary: a model needs an embedding for the greatest token of the data."""
     (tmp_path / "a.conll").write_text("girl O\nsings X\n")
     (tmp_path / "a.jsonl").write_text(f'{{"prompt": "{SHORT}", "completion": "{SHORT}"}}\n')
     causal = {"input_ids": "batch.input_ids"}
@@ -234,7 +234,7 @@ def test_tokens_without_an_embedding_are_refused_before_training(texts, pieces, 
         ) in str(caught.value)
 
 
-def test_masked_words_may_be_any_token(pieces):
+def test_replacement_tokens_need_an_embedding(pieces):
     data = masked_language_modelling([SHORT], tokenizer=pieces, batch_size=1)
     with pytest.raises(NotReachedError):
         run(resized(len(pieces), AutoModelForMaskedLM), data)
@@ -263,14 +263,14 @@ def test_check_deep_notes_that_texts_may_be_too_long(pieces, tmp_path, length):
     file.write_text(FILE.replace("TOKENIZER", str(tmp_path / "tokenizer")).replace("LENGTH", str(length)))
     ended = CliRunner().invoke(app, ["check", str(file), "--deep"])
     note = (
-        "  note    student (BertForSequenceClassification) cannot read batch.input_ids if the texts have them: "
+        "  note    student (BertForSequenceClassification) cannot read batch.input_ids if the texts reach the limits: "
         "texts have up to 33 tokens, but the model has 32 positions\n"
     )
     assert ended.exit_code == 0, ended.output
     assert (note in ended.stdout) == (length == 33), ended.output
 
 
-def test_check_deep_refuses_what_every_text_shows(pieces, tmp_path):
+def test_check_deep_refuses_faults_of_every_text(pieces, tmp_path):
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[SEP]", "padding_side": "left"}
     left = transformers.PreTrainedTokenizerFast(tokenizer_object=pieces.backend_tokenizer, **names)
     left.save_pretrained(tmp_path / "tokenizer")

@@ -1,4 +1,4 @@
-"""What is held out, limited, corrupted, kept apart or tokenised twice."""
+"""Options of GLUE loaders: hold-out set, limit, corrupted copies, separate texts, several tokenizers."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def texts(loader) -> list[tuple[int, ...]]:
     return [tuple(row["input_ids"].tolist()) for row in loader.dataset]
 
 
-def test_what_is_held_out_is_no_part_of_the_rest_and_nothing_is_lost(read):
+def test_the_hold_out_set_and_the_rest_are_disjoint_and_complete(read):
     kept, held = texts(read(holdout=5)), texts(read(split="held_out", holdout=5))
     assert (len(kept), len(held)) == (15, 5)
     assert sorted(kept + held) == sorted(texts(read()))
     assert len(read(split="val", holdout=5).dataset) == 6
 
 
-def test_fewer_samples_are_some_of_more_and_none_is_held_out(read):
+def test_a_smaller_limit_is_a_subset_without_held_out_samples(read):
     few, more = texts(read(holdout=5, limit=4)), texts(read(holdout=5, limit=9))
     assert (len(few), len(more)) == (4, 9)
     assert set(few) <= set(more)
@@ -55,23 +55,23 @@ def test_fewer_samples_are_some_of_more_and_none_is_held_out(read):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"holdout": 20}, "holdout=20 of 20 rows leaves train without any"),
-        ({"split": "held_out"}, "holdout=0 of 20 rows leaves held_out without any"),
-        ({"limit": 0}, "limit is at least 1, not 0"),
-        ({"apart": True}, "`apart` takes pairs of texts, but there is 1 column of them"),
+        ({"holdout": 20}, "`holdout` of 20 leaves no rows for train: the table has 20"),
+        ({"split": "held_out"}, "`holdout` of 0 leaves no rows for held_out: the table has 20"),
+        ({"limit": 0}, "`limit` must be >= 1, got 0"),
+        ({"apart": True}, "`apart` requires two columns of texts, got 1"),
         (
             {"task": "stsb", "apart": True, "tokenizers": {"teacher": wordpiece([])}},
-            "`apart` and `tokenizers` do not go together\n  hint: leave one of them out",
+            "`apart` and `tokenizers` cannot be combined\n  hint: omit one of them",
         ),
     ],
 )
-def test_what_leaves_nothing_is_refused(read, options, message):
+def test_options_that_leave_no_rows_are_refused(read, options, message):
     with pytest.raises(DataError) as caught:
         read(**options)
     assert str(caught.value) == message
 
 
-def test_copies_come_after_the_texts_and_say_nothing_of_their_class(read):
+def test_copies_follow_the_texts_and_have_no_class(read):
     plain, copied = read(), read(copies=2)
     (batch,) = copied
     assert batch["target"].tolist() == [*[number % 2 for number in range(20)], *[-100] * 40]
@@ -83,7 +83,7 @@ def test_copies_come_after_the_texts_and_say_nothing_of_their_class(read):
     assert all(math.isnan(score) for score in scores[4:])
 
 
-def test_corruption_keeps_to_the_words_at_hand_and_about_to_its_chances():
+def test_corruption_uses_words_of_the_texts_with_the_given_probabilities():
     sentences = [" ".join(f"w{random.randrange(500)}" for _ in range(20)) for _ in range(300)]
     copies = corrupted(sentences, seed=1)
     words = {word for sentence in sentences for word in sentence.split()}
@@ -93,7 +93,7 @@ def test_corruption_keeps_to_the_words_at_hand_and_about_to_its_chances():
     assert corrupted(["one"], seed=0) == ["one"]
 
 
-def test_each_model_reads_a_text_in_its_own_tokens(read, root):
+def test_each_model_has_the_fields_of_its_tokenizer(read, root):
     other = wordpiece(WORDS * 2)
     (batch,) = read(tokenizers={"teacher": other})
     lines = (root / "SST-2/train.tsv").read_text().splitlines()[1:]
@@ -105,17 +105,17 @@ def test_each_model_reads_a_text_in_its_own_tokens(read, root):
     assert example.keys() == batch.keys()
 
 
-def test_tokenizers_that_fill_up_at_different_sides_are_refused(read):
+def test_tokenizers_that_pad_on_different_sides_are_refused(read):
     other = wordpiece(WORDS)
     other.padding_side = "left"
     with pytest.raises(DataError) as caught:
         read(tokenizers={"teacher": other})
     assert str(caught.value) == (
-        "the tokenizer 'teacher' fills up at the left, the first one at the right\n  hint: give both the same padding_side"
+        "the tokenizer 'teacher' pads on the left, the first one on the right\n  hint: set the same padding_side for both"
     )
 
 
-def test_texts_of_a_pair_are_rows_of_their_own(read, tokenizer):
+def test_texts_of_a_pair_are_separate_rows(read, tokenizer):
     loader = read("stsb", apart=True)
     (batch,) = loader
     alone = tokenizer(["a girl sings sings", "a man"], padding=True, return_tensors="pt")["input_ids"]

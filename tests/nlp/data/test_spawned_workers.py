@@ -1,4 +1,4 @@
-"""Every dataset of texts reaches workers that are spawned, as on macOS and Windows: it can be pickled and reads the same."""
+"""Every text dataset works in spawned workers, as on macOS and Windows: it can be pickled and yields the same samples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lines(path, rows):
 
 
 def load(name: str, folder):
-    """A loader of each dataset from a few rows."""
+    """Build a loader of each dataset from a few rows."""
     causal, pieces = byte_level(TEXTS, vocab_size=280), wordpiece(TEXTS, vocab_size=80)
     options = {"batch_size": 2, "tokenizer": causal if name in {"completions", "language_modelling"} else pieces}
     rows = lines(folder / "rows.jsonl", ROWS)
@@ -58,7 +58,7 @@ def same(one, other) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_pickled_dataset_reads_the_same(name, tmp_path):
+def test_a_pickled_dataset_yields_the_same_samples(name, tmp_path):
     loader = load(name, tmp_path)
     expected = next(loader.batches(SeedPath(seed=3)))
     for part in ("dataset", "collate", "mix"):
@@ -66,7 +66,7 @@ def test_a_pickled_dataset_reads_the_same(name, tmp_path):
     assert same(next(loader.batches(SeedPath(seed=3))), expected)
 
 
-def test_a_spawned_worker_reads_the_same(tmp_path):
+def test_a_spawned_worker_yields_the_same_batches(tmp_path):
     loader = load("masked_language_modelling", tmp_path)
     spawned = DataLoader(loader.dataset, 2, collate_fn=loader.collate, num_workers=1, multiprocessing_context="spawn")
     here = loader.collate([loader.dataset[0], loader.dataset[1]])

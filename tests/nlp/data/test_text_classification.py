@@ -24,7 +24,7 @@ def test_batches_are_padded_to_their_longest(table, tokenizer):
     assert second["input_ids"].shape[1] == len(tokenizer("a girl")["input_ids"])
 
 
-def test_the_padding_is_the_tokenizers_own(table, tokenizer):
+def test_the_padding_is_that_of_the_tokenizer(table, tokenizer):
     tokenizer = type(tokenizer)(tokenizer_object=tokenizer.backend_tokenizer, pad_token="[UNK]")
     (batch,) = text_classification(table(FILE), tokenizer=tokenizer, batch_size=3)
     padded = batch["attention_mask"] == 0
@@ -32,7 +32,7 @@ def test_the_padding_is_the_tokenizers_own(table, tokenizer):
     assert set(batch["input_ids"][padded].tolist()) == {tokenizer.unk_token_id or 1}
 
 
-def test_long_texts_are_cut(table, tokenizer):
+def test_long_texts_are_truncated(table, tokenizer):
     (batch,) = text_classification(table(FILE), tokenizer=tokenizer, batch_size=3, max_length=6)
     assert batch["input_ids"].shape == (3, 6)
 
@@ -47,7 +47,7 @@ def test_pairs_and_scores(table, tokenizer):
     assert batch["token_type_ids"].unique().tolist() == [0, 1]
 
 
-def test_labels_are_numbered_in_their_order(table, tokenizer):
+def test_labels_are_indexed_in_order(table, tokenizer):
     path = table("sentence\tlabel\na girl\tno\na man\tyes\n")
     (batch,) = text_classification(path, tokenizer=tokenizer, batch_size=2, labels=("no", "yes"))
     assert batch["target"].tolist() == [0, 1]
@@ -57,19 +57,19 @@ def test_labels_are_numbered_in_their_order(table, tokenizer):
     ("options", "message"),
     [
         ({"columns": ("sentense",)}, "{file} has no column 'sentense'\n  hint: did you mean 'sentence'?"),
-        ({"labels": ("0", "2")}, "{file}:2: the label '1' is none of ['0', '2']"),
+        ({"labels": ("0", "2")}, "{file}:2: the label '1' is not one of ['0', '2']"),
         (
             {"labels": None, "target": "sentence"},
             "{file}:2: without `labels` the target must be a finite number, got 'the film is a delight'",
         ),
         (
             {"tokenizer": "./no-such-folder"},
-            "there is no tokenizer './no-such-folder' here and the hub did not give one\n"
-            "  hint: give a folder that holds one",
+            "the tokenizer './no-such-folder' does not exist locally and could not be downloaded\n"
+            "  hint: give a folder with a tokenizer",
         ),
     ],
 )
-def test_what_does_not_fit_is_said(table, tokenizer, options, message):
+def test_invalid_arguments_are_refused(table, tokenizer, options, message):
     path = table(FILE)
     with pytest.raises(DataError) as caught:
         text_classification(path, **{"tokenizer": tokenizer, "batch_size": 2, **options})
@@ -127,5 +127,5 @@ def test_a_text_may_have_several_labels(table, tokenizer):
     with pytest.raises(DataError) as caught:
         text_classification(file, labels=None, **options)
     assert str(caught.value) == (
-        f"{file}: texts with several labels have no scores\n  hint: give `labels`, or labels: auto"
+        f"{file}: texts with several labels cannot have scores\n  hint: set `labels`, for example labels: auto"
     )

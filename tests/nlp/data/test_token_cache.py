@@ -7,7 +7,7 @@ from distill_nlp.data import EncodedTexts
 
 
 class Counting:
-    """A tokenizer that counts how often it is asked."""
+    """A tokenizer that counts its calls."""
 
     def __init__(self, tokenizer):
         self.tokenizer, self.calls = tokenizer, 0
@@ -25,7 +25,7 @@ def rows(data):
 TEXTS = [["a girl", "the film is a delight"]]
 
 
-def test_the_second_time_nothing_is_tokenised(tokenizer, tmp_path):
+def test_cached_tokens_are_not_tokenised_again(tokenizer, tmp_path):
     counting = Counting(tokenizer)
     first = EncodedTexts(TEXTS, None, counting, cache=tmp_path)
     tokenizer(["something else"], truncation=True, max_length=4, padding=True)
@@ -45,7 +45,7 @@ def test_the_second_time_nothing_is_tokenised(tokenizer, tmp_path):
     ],
     ids=str,
 )
-def test_what_the_tokens_depend_on_changes_the_file(tokenizer, tmp_path, change):
+def test_every_setting_of_the_tokens_changes_the_file(tokenizer, tmp_path, change):
     options = {"texts": TEXTS, "max_length": 128, **change}
     for texts, length in ((TEXTS, 128), (options["texts"], options["max_length"])):
         EncodedTexts(texts, None, tokenizer, length, cache=tmp_path)
@@ -63,7 +63,7 @@ def test_another_vocabulary_is_another_file(tokenizer, tmp_path):
     assert two[0]["input_ids"].tolist() == [1] != one[0]["input_ids"].tolist()
 
 
-def test_a_damaged_file_is_made_anew(tokenizer, tmp_path):
+def test_a_damaged_file_is_written_again(tokenizer, tmp_path):
     expected = rows(EncodedTexts(TEXTS, None, tokenizer, cache=tmp_path))
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:40])
@@ -71,7 +71,7 @@ def test_a_damaged_file_is_made_anew(tokenizer, tmp_path):
     assert rows(EncodedTexts(TEXTS, None, tokenizer, cache=tmp_path)) == expected
 
 
-def test_padding_on_the_left_is_the_tokenizers(tokenizer):
+def test_left_padding_of_the_tokenizer_is_used(tokenizer):
     left = type(tokenizer)(tokenizer_object=tokenizer.backend_tokenizer, pad_token="[PAD]", padding_side="left")
     data = EncodedTexts(TEXTS, None, left)
     batch = data.collate([data[0], data[1]])

@@ -1,4 +1,4 @@
-"""Tags of words become classes of tokens."""
+"""Token classification: tags of words become classes of tokens."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_first_piece_of_a_word_has_its_tag(table, tokenizer, every_piece):
             CONLL,
             "a.txt",
             {"labels": ["O", "B-PER", "I-PER"]},
-            "{file}:3: the label 'B-ORG' is none of ['O', 'B-PER', 'I-PER']",
+            "{file}:3: the label 'B-ORG' is not one of ['O', 'B-PER', 'I-PER']",
         ),
         ('{"tokens": ["a", "b"], "ner_tags": ["O"]}\n', "a.jsonl", {}, "{file}:1: 2 words, but 1 tags"),
         (
@@ -73,7 +73,7 @@ def test_the_first_piece_of_a_word_has_its_tag(table, tokenizer, every_piece):
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told(table, tokenizer, text, name, options, message):
+def test_an_invalid_file_is_refused(table, tokenizer, text, name, options, message):
     file = table(text, name)
     with pytest.raises(DataError) as caught:
         token_classification(file, tokenizer=tokenizer, batch_size=2, **options)
@@ -86,4 +86,4 @@ def test_a_tokenizer_that_cannot_align_is_refused(table):
 
     with pytest.raises(DataError) as caught:
         token_classification(table(CONLL), tokenizer=Slow(), batch_size=2)
-    assert str(caught.value) == ("Slow does not tell which word a token belongs to\n  hint: give a fast tokenizer")
+    assert str(caught.value) == ("Slow does not map tokens to words\n  hint: give a fast tokenizer")

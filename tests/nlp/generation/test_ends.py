@@ -1,4 +1,4 @@
-"""Several end tokens: each ends what a model writes, as in transformers' own `generate`."""
+"""Several end tokens: each ends a generated text, as in transformers' own `generate`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def prompts_of(bpe):
 
 
 def with_ends(model, bpe):
-    """Two tokens that the model writes in two rows, as the end tokens of its `generation_config`."""
+    """Set two tokens that the model generates as the end tokens of its `generation_config`."""
     written, _ = generate(model, *prompts_of(bpe), GREEDY)
     ends = list(dict.fromkeys([int(written[0, 4]), int(written[1, 2])]))
     model.generation_config.eos_token_id = ends
@@ -65,7 +65,7 @@ def test_each_end_token_ends_an_answer_as_in_transformers(model, bpe):
     assert (counts < NEW).sum() >= 2
 
 
-def test_on_policy_text_metrics_and_data_sets_end_there_too(model, bpe, tmp_path):
+def test_on_policy_text_metrics_and_datasets_end_there_too(model, bpe, tmp_path):
     ends = with_ends(model, bpe)
     prompts, lengths = prompts_of(bpe)
     mask = torch.arange(prompts.shape[1]) >= lengths[:, None] - 1
@@ -86,7 +86,7 @@ def test_on_policy_text_metrics_and_data_sets_end_there_too(model, bpe, tmp_path
         assert rows[row]["completion"] == bpe.decode(answer, skip_special_tokens=True)
 
 
-def test_an_end_token_by_default_of_the_class_does_not_end_a_text(bpe):
+def test_the_default_end_token_of_a_class_does_not_end_a_text(bpe):
     model = AutoModelForCausalLM.from_config(CONFIGS["llama"])
     assert model.generation_config.eos_token_id == 2  # a letter of this tokenizer
     assert end_tokens(model, bpe) == (bpe.eos_token_id,)

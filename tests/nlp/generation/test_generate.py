@@ -1,4 +1,4 @@
-"""What a model writes after a prompt: greedy as step by step, chance by a generator, prompts of any length."""
+"""Text generation: greedy decoding, sampling with a generator, prompts of any length."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def step_by_step(model, prompt, count):
     return tokens[len(prompt) :]
 
 
-def test_greedy_is_the_most_probable_token_step_by_step(model):
+def test_greedy_decoding_is_the_most_probable_token_at_each_step(model):
     model.eval()
     written, counts = generate(model, PROMPTS, LENGTHS, Sampling(max_new_tokens=8, temperature=0.0))
     expected = [step_by_step(model, row[:length], 8) for row, length in zip(PROMPTS, LENGTHS, strict=True)]
@@ -47,7 +47,7 @@ def test_a_sample_ends_with_the_end_token(model):
         assert set(row[count:]) <= {end}
 
 
-def test_all_ended_is_noticed_and_the_mode_is_kept(model):
+def test_generation_stops_early_and_restores_the_mode(model):
     with torch.no_grad():
         always = tiny_gpt2(vocab_size=16, layers=1, width=8, heads=1, max_length=64)
         always.lm_head.weight.zero_()
@@ -56,7 +56,7 @@ def test_all_ended_is_noticed_and_the_mode_is_kept(model):
     assert (written.shape, counts.tolist(), always.training) == ((3, 16), [1, 1, 1], True)
 
 
-def test_chance_follows_the_generator_and_the_distribution(model):
+def test_sampling_follows_the_generator_and_the_distribution(model):
     model.eval()
 
     def drawn(seed, **options):
@@ -88,12 +88,12 @@ def test_generations_are_answers_for_a_metric(model):
     assert not list(answers.parameters())
 
 
-def test_what_makes_no_sense_is_refused(model):
+def test_invalid_settings_are_refused(model):
     with pytest.raises(DistillError) as failure:
         generate(model, PROMPTS, LENGTHS, Sampling(max_new_tokens=30))
     assert str(failure.value) == (
-        "GPT2LMHeadModel has 24 positions, and a prompt of 4 tokens with 30 new ones does not fit\n"
-        "  hint: a smaller max_new_tokens or prompt"
+        "GPT2LMHeadModel has 24 positions, too few for a prompt of 4 tokens and 30 new ones\n"
+        "  hint: reduce max_new_tokens or shorten the prompt"
     )
     for options, message in (
         ({"max_new_tokens": 0}, "`max_new_tokens` must be > 0, got 0"),

@@ -1,4 +1,4 @@
-"""The student's own text takes the place of the data: what counts, how often, and again after a resume."""
+"""On-policy text replaces the data: targets, frequency, and exact resume."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def model_of(width=16):
     return tiny_gpt2(vocab_size=270, layers=1, width=width, heads=2, max_length=32)
 
 
-def test_prompts_stay_and_what_was_written_counts(bpe):
+def test_prompts_are_kept_and_generated_tokens_are_targets(bpe):
     student, batch = model_of(), reduction_scope_of([3, 1, 5])
     rollout = OnPolicy(student, bpe, fraction=1.0, max_new_tokens=6)
     torch.manual_seed(7)
@@ -52,7 +52,7 @@ def test_prompts_stay_and_what_was_written_counts(bpe):
     assert student.training
 
 
-def test_greedy_on_policy_text_is_what_the_student_writes(bpe):
+def test_greedy_on_policy_text_equals_greedy_decoding(bpe):
     student, batch = model_of(), reduction_scope_of([4, 4])
     made = OnPolicy(student, bpe, fraction=1.0, max_new_tokens=5, temperature=0.0)(**batch)
     written, counts = generate(
@@ -63,12 +63,12 @@ def test_greedy_on_policy_text_is_what_the_student_writes(bpe):
     ]
 
 
-def test_running_text_has_prompts_of_a_given_length(bpe):
+def test_continuous_text_has_prompts_of_a_given_length(bpe):
     made = OnPolicy(model_of(), bpe, fraction=1.0, prompt_tokens=6, max_new_tokens=4)(**reduction_scope_of([1, 1]))
     assert made["mask"].int().argmax(1).tolist() == [5, 5]
 
 
-def test_data_pass_unchanged_in_evaluation_and_where_chance_says_so(bpe):
+def test_data_are_unchanged_in_evaluation_and_for_the_other_batches(bpe):
     batch = reduction_scope_of([3, 2])
     for rollout in (OnPolicy(model_of().eval(), bpe, fraction=1.0), OnPolicy(model_of(), bpe, fraction=0.0)):
         made = rollout(**batch)
@@ -76,13 +76,13 @@ def test_data_pass_unchanged_in_evaluation_and_where_chance_says_so(bpe):
         assert made["data_mask"] is batch["mask"]
 
 
-def test_the_share_of_batches_is_lambda_and_follows_the_seed(bpe):
+def test_the_fraction_of_batches_is_lambda_and_depends_on_the_seed(bpe):
     rollout = OnPolicy(model_of(8), bpe, fraction=0.3, max_new_tokens=1)
     batch = reduction_scope_of([2], width=3)
 
     def own(seed):
         torch.manual_seed(seed)
-        torch.rand(seed % 3)  # what was drawn before does not matter
+        torch.rand(seed % 3)  # earlier random numbers do not matter
         return not rollout(**batch)["data_mask"].any()
 
     chosen = [own(seed) for seed in range(200)]
@@ -95,7 +95,7 @@ class Stop(Callback):
         self.step = step
 
     def on_step_end(self, trainer):
-        if trainer.state.step == self.step:
+        if trainer.step == self.step:
             trainer.save()
             raise KeyboardInterrupt
 
@@ -137,7 +137,7 @@ def run(bpe, folder, stop=0, *, resume=False):
     return Trainer(experiment, output=folder, callbacks=[Stop(stop)]).fit(resume=resume), student.state_dict()
 
 
-def test_a_run_that_was_interrupted_ends_with_the_same_bits(bpe, tmp_path):
+def test_an_interrupted_run_ends_with_the_same_bits(bpe, tmp_path):
     results, weights = run(bpe, tmp_path / "whole")
     for stop in (1, 6):
         folder = tmp_path / f"stopped{stop}"

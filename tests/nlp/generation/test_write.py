@@ -1,4 +1,4 @@
-"""A data set of a teacher's answers: in order, by seed, the same after an interruption."""
+"""A dataset of teacher completions: in order, seeded, unchanged by an interruption."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write(teacher, bpe, path, **options):
     return write_completions(teacher, PROMPTS, path, tokenizer=bpe, **given).read_bytes()
 
 
-def test_prompts_come_in_their_order_and_the_file_is_data(teacher, bpe, tmp_path):
+def test_prompts_keep_their_order_and_the_file_is_a_dataset(teacher, bpe, tmp_path):
     content = write(teacher, bpe, tmp_path / "a.jsonl", samples=2)
     rows = [json.loads(line) for line in content.decode().splitlines()]
     assert [row["prompt"] for row in rows] == [prompt for prompt in PROMPTS for _ in range(2)]
@@ -44,7 +44,7 @@ def test_prompts_come_in_their_order_and_the_file_is_data(teacher, bpe, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
 
 
-def test_answers_do_not_depend_on_the_batch_where_nothing_is_drawn(teacher, bpe, tmp_path):
+def test_greedy_completions_do_not_depend_on_the_batch(teacher, bpe, tmp_path):
     greedy = Sampling(max_new_tokens=5, temperature=0.0)
     first, second = (
         write(teacher, bpe, tmp_path / f"{size}.jsonl", sampling=greedy, batch_size=size) for size in (1, 7)
@@ -53,7 +53,7 @@ def test_answers_do_not_depend_on_the_batch_where_nothing_is_drawn(teacher, bpe,
     assert write(teacher, bpe, tmp_path / "b.jsonl", seed=2) != write(teacher, bpe, tmp_path / "c.jsonl")
 
 
-def test_any_prompt_is_read_again_as_it_was(teacher, bpe, tmp_path):
+def test_any_prompt_is_read_back_unchanged(teacher, bpe, tmp_path):
     prompts = [f"one{mark}two" for mark in '\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\r\n\0\ufeff\xa0\t"']
     path = write_completions(teacher, prompts, tmp_path / "a.jsonl", tokenizer=bpe, sampling=Sampling(max_new_tokens=3))
     assert read_table(path)["prompt"] == prompts
@@ -68,7 +68,7 @@ class BrokenError(Exception):
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"prompt": "seven comes bef'])
-def test_what_was_interrupted_goes_on(teacher, bpe, tmp_path, torn):
+def test_an_interrupted_call_resumes(teacher, bpe, tmp_path, torn):
     whole = write(teacher, bpe, tmp_path / "whole.jsonl")
     calls = []
 
@@ -87,7 +87,7 @@ def test_what_was_interrupted_goes_on(teacher, bpe, tmp_path, torn):
     with pytest.raises(DataError) as failure:
         write(teacher, bpe, path, seed=5)
     assert str(failure.value) == (
-        f"{path}.part was begun with other prompts or settings\n  hint: delete it, or choose another file"
+        f"{path}.part was started with other prompts or settings\n  hint: delete it, or choose another file"
     )
     handle.remove()
     again = []
@@ -97,7 +97,7 @@ def test_what_was_interrupted_goes_on(teacher, bpe, tmp_path, torn):
     assert len(again) == 2 * 5
     with pytest.raises(DataError) as failure:
         write(teacher, bpe, path)
-    assert str(failure.value) == f"{path} exists\n  hint: choose another file, or delete it"
+    assert str(failure.value) == f"{path} exists already\n  hint: choose another file, or delete it"
 
 
 def test_from_the_command_line(teacher, bpe, tmp_path):

@@ -1,4 +1,4 @@
-"""Every metric equals scikit-learn's or SciPy's, fed at once, in batches, or over two processes."""
+"""Every metric equals scikit-learn's or SciPy's, updated at once, in batches, or over two processes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_classification_equals_scikit_learn(name, classes):
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=30))
-def test_binary_f1_and_matthews_equal_scikit_learn_in_every_corner(pairs):
+def test_binary_f1_and_matthews_equal_scikit_learn_in_all_corner_cases(pairs):
     preds, target = torch.tensor(pairs).unbind(1)
     want = reference.f1_score(target.numpy(), preds.numpy(), zero_division=0)
     assert fed(F1(), preds, target, 7) == pytest.approx(want, abs=1e-12)
@@ -77,7 +77,7 @@ def test_correlations_of_a_model_with_one_output():
 
 
 @pytest.mark.parametrize("metric", [Accuracy(), F1(), MatthewsCorrelation(), PearsonSpearman()])
-def test_reset_forgets(metric):
+def test_reset_clears_the_metric(metric):
     first, second = torch.tensor([1, 0, 1, 1]), torch.tensor([1, 1, 0, 1])
     metric.update(first, second)
     metric.reset()
@@ -89,25 +89,25 @@ def test_reset_forgets(metric):
 
 
 @pytest.mark.parametrize("metric", [Accuracy(), PearsonSpearman()])
-def test_without_samples_there_is_no_number(metric):
+def test_without_samples_the_result_is_nan(metric):
     result = metric.compute()
     assert all(math.isnan(value) for value in (result.values() if isinstance(result, dict) else [result]))
 
 
 @pytest.mark.parametrize("metric", [Accuracy(), F1(), MatthewsCorrelation()])
-def test_shapes_that_do_not_fit_are_refused(metric):
+def test_mismatched_shapes_are_refused(metric):
     with pytest.raises(DataError) as caught:
         metric.update(torch.zeros(3, 2), torch.zeros(4, dtype=torch.long))
-    assert str(caught.value) == "preds are (3, 2) and target is (4,), not (batch, classes) and (batch,)"
+    assert str(caught.value) == "`preds` and `target` must be (batch, classes) and (batch,), got (3, 2) and (4,)"
 
 
-def test_scores_that_do_not_fit_are_refused():
+def test_mismatched_scores_are_refused():
     with pytest.raises(DataError) as caught:
         PearsonSpearman().update(torch.zeros(3, 2), torch.zeros(3))
-    assert str(caught.value) == "preds are (3, 2) and target is (3,), not (batch,) and (batch,)"
+    assert str(caught.value) == "`preds` and `target` must be (batch,), got (3, 2) and (3,)"
 
 
-def test_nothing_of_a_metric_is_in_a_checkpoint():
+def test_metrics_add_nothing_to_a_checkpoint():
     assert [name for make in (Accuracy, F1, MatthewsCorrelation, PearsonSpearman) for name in make().state_dict()] == []
 
 
@@ -124,13 +124,13 @@ for metric in Accuracy(), F1(3, "macro"), MatthewsCorrelation(3):
     print(repr(metric.compute()))
 correlation = PearsonSpearman()
 if rank == 0:
-    correlation.update(scores[:, 0], scores[:, 1])  # the other process has seen nothing
+    correlation.update(scores[:, 0], scores[:, 1])  # the other process has no samples
 print(repr(correlation.compute()))
 dist.destroy_process_group()
 """
 
 
-def test_two_processes_give_the_numbers_of_one(tmp_path):
+def test_two_processes_equal_one(tmp_path):
     commands = [[sys.executable, "-c", PROCESS, str(rank), str(tmp_path / "store")] for rank in range(2)]
     running = [subprocess.Popen(each, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for each in commands]
     outputs = [process.communicate(timeout=120) for process in running]

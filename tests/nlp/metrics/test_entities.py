@@ -1,4 +1,4 @@
-"""Entities and several labels, against plain loops and scikit-learn."""
+"""Entities and several labels, compared with plain loops and scikit-learn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 
 def entities(tags: list[str]) -> set[tuple[int, int, str]]:
-    """Begin, end and type, word by word, as conlleval reads tags."""
+    """Return begin, end and type of each entity, word by word, as in conlleval."""
     found, begun, kind = set(), None, ""
     for place, tag in enumerate([*tags, "O"]):
         goes_on = tag.startswith("I-") and tag[2:] == kind and begun is not None
@@ -40,10 +40,10 @@ def expected(pairs):
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=8), min_size=1, max_size=5)
 )
-def test_entities_are_those_of_the_slow_reading(texts):
+def test_entities_equal_those_of_a_plain_loop(texts):
     longest = max(map(len, texts)) + 2
     preds, target = torch.randint(5, (len(texts), longest)), torch.full((len(texts), longest), -100)
-    for number, text in enumerate(texts):  # pieces that count for nothing lie between the words
+    for number, text in enumerate(texts):  # ignored pieces are between the words
         places = sorted(torch.randperm(longest)[: len(text)].tolist())
         for place, (ours, theirs) in zip(places, text, strict=True):
             preds[number, place], target[number, place] = ours, theirs
@@ -57,7 +57,7 @@ def test_entities_are_those_of_the_slow_reading(texts):
     assert whole.compute() == pytest.approx(want)
 
 
-def test_an_inside_tag_begins_an_entity_where_none_goes_on():
+def test_an_inside_tag_begins_an_entity_after_another_type():
     assert entities(["I-PER", "I-LOC", "B-LOC", "I-LOC"]) == {(0, 0, "PER"), (1, 1, "LOC"), (2, 3, "LOC")}
 
 
@@ -81,19 +81,19 @@ def test_several_labels_equal_scikit_learn(threshold):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: EntityF1(["O", "PER"]), "the label 'PER' is no tag\n  hint: tags are O, B-TYPE and I-TYPE"),
-        (lambda: MultiLabelF1(3, [0.5]), "there are 1 thresholds for 3 labels"),
+        (lambda: EntityF1(["O", "PER"]), "the label 'PER' is not a tag\n  hint: use the tags O, B-TYPE and I-TYPE"),
+        (lambda: MultiLabelF1(3, [0.5]), "`threshold` must have 3 values, one per label, got 1"),
         (
             lambda: MultiLabelF1(3).update(torch.zeros(2, 3), torch.zeros(2)),
-            "preds are (2, 3) and target is (2,), not (batch, 3)",
+            "`preds` and `target` must be (batch, 3), got (2, 3) and (2,)",
         ),
         (
             lambda: EntityF1(TAGS).update(torch.zeros(2, 3, 5), torch.zeros(2, 4)),
-            "preds are (2, 3, 5) and target is (2, 4), not (batch, tokens, labels) and (batch, tokens)",
+            "`preds` and `target` must be (batch, tokens, labels) and (batch, tokens), got (2, 3, 5) and (2, 4)",
         ),
     ],
 )
-def test_what_does_not_fit_is_said(call, message):
+def test_invalid_arguments_are_refused(call, message):
     with pytest.raises(DataError) as caught:
         call()
     assert str(caught.value) == message

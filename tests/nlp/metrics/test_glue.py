@@ -24,7 +24,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("task", EXPECTED)
-def test_each_task_is_measured_as_glue_does(task):
+def test_each_task_has_the_metrics_of_glue(task):
     classes = glue_task(task).num_labels
     preds = torch.randn(60, classes)
     target = torch.rand(60) * 5 if task == "stsb" else torch.randint(classes, (60,))
@@ -61,4 +61,4 @@ def test_the_interface_of_evaluate():
 def test_an_unknown_task_is_refused():
     with pytest.raises(DataError) as caught:
         GlueMetric("mnl")
-    assert str(caught.value) == "there is no task 'mnl'\n  hint: did you mean 'mnli'?"
+    assert str(caught.value) == "there is no GLUE task 'mnl'\n  hint: did you mean 'mnli'?"

@@ -1,4 +1,4 @@
-"""Perplexity, agreement and exact match, by hand, in pieces, and on two processes."""
+"""Perplexity, agreement and exact match, computed by hand, in batches, and on two processes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SCRIPT = Path(__file__).parent / "two_processes.py"
 
 
 def batches():
-    """Samples of different lengths."""
+    """Return samples of different lengths."""
     target = torch.randint(9, (5, 6)).masked_fill(torch.arange(6) > torch.arange(5)[:, None], -100)
     return 3 * torch.randn(5, 6, 9), 3 * torch.randn(5, 6, 9), target
 
 
-def test_perplexity_weighs_tokens_however_they_come():
+def test_perplexity_does_not_depend_on_the_batches():
     student, _, target = batches()
     expected = math.exp(F.cross_entropy(student.double().flatten(0, 1), target.flatten()).item())
     for sizes, chunk in (([5], 1024), ([1, 4], 4), ([2, 1, 2], 1)):
@@ -36,7 +36,7 @@ def test_perplexity_weighs_tokens_however_they_come():
     assert Perplexity().compute(predictions=student, references=target) == pytest.approx(expected, rel=1e-6)
 
 
-def test_perplexity_takes_a_mask_half_precision_and_what_cannot_be():
+def test_perplexity_accepts_masks_and_half_precision_and_refuses_mismatched_shapes():
     student, _, target = batches()
     mask = torch.arange(6) < 2
     metric = Perplexity()
@@ -50,11 +50,11 @@ def test_perplexity_takes_a_mask_half_precision_and_what_cannot_be():
     with pytest.raises(DataError) as failure:
         metric.update(torch.zeros(2, 3, 4), torch.zeros(2, 4))
     assert str(failure.value) == (
-        "preds are (2, 3, 4) and target is (2, 4), not (batch, tokens, vocabulary) and (batch, tokens)"
+        "`preds` and `target` must be (batch, tokens, vocabulary) and (batch, tokens), got (2, 3, 4) and (2, 4)"
     )
 
 
-def test_agreement_is_of_the_most_probable_tokens_that_count():
+def test_agreement_compares_the_most_probable_tokens_that_count():
     student, teacher, target = batches()
     mask = target != -100
     same = [bool(student[b, i].argmax() == teacher[b, i].argmax()) for b, i in mask.nonzero().tolist()]
@@ -66,7 +66,7 @@ def test_agreement_is_of_the_most_probable_tokens_that_count():
     assert math.isnan(TokenAgreement().compute())
     with pytest.raises(DataError) as failure:
         metric.update(student, teacher[:, 1:])
-    assert str(failure.value) == "preds are (5, 6, 9) and teacher is (5, 5, 9), which are not the same tokens"
+    assert str(failure.value) == "`preds` and `teacher` must have the same tokens, got (5, 6, 9) and (5, 5, 9)"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_agreement_is_of_the_most_probable_tokens_that_count():
         ([7, 8], [-100, -100, 7], True),
     ],
 )
-def test_a_match_is_exact_up_to_the_end_of_the_completion(written, target, right):
+def test_tokens_after_the_completion_are_ignored(written, target, right):
     metric = ExactMatch()
     metric.update(torch.tensor([written, written]), torch.tensor([target, target]))
     assert metric.compute() == float(right)
@@ -93,13 +93,13 @@ def test_a_sample_without_a_completion_does_not_count():
     assert math.isnan(metric.compute())
     with pytest.raises(DataError) as failure:
         metric.update(torch.zeros(2, 1), torch.zeros(3, 1))
-    assert str(failure.value) == "preds are (2, 1) and target is (3, 1), which are not the same samples"
+    assert str(failure.value) == "`preds` and `target` must have the same number of samples, got (2, 1) and (3, 1)"
     with pytest.raises(DataError) as failure:
         metric.compute(predictions=["a"], references=["a", "b"])
-    assert str(failure.value) == "1 predictions and 2 references"
+    assert str(failure.value) == "expected as many references as predictions, got 2 and 1"
 
 
-def test_two_processes_with_unequal_shares_measure_what_one_does(tmp_path):
+def test_two_processes_with_different_numbers_of_samples_equal_one(tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*launch, str(SCRIPT), str(tmp_path)],

@@ -1,4 +1,4 @@
-"""Which metrics of text are fractions that are printed in percent; correlations and perplexities are not."""
+"""Text metrics that are fractions printed in percent. Correlations and perplexities are not."""
 
 from __future__ import annotations
 

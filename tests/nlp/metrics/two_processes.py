@@ -1,4 +1,4 @@
-"""Run by `torchrun`: metrics of language models on unequal parts of a batch. torchrun … two_processes.py FOLDER"""
+"""Script for `torchrun`: metrics of language models with different numbers of samples per process. torchrun … two_processes.py FOLDER"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main(folder: Path) -> None:
     torch.manual_seed(0)
     target = torch.randint(9, (7, 4)).masked_fill(torch.arange(4) > torch.arange(7)[:, None], -100)
     student, teacher = torch.randn(7, 4, 9), torch.randn(7, 4, 9)
-    teacher[:3] = torch.nn.functional.one_hot(target[:3].clamp(min=0), 9)  # what is to be written
+    teacher[:3] = torch.nn.functional.one_hot(target[:3].clamp(min=0), 9)  # the target completion
     own = slice(0, 2) if dist.get_rank() == 0 else slice(2, 7)
     perplexity, agreement, exact = Perplexity(), TokenAgreement(), ExactMatch()
     perplexity.update(student[own], target[own])

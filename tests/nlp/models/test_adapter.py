@@ -1,4 +1,4 @@
-"""Adapters learn, are written and read again, and teach."""
+"""Adapters are trained, saved, loaded and used as teachers."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def run(output, terms, **models):
     ).fit()
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of PEFT and of what it asks
-def test_an_adapter_learns_alone_is_written_and_teaches(folder, tmp_path):
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # from PEFT and its dependencies
+def test_only_the_adapter_is_trained_saved_and_used_as_teacher(folder, tmp_path):
     pytest.importorskip("peft")
     student = with_lora(load(folder), rank=2)
     before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
@@ -62,12 +62,12 @@ def test_a_folder_without_an_adapter_is_refused(folder):
     with pytest.raises(DistillError) as caught:
         with_adapter(load(folder), folder)
     assert str(caught.value) == (
-        f"{folder} holds no adapter: adapter_config.json and adapter_model.safetensors are not there"
+        f"{folder} has no adapter: adapter_config.json and adapter_model.safetensors are missing"
     )
 
 
-def test_without_peft_it_says_what_to_install(folder, monkeypatch):
+def test_without_peft_the_error_names_the_package(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(DistillError) as caught:
         with_lora(load(folder))
-    assert str(caught.value) == "adapters need PEFT, which is not installed\n  hint: pip install peft"
+    assert str(caught.value) == "adapters require PEFT, which is not installed\n  hint: pip install peft"

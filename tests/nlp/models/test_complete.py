@@ -1,4 +1,4 @@
-"""Every weight of a model comes from its folder, or the model is refused by name."""
+"""Every weight of a model comes from its folder, or the model is refused with the names."""
 
 from __future__ import annotations
 
@@ -66,32 +66,31 @@ PREFIXES = ("module.", "_orig_mod.", "module._orig_mod.", "model.module.", "stud
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_names_of_wrappers_are_taken_off(trained, prefix):
+def test_prefixes_of_wrappers_are_removed(trained, prefix):
     folder, source = trained
     rewrite(folder, lambda state: {prefix + name: tensor for name, tensor in state.items()})
     same(from_pretrained(CLASSES, folder), source)
 
 
-def test_names_of_a_part_that_was_compiled_are_taken_off(trained):
+def test_prefixes_of_a_compiled_submodule_are_removed(trained):
     folder, source = trained
     rewrite(folder, lambda state: {name.replace("encoder.", "encoder._orig_mod."): t for name, t in state.items()})
     same(from_pretrained(CLASSES, folder), source)
 
 
-def test_a_headless_folder_is_refused_and_the_names_are_told(tmp_path):
+def test_a_folder_without_head_is_refused_with_the_names(tmp_path):
     BertModel(CONFIG).save_pretrained(tmp_path)
     with pytest.raises(DistillError) as caught:
         from_pretrained(CLASSES, tmp_path)
     assert str(caught.value) == (
-        f"the weights of {tmp_path} do not fit BertForSequenceClassification:\n"
-        "  classifier.bias is missing in the folder\n"
-        "  classifier.weight is missing in the folder\n"
-        "  hint: give the folder of a trained BertForSequenceClassification, or start with a new head and train it:"
-        " new_head: true"
+        f"the weights of {tmp_path} do not match BertForSequenceClassification:\n"
+        "  classifier.bias is missing from the folder\n"
+        "  classifier.weight is missing from the folder\n"
+        "  hint: give the folder of a trained BertForSequenceClassification, or train a new head: new_head: true"
     )
 
 
-def test_another_number_of_labels_is_a_new_head(trained):
+def test_a_different_number_of_labels_is_a_new_head(trained):
     with pytest.raises(DistillError, match=r"classifier\.weight is \(2, 8\) in the folder and \(5, 8\) in the model"):
         from_pretrained(CLASSES, trained[0], num_labels=5)
 
@@ -103,10 +102,10 @@ def test_a_new_head_is_allowed_and_logged(tmp_path, caplog, source):
     with caplog.at_level(logging.INFO, "distill"):
         model = from_pretrained(CLASSES, tmp_path, num_labels=3, new_head=True)
     same(model.bert, body.base_model)
-    (told,) = [record.getMessage() for record in caplog.records if record.name == "distill"]
-    assert "classifier.weight is missing in the folder" in told
-    assert ("cls.seq_relationship.weight is not in the model" in told) == (source is BertForPreTraining)
-    assert "bert." not in told
+    (logged,) = [record.getMessage() for record in caplog.records if record.name == "distill"]
+    assert "classifier.weight is missing from the folder" in logged
+    assert ("cls.seq_relationship.weight is not in the model" in logged) == (source is BertForPreTraining)
+    assert "bert." not in logged
 
 
 BROKEN = {
@@ -121,7 +120,7 @@ BROKEN = {
 @pytest.mark.parametrize("new_head", [False, True])
 @pytest.mark.parametrize("broken", BROKEN)
 @pytest.mark.parametrize("auto_class", [CLASSES, "AutoModel"])
-def test_a_body_is_complete_with_a_new_head_or_without(trained, broken, new_head, auto_class):
+def test_the_body_must_be_complete_with_or_without_a_new_head(trained, broken, new_head, auto_class):
     rewrite(trained[0], BROKEN[broken])
     with pytest.raises(DistillError) as caught:
         from_pretrained(auto_class, trained[0], new_head=new_head)
@@ -139,7 +138,7 @@ def test_a_body_is_complete_with_a_new_head_or_without(trained, broken, new_head
         ("AutoModel", lambda: LlamaForCausalLM(LLAMA)),
     ],
 )
-def test_complete_models_load_without_a_word_of_a_head(tmp_path, auto_class, source):
+def test_complete_models_load_without_a_warning(tmp_path, auto_class, source):
     model = source()
     model.save_pretrained(tmp_path)
     loaded = from_pretrained(auto_class, tmp_path)
@@ -148,11 +147,11 @@ def test_complete_models_load_without_a_word_of_a_head(tmp_path, auto_class, sou
 
 def test_a_language_model_without_its_head_is_refused(tmp_path):
     LlamaModel(LLAMA).save_pretrained(tmp_path)
-    with pytest.raises(DistillError, match=r"lm_head\.weight is missing in the folder"):
+    with pytest.raises(DistillError, match=r"lm_head\.weight is missing from the folder"):
         from_pretrained("AutoModelForCausalLM", tmp_path)
 
 
-def test_shards_load_and_an_absent_one_is_told(trained):
+def test_shards_are_loaded_and_a_missing_one_is_named(trained):
     folder, source = trained
     (folder / "model.safetensors").unlink()
     source.save_pretrained(folder, max_shard_size="1KB")
@@ -165,7 +164,7 @@ def test_shards_load_and_an_absent_one_is_told(trained):
         from_pretrained(CLASSES, folder)
 
 
-def test_a_damaged_file_is_told(trained):
+def test_a_damaged_file_is_refused(trained):
     file = trained[0] / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(DistillError, match="are damaged"):

@@ -1,4 +1,4 @@
-"""Models, tokenizers and adapters whose folders bring code are refused before a library acts on it."""
+"""Models, tokenizers and adapters with code in their folder are refused before a library runs it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SETTINGS = (
 
 @pytest.fixture
 def folder(tmp_path):
-    """A model with its tokenizer, beside code that leaves a mark."""
+    """Save a model with its tokenizer, next to code that leaves a trace."""
     path = tmp_path / "model"
     tiny_bert(vocab_size=20, layers=1, width=8).save_pretrained(path)
     wordpiece(["a cat sat"] * 2).save_pretrained(path)
@@ -44,7 +44,7 @@ def add(file, settings):
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: next(iter(settings)))
 @pytest.mark.parametrize("name", FILES)
-def test_a_folder_that_brings_code_is_refused(folder, name, settings):
+def test_a_folder_with_code_is_refused(folder, name, settings):
     from_pretrained(CLASSES, folder)
     find_tokenizer(str(folder))
     add(folder / name, settings)
@@ -58,7 +58,7 @@ def test_a_folder_that_brings_code_is_refused(folder, name, settings):
     assert not (folder.parent / "ran").exists()
 
 
-def test_the_same_of_a_name_on_the_hub(folder, monkeypatch):
+def test_a_name_on_the_hub_with_code_is_refused(folder, monkeypatch):
     import huggingface_hub
 
     asked = []
@@ -74,7 +74,7 @@ def test_the_same_of_a_name_on_the_hub(folder, monkeypatch):
     assert asked == [("owner/model", "abc")]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of PEFT and of what it asks
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # from PEFT and its dependencies
 def test_an_adapter_that_names_a_module_to_import_is_refused(folder):
     peft = pytest.importorskip("peft")
     adapted = peft.get_peft_model(from_pretrained(CLASSES, folder), peft.LoraConfig(r=2, target_modules=["query"]))
@@ -86,7 +86,7 @@ def test_an_adapter_that_names_a_module_to_import_is_refused(folder):
 
 
 def test_transformers_would_load_the_kernel(folder):
-    """Without the check: the library takes the key from the folder, and lacks only the package that downloads it."""
+    """Without the check, the library reads the key from the folder and only lacks the package that downloads the code."""
     import transformers
 
     add(folder / "config.json", {"attn_implementation": "owner/kernel"})
@@ -94,8 +94,8 @@ def test_transformers_would_load_the_kernel(folder):
         transformers.AutoModel.from_pretrained(folder)
 
 
-def test_transformers_does_not_ask_whether_to_run_code(monkeypatch, tmp_path):
-    """A config that names a class of transformers itself; a hub model's code would be asked about on the terminal."""
+def test_transformers_does_not_ask_to_run_code(monkeypatch, tmp_path):
+    """A config that names a class of transformers. For code of a hub model, transformers would ask on the terminal."""
     from transformers.dynamic_module_utils import resolve_trust_remote_code
 
     from distill_core.config import Builder, read
@@ -112,8 +112,8 @@ def test_transformers_does_not_ask_whether_to_run_code(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("value", [f"!import_call:distill_nlp.models.from_pretrained [{CLASSES}, model]", "model"])
-def test_check_names_the_line_of_a_folder_that_brings_code(folder, monkeypatch, value):
-    """A static check reads the settings, too: of a model, and of the tokenizer of a dataset."""
+def test_check_names_the_line_of_a_folder_with_code(folder, monkeypatch, value):
+    """The static check also reads the settings of a model and of a dataset's tokenizer."""
     from distill_core.config import TrustProblem, check, read
     from distill_core.experiment import Experiment
 

@@ -1,12 +1,12 @@
-"""Decoders and tokenizers without a padding token: as classifiers, as language models and in what a run saves."""
+"""Decoders and tokenizers without a padding token, as classifiers, as language models and in saved folders."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from click.testing import CliRunner
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from distill_core.cli._app import app
 from distill_core.data import Loader, TensorData
@@ -35,7 +35,7 @@ def bare_tokenizer(side):
 
 @pytest.fixture
 def bare():
-    """A tokenizer with an end token and without a padding token."""
+    """Return a tokenizer with an end token and without a padding token."""
     return bare_tokenizer("right")
 
 
@@ -51,7 +51,7 @@ def saved(kind, folder, factory=AutoModelForSequenceClassification):
     return folder
 
 
-# GPT-2's learned positions begin at the padding, so it is padded on the right only.
+# GPT-2's learned positions start at the padding, so it is padded on the right only.
 SIDES = [(kind, side) for kind in DECODERS for side in ("right", "left") if (kind, side) != ("gpt2", "left")]
 
 
@@ -75,7 +75,7 @@ def test_a_text_has_the_same_logits_alone_and_padded(kind, table, tmp_path, give
 
 
 @pytest.mark.parametrize("factory", [AutoModelForSequenceClassification, AutoModelForCausalLM])
-def test_what_a_run_saves_has_a_padding_token_for_transformers(kind, bare, tmp_path, factory):
+def test_a_saved_model_has_a_padding_token_for_transformers(kind, bare, tmp_path, factory):
     student = factory.from_pretrained(saved(kind, tmp_path / "model", factory))
     loss = torch.nn.CrossEntropyLoss() if factory is AutoModelForSequenceClassification else torch.nn.MSELoss()
     target = torch.zeros(2, dtype=torch.long) if isinstance(loss, torch.nn.CrossEntropyLoss) else torch.zeros(2, 4, 300)
@@ -101,7 +101,7 @@ def test_what_a_run_saves_has_a_padding_token_for_transformers(kind, bare, tmp_p
         assert again.generation_config.pad_token_id == tokenizer.pad_token_id
 
 
-def test_the_end_token_of_a_text_counts_although_it_pads(bare, table):
+def test_the_end_token_of_a_text_is_a_target_although_it_pads(bare, table):
     file = table(
         '{"prompt": "a girl", "completion": " is"}\n{"prompt": "the", "completion": " film the film"}\n', "a.jsonl"
     )
@@ -137,7 +137,7 @@ callbacks:
 """
 
 
-def test_a_file_needs_to_say_nothing_about_padding(kind, bare, table, tmp_path):
+def test_an_experiment_need_not_configure_padding(kind, bare, table, tmp_path):
     folder = saved(kind, tmp_path / "model")
     bare.save_pretrained(folder)
     file = table("sentence\tlabel\n" + "".join(f"{text}\t{row % 2}\n" for row, text in enumerate(TEXTS)))
@@ -166,17 +166,17 @@ def refused(action):
     return str(caught.value)
 
 
-def test_models_and_tokenizers_that_do_not_fit_are_refused(bare, tmp_path):
+def test_mismatched_models_and_tokenizers_are_refused(bare, tmp_path):
     config = transformers.GPT2Config(vocab_size=60, n_embd=16, n_layer=1, n_head=2, n_positions=32)
     folder = tmp_path / "model"
     AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
     assert refused(lambda: from_pretrained(CLASSES, folder)) == (
         f"GPT2ForSequenceClassification of '{folder}' has no padding token, and its folder has no tokenizer\n"
-        "  hint: give `tokenizer`, the one that the data are read with"
+        "  hint: set `tokenizer` to the tokenizer of the data"
     )
     assert refused(lambda: from_pretrained(CLASSES, folder, tokenizer=bare)) == (
         f"the tokenizer has {len(bare)} tokens, but GPT2ForSequenceClassification has 60\n"
-        "  hint: give the model's own tokenizer"
+        "  hint: use the model's own tokenizer"
     )
     assert refused(lambda: find_tokenizer(str(folder))) == (
         f"{folder} has no tokenizer\n  hint: give a folder that a tokenizer's save_pretrained wrote"
@@ -185,5 +185,5 @@ def test_models_and_tokenizers_that_do_not_fit_are_refused(bare, tmp_path):
     AutoModelForSequenceClassification.from_config(roberta).save_pretrained(folder)
     assert refused(lambda: from_pretrained(CLASSES, folder, tokenizer=bare)) == (
         "the tokenizer pads with token 0, but RobertaForSequenceClassification counts its positions from padding token 1\n"
-        "  hint: give the model's own tokenizer"
+        "  hint: use the model's own tokenizer"
     )

@@ -18,7 +18,7 @@ def folder(tmp_path):
     return tmp_path / "model"
 
 
-def test_a_folder_gives_the_model_that_was_saved(folder):
+def test_a_saved_model_is_loaded(folder):
     saved = tiny_bert(vocab_size=20, layers=2, width=8, num_labels=3).eval()
     saved.save_pretrained(folder)
     model = from_pretrained(CLASSES, folder).eval()
@@ -27,18 +27,18 @@ def test_a_folder_gives_the_model_that_was_saved(folder):
     assert model(IDS).hidden_states is None
 
 
-def test_hidden_states_and_attentions_are_given_when_asked_for(folder):
+def test_hidden_states_and_attentions_are_optional(folder):
     output = from_pretrained(CLASSES, folder, hidden_states=True, attentions=True).eval()(IDS)
     assert [state.shape for state in output.hidden_states] == [(1, 4, 8)] * 3
     assert [attention.shape for attention in output.attentions] == [(1, 2, 4, 4)] * 2
     assert torch.allclose(output.attentions[0].sum(-1), torch.ones(()))
 
 
-def test_a_new_head_has_the_width_asked_for(folder):
+def test_a_new_head_has_the_requested_width(folder):
     assert from_pretrained(CLASSES, folder, num_labels=5, new_head=True)(IDS).logits.shape == (1, 5)
 
 
-def test_another_type(folder):
+def test_dtype(folder):
     model = from_pretrained("AutoModel", folder, dtype="bfloat16")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
 
@@ -57,7 +57,7 @@ def test_on_the_meta_device_no_weights_are_read(folder):
             CLASSES,
             {"attentions": True, "attn_implementation": "sdpa"},
             "attn_implementation 'sdpa' does not return attentions\n"
-            "  hint: with attentions=True, leave it out or set it to 'eager'",
+            "  hint: omit it with attentions: true, or set it to 'eager'",
         ),
         (
             "AutoModelForSequenceClasification",
@@ -67,12 +67,12 @@ def test_on_the_meta_device_no_weights_are_read(folder):
         (
             "AutoModel",
             {"name_or_path": "someone/no-such-model"},
-            "there is no model 'someone/no-such-model' here and the hub did not give one\n"
-            "  hint: give a folder that holds config.json and model.safetensors",
+            "the model 'someone/no-such-model' does not exist locally and could not be downloaded\n"
+            "  hint: give a folder with config.json and model.safetensors",
         ),
     ],
 )
-def test_what_cannot_be_is_refused(folder, name, options, message):
+def test_invalid_options_are_refused(folder, name, options, message):
     with pytest.raises(DistillError) as caught:
         from_pretrained(name, **{"name_or_path": folder, **options})
     assert str(caught.value) == message
@@ -85,7 +85,7 @@ def test_pickled_weights_are_not_read(folder):
     with pytest.raises(DistillError) as caught:
         from_pretrained(CLASSES, folder)
     assert str(caught.value) == (
-        f"{folder} holds no safetensors\n  hint: load it where you trust it and save_pretrained it again"
+        f"{folder} has no safetensors\n  hint: load the model in a trusted environment and call save_pretrained again"
     )
 
 
@@ -99,7 +99,7 @@ def test_code_in_the_folder_is_not_run(folder, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_only_some_layers_are_taken_when_asked_for(folder):
+def test_a_subset_of_the_layers_is_loaded(folder):
     whole, part = from_pretrained(CLASSES, folder), from_pretrained(CLASSES, folder, layers=[-1])
     assert part.config.num_hidden_layers == 1
     theirs, ours = whole.bert.encoder.layer[1].state_dict(), part.bert.encoder.layer[0].state_dict()
@@ -108,7 +108,7 @@ def test_only_some_layers_are_taken_when_asked_for(folder):
         assert from_pretrained(CLASSES, folder, layers=[0], width=4).config.hidden_size == 4
 
 
-def test_a_model_that_reads_other_tokens_is_refused(folder):
+def test_a_model_with_a_different_vocabulary_is_refused(folder):
     from distill_nlp.tokenizers import wordpiece
 
     own, other = wordpiece(["a cat sat"] * 2), wordpiece(["a dog lay"] * 2)
@@ -117,6 +117,6 @@ def test_a_model_that_reads_other_tokens_is_refused(folder):
     with pytest.raises(DistillError) as caught:
         from_pretrained(CLASSES, folder, tokenizer=other)
     assert str(caught.value) == (
-        f"'{folder}' reads other tokens than it is to be fed: {len(own)} of its own, {len(other)} of the tokenizer\n"
-        "  hint: let the data give both, `tokenizers: {teacher: …}`, and feed it batch.teacher_input_ids"
+        f"'{folder}' has a different vocabulary than the data: {len(own)} tokens of its own and {len(other)} of `tokenizer`\n"
+        "  hint: tokenise the data for both, `tokenizers: {teacher: …}`, and feed batch.teacher_input_ids"
     )

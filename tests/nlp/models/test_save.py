@@ -1,4 +1,4 @@
-"""What a run leaves behind is what transformers reads."""
+"""Saved models are loaded by transformers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(callback, output, **models):
     Trainer(experiment, output=output).fit()
 
 
-def test_the_trained_model_and_its_tokenizer_are_read_again(tmp_path, tokenizer):
+def test_the_trained_model_and_its_tokenizer_are_loaded(tmp_path, tokenizer):
     student = tiny_bert(vocab_size=200, layers=1, width=8)
     before = student.classifier.weight.clone()
     run(SavePretrained(tokenizer), tmp_path, student=student)
@@ -46,16 +46,16 @@ def test_the_trained_model_and_its_tokenizer_are_read_again(tmp_path, tokenizer)
             {"model": "other"},
             True,
             "SavePretrained: 'other' is a Linear, which has no save_pretrained\n"
-            "  hint: only models of transformers and PEFT have",
+            "  hint: use a model of transformers or PEFT",
         ),
         (
             {},
             False,
-            "SavePretrained: there is no folder for the model\n  hint: give `folder`, or run with an output folder",
+            "SavePretrained: no output folder is set\n  hint: set `folder`, or run with an output folder",
         ),
     ],
 )
-def test_nothing_or_nowhere_to_write_is_told_before_training(tmp_path, options, output, message):
+def test_a_missing_model_or_folder_is_refused_before_training(tmp_path, options, output, message):
     models = {"student": tiny_bert(vocab_size=20, layers=1, width=8), "other": torch.nn.Linear(1, 1)}
     with pytest.raises(DistillError) as caught:
         run(SavePretrained(**options), tmp_path if output else None, **models)

@@ -10,7 +10,7 @@ from distill_nlp.models import student_from, tiny_bert, tiny_gpt2
 IDS = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
 
 
-def test_all_layers_are_the_teacher_itself():
+def test_with_all_layers_the_student_equals_the_teacher():
     teacher = tiny_bert(vocab_size=20, layers=3, width=8).eval()
     student = student_from(teacher, [0, 1, 2])
     assert torch.equal(student(IDS).logits, teacher(IDS).logits)
@@ -19,7 +19,7 @@ def test_all_layers_are_the_teacher_itself():
     assert not torch.equal(student(IDS).logits, teacher(IDS).logits)
 
 
-def test_chosen_layers_are_applied_one_after_another():
+def test_selected_layers_are_applied_in_order():
     teacher = tiny_bert(vocab_size=20, layers=6, width=8, hidden_states=True).eval()
     student = student_from(teacher, [0, 2, -1])
     layers = teacher.bert.encoder.layer
@@ -37,7 +37,7 @@ def test_a_decoder_keeps_its_cache_in_order():
     torch.testing.assert_close(student.transformer.h[1].mlp.c_fc.weight, teacher.transformer.h[3].mlp.c_fc.weight)
 
 
-def test_a_narrower_student_begins_with_the_first_heads():
+def test_a_narrower_student_has_the_first_heads():
     teacher = tiny_bert(vocab_size=20, layers=2, width=16, heads=4)
     student = student_from(teacher, [1], width=8)
     assert (student.config.hidden_size, student.config.num_attention_heads, student.config.intermediate_size) == (
@@ -85,22 +85,26 @@ def tiny_neox(*, vocab_size, layers, width):
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        (tiny_bert, {"layers": [0, 4, -3]}, "BertForSequenceClassification has the layers 0 to 1, not [4, -3]"),
-        (tiny_bert, {"layers": []}, "`layers` is empty"),
+        (
+            tiny_bert,
+            {"layers": [0, 4, -3]},
+            "`layers` of BertForSequenceClassification must be from 0 to 1, got [4, -3]",
+        ),
+        (tiny_bert, {"layers": []}, "`layers` of BertForSequenceClassification must be from 0 to 1, got an empty list"),
         (
             tiny_bert,
             {"layers": [0], "width": 6},
-            "the width is a multiple of 4, that of a head, and at most 8, not 6",
+            "`width` must be a multiple of 4, the size of a head, up to 8, got 6",
         ),
         (
             tiny_neox,
             {"layers": [0], "width": 4},
-            "GPTNeoXForCausalLM keeps queries, keys and values in one matrix and cannot be narrowed\n"
-            "  hint: leave `width` out",
+            "GPTNeoXForCausalLM has queries, keys and values in one matrix and cannot be narrowed\n"
+            "  hint: omit `width`",
         ),
     ],
 )
-def test_what_cannot_be_is_refused(model, options, message):
+def test_invalid_options_are_refused(model, options, message):
     with pytest.raises(DistillError) as caught:
         student_from(model(vocab_size=20, layers=2, width=8), **options)
     assert str(caught.value) == message
@@ -109,7 +113,7 @@ def test_what_cannot_be_is_refused(model, options, message):
 def test_a_model_without_layers_is_refused():
     with pytest.raises(DistillError) as caught:
         student_from(torch.nn.Linear(2, 2), [0])
-    assert str(caught.value) == "Linear has 0 lists of as many layers as its config says, not one"
+    assert str(caught.value) == "Linear must have one module list of None layers, got 0"
 
 
 def test_taps_reach_hidden_states_logits_and_queries():

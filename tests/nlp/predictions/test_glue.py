@@ -27,14 +27,14 @@ FILES = [
 
 
 @pytest.mark.parametrize(("task", "split", "name", "words"), FILES)
-def test_the_file_is_the_leaderboards(tmp_path, task, split, name, words):
+def test_the_file_has_the_format_of_the_leaderboard(tmp_path, task, split, name, words):
     path = write_glue_predictions(task, torch.eye(len(words)), tmp_path / "new", split=split)
     assert path.name == name
     lines = "".join(f"{number}\t{word}\n" for number, word in enumerate(words))
     assert path.read_bytes() == f"index\tprediction\n{lines}".encode()
 
 
-def test_scores_are_kept_in_their_range(tmp_path):
+def test_scores_are_clamped(tmp_path):
     path = write_glue_predictions("stsb", torch.tensor([[-0.2], [2.34567], [7.0]]), tmp_path)
     assert path.name == "STS-B.tsv"
     assert path.read_text() == "index\tprediction\n0\t0.000\n1\t2.346\n2\t5.000\n"
@@ -43,13 +43,13 @@ def test_scores_are_kept_in_their_range(tmp_path):
 @pytest.mark.parametrize(
     ("task", "preds", "message"),
     [
-        ("mnli", torch.zeros(4, 2), "preds are (4, 2), not (samples, 3) as mnli needs"),
-        ("sst2", torch.zeros(4), "preds are (4,), not (samples, 2) as sst2 needs"),
-        ("sst2", torch.tensor([[float("nan"), 0]]), "a prediction for sst2 is NaN"),
-        ("sst2", torch.zeros(4, 2), "4 predictions for 5 samples of sst2"),
+        ("mnli", torch.zeros(4, 2), "`preds` of mnli must be (samples, 3), got (4, 2)"),
+        ("sst2", torch.zeros(4), "`preds` of sst2 must be (samples, 2), got (4,)"),
+        ("sst2", torch.tensor([[float("nan"), 0]]), "`preds` of sst2 must not be NaN"),
+        ("sst2", torch.zeros(4, 2), "`preds` of sst2 must have 5 samples, got 4"),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, task, preds, message):
+def test_invalid_arguments_are_refused(tmp_path, task, preds, message):
     with pytest.raises(DataError) as caught:
         write_glue_predictions(task, preds, tmp_path, count=5)
     assert str(caught.value) == message
@@ -57,7 +57,7 @@ def test_what_does_not_fit_is_refused(tmp_path, task, preds, message):
 
 
 class Lengths(nn.Module):
-    """Says class 1 of texts longer than four tokens; learns something that changes nothing."""
+    """A model that predicts class 1 for texts longer than four tokens, whatever it learns."""
 
     def __init__(self):
         super().__init__()
@@ -70,7 +70,7 @@ class Lengths(nn.Module):
 
 @pytest.fixture
 def trainer(table, tokenizer, tmp_path):
-    """Makes a trainer that predicts three test sentences, shortest last; `folder` and `output` as asked."""
+    """Return a function that builds a trainer with three test sentences, shortest last."""
     table("sentence\tlabel\na girl\t0\nthe film is a delight\t1\n", "SST-2/train.tsv")
     table("index\tsentence\n0\tthe film is a delight\n1\ta girl\n2\tthe plot is a mess\n", "SST-2/test.tsv")
     options = {"tokenizer": tokenizer, "batch_size": 2, "root": tmp_path}
@@ -99,9 +99,9 @@ def test_a_run_writes_its_predictions_in_the_order_of_the_test(trainer, tmp_path
     assert path.read_text() == "index\tprediction\n0\t1\n1\t0\n2\t1\n"
 
 
-def test_a_run_without_a_folder_is_refused_before_it_trains(trainer):
+def test_a_run_without_a_folder_is_refused_before_training(trainer):
     with pytest.raises(DataError) as caught:
         trainer(None, None).fit()
     assert str(caught.value) == (
-        "there is no folder for the predictions\n  hint: give `folder`, or run with an output folder"
+        "WriteGluePredictions: no output folder is set\n  hint: set `folder`, or run with an output folder"
     )

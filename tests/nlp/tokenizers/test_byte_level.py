@@ -1,4 +1,4 @@
-"""Byte-level BPE: every text comes back, the same texts give the same tokenizer in every process."""
+"""Byte-level BPE: lossless, and the same texts give the same tokenizer in every process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from distill_nlp.tokenizers import byte_level, text_byte_level
 TEXTS = [f"{a} and {b}, naïve café №{a}" for a in ("one", "two", "three") for b in ("four", "five", "six", "seven")]
 
 
-def test_every_text_comes_back_and_has_no_unknown_token():
+def test_every_text_is_decoded_unchanged_without_unknown_tokens():
     bpe = byte_level(TEXTS, vocab_size=300)
     assert len(bpe) <= 300
     for text in [*TEXTS, " leading", "new\nline\t", "日本語 🙂", "\x00"]:
@@ -28,7 +28,7 @@ def test_the_same_texts_give_the_same_tokenizer_in_another_process(python):
     assert len({python(code, *TEXTS).stdout for _ in range(2)}) == 1
 
 
-def test_of_documents_it_learns_the_training_part_and_is_kept(tmp_path):
+def test_it_is_trained_on_the_training_split_and_cached(tmp_path):
     options = {"vocab_size": 300, "val": 0.2, "test": 0.2}
     first = text_byte_level(TEXTS, cache=tmp_path, **options)
     plain = byte_level(split_documents(TEXTS, "train", val=0.2, test=0.2), vocab_size=300)

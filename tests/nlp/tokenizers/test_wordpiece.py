@@ -9,7 +9,7 @@ from distill_nlp.tokenizers import glue_wordpiece, wordpiece
 TEXTS = ["the unlikely film is a delight", "the plot is unlikely and the jokes are delightful", "Ça va, the film"] * 3
 
 
-def test_it_reads_what_it_learnt():
+def test_training_texts_are_decoded_unchanged():
     tokenizer = wordpiece(TEXTS)
     numbers = tokenizer("The film is a delight", "the plot")
     assert tokenizer.decode(numbers["input_ids"]) == "[CLS] the film is a delight [SEP] the plot [SEP]"
@@ -25,17 +25,17 @@ def test_it_reads_what_it_learnt():
     ] or "[UNK]" not in tokenizer.tokenize("lights")
 
 
-def test_the_same_texts_give_the_same_numbers():
-    """The trainer has hash tables of its own, seeded anew each time."""
+def test_the_same_texts_give_the_same_indices():
+    """Train twice: the trainer's hash tables have a new seed each time."""
     first, *others = (wordpiece(TEXTS, vocab_size=90).get_vocab() for _ in range(6))
     assert all(other == first for other in others)
 
 
-def test_the_vocabulary_is_no_larger_than_asked():
+def test_the_vocabulary_has_at_most_the_requested_size():
     assert len(wordpiece(TEXTS * 20, vocab_size=70)) == 70
 
 
-def test_pieces_are_no_special_tokens():
+def test_pieces_are_not_special_tokens():
     tokenizer = wordpiece(TEXTS)
     assert "##i" in tokenizer.get_vocab()
     assert tokenizer.tokenize("##i") == [tokenizer.unk_token] * 2 + ["i"]
@@ -53,14 +53,14 @@ def test_saved_and_loaded_it_is_the_same(table, tmp_path):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_a_task_gives_its_training_texts(table, tmp_path):
+def test_a_task_trains_on_its_training_texts(table, tmp_path):
     table("sentence1\tsentence2\tlabel\na girl\ther flute\t1\na girl\ther flute\t1\n", "WNLI/train.tsv")
     tokenizer = glue_wordpiece("wnli", root=tmp_path)
     assert tokenizer.tokenize("girl flute") == ["girl", "flute"]
 
 
-def test_on_the_meta_device_no_data_are_read(tmp_path):
+def test_on_the_meta_device_nothing_is_read(tmp_path):
     with torch.device("meta"):
         assert glue_wordpiece("wnli", root=tmp_path / "none").pad_token_id == 0
-    with pytest.raises(Exception, match="there is no "):
+    with pytest.raises(Exception, match="does not exist"):
         glue_wordpiece("wnli", root=tmp_path / "none")

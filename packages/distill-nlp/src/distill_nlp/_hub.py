@@ -1,4 +1,4 @@
-"""Settings of models and tokenizers, read before transformers acts on them."""
+"""Check of the settings of models and tokenizers before transformers reads them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _SETTINGS = ["*config*.json", "custom_generate/*.py"]
 
 
 def check_settings(name_or_path: str | Path, revision: str | None = None) -> None:
-    """Refuse a model or tokenizer whose settings load code; of a name on the hub the settings alone are downloaded.
+    """Refuse a model or tokenizer whose settings load code. For a name on the hub, only the settings are downloaded.
 
-    What cannot be downloaded passes: loading it gives the reason.
+    A failed download is ignored here, because loading the model reports it.
 
     Args:
         name_or_path: A folder, or a name on the hub.
         revision: A commit on the hub.
 
     Raises:
-        TrustError: A file loads code; the message names file, key and remedy.
+        TrustError: A file loads code. The message names the file and the key.
     """
     if Path(name_or_path).expanduser().exists():
         check_model_folder(name_or_path)

@@ -1,4 +1,4 @@
-"""The embeddings of a transformers model: its tokens, its positions, and where it counts them from."""
+"""The token and position embeddings of a transformers model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from torch import nn
 
 _TABLES = ("wpe", "position_embeddings")
-"""The names of learned tables of positions: GPT-2's, and BERT's and its descendants'."""
+"""Names of learned position embeddings: GPT-2's, and those of BERT and its descendants."""
 
 
 def num_positions(model: nn.Module) -> int | None:
-    """Return the number of tokens that a model can read at once; None if it has no limit or does not say.
+    """Return the maximum number of tokens in a model's input, None if unlimited or unknown.
 
-    RoBERTa's table has rows before its first position, which are not counted.
+    The rows before the first position of RoBERTa's table are not counted.
     """
     table = position_table(model)
     if table is not None:
@@ -22,12 +22,12 @@ def num_positions(model: nn.Module) -> int | None:
     if config is None or getattr(config, "alibi", False) or getattr(config, "relative_attention", False):
         return None
     config = config.get_text_config() if hasattr(config, "get_text_config") else config
-    most: int | None = getattr(config, "max_position_embeddings", None)
-    return most if most is None or most > 0 else None
+    maximum: int | None = getattr(config, "max_position_embeddings", None)
+    return maximum if maximum is None or maximum > 0 else None
 
 
 def num_embeddings(model: nn.Module) -> int | None:
-    """Return the number of tokens that a model knows; None if it does not say."""
+    """Return the size of a model's token embedding, None if unknown."""
     try:
         table: Any = model.get_input_embeddings()  # type: ignore[operator]
     except (AttributeError, NotImplementedError):
@@ -37,9 +37,9 @@ def num_embeddings(model: nn.Module) -> int | None:
 
 
 def position_table(model: nn.Module) -> nn.Embedding | None:
-    """Return the learned table of positions of a model.
+    """Return the learned position embedding of a model, None if it has none.
 
-    Its `padding_idx` is the padding token that positions are counted from, None if they are counted from the first token.
+    Its `padding_idx` is the padding token after which positions start, None if they start at the first token.
     """
     for name, module in model.named_modules():
         if name.rpartition(".")[2] in _TABLES and isinstance(module, nn.Embedding):

@@ -84,7 +84,7 @@ class Measurement:
 
     Attributes:
         name: The metric, such as `top1`.
-        value: The value. Accuracies, F1, mIoU and mAP are fractions from 0 to 1.
+        value: The value. Accuracies, F1, mIoU, mAP and GLUE's correlations are in percent, as papers quote them.
         split: The split that it was measured on.
         chosen: How the weights were selected during the run.
         seeds: The seeds of the runs behind the value, empty if unknown.

@@ -1,4 +1,4 @@
-"""Text data as batches of `input_ids`, `attention_mask` and `target`, read from local files or from the hub."""
+"""Text datasets with batches of `input_ids`, `attention_mask` and `target`, from local files or the hub."""
 
 from ._causal import CausalCollate as CausalCollate
 from ._causal import PackedTokens as PackedTokens

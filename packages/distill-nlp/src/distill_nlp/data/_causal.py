@@ -1,7 +1,7 @@
-"""Samples of causal language models: at each position the token that comes next, and whether it counts.
+"""Datasets for causal language models: the target of each position is the next token.
 
-`input_ids`, `target` and `mask` have one shape: `target[i]` is the token after `input_ids[i]`, −100 where it does not
-count, and `mask` says where it does. So logits and targets stand at the same place, and nobody shifts anything.
+`input_ids`, `target` and `mask` have the same shape. `target[i]` is the token after `input_ids[i]`, or −100 if it is
+ignored, and `mask` marks the targets that count. Logits and targets are aligned, so no loss shifts them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ from torch.nn.utils.rnn import pad_sequence
 from distill_core.data import TensorData
 from distill_core.errors import DataError
 
+from .._ignored import IGNORED
 from ._readable import check_readable, extents_of
-
-IGNORED = -100
-"""The target of a position that does not count."""
 
 
 def check_lengths(**lengths: int | None) -> None:
-    """Refuse numbers of tokens below 1.
+    """Check that numbers of tokens are at least 1.
 
     Raises:
-        DataError: One is.
+        DataError: One is not.
     """
     for name, length in lengths.items():
         if length is not None and length < 1:
@@ -38,24 +36,24 @@ def check_lengths(**lengths: int | None) -> None:
 
 @final
 class PackedTokens(TensorData):
-    """Documents one after another, cut into blocks of one length: nothing is padding.
+    """Concatenated documents, split into blocks of equal length without padding.
 
-    After each document stands the end token. What follows it belongs to another document, so that target does not
-    count; attention does reach back over the boundary, as in GPT-2's own training, unless a model is fed with
-    `position_ids`, which begin anew with each document. The rest that fills no block is left out.
+    An end token follows each document. The target after it is ignored, because it belongs to another document. As in the
+    training of GPT-2, attention crosses the boundary, unless the model receives `position_ids`, which restart with each
+    document. The remainder that does not fill a block is dropped.
 
     Args:
         documents: The tokens of each document, (tokens,).
-        block: How many positions a block has.
-        end: The token that ends a document.
-        limit: So many blocks at most, evenly spread over the text; all if left out.
-        positions: Give `position_ids`, too: models of transformers then keep the documents of a block apart.
+        block: Number of positions in a block.
+        end: The end token.
+        limit: Maximum number of blocks, evenly spaced over the text. None keeps all.
+        positions: Add `position_ids`, with which models of transformers do not attend across documents.
 
     Attributes:
-        num_tokens: (blocks,) int64, how many targets of each count.
+        num_tokens: (blocks,) int64, number of targets that count.
 
     Raises:
-        DataError: `block` is below 1, or all documents together do not fill a block.
+        DataError: `block` is below 1, or the documents do not fill one block.
     """
 
     def __init__(
@@ -69,20 +67,20 @@ class PackedTokens(TensorData):
     ) -> None:
         check_lengths(block=block)
         ends = torch.tensor([end], dtype=torch.int32)
-        stream = torch.cat([part for tokens in documents for part in (tokens.to(torch.int32), ends)])
-        number = (len(stream) - 1) // block
-        if number < 1:
-            message = f"the texts have {len(stream)} tokens, which fill no block of {block}\n  hint: a smaller `block`"
-            raise DataError(message)
+        stream = torch.cat([piece for tokens in documents for piece in (tokens.to(torch.int32), ends)])
+        num_blocks = (len(stream) - 1) // block
+        if num_blocks < 1:
+            message = f"the texts have {len(stream)} tokens, too few for one block of {block}"
+            raise DataError(message, hint="set a smaller `block`")
         last = torch.tensor([len(tokens) + 1 for tokens in documents]).cumsum(0) - 1
         targets = stream.roll(-1)
         targets[last] = IGNORED  # an end token within a document is text
         fields = {"input_ids": stream, "target": targets}
         if positions:
             fields["position_ids"] = _positions(last, len(stream), block)
-        cut = {name: tensor[: number * block].view(number, block) for name, tensor in fields.items()}
-        if limit is not None and limit < number:
-            chosen = torch.arange(limit) * number // limit
+        cut = {name: tensor[: num_blocks * block].view(num_blocks, block) for name, tensor in fields.items()}
+        if limit is not None and limit < num_blocks:
+            chosen = torch.arange(limit) * num_blocks // limit
             cut = {name: tensor[chosen] for name, tensor in cut.items()}
         super().__init__(cut)
         self.num_tokens = (self.tensors["target"] != IGNORED).sum(1)
@@ -92,24 +90,24 @@ class PackedTokens(TensorData):
         check_readable(name, model, inputs, extents_of(self.tensors, inputs), {}, "right")
 
     def batch(self, indices: Tensor, seeds: Tensor) -> dict[str, Tensor]:
-        """`input_ids`, `target` and perhaps `position_ids` (batch, block) int64, and `mask` (batch, block) bool."""
+        """Return `input_ids`, `target` and optionally `position_ids` (batch, block) int64, and `mask` (batch, block) bool."""
         fields = {name: tensor.long() for name, tensor in super().batch(indices, seeds).items()}
         return fields | {"mask": fields["target"] != IGNORED}
 
 
 @final
 class TokenSequences:
-    """Sequences of different lengths; a batch is padded on the right, where no causal model looks back at it.
+    """Sequences of different lengths, padded on the right, which causal models do not attend to.
 
     Args:
-        fields: `input_ids` and `target`, one pair of tensors (tokens,) a sample; others of the same kind may stand beside
-            them, `teacher_input_ids` and `teacher_target` for example.
-        padding: Field of input tokens → the token that fills it up.
-        pad_to: So many positions in every batch; as many as the longest sample has if left out.
+        fields: `input_ids` and `target`, one tensor (tokens,) per sample, and optionally further pairs such as
+            `teacher_input_ids` and `teacher_target`.
+        padding: Field of input tokens → its padding token.
+        pad_to: Number of positions in every batch. Defaults to those of the batch's longest sample.
 
     Attributes:
-        lengths: (samples,) int64, how many positions each has.
-        num_tokens: (samples,) int64, how many targets of each count.
+        lengths: (samples,) int64, number of positions.
+        num_tokens: (samples,) int64, number of targets that count.
     """
 
     def __init__(
@@ -132,17 +130,17 @@ class TokenSequences:
         return len(self.lengths)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One sample, not padded."""
+        """Return one sample without padding."""
         return {name: rows[index] for name, rows in self.fields.items()}
 
 
 @final
 class CausalCollate:
-    """Pads each field to the longest of the batch, and adds a mask of the targets that count.
+    """Collate function that pads each field to the longest sample and adds a mask of the targets that count.
 
     Args:
-        padding: Field of input tokens → the token that fills it up; the fields of targets are filled up with −100.
-        pad_to: So many positions always: for a teacher's cache, which keeps what follows from a sample alone.
+        padding: Field of input tokens → its padding token. Targets are padded with −100.
+        pad_to: Fixed number of positions, for a teacher cache, whose entries must not depend on the other samples.
 
     >>> batch = CausalCollate({"input_ids": 0})(
     ...     [{"input_ids": torch.tensor([5, 6]), "target": torch.tensor([-100, 7])},
@@ -157,12 +155,12 @@ class CausalCollate:
         self.pad_to = pad_to
 
     def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """The batch of the samples, (batch, longest) per field."""
-        batch = {name: self._padded(name, [sample[name].long() for sample in samples]) for name in samples[0]}
+        """Return the batch, (batch, longest) per field."""
+        batch = {name: self._pad(name, [sample[name].long() for sample in samples]) for name in samples[0]}
         masks = {name.replace("target", "mask"): batch[name] != IGNORED for name in batch if name.endswith("target")}
         return batch | masks
 
-    def _padded(self, name: str, rows: list[Tensor]) -> Tensor:
+    def _pad(self, name: str, rows: list[Tensor]) -> Tensor:
         filler = self.padding.get(name, IGNORED)
         if self.pad_to is not None and len(rows[0]) < self.pad_to:
             rows[0] = F.pad(rows[0], (0, self.pad_to - len(rows[0])), value=filler)
@@ -170,16 +168,16 @@ class CausalCollate:
 
 
 def _positions(last: Tensor, count: int, block: int) -> Tensor:
-    """How far each token stands from the beginning of its document or its block, whichever is nearer, (count,) int32."""
-    place = torch.arange(count)
-    begins = torch.zeros(count, dtype=torch.long)
+    """Return the distance of each token to the start of its document or block, whichever is nearer, (count,) int32."""
+    index = torch.arange(count)
+    starts = torch.zeros(count, dtype=torch.long)
     first = last[:-1] + 1
-    begins[first] = first
-    return (place - torch.maximum(begins.cummax(0).values, place - place % block)).to(torch.int32)
+    starts[first] = first
+    return (index - torch.maximum(starts.cummax(0).values, index - index % block)).to(torch.int32)
 
 
 def pieces(tokens: Tensor, block: int, end: int) -> list[tuple[Tensor, Tensor]]:
-    """A document's inputs and targets, the end token last, in parts of at most `block` positions.
+    """Split a document into inputs and targets of at most `block` positions. The last target is the end token.
 
     >>> [(inputs.tolist(), target.tolist()) for inputs, target in pieces(torch.tensor([5, 6, 7]), 2, 0)]
     [([5, 6], [6, 7]), ([7], [0])]

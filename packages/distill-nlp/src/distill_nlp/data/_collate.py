@@ -1,4 +1,4 @@
-"""From samples of different lengths to one batch."""
+"""Collate function for samples of different lengths."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 @final
 class PadCollate:
-    """Pads each field of tokens to the longest of the batch and stacks the rest.
+    """Collate function that pads the token fields to the longest sample and stacks the others.
 
     Args:
-        padding: Field → the number that fills it up; the other fields are stacked.
-        side: Where it is filled up.
+        padding: Token field → its padding value.
+        side: The padded side.
 
     >>> batch = PadCollate({"input_ids": 0})([{"input_ids": [5, 6], "target": 1}, {"input_ids": [7], "target": 0}])
     >>> batch["input_ids"].tolist(), batch["target"].tolist()
@@ -28,7 +28,7 @@ class PadCollate:
         self.side = side
 
     def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """The batch of the samples, (batch, longest) per field of tokens."""
+        """Return the batch, (batch, longest) per token field."""
         return {name: self._field(name, [sample[name] for sample in samples]) for name in samples[0]}
 
     def _field(self, name: str, values: list[Any]) -> Tensor:

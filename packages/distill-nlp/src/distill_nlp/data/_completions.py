@@ -1,4 +1,4 @@
-"""Prompts with their completions."""
+"""Prompts with completions, for causal language models."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from distill_core.data import Loader, with_example
 
-from ._causal import IGNORED, TokenSequences, check_lengths
+from .._ignored import IGNORED
+from ._causal import TokenSequences, check_lengths
 from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Split, split_indices
 from ._encoded import Tokenizer
 from ._example import greatest_of
-from ._language_modelling import example_of_tokens, loader_of_tokens
+from ._grouped import loader_of_texts
+from ._language_modelling import example_of_tokens
 from ._read_table import read_table
 from ._readable import Extent, check_readable
 
@@ -64,35 +66,35 @@ def completions(
     num_workers: int = 0,
     cache: str | Path | None = None,
 ) -> Loader:
-    """Batches of a table of prompts and completions; only the tokens of the completion, and the end token, count.
+    """Build a loader of prompts with completions, in which only the completion and its end token are targets.
 
-    A sample is the tokens of the prompt, those of the completion and the end token; if the tokenizer has a token that
-    begins a text, it stands first. Batches are padded on the right, and no attention mask is needed.
+    A sample consists of the tokenizer's begin token, if it has one, the prompt, the completion and the end token. Batches
+    are padded on the right, so no attention mask is needed.
 
     Args:
-        file: `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet`.
-        split: `train`, `val`, `test`, or `all` of the file; see `split_documents`.
+        file: A `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` file.
+        split: `train`, `val`, `test` or `all`; see `split_documents`.
         tokenizer: A tokenizer of transformers, or its name or folder.
-        batch_size: Samples per batch.
-        teacher_tokenizer: The same texts also in the tokens of a teacher with another vocabulary.
+        batch_size: Number of samples per batch.
+        teacher_tokenizer: The tokenizer of a teacher with a different vocabulary.
         prompt: The column of the prompts.
         completion: The column of the completions.
-        max_length: Positions of a sample; a longer completion is cut, and then has no end token.
-        max_prompt: Tokens of a prompt, of which the last are kept; half of `max_length` if left out.
-        pad_to: So many positions in every batch, for a teacher's cache; as many as the longest sample has if left out.
-        val, test: The shares of the rows that are for validation and for the test.
-        split_seed: Another number, another division.
-        shuffle: A new order in each epoch; only `train` and `all` by default.
-        group_by_length: Samples of about the same length share a batch.
-        num_workers: Processes that read ahead.
-        cache: A folder in which the tokens are kept for the next time.
+        max_length: Maximum number of positions of a sample. A truncated completion has no end token.
+        max_prompt: Maximum number of prompt tokens, of which the last are kept. Defaults to half of `max_length`.
+        pad_to: Number of positions in every batch, for a teacher cache. Defaults to those of the longest sample.
+        val, test: Fractions of the rows in the validation and test splits.
+        split_seed: Seed of the split.
+        shuffle: Shuffle in each epoch. Defaults to True for `train` and `all`.
+        group_by_length: Put samples of similar length into one batch.
+        num_workers: Number of processes that prefetch batches.
+        cache: A folder that caches the tokens.
 
     Returns:
-        Batches with `input_ids` and `target` (batch, longest) int64 and `mask` (batch, longest) bool: which targets
-        count. With a teacher's tokenizer also `teacher_input_ids`, `teacher_target` and `teacher_mask`.
+        A loader of `input_ids` and `target` (batch, longest) int64 and `mask` (batch, longest) bool, which marks the
+        targets that count. With a teacher tokenizer also `teacher_input_ids`, `teacher_target` and `teacher_mask`.
 
     Raises:
-        DataError: There is no such file or column, or a tokenizer has no end token.
+        DataError: The file or a column does not exist, or a tokenizer has no end token.
     """
     check_lengths(max_length=max_length, max_prompt=max_prompt)
     table = read_table(file)
@@ -101,7 +103,7 @@ def completions(
     tokenizers = {"": tokenizer} if teacher_tokenizer is None else {"": tokenizer, "teacher_": teacher_tokenizer}
     dataset = _sequences(texts, tokenizers, max_length, max_prompt or max(1, max_length // 2), pad_to, cache)
     shuffled = split in ("train", "all") if shuffle is None else shuffle
-    return loader_of_tokens(
+    return loader_of_texts(
         dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
     )
 
@@ -114,31 +116,31 @@ def _sequences(
     pad_to: int | None,
     cache: str | Path | None,
 ) -> TokenSequences:
-    """The texts in the tokens of one vocabulary or two."""
+    """Return the dataset of the texts, tokenised by one tokenizer or two."""
     fields: dict[str, list[Tensor]] = {}
     padding: dict[str, int] = {}
     for prefix, given in tokenizers.items():
-        found = causal_tokenizer(given)
-        encoded = _encoded(texts, found, max_length, max_prompt, cache)
+        loaded = causal_tokenizer(given)
+        encoded = _encoded(texts, loaded, max_length, max_prompt, cache)
         fields[f"{prefix}input_ids"], fields[f"{prefix}target"] = map(list, zip(*encoded, strict=True))
-        padding[f"{prefix}input_ids"] = int(found.pad_token_id or 0)
+        padding[f"{prefix}input_ids"] = int(loaded.pad_token_id or 0)
     return TokenSequences(fields, padding, pad_to)
 
 
 def _encoded(
     texts: list[list[str]], tokenizer: Tokenizer, max_length: int, max_prompt: int, cache: str | Path | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """Inputs and targets of each row."""
+    """Return the inputs and targets of each row."""
     begin: int | None = getattr(tokenizer, "bos_token_id", None)
     first = torch.tensor([] if begin is None else [begin], dtype=torch.int32)
     end = torch.tensor([end_token(tokenizer)], dtype=torch.int32)
     prompts, answers = (tokens_of(column, tokenizer, cache) for column in texts)
     encoded = []
-    for asked, answered in zip(prompts, answers, strict=True):
-        start = torch.cat([first, asked[-max_prompt:]])
-        start = end if len(start) == 0 else start  # there must be something to complete
-        whole = torch.cat([start, answered, end])[: max_length + 1]
-        target = whole[1:].clone()
+    for prompt, answer in zip(prompts, answers, strict=True):
+        start = torch.cat([first, prompt[-max_prompt:]])
+        start = end if len(start) == 0 else start  # an empty prompt still needs one input token
+        tokens = torch.cat([start, answer, end])[: max_length + 1]
+        target = tokens[1:].clone()
         target[: len(start) - 1] = IGNORED
-        encoded.append((whole[:-1], target))
+        encoded.append((tokens[:-1], target))
     return encoded

@@ -1,10 +1,10 @@
-"""More texts for a teacher to judge: those at hand, with words dropped, exchanged or replaced.
+"""Data augmentation: copies of texts with words dropped, swapped or replaced, for the teacher to label.
 
-    every word: replaced by a word of the texts with probability 0.1, dropped with 0.05
-    every text: with probability 0.5 two neighbouring words change places
+    each word: replaced by a word of the texts with probability 0.1, dropped with probability 0.05
+    each text: two neighbouring words are swapped with probability 0.5
 
-After the idea of distilling BERT into a small network with many texts that no one has labelled; there words are masked,
-replaced by others of the same part of speech, and n-grams are taken alone.
+Based on the distillation of BERT into a small network with many unlabelled texts. That paper masks words, replaces them
+by others of the same part of speech, and samples n-grams.
 
 Raphael Tang, Yao Lu, Linqing Liu, Lili Mou, Olga Vechtomova, Jimmy Lin. "Distilling Task-Specific Knowledge from BERT into
 Simple Neural Networks". 2019. https://arxiv.org/abs/1903.12136
@@ -15,29 +15,29 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-REPLACED, DROPPED, EXCHANGED = 0.1, 0.05, 0.5
+REPLACED, DROPPED, SWAPPED = 0.1, 0.05, 0.5
 
 
 def corrupted(texts: Sequence[str], seed: int = 0) -> list[str]:
-    """A corrupted copy of each text; the same texts and seed give the same copies.
+    """Return a corrupted copy of each text. The same texts and seed give the same copies.
 
     >>> corrupted(["the cat sat on the mat", "dogs bark"], seed=5)
     ['the cat sat the on mat', 'bark dogs']
     """
     words = [word for text in texts for word in text.split()]
-    chance = random.Random(seed)  # noqa: S311  nothing secret
-    return [_corrupted(text, words, chance) for text in texts]
+    rng = random.Random(seed)  # noqa: S311 - not for security
+    return [_corrupted(text, words, rng) for text in texts]
 
 
-def _corrupted(text: str, words: Sequence[str], chance: random.Random) -> str:
+def _corrupted(text: str, words: Sequence[str], rng: random.Random) -> str:
     kept = []
     for word in text.split():
-        drawn = chance.random()
+        drawn = rng.random()
         if drawn < REPLACED:
-            kept.append(chance.choice(words))
+            kept.append(rng.choice(words))
         elif drawn >= REPLACED + DROPPED:
             kept.append(word)
-    if len(kept) > 1 and chance.random() < EXCHANGED:
-        place = chance.randrange(len(kept) - 1)
-        kept[place : place + 2] = kept[place + 1], kept[place]
+    if len(kept) > 1 and rng.random() < SWAPPED:
+        index = rng.randrange(len(kept) - 1)
+        kept[index : index + 2] = kept[index + 1], kept[index]
     return " ".join(kept) or text

@@ -1,4 +1,4 @@
-"""Texts as tokens."""
+"""Tokenised texts, and the tokenizers that produce them."""
 
 from __future__ import annotations
 
@@ -15,46 +15,45 @@ from distill_core.errors import DataError
 from .._hub import check_settings
 from ._collate import PadCollate
 from ._readable import check_readable, extents_of
-from ._token_cache import Tokens, kept, key_of
+from ._token_cache import Tokens, cached_tokens, key_of
 
 _IS_TOKENIZER = re.compile(r"tokenizer|vocab|merges|spiece|sentencepiece|tekken|\.model$|\.tiktoken$|\.codes$")
-"""What the names of a tokenizer's files have in common."""
+"""Pattern in the names of a tokenizer's files."""
 
 
 class Tokenizer(Protocol):
-    """What is asked of a tokenizer: those of transformers have it."""
+    """Interface of the tokenizers of transformers."""
 
     pad_token_id: int | None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Token numbers and masks of texts, or of pairs of texts."""
+        """Return the tokens and masks of texts or of pairs of texts."""
 
 
 def find_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
-    """Return the tokenizer itself, or the one in a local folder or of a name that transformers knows.
+    """Return the tokenizer itself, or load it from a local folder or by a name that transformers knows.
 
-    A tokenizer without a padding token (GPT-2, Llama) pads with its end token, from then on wherever it is used. That is
-    safe for models that read `attention_mask`, and targets are ignored by position, so the end token of a text still
-    counts.
+    If a tokenizer has no padding token (GPT-2, Llama), its padding token is set to its end token. That is safe for models
+    that read `attention_mask`. Targets are ignored by position, so the end token of a text still counts.
 
     Raises:
-        DataError: There is none of that name, or it has neither a padding token nor an end token.
+        DataError: No tokenizer has that name, or it has neither a padding token nor an end token.
     """
-    found: Any = load_tokenizer(tokenizer)
-    if found.pad_token_id is None:
-        end = getattr(found, "eos_token_id", None)
+    loaded: Any = load_tokenizer(tokenizer)
+    if loaded.pad_token_id is None:
+        end = getattr(loaded, "eos_token_id", None)
         if end is None:
-            message = f"{type(found).__name__} has neither a padding token nor an end token\n  hint: set its pad_token"
-            raise DataError(message)
-        found.pad_token_id = end
-    return cast(Tokenizer, found)
+            message = f"{type(loaded).__name__} has neither a padding token nor an end token"
+            raise DataError(message, hint="set its pad_token")
+        loaded.pad_token_id = end
+    return cast(Tokenizer, loaded)
 
 
 def load_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
-    """The same, with a padding token or without.
+    """Return the tokenizer itself, or load it, without setting a padding token.
 
     Raises:
-        DataError: There is none of that name.
+        DataError: No tokenizer has that name.
         TrustError: A file of its folder loads code.
     """
     if not isinstance(tokenizer, str):
@@ -64,37 +63,37 @@ def load_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
 
     folder = Path(tokenizer).expanduser()
     if folder.is_dir() and not any(_IS_TOKENIZER.search(file.name) for file in folder.iterdir()):
-        # transformers would make one without words of config.json alone
-        message = f"{folder} has no tokenizer\n  hint: give a folder that a tokenizer's save_pretrained wrote"
-        raise DataError(message)
+        # from config.json alone transformers would build a tokenizer without vocabulary
+        message = f"{folder} has no tokenizer"
+        raise DataError(message, hint="give a folder that a tokenizer's save_pretrained wrote")
     try:
-        found: Tokenizer = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
+        loaded: Tokenizer = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        message = f"there is no tokenizer '{tokenizer}' here and the hub did not give one\n  hint: give a folder that holds one"
-        raise DataError(message) from error
-    return found
+        message = f"the tokenizer '{tokenizer}' does not exist locally and could not be downloaded"
+        raise DataError(message, hint="give a folder with a tokenizer") from error
+    return loaded
 
 
 @final
 class EncodedTexts:
-    """Texts, or pairs of them, tokenised once; a sample is a dict of `input_ids`, `attention_mask` … and `target`.
+    """Texts or pairs of texts, tokenised once. A sample is a dict of `input_ids`, `attention_mask` … and `target`.
 
     Args:
-        texts: One or two equally long lists of texts.
-        targets: A class number, a score or a list of numbers for each; nothing if they are to be predicted.
-        tokenizer: Gives the tokens.
-        max_length: Longer texts are cut to this many tokens.
-        labels: The classes in their order, if there are classes.
-        others: Further tokenizers by name, for models that read other tokens; the fields of `teacher` are called
+        texts: One or two lists of texts of equal length.
+        targets: A class index, a score or a list of numbers for each text, None without targets.
+        tokenizer: The tokenizer.
+        max_length: Number of tokens to which longer texts are truncated.
+        labels: The class names in order, None for scores.
+        others: Further tokenizers by name, for models with a different vocabulary. The fields of `teacher` are
             `teacher_input_ids`, `teacher_attention_mask` …
-        cache: A folder in which the tokens are kept for the next time.
+        cache: A folder that caches the tokens.
 
     Attributes:
         tokenizer: The tokenizer.
-        lengths: (samples,) int64, how many tokens each has.
+        lengths: (samples,) int64, number of tokens.
 
     Raises:
-        DataError: Tokenizers fill up batches at different sides, or a text has no tokens.
+        DataError: The tokenizers pad on different sides, or a text has no tokens.
     """
 
     def __init__(
@@ -117,12 +116,12 @@ class EncodedTexts:
         side = side_of(tokenizer)
         for name, other in (others or {}).items():
             if side_of(other) != side:
-                message = f"the tokenizer '{name}' fills up at the {side_of(other)}, the first one at the {side}\n  hint: give both the same padding_side"
-                raise DataError(message)
+                message = f"the tokenizer '{name}' pads on the {side_of(other)}, the first one on the {side}"
+                raise DataError(message, hint="set the same padding_side for both")
             fields, lengths = _fields(texts, other, max_length, cache)
             _check_not_empty(texts, lengths)
             self.fields |= {f"{name}_{field}": rows for field, rows in fields.items()}
-            padding |= {f"{name}_{field}": number for field, number in padding_of(other, fields).items()}
+            padding |= {f"{name}_{field}": value for field, value in padding_of(other, fields).items()}
         self.collate = PadCollate(padding, side=side)
 
     def __len__(self) -> int:
@@ -133,42 +132,42 @@ class EncodedTexts:
         check_readable(name, model, inputs, extents_of(self.fields, inputs), self.collate.padding, self.collate.side)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One sample, not padded."""
+        """Return one sample without padding."""
         sample: dict[str, Any] = {name: rows[index] for name, rows in self.fields.items()}
         return sample if self.targets is None else sample | {"target": self.targets[index]}
 
 
 def _check_not_empty(texts: Sequence[list[str]], lengths: Tensor) -> None:
-    """Refuse texts without a token, which a tokenizer that adds no special tokens makes of empty texts."""
+    """Refuse texts without tokens: a tokenizer without special tokens returns none for an empty text."""
     empty = (lengths == 0).nonzero().flatten().tolist()
     if empty:
         shown = [column[empty[0]] for column in texts]
-        message = f"text {empty[0] + 1} of {len(lengths)} has no tokens: {shown}\n  hint: remove empty texts"
-        raise DataError(message)
+        message = f"text {empty[0] + 1} of {len(lengths)} has no tokens: {shown}"
+        raise DataError(message, hint="remove empty texts")
 
 
 def _fields(
     texts: Sequence[list[str]], tokenizer: Tokenizer, max_length: int, cache: str | Path | None
 ) -> tuple[dict[str, Sequence[Tensor]], Tensor]:
-    """Field → the tokens of each sample; how many those are."""
+    """Return the tokens of each sample by field, and their numbers."""
 
-    def make() -> Tokens:
+    def tokenise() -> Tokens:
         return _tokens(texts, tokenizer, max_length)
 
     key = None if cache is None else key_of(texts, tokenizer, max_length)
-    tokens = dict(make() if cache is None or key is None else kept(cache, key, make))
+    tokens = dict(tokenise() if cache is None or key is None else cached_tokens(cache, key, tokenise))
     lengths = tokens.pop("lengths")
     return {name: torch.split(flat.long(), lengths.tolist()) for name, flat in tokens.items()}, lengths
 
 
 def side_of(tokenizer: Tokenizer) -> Literal["left", "right"]:
-    """Return the side that a tokenizer pads at."""
+    """Return the side that a tokenizer pads."""
     side: Literal["left", "right"] = getattr(tokenizer, "padding_side", "right")
     return side
 
 
 def padding_of(tokenizer: Tokenizer, fields: Mapping[str, Any]) -> dict[str, int]:
-    """Field → what it is filled up with."""
+    """Return the padding value of each field."""
     padding = dict.fromkeys(fields, 0) | {"input_ids": int(tokenizer.pad_token_id or 0)}
     if "token_type_ids" in padding:
         padding["token_type_ids"] = int(getattr(tokenizer, "pad_token_type_id", 0))
@@ -176,7 +175,7 @@ def padding_of(tokenizer: Tokenizer, fields: Mapping[str, Any]) -> dict[str, int
 
 
 def _tokens(texts: Sequence[list[str]], tokenizer: Tokenizer, max_length: int) -> Tokens:
-    """Field → all tokens one after another; `lengths` says where they are to be cut."""
+    """Return all tokens of each field, concatenated, and the `lengths` of the texts."""
     check_max_length(tokenizer, max_length, pair=len(texts) > 1)
     fields: dict[str, list[list[int]]] = dict(tokenizer(*texts, truncation=True, max_length=max_length))
     lengths = torch.tensor([len(row) for row in fields["input_ids"]])
@@ -187,7 +186,7 @@ def _tokens(texts: Sequence[list[str]], tokenizer: Tokenizer, max_length: int) -
 
 
 def check_max_length(tokenizer: Any, max_length: int, *, pair: bool = False) -> None:
-    """Refuse a length that leaves no room for text: a tokenizer would then not cut at all.
+    """Refuse a length without room for text, with which a tokenizer does not truncate at all.
 
     Raises:
         DataError: `max_length` is not greater than the number of special tokens.
@@ -199,16 +198,16 @@ def check_max_length(tokenizer: Any, max_length: int, *, pair: bool = False) -> 
 
 
 def num_labels(texts: Any) -> int:
-    """How many numbers a model of these data gives: one per class, or one score.
+    """Return the number of outputs that a model of these data needs: one per class, or one for a score.
 
     Args:
-        texts: A loader of texts, the data set itself, or the name of a task of GLUE.
+        texts: A loader of texts, its dataset, or the name of a GLUE task.
 
     >>> num_labels("mnli"), num_labels("stsb")
     (3, 1)
 
     Raises:
-        DataError: The data do not say.
+        DataError: The dataset has no attribute `labels`.
     """
     if isinstance(texts, str):
         from ._glue_tasks import glue_task
@@ -216,6 +215,6 @@ def num_labels(texts: Any) -> int:
         return glue_task(texts).num_labels
     dataset = getattr(texts, "dataset", texts)
     if not hasattr(dataset, "labels"):
-        message = f"{type(dataset).__name__} does not say how many labels it has"
+        message = f"{type(dataset).__name__} has no attribute `labels`"
         raise DataError(message)
     return len(dataset.labels) if dataset.labels is not None else 1

@@ -1,4 +1,4 @@
-"""Example batches without content, and checks of models, for checking an experiment without its data."""
+"""Example batches on the meta device, and checks of models, to check an experiment without its data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def example_of_texts(
     apart: bool = False,
     several: bool = False,
 ) -> dict[str, Tensor]:
-    """A batch on the meta device; takes what `text_classification` takes."""
+    """Return a batch on the meta device, for the arguments of `text_classification`."""
     fields = example_tokens(tokenizer, 2 * batch_size if apart else batch_size)
     for name, other in (tokenizers or {}).items():
         fields |= {f"{name}_{field}": value for field, value in example_tokens(other, batch_size).items()}
@@ -35,7 +35,7 @@ def example_of_texts(
 
 
 def example_tokens(tokenizer: str | Tokenizer, rows: int, length: int = 8) -> dict[str, Tensor]:
-    """The fields that a tokenizer gives, (rows, length), on the meta device."""
+    """Return the fields of a tokenizer, (rows, length), on the meta device."""
     names = getattr(find_tokenizer(tokenizer), "model_input_names", ["input_ids", "attention_mask"])
     return {name: torch.zeros(rows, length, dtype=torch.long, device="meta") for name in names}
 
@@ -49,18 +49,18 @@ def check_of_texts(
     tokenizer: str | Tokenizer,
     tokenizers: Mapping[str, str | Tokenizer] | None = None,
 ) -> str:
-    """Check that a model can read texts that are cut to `max_length`, as `check_readable` does without the data."""
-    found = {"input_ids": find_tokenizer(tokenizer)}
-    found |= {f"{prefix}_input_ids": find_tokenizer(other) for prefix, other in (tokenizers or {}).items()}
-    padding = {field: int(each.pad_token_id or 0) for field, each in found.items()}
-    extents = {field: Extent(max_length, greatest_of(each)) for field, each in found.items()}
-    return check_readable(name, model, inputs, extents, padding, side_of(found["input_ids"]), at_most=True)
+    """Check that a model can read texts truncated to `max_length`; see `check_readable`."""
+    loaded = {"input_ids": find_tokenizer(tokenizer)}
+    loaded |= {f"{prefix}_input_ids": find_tokenizer(other) for prefix, other in (tokenizers or {}).items()}
+    padding = {field: int(each.pad_token_id or 0) for field, each in loaded.items()}
+    extents = {field: Extent(max_length, greatest_of(each)) for field, each in loaded.items()}
+    return check_readable(name, model, inputs, extents, padding, side_of(loaded["input_ids"]), at_most=True)
 
 
 def greatest_of(tokenizer: str | Tokenizer) -> int:
-    """Return the greatest token of a tokenizer; −1 if it does not say how many it has, or is not on this machine."""
+    """Return the greatest token of a tokenizer, −1 if its size is unknown or it is not on this machine."""
     try:
         tokenizer = load_tokenizer(tokenizer)
-    except DistillError:  # a run raises it; an experiment can be checked without its data
+    except DistillError:  # a run raises it; the check works without the data
         return -1
     return len(tokenizer) - 1 if isinstance(tokenizer, Sized) else -1

@@ -1,4 +1,4 @@
-"""Tasks of GLUE from local files or from the hub.
+"""GLUE tasks from local files or from the hub.
 
 Alex Wang, Amanpreet Singh, Julian Michael, Felix Hill, Omer Levy, Samuel R. Bowman. "GLUE: A Multi-Task Benchmark and
 Analysis Platform for Natural Language Understanding". ICLR 2019. https://openreview.net/forum?id=rJ4km2R5t7
@@ -17,13 +17,14 @@ from torch import Tensor
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
+from .._ignored import IGNORED
 from ._corrupted import corrupted
 from ._encoded import Tokenizer
 from ._example import check_of_texts, example_of_texts
 from ._glue_files import hub_table, local_table
 from ._glue_tasks import GlueTask, glue_task
 from ._grouped import loader_of_texts
-from ._labels import are_unlabelled, class_numbers, scores
+from ._labels import are_unlabelled, class_indices, scores
 from ._rows import HELD_OUT, chosen_rows
 from ._table import Table
 from ._two_tokenizers import encoded
@@ -32,9 +33,9 @@ from ._two_tokenizers import encoded
 def glue_texts(
     task: str, split: str = "train", *, root: str | Path | None = None, hub: str | None = None
 ) -> list[list[str]]:
-    """The one or two columns of texts of a split, to train a tokenizer on, say; `glue` tells what is read."""
-    found = glue_task(task)
-    return _texts(found, _table(found, split, root, hub), split)
+    """Return the one or two text columns of a split, for example to train a tokenizer; see `glue` for the files."""
+    known = glue_task(task)
+    return _texts(known, _table(known, split, root, hub), split)
 
 
 def _example(
@@ -74,42 +75,42 @@ def glue(
     num_workers: int = 0,
     cache: str | Path | None = None,
 ) -> Loader:
-    """Batches of a GLUE task.
+    """Build a loader of a GLUE task.
 
-    Local files are those of GLUE's own archive, `root/<folder>/{train,dev,test}.tsv` (MNLI: `dev_matched`, …; AX:
-    `diagnostic/diagnostic.tsv`), or `.csv`, `.json`, `.jsonl` and `.parquet` with GLUE's or the hub's names for
-    files and columns. Where a header is missing (CoLA), the columns are known.
+    Local files are those of GLUE's archive, `root/<folder>/{train,dev,test}.tsv` (MNLI: `dev_matched`, …; AX:
+    `diagnostic/diagnostic.tsv`), or `.csv`, `.json`, `.jsonl` and `.parquet` files with the file and column names of GLUE
+    or the hub. CoLA's files have no header; its columns are built in.
 
     Args:
-        task: `cola`, `sst2`, `mrpc`, `stsb`, `qqp`, `mnli`, `qnli`, `rte`, `wnli`, or `ax` (only `test`).
-        split: `train`, `val` (GLUE's development set) or `test`; of `mnli` these are matched, beside `val_mismatched` and
-            `test_mismatched`. A test without labels has no `target`. `held_out` is what `holdout` takes from `train`.
+        task: `cola`, `sst2`, `mrpc`, `stsb`, `qqp`, `mnli`, `qnli`, `rte`, `wnli` or `ax` (only `test`).
+        split: `train`, `val` (GLUE's development set), `test`, or `held_out` (see `holdout`). `mnli` also has
+            `val_mismatched` and `test_mismatched`. A test split without labels has no `target`.
         tokenizer: A tokenizer of transformers, or its name or folder.
-        batch_size: Samples per batch.
-        root: The folder of the tasks; `glue` in the folder that `DISTILL_DATA` names by default.
-        hub: Read from this data set of the hub instead, `nyu-mll/glue`.
-        max_length: Longer texts are cut to this many tokens.
-        holdout: So many samples of `train`, always the same, are `held_out` instead: to choose by.
-        limit: Only this many samples, always the same: the case in which labels are scarce.
-        copies: So many corrupted copies of each text come after all texts; their class is −100, their score NaN.
-        tokenizers: Further ones by name, for other models: the fields of `teacher` are `teacher_input_ids` …
-        apart: Each text of a pair is a row: 2i and 2i + 1 of `input_ids` (2 · batch, longest) belong together.
-        shuffle: A new order in each epoch; only `train` by default.
-        group_by_length: Texts of about the same length share a batch, so that little is padding.
-        num_workers: Processes that read ahead.
-        cache: A folder in which the tokens are kept for the next time.
+        batch_size: Number of samples per batch.
+        root: The folder of the tasks. Defaults to `glue` in the folder `DISTILL_DATA`.
+        hub: A dataset on the hub to read instead, `nyu-mll/glue`.
+        max_length: Number of tokens to which longer texts are truncated.
+        holdout: Number of training samples, always the same, that form the split `held_out` for model selection.
+        limit: Maximum number of samples, always the same, to simulate scarce labels.
+        copies: Number of corrupted copies of each text, appended to the texts. Their class is −100, their score NaN.
+        tokenizers: Further tokenizers by name, for other models. The fields of `teacher` are `teacher_input_ids` …
+        apart: Tokenise the texts of a pair separately, as rows 2i and 2i + 1 of `input_ids` (2 · batch, longest).
+        shuffle: Shuffle in each epoch. Defaults to True for `train`.
+        group_by_length: Put texts of similar length into one batch, which reduces padding.
+        num_workers: Number of processes that prefetch batches.
+        cache: A folder that caches the tokens.
 
     Returns:
-        Batches with `input_ids` and `attention_mask` (batch, longest), whatever else the tokenizer gives, and `target`
-        (batch,): int64 class numbers, or for `stsb` float32 scores from 0 to 5.
+        A loader of `input_ids` and `attention_mask` (batch, longest), any further fields of the tokenizer, and `target`
+        (batch,): int64 class indices, or float32 scores from 0 to 5 for `stsb`.
 
     Raises:
-        DataError: There is no such task, split or file, the hub cannot be reached, or `holdout` leaves nothing.
+        DataError: The task, split or file does not exist, the download failed, or `holdout` leaves no samples.
     """
-    found = glue_task(task)
-    texts, targets = _read(found, split, root, hub, holdout, limit, copies)
+    known = glue_task(task)
+    texts, targets = _read(known, split, root, hub, holdout, limit, copies)
     dataset = encoded(
-        texts, targets, tokenizer, max_length, labels=found.labels, tokenizers=tokenizers, apart=apart, cache=cache
+        texts, targets, tokenizer, max_length, labels=known.labels, tokenizers=tokenizers, apart=apart, cache=cache
     )
     shuffled = split == "train" if shuffle is None else shuffle
     return loader_of_texts(
@@ -120,7 +121,7 @@ def glue(
 def _read(
     task: GlueTask, split: str, root: str | Path | None, hub: str | None, holdout: int, limit: int | None, copies: int
 ) -> tuple[list[list[str]], Sequence[Any] | None]:
-    """The texts and the targets that were asked for."""
+    """Return the texts and the targets."""
     table = _table(task, "train" if split == HELD_OUT else split, root, hub)
     table = chosen_rows(table, split, holdout, limit)
     texts, targets = _texts(task, table, split), _targets(task, table, split)
@@ -139,33 +140,33 @@ def _texts(task: GlueTask, table: Table, split: str) -> list[list[str]]:
     for names in task.columns:
         name = next((name for name in names if name in table), None)
         if name is None:
-            message = f"{task.name}, {split}: no column is called '{names[0]}'; there are {', '.join(table)}"
-            raise DataError(message)
+            message = f"{task.name}, {split}: there is no column '{names[0]}'"
+            raise DataError(message, hint=f"the columns are {', '.join(table)}")
         texts.append(table.texts(name))
     return texts
 
 
 def _targets(task: GlueTask, table: Table, split: str) -> Sequence[int] | Sequence[float] | None:
-    """The targets; nothing for a test split without labels, which the hub writes as −1."""
+    """Return the targets, None for a test split without labels, which the hub writes as −1."""
     name = next((name for name in task.target if name in table), None)
     if split.startswith("test") and (name is None or are_unlabelled(table[name])):
         return None
     if name is None:
-        message = f"{task.name}, {split}: no column is called '{task.target[0]}'; there are {', '.join(table)}"
-        raise DataError(message)
+        message = f"{task.name}, {split}: there is no column '{task.target[0]}'"
+        raise DataError(message, hint=f"the columns are {', '.join(table)}")
     cells = table[name]
-    return scores(cells, table.where) if task.labels is None else class_numbers(cells, task.labels, table.where)
+    return scores(cells, table.where) if task.labels is None else class_indices(cells, task.labels, table.where)
 
 
 def _with_copies(
     texts: list[list[str]], targets: Sequence[int] | Sequence[float] | None, copies: int
 ) -> tuple[list[list[str]], list[Any] | None]:
-    """The texts and then their corrupted copies, whose targets say nothing."""
-    more = [
-        [*column, *(text for copy in range(copies) for text in corrupted(column, seed=len(texts) * copy + place))]
-        for place, column in enumerate(texts)
+    """Return the texts followed by their corrupted copies, whose targets are ignored."""
+    extended = [
+        [*column, *(text for copy in range(copies) for text in corrupted(column, seed=len(texts) * copy + index))]
+        for index, column in enumerate(texts)
     ]
     if targets is None:
-        return more, None
-    unknown = math.nan if any(isinstance(target, float) for target in targets) else -100
-    return more, [*targets, *[unknown] * (copies * len(targets))]
+        return extended, None
+    unknown = math.nan if any(isinstance(target, float) for target in targets) else IGNORED
+    return extended, [*targets, *[unknown] * (copies * len(targets))]

@@ -1,4 +1,4 @@
-"""Where GLUE's tasks are: in local files of several layouts, or on the hub."""
+"""GLUE's tables in local files of several layouts, or on the hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MISMATCHED = "_mismatched"
 
 
 def splits_of(task: GlueTask) -> list[str]:
-    """The names of a task's splits here."""
+    """Return the names of a task's splits."""
     if task.name == "ax":
         return ["test"]
     mismatched = [f"{split}{MISMATCHED}" for split in ("val", "test")] if task.name == "mnli" else []
@@ -25,25 +25,25 @@ def splits_of(task: GlueTask) -> list[str]:
 
 
 def local_table(task: GlueTask, split: str, root: Path) -> Table:
-    """A task's table from `root/<folder>/<split>.<kind>`.
+    """Read a task's table from `root/<folder>/<split>.<suffix>`.
 
     Raises:
-        DataError: There is no such split or no such file.
+        DataError: The split or the file does not exist.
     """
     names = _file_names(task, split)
     folders = [root / task.folder, root / "diagnostic", root] if task.name == "ax" else [root / task.folder]
     candidates = [folder / f"{name}{kind}" for folder in folders for name in names for kind in KINDS]
-    candidates += [found for folder in folders for name in names for found in sorted(folder.glob(f"{name}-0*.parquet"))]
+    candidates += [shard for folder in folders for name in names for shard in sorted(folder.glob(f"{name}-0*.parquet"))]
     path = next((path for path in candidates if path.is_file()), candidates[0])
     has_header = task.headless is None or path.suffix != ".tsv" or "sentence" in _first_line(path)
     return read_table(path, header=None if has_header else task.headless, skip_short=task.name == "qqp")
 
 
 def hub_table(task: GlueTask, split: str, name: str) -> Table:
-    """A task's table from a data set of parquet files on the hub, or from where it was downloaded to before.
+    """Load a task's table from a dataset on the hub, or from the cache of an earlier download.
 
     Raises:
-        DataError: There is no such split, or the hub cannot be reached and nothing was downloaded.
+        DataError: The split does not exist, or the dataset is neither cached nor could be downloaded.
     """
     hub_split = _file_names(task, split)[-1]
     import datasets
@@ -51,25 +51,24 @@ def hub_table(task: GlueTask, split: str, name: str) -> Table:
     try:
         table = datasets.load_dataset(name, task.name, split=hub_split)
     except (OSError, ValueError, RuntimeError) as error:
-        message = (
-            f"{task.name} of '{name}' is not here and the hub did not give it\n"
-            f"  hint: put {task.folder}/{_file_names(task, split)[0]}.tsv (or .csv, .jsonl, .parquet) into a folder and give it as `root`"
-        )
-        raise DataError(message) from error
+        message = f"{task.name} of '{name}' is not cached and could not be downloaded"
+        file = f"{task.folder}/{_file_names(task, split)[0]}.tsv"
+        hint = f"put {file} (or .csv, .jsonl, .parquet) into a folder and give it as `root`"
+        raise DataError(message, hint=hint) from error
     return Table(f"{name}, {task.name}, {hub_split}", {column: list(table[column]) for column in table.column_names})
 
 
 def _file_names(task: GlueTask, split: str) -> list[str]:
-    """What the file of a split may be called; the last name is that of the hub."""
+    """Return the possible file names of a split. The last one is that of the hub."""
     if split not in splits_of(task):
-        message = f"there is no split '{split}' of {task.name}\n  hint: {did_you_mean(split, splits_of(task))}"
-        raise DataError(message)
+        message = f"{task.name} has no split '{split}'"
+        raise DataError(message, hint=did_you_mean(split, splits_of(task)))
     if task.name == "ax":
         return ["AX", "diagnostic", "test"]
-    part = MISMATCHED if split.endswith(MISMATCHED) else "_matched"
+    suffix = MISMATCHED if split.endswith(MISMATCHED) else "_matched"
     stems = SPLITS[split.removesuffix(MISMATCHED)]
     if task.name == "mnli" and split != "train":
-        return [f"{stem}{part}" for stem in stems]
+        return [f"{stem}{suffix}" for stem in stems]
     return list(stems)
 
 

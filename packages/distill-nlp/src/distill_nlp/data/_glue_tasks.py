@@ -1,4 +1,4 @@
-"""What GLUE's tasks are: their folders, columns, labels and metrics."""
+"""The GLUE tasks: folders, columns, labels and metrics."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Metric = Literal["accuracy", "f1", "matthews", "correlation"]
 
 @dataclass(frozen=True)
 class GlueTask:
-    """A task of GLUE.
+    """A GLUE task.
 
     Attributes:
-        name: What it is called here and on the hub.
-        folder: What it is called in GLUE's own archive, and the leaderboard's file for it.
-        columns: The one or two columns of texts, by each name that they go by.
-        labels: The classes in their order; nothing for a task of scores.
-        metrics: What GLUE measures.
-        target: The names that the column of what is to be predicted goes by.
-        headless: The columns of training files without a header.
+        name: The name here and on the hub.
+        folder: The name in GLUE's archive.
+        columns: The one or two text columns, each with its possible names.
+        labels: The class names in order, None for scores.
+        metrics: GLUE's metrics for the task.
+        target: The possible names of the target column.
+        headless: The columns of files without a header, None if all files have one.
     """
 
     name: str
@@ -34,7 +34,7 @@ class GlueTask:
 
     @property
     def num_labels(self) -> int:
-        """How many numbers a model gives: one per class, or one score."""
+        """The number of outputs of a model: one per class, or one for a score."""
         return len(self.labels) if self.labels is not None else 1
 
 
@@ -64,15 +64,15 @@ TASKS = {
 
 
 def glue_task(name: str) -> GlueTask:
-    """The task of that name.
+    """Return the task of a name.
 
     >>> glue_task("mnli").labels
     ('entailment', 'neutral', 'contradiction')
 
     Raises:
-        DataError: There is none.
+        DataError: There is no such task.
     """
     if name not in TASKS:
-        message = f"there is no task '{name}'\n  hint: {did_you_mean(name, TASKS)}"
-        raise DataError(message)
+        message = f"there is no GLUE task '{name}'"
+        raise DataError(message, hint=did_you_mean(name, TASKS))
     return TASKS[name]

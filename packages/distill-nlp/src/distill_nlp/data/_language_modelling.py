@@ -1,4 +1,4 @@
-"""Running text for causal language models."""
+"""Continuous text for causal language models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._causal_tokens import causal_tokenizer, end_token, tokens_of
 from ._documents import Documents, Split, read_documents, split_documents
 from ._encoded import Tokenizer
 from ._example import greatest_of
-from ._grouped import LengthGroupedLoader
+from ._grouped import loader_of_texts
 from ._readable import Extent, check_readable
 
 
@@ -52,71 +52,62 @@ def language_modelling(
     num_workers: int = 0,
     cache: str | Path | None = None,
 ) -> Loader:
-    """Batches of running text: at each position the token that comes next is the target.
+    """Build a loader of continuous text, in which the target of each position is the next token.
 
-    Packed, the documents stand one after another with the end token between them, and blocks are cut from that: nothing
-    is padding. The target after an end token does not count, for it belongs to another document; attention does reach
-    over the boundary unless `positions` are fed. Otherwise a document is cut into parts of at most `block` tokens, each a sample, padded on the
-    right to the longest of a batch; no attention mask is needed for that.
+    If `packed`, documents are concatenated with end tokens between them and split into blocks without padding. The target
+    after an end token is ignored, because it belongs to another document. Attention crosses the boundary unless
+    `positions` are fed. Otherwise each document is split into samples of at most `block` tokens, padded on the right to
+    the longest of a batch, so no attention mask is needed.
 
     Args:
-        documents: What `read_documents` takes: a text file, a folder of them, a table, a saved data set; or what it gave.
+        documents: A text file, a folder of text files, a table, a saved dataset or texts; see `read_documents`.
         split: `train`, `val`, `test` or `all`; see `split_documents`.
         tokenizer: A tokenizer of transformers, or its name or folder.
-        batch_size: Samples per batch.
-        block: Positions of a sample, at most.
-        packed: Fill each block with text of as many documents as it takes.
-        positions: Give `position_ids` that begin anew with each document: models of transformers that are fed with them
-            do not attend over the boundary. Only where samples are packed.
-        limit: So many samples at most, evenly spread over the text; all if left out.
-        val, test: The shares of the documents that are for validation and for the test.
-        split_seed: Another number, another division.
-        shuffle: A new order in each epoch; only `train` and `all` by default.
-        group_by_length: Samples of about the same length share a batch; only where they are not packed.
-        num_workers: Processes that read ahead.
-        cache: A folder in which the tokens are kept for the next time.
+        batch_size: Number of samples per batch.
+        block: Maximum number of positions of a sample.
+        packed: Fill each block with as many documents as necessary.
+        positions: Add `position_ids` that restart with each document, with which models of transformers do not attend
+            across documents. Only for packed samples.
+        limit: Maximum number of samples, evenly spaced over the text. None keeps all.
+        val, test: Fractions of the documents in the validation and test splits.
+        split_seed: Seed of the split.
+        shuffle: Shuffle in each epoch. Defaults to True for `train` and `all`.
+        group_by_length: Put samples of similar length into one batch. Only for samples that are not packed.
+        num_workers: Number of processes that prefetch batches.
+        cache: A folder that caches the tokens.
 
     Returns:
-        Batches with `input_ids` and `target` (batch, positions) int64 and `mask` (batch, positions) bool: which
-        targets count. The others are −100.
+        A loader of `input_ids` and `target` (batch, positions) int64 and `mask` (batch, positions) bool, which marks the
+        targets that count. The others are −100.
 
     Raises:
-        DataError: There is no text, it is too little to be split or to fill a block, or the tokenizer has no end token.
+        DataError: There is no text, too little for the split or one block, or the tokenizer has no end token.
     """
-    found = causal_tokenizer(tokenizer)
+    loaded = causal_tokenizer(tokenizer)
     texts = split_documents(read_documents(documents), split, val=val, test=test, seed=split_seed)
-    end, tokens = end_token(found), tokens_of(texts, found, cache)
+    end, tokens = end_token(loaded), tokens_of(texts, loaded, cache)
     shuffled = split in ("train", "all") if shuffle is None else shuffle
     if packed:
         blocks = PackedTokens(tokens, block, end, limit=limit, positions=positions)
         return Loader(blocks, batch_size, shuffle=shuffled, num_workers=num_workers)
-    dataset = _sequences(tokens, block, end, limit, int(found.pad_token_id or 0))
-    return loader_of_tokens(
+    dataset = _sequences(tokens, block, end, limit, int(loaded.pad_token_id or 0))
+    return loader_of_texts(
         dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
     )
 
 
 def _sequences(documents: Sequence[Tensor], block: int, end: int, limit: int | None, padding: int) -> TokenSequences:
-    """Each document in parts of at most `block` positions."""
+    """Return the dataset of documents split into samples of at most `block` positions."""
     check_lengths(block=block)
     samples = [piece for document in documents for piece in pieces(document, block, end)]
     if limit is not None and limit < len(samples):
-        samples = [samples[number * len(samples) // limit] for number in range(limit)]
+        samples = [samples[index * len(samples) // limit] for index in range(limit)]
     inputs, targets = zip(*samples, strict=True)
     return TokenSequences({"input_ids": inputs, "target": targets}, {"input_ids": padding})
 
 
-def loader_of_tokens(
-    dataset: TokenSequences, batch_size: int, *, shuffle: bool, num_workers: int, group_by_length: bool
-) -> Loader:
-    """The loader of either kind."""
-    if group_by_length:
-        return LengthGroupedLoader(dataset, batch_size, shuffle=shuffle, num_workers=num_workers)
-    return Loader(dataset, batch_size, shuffle=shuffle, num_workers=num_workers, collate=dataset.collate)
-
-
 def example_of_tokens(batch_size: int, positions: int, prefix: str = "") -> dict[str, Tensor]:
-    """A batch on the meta device."""
+    """Return a batch on the meta device."""
     shape = (batch_size, positions)
     return {
         f"{prefix}input_ids": torch.zeros(shape, dtype=torch.long, device="meta"),

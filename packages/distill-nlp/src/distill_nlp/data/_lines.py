@@ -1,4 +1,4 @@
-"""Text files: their text and their lines."""
+"""Reading of text files and their lines."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def read_text(path: Path) -> str:
         raise DataError(message) from error
     for head, kind in _COMPRESSED.items():
         if raw.startswith(head):
-            message = f"{path} is compressed ({kind})\n  hint: decompress it first"
-            raise DataError(message)
+            message = f"{path} is compressed ({kind})"
+            raise DataError(message, hint="decompress it first")
     if raw.startswith(_UTF_16):
-        message = f"{path} is UTF-16, and text files must be UTF-8\n  hint: iconv -f UTF-16 -t UTF-8"
-        raise DataError(message)
+        message = f"{path} must be UTF-8, got UTF-16"
+        raise DataError(message, hint="convert the file with `iconv -f UTF-16 -t UTF-8`")
     raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
         text = raw.decode("utf-8")
@@ -47,7 +47,7 @@ def read_text(path: Path) -> str:
 
 
 def split_lines(text: str) -> Iterator[tuple[int, str]]:
-    r"""Yield the number and the text of each line; numbers count from 1.
+    r"""Yield the number and the text of each line. Numbers start at 1.
 
     Lines are separated by ``\n`` or ``\r\n`` only. Other separators of Unicode (U+2028, U+0085, form feeds) are text.
 
@@ -69,7 +69,5 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _not_utf_8(path: Path, raw: bytes, at: int) -> DataError:
     line, start = raw.count(b"\n", 0, at) + 1, raw.rfind(b"\n", 0, at) + 1
-    return DataError(
-        f"{path}:{line}: byte {at - start + 1} of the line (0x{raw[at]:02x}) is not UTF-8 text\n"
-        "  hint: convert the file, `iconv -f LATIN1 -t UTF-8` for example"
-    )
+    message = f"{path}:{line}: byte {at - start + 1} of the line (0x{raw[at]:02x}) is not UTF-8 text"
+    return DataError(message, hint="convert the file, for example with `iconv -f LATIN1 -t UTF-8`")

@@ -1,9 +1,9 @@
-"""Running texts with words masked, as BERT was pretrained and as DistilBERT is distilled.
+"""Masked language modelling, as in the pretraining of BERT and DistilBERT.
 
-    of the tokens that are no special ones, each is chosen with probability 0.15; a chosen one becomes the mask token with
-    probability 0.8, a token by chance with 0.1, and stays with 0.1; the target is what it was, −100 elsewhere
+    Each token that is not special is chosen with probability 0.15. A chosen token is replaced by the mask token with
+    probability 0.8, by a random token with 0.1, and kept with 0.1. Its target is the original token; all others are −100.
 
-Chance follows from seed, stage, epoch and sample, so a run resumes with the same masks.
+The masks depend only on seed, stage, epoch and sample, so a resumed run uses the same masks.
 
 Jacob Devlin, Ming-Wei Chang, Kenton Lee, Kristina Toutanova. "BERT: Pre-training of Deep Bidirectional Transformers for
 Language Understanding". NAACL 2019. https://arxiv.org/abs/1810.04805
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
+from .._ignored import IGNORED
 from ._collate import PadCollate
 from ._documents import Documents, read_documents
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
@@ -29,17 +30,15 @@ from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
 from ._readable import check_readable, extents_of
 
-IGNORED = -100
-
 
 def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
     fields = example_tokens(tokenizer, batch_size)
-    more = {
+    others = {
         "target": torch.zeros(batch_size, 8, dtype=torch.long, device="meta"),
         "chosen": torch.zeros(batch_size, 8, dtype=torch.bool, device="meta"),
         "index": torch.zeros(batch_size, dtype=torch.long, device="meta"),
     }
-    return fields | more
+    return fields | others
 
 
 @with_example(_example, check_of_texts)
@@ -57,27 +56,27 @@ def masked_language_modelling(
     num_workers: int = 0,
     cache: str | Path | None = None,
 ) -> Loader:
-    """Batches of texts with words masked, anew in each epoch.
+    """Build a loader of texts with masked tokens, drawn again in each epoch.
 
     Args:
         documents: A text file, a folder of text files, a table, or the texts themselves; see `read_documents`.
         tokenizer: A tokenizer of transformers with a mask token, or its name or folder.
-        batch_size: Samples per batch.
-        probability: Of each token to be chosen.
-        max_length: Longer texts are cut to this many tokens.
+        batch_size: Number of samples per batch.
+        probability: The probability that a token is chosen.
+        max_length: Number of tokens to which longer texts are truncated.
         column: The column of a table.
-        separator: What stands between two texts in a file.
-        shuffle: A new order in each epoch.
-        group_by_length: Texts of about the same length share a batch, so that little is padding.
-        num_workers: Processes that read ahead.
-        cache: A folder in which the tokens are kept for the next time.
+        separator: The text between two documents in a file.
+        shuffle: Shuffle in each epoch.
+        group_by_length: Put texts of similar length into one batch, which reduces padding.
+        num_workers: Number of processes that prefetch batches.
+        cache: A folder that caches the tokens.
 
     Returns:
-        Batches with `input_ids` and `attention_mask` (batch, longest), whatever else the tokenizer gives, `target`
-        (batch, longest), the tokens that were chosen and −100 elsewhere, and `chosen` (batch, longest) bool: where.
+        A loader of `input_ids` and `attention_mask` (batch, longest), any further fields of the tokenizer, `target`
+        (batch, longest), which holds the chosen tokens and −100 elsewhere, and `chosen` (batch, longest) bool.
 
     Raises:
-        DataError: There are no such documents, or the tokenizer has no mask token.
+        DataError: The documents do not exist, or the tokenizer has no mask token.
     """
     texts = read_documents(documents, column=column, separator=separator)
     encoded = EncodedTexts([texts], None, find_tokenizer(tokenizer), max_length, cache=cache)
@@ -89,27 +88,27 @@ def masked_language_modelling(
 
 @final
 class MaskedTexts:
-    """Texts whose tokens are masked when they are read.
+    """Texts whose tokens are masked at every access.
 
     Args:
         texts: The texts.
         tokenizer: Their tokenizer.
-        probability: Of each token to be chosen.
+        probability: The probability that a token is chosen.
 
     Attributes:
-        lengths: (samples,) int64, how many tokens each has.
+        lengths: (samples,) int64, number of tokens.
 
     Raises:
-        DataError: The tokenizer has no mask token, or `probability` is none.
+        DataError: The tokenizer has no mask token, or `probability` is not between 0 and 1.
     """
 
     def __init__(self, texts: EncodedTexts, tokenizer: Tokenizer, probability: float = 0.15) -> None:
         mask = getattr(tokenizer, "mask_token_id", None)
         if mask is None:
-            message = f"{type(tokenizer).__name__} has no mask token\n  hint: set its mask_token"
-            raise DataError(message)
+            message = f"{type(tokenizer).__name__} has no mask token"
+            raise DataError(message, hint="set its mask_token")
         if not 0 < probability < 1:
-            message = f"probability is between 0 and 1, not {probability}"
+            message = f"`probability` must be between 0 and 1, got {probability}"
             raise DataError(message)
         self.texts, self.probability, self.mask = texts, probability, int(mask)
         self.special = torch.tensor(sorted(set(getattr(tokenizer, "all_special_ids", []))), dtype=torch.long)
@@ -123,7 +122,7 @@ class MaskedTexts:
         return len(self.texts)
 
     def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
-        """Raise `DataError` if a model cannot read these texts, or the tokens that stand for masked ones."""
+        """Raise `DataError` if a model cannot read these texts or the replacement tokens."""
         extents = {
             field: replace(extent, greatest=max(extent.greatest, self.mask, *self.words[-1:].tolist()))
             for field, extent in extents_of(self.texts.fields, inputs).items()
@@ -131,12 +130,12 @@ class MaskedTexts:
         check_readable(name, model, inputs, extents, self.collate.padding, self.collate.side)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One text, masked by the chance of the moment, which the loader seeds."""
+        """Return one masked text. The loader seeds the random numbers."""
         sample: Mapping[str, Tensor] = self.texts[index]
         tokens = sample["input_ids"]
-        drawn, fate = torch.rand(2, len(tokens)).unbind(0)
+        drawn, replacement = torch.rand(2, len(tokens)).unbind(0)
         chosen = (drawn < self.probability) & ~torch.isin(tokens, self.special)
-        masked = torch.where(chosen & (fate < 0.8), self.mask, tokens)
+        masked = torch.where(chosen & (replacement < 0.8), self.mask, tokens)
         others = self.words[torch.randint(len(self.words), (len(tokens),))]
-        masked = torch.where(chosen & (fate >= 0.8) & (fate < 0.9), others, masked)
+        masked = torch.where(chosen & (replacement >= 0.8) & (replacement < 0.9), others, masked)
         return {**sample, "input_ids": masked, "target": tokens.masked_fill(~chosen, IGNORED), "chosen": chosen}

@@ -1,30 +1,31 @@
-"""Text that is on every machine: the documentation within Python's own standard library."""
+"""Text that every machine has: the docstrings of Python's standard library."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import json
-import os
 import platform
 import sysconfig
 from pathlib import Path
 
 import torch
 
-LEFT_OUT = {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "__pycache__", "ensurepip"}
+from .._atomic import atomic_path
+
+EXCLUDED = {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "__pycache__", "ensurepip"}
 
 
 def python_docstrings(*, least: int = 200, cache: str | Path | None = None) -> list[str]:
-    """The docstrings of the standard library, a document per module, in the order of their paths.
+    """Return the docstrings of the standard library, one document per module, sorted by path.
 
-    A document is the module's docstring and those of its classes and functions, each after its name. The sources are
-    parsed, not run; the texts depend on the version of Python alone. On the meta device (`distill check --deep`)
+    A document consists of the docstrings of the module and of its classes and functions, each after its name. The sources
+    are parsed, not run. The texts depend only on the version of Python. On the meta device (`distill check --deep`)
     nothing is read.
 
     Args:
-        least: Documents of fewer characters are left out.
-        cache: A folder in which the texts are kept for the next time: parsing takes some seconds.
+        least: Minimum number of characters. Shorter documents are omitted.
+        cache: A folder that caches the texts, because parsing takes some seconds.
     """
     if torch.get_default_device().type == "meta":
         return []
@@ -32,28 +33,26 @@ def python_docstrings(*, least: int = 200, cache: str | Path | None = None) -> l
         return [text for text in _parsed() if len(text) >= least]
     path = Path(cache).expanduser() / f"python-{platform.python_version()}.json"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        unfinished.write_text(json.dumps(_parsed()), encoding="utf-8")
-        os.replace(unfinished, path)
+        with atomic_path(path) as unfinished:
+            unfinished.write_text(json.dumps(_parsed()), encoding="utf-8")
     return [text for text in json.loads(path.read_text(encoding="utf-8")) if len(text) >= least]
 
 
 def _parsed() -> list[str]:
     root = Path(sysconfig.get_path("stdlib"))
-    files = sorted(file for file in root.rglob("*.py") if not LEFT_OUT & set(file.relative_to(root).parts))
+    files = sorted(file for file in root.rglob("*.py") if not EXCLUDED & set(file.relative_to(root).parts))
     return [_document(file) for file in files]
 
 
 def _document(file: Path) -> str:
     try:
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):  # templates, and files in an encoding of their own
+    except (SyntaxError, ValueError):  # templates, and files in another encoding
         return ""
     kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    parts = [inspect.cleandoc(ast.get_docstring(tree) or "")]
+    texts = [inspect.cleandoc(ast.get_docstring(tree) or "")]
     for node in ast.walk(tree):
-        if isinstance(node, kinds) and (text := ast.get_docstring(node)):
+        if isinstance(node, kinds) and (docstring := ast.get_docstring(node)):
             kind = "class" if isinstance(node, ast.ClassDef) else "def"
-            parts.append(f"{kind} {node.name}\n{inspect.cleandoc(text)}")
-    return "\n\n".join(part for part in parts if part)
+            texts.append(f"{kind} {node.name}\n{inspect.cleandoc(docstring)}")
+    return "\n\n".join(text for text in texts if text)

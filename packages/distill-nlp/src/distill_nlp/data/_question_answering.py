@@ -1,10 +1,10 @@
-"""Questions and texts as tokens: a long text is cut into windows that overlap."""
+"""Extractive question answering: tokenised questions and texts, split into overlapping windows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ._collate import PadCollate
-from ._encoded import Tokenizer, find_tokenizer, padding_of
+from ._encoded import Tokenizer, find_tokenizer, padding_of, side_of
 from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
 from ._readable import check_readable, extents_of
@@ -22,10 +22,10 @@ from ._squad import Question, read_questions
 
 def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
     fields = example_tokens(tokenizer, batch_size)
-    numbers = {
+    indices = {
         name: torch.zeros(batch_size, dtype=torch.long, device="meta") for name in ("start", "end", "question", "index")
     }
-    return fields | numbers | {"offsets": torch.zeros(batch_size, 8, 2, dtype=torch.long, device="meta")}
+    return fields | indices | {"offsets": torch.zeros(batch_size, 8, 2, dtype=torch.long, device="meta")}
 
 
 @with_example(_example, check_of_texts)
@@ -40,26 +40,25 @@ def question_answering(
     group_by_length: bool = False,
     num_workers: int = 0,
 ) -> Loader:
-    """Batches of windows of questions and texts.
+    """Build a loader of windows of questions and texts.
 
     Args:
-        file: SQuAD's JSON, or lines or columns of `id`, `question`, `context` and `answers`.
+        file: SQuAD's JSON, or a table with the columns `id`, `question`, `context` and `answers`.
         tokenizer: A fast tokenizer of transformers, or its name or folder.
-        batch_size: Windows per batch.
-        max_length: Tokens of a window, question included.
-        stride: Tokens that a window shares with the one before.
-        shuffle: A new order in each epoch.
-        group_by_length: Windows of about the same length share a batch, so that little is padding.
-        num_workers: Processes that read ahead.
+        batch_size: Number of windows per batch.
+        max_length: Number of tokens of a window, including the question.
+        stride: Number of tokens that a window shares with the previous one.
+        shuffle: Shuffle in each epoch.
+        group_by_length: Put windows of similar length into one batch, which reduces padding.
+        num_workers: Number of processes that prefetch batches.
 
     Returns:
-        Batches with `input_ids` and `attention_mask` (batch, longest), whatever else the tokenizer gives; `start` and
-        `end` (batch,), the first and last token of the answer, 0 for both in a window without it; and, to decode,
-        `offsets` (batch, longest, 2), the characters of the text that a token covers, −1 outside of it, and `question`
-        (batch,), the number of the question.
+        A loader of `input_ids` and `attention_mask` (batch, longest), any further fields of the tokenizer, `start` and
+        `end` (batch,), the first and last token of the answer, both 0 in a window without it, `offsets` (batch, longest,
+        2), the character range of each token, −1 outside the text, and `question` (batch,), the question's index.
 
     Raises:
-        DataError: The file cannot be read, or the tokenizer does not tell the characters of a token.
+        DataError: The file cannot be read, or the tokenizer does not return character offsets.
     """
     dataset = QuestionWindows(read_questions(file), find_tokenizer(tokenizer), max_length, stride)
     return loader_of_texts(
@@ -73,41 +72,42 @@ class QuestionWindows:
 
     Args:
         questions: The questions.
-        tokenizer: Gives the tokens and their characters.
-        max_length: Tokens of a window, question included.
-        stride: Tokens that a window shares with the one before.
+        tokenizer: A fast tokenizer.
+        max_length: Number of tokens of a window, including the question.
+        stride: Number of tokens that a window shares with the previous one.
 
     Attributes:
-        questions: The questions, by the numbers that `question` holds.
-        lengths: (windows,) int64, how many tokens each has.
+        questions: The questions, in the order of the indices in `question`.
+        lengths: (windows,) int64, number of tokens.
 
     Raises:
-        DataError: The tokenizer does not tell the characters of a token, or a window has no room for the text.
+        DataError: The tokenizer does not return character offsets, or a window has no room for the text.
     """
 
     def __init__(
         self, questions: Sequence[Question], tokenizer: Tokenizer, max_length: int = 384, stride: int = 128
     ) -> None:
         if not getattr(tokenizer, "is_fast", False):
-            message = (
-                f"{type(tokenizer).__name__} does not tell the characters of a token\n  hint: give a fast tokenizer"
-            )
-            raise DataError(message)
+            message = f"{type(tokenizer).__name__} does not return character offsets"
+            raise DataError(message, hint="give a fast tokenizer")
         self.questions = list(questions)
         windows = _windows(self.questions, tokenizer, max_length, stride)
-        asked = windows.pop("overflow_to_sample_mapping")
+        question_indices = windows.pop("overflow_to_sample_mapping")
         offsets = [
-            _text_only(row, windows.sequence_ids(number)) for number, row in enumerate(windows.pop("offset_mapping"))
+            _text_only(row, windows.sequence_ids(index)) for index, row in enumerate(windows.pop("offset_mapping"))
         ]
-        spans = [_span(self.questions[number], row) for number, row in zip(asked, offsets, strict=True)]
+        spans = [_span(self.questions[index], row) for index, row in zip(question_indices, offsets, strict=True)]
         self.fields: dict[str, list[Tensor]] = {
             name: [torch.tensor(row) for row in rows] for name, rows in dict(windows).items()
         }
         self.fields["offsets"] = [torch.tensor(row) for row in offsets]
-        self.numbers = {"start": [s for s, _ in spans], "end": [e for _, e in spans], "question": list(asked)}
+        self.indices = {
+            "start": [s for s, _ in spans],
+            "end": [e for _, e in spans],
+            "question": list(question_indices),
+        }
         self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
-        side: Literal["left", "right"] = getattr(tokenizer, "padding_side", "right")
-        self.collate = PadCollate(padding_of(tokenizer, self.fields) | {"offsets": -1}, side=side)
+        self.collate = PadCollate(padding_of(tokenizer, self.fields) | {"offsets": -1}, side=side_of(tokenizer))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -117,9 +117,9 @@ class QuestionWindows:
         check_readable(name, model, inputs, extents_of(self.fields, inputs), self.collate.padding, self.collate.side)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One window, not padded."""
+        """Return one window without padding."""
         fields: dict[str, Any] = {name: rows[index] for name, rows in self.fields.items()}
-        return fields | {name: numbers[index] for name, numbers in self.numbers.items()}
+        return fields | {name: column[index] for name, column in self.indices.items()}
 
 
 def _windows(questions: Sequence[Question], tokenizer: Tokenizer, max_length: int, stride: int) -> Any:
@@ -133,24 +133,24 @@ def _windows(questions: Sequence[Question], tokenizer: Tokenizer, max_length: in
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
-    except BaseException as error:  # tokenizers panics, which is no Exception
+    except BaseException as error:  # a panic of tokenizers is not an Exception
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
-        message = f"windows of {max_length} tokens with {stride} shared leave no room for the text: {error}\n  hint: a greater max_length or a smaller stride"
-        raise DataError(message) from error
+        message = f"windows of {max_length} tokens with a stride of {stride} leave no room for the text: {error}"
+        raise DataError(message, hint="increase max_length or reduce stride") from error
 
 
 def _text_only(offsets: Sequence[tuple[int, int]], sequences: Sequence[int | None]) -> list[tuple[int, int]]:
-    """The characters of tokens of the text, (−1, −1) for all others."""
-    return [pair if part == 1 else (-1, -1) for pair, part in zip(offsets, sequences, strict=True)]
+    """Return the character ranges of the text's tokens, and (−1, −1) for all others."""
+    return [pair if sequence == 1 else (-1, -1) for pair, sequence in zip(offsets, sequences, strict=True)]
 
 
 def _span(question: Question, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The first and last token of the first answer; 0 and 0 if it is not whole in this window."""
+    """Return the first and last token of the first answer, or 0 and 0 if the window does not contain all of it."""
     if not question.answers:
         return 0, 0
     begin, end = question.starts[0], question.starts[0] + len(question.answers[0])
-    inside = [place for place, (first, last) in enumerate(offsets) if first >= 0 and first < end and last > begin]
+    inside = [index for index, (first, last) in enumerate(offsets) if first >= 0 and first < end and last > begin]
     if not inside or offsets[inside[0]][0] > begin or offsets[inside[-1]][1] < end:
         return 0, 0
     return inside[0], inside[-1]

@@ -1,4 +1,4 @@
-"""Tables in local files: tab-separated values, CSV, JSON and parquet."""
+"""Reading of tables in TSV, CSV, JSON and parquet files."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ from typing import Any
 from distill_core.data import unique_keys
 from distill_core.errors import DataError, did_you_mean
 
+from .._texts import shown
 from ._lines import read_lines, read_text, split_lines
-from ._table import ABSENT, Table, shown
+from ._table import ABSENT, Table
 
 _BLANKS = " \t\r\n"
 
 
 def read_table(path: str | Path, *, header: Sequence[str] | None = None, skip_short: bool = False) -> Table:
-    r"""Read the columns of a file; the suffix of its name is its format.
+    r"""Read the columns of a file, whose suffix determines the format.
 
-    `.tsv` and `.txt`: quotation marks are part of the text, as in the files of GLUE: every tab separates, every line end
-    ends a row. `.csv`: RFC 4180, commas and quotation marks, line breaks between quotation marks are text. `.json`,
-    `.jsonl`: an object a line, or one list of objects. `.parquet`: through pyarrow. Text files are UTF-8; lines end with
-    ``\n`` or ``\r\n``, and empty ones are skipped.
+    `.tsv` and `.txt`: tabs separate cells and line ends separate rows. Quotation marks are text, as in GLUE's files.
+    `.csv`: RFC 4180, with commas and quotation marks; quoted line breaks are text. `.json`, `.jsonl`: one object per line,
+    or one list of objects. `.parquet`: read by pyarrow. Text files are UTF-8. Lines end with ``\n`` or ``\r\n``, and empty
+    lines are skipped.
 
     Args:
         path: The file.
-        header: The names of the columns if the first line does not give them.
-        skip_short: Skip rows with too few cells, of which QQP has some, instead of refusing the file.
+        header: The column names, if the file has no header.
+        skip_short: Skip rows with too few cells, which QQP has, instead of refusing the file.
 
     Raises:
-        DataError: There is no such file, it is of another format or without rows, or a row has another number of cells
-            than the header.
+        DataError: The file does not exist, has an unknown format or no rows, or a row does not have the number of cells
+            of the header.
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        message = f"there is no {path}\n  hint: give the folder that holds the files, or set DISTILL_DATA"
-        raise DataError(message)
+        message = f"{path} does not exist"
+        raise DataError(message, hint="give the folder with the files, or set DISTILL_DATA")
     kind = path.suffix.lower()
     if kind in (".tsv", ".txt"):
         table = _tabs(path, header, skip_short=skip_short)
     elif kind in READERS:
         table = READERS[kind](path)
     else:
-        message = f"{path} is not a table\n  hint: {did_you_mean(kind, ['.tsv', *READERS])}"
-        raise DataError(message)
+        message = f"{path} is not a table: its suffix is unknown"
+        raise DataError(message, hint=did_you_mean(kind, [".tsv", *READERS]))
     if table.num_rows == 0:
         message = f"{path} has no rows"
         raise DataError(message)
@@ -65,11 +66,11 @@ def _csv(path: Path) -> Table:
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line that each record begins at and its cells."""
-    # Lines end with \n or \r\n: a reader over an open file would also end them at a lone \r.
+    """Yield the first line and the cells of each record."""
+    # Lines end with \n or \r\n. A reader of an open file would also split them at a lone \r.
     lines = (line + "\n" for line in read_text(path).removesuffix("\n").split("\n"))
     reader = csv.reader(lines, strict=True)
-    limit = csv.field_size_limit(sys.maxsize)  # otherwise texts of more than 131,072 characters are refused
+    limit = csv.field_size_limit(sys.maxsize)  # the default refuses texts of more than 131,072 characters
     line = 1
     try:
         for cells in reader:
@@ -86,21 +87,21 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _rows(
     path: Path, names: Sequence[str], records: Iterator[tuple[int, list[str]]], *, skip_short: bool = False
 ) -> Table:
-    """Return the table of records that have as many cells as there are names."""
-    twice = sorted({name for name in names if name and list(names).count(name) > 1})
-    if twice:
-        message = f"{path}: the header names '{twice[0]}' more than once"
+    """Return the table of records, all of which must have a cell for each name."""
+    duplicates = sorted({name for name in names if name and list(names).count(name) > 1})
+    if duplicates:
+        message = f"{path}: the header has the column '{duplicates[0]}' more than once"
         raise DataError(message)
     lines, rows = [], []
     for number, row in records:
         if skip_short and len(row) < len(names):
             continue
         if len(row) != len(names):
-            message = f"{path}:{number}: {len(row)} cells, but the header names {len(names)}: {', '.join(names)}"
+            message = f"{path}:{number}: expected {len(names)} cells ({', '.join(names)}), got {len(row)}"
             raise DataError(message)
         lines.append(number)
         rows.append(row)
-    return Table(path, {name: [row[place] for row in rows] for place, name in enumerate(names)}, lines)
+    return Table(path, {name: [row[index] for row in rows] for index, name in enumerate(names)}, lines)
 
 
 def _json(path: Path) -> Table:
@@ -114,30 +115,30 @@ def _json(path: Path) -> Table:
         lines = [number for number, _ in numbered]
     names = dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row)
     table = Table(path, {}, lines)
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if not isinstance(row, dict):
-            message = f"{table.where(place)}: the row must be an object, got {shown(row)}"
+            message = f"{table.where(index)}: the row must be an object, got {shown(row)}"
             raise DataError(message)
     return Table(path, {name: [row.get(name, ABSENT) for row in rows] for name in names}, lines)
 
 
 def parse_json(text: str, path: Path, line: int = 1) -> Any:
-    """Return what a file or a line of it holds as JSON.
+    """Parse a file, or one of its lines, as JSON.
 
     Args:
         text: The text.
-        path: The file that it is from.
-        line: Its first line.
+        path: Its file.
+        line: The number of its first line.
 
     Raises:
-        DataError: It is not JSON, or an object in it has a key twice.
+        DataError: The text is not JSON, or an object in it has a duplicate key.
     """
     try:
         return json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         message = f"{path}:{line + error.lineno - 1}: not JSON at character {error.colno}: {error.msg}"
         raise DataError(message) from error
-    except (ValueError, RecursionError) as error:  # a key twice, numbers of too many digits, lists within lists
+    except (ValueError, RecursionError) as error:  # duplicate keys, numbers with too many digits, deep nesting
         message = f"{path}:{line}: the JSON cannot be read: {error}"
         raise DataError(message) from error
 
@@ -147,7 +148,7 @@ def _parquet(path: Path) -> Table:
 
     try:
         return Table(path, parquet.read_table(path).to_pydict())
-    except (ValueError, OSError) as error:  # of pyarrow
+    except (ValueError, OSError) as error:  # from pyarrow
         message = f"{path} cannot be read: {error}"
         raise DataError(message) from error
 

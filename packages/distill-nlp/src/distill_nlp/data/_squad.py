@@ -1,4 +1,4 @@
-"""Questions about texts, answered by a stretch of the text, in the layout of SQuAD.
+"""Questions about texts, answered by spans of the text, in the layout of SQuAD.
 
 Pranav Rajpurkar, Jian Zhang, Konstantin Lopyrev, Percy Liang. "SQuAD: 100,000+ Questions for Machine Comprehension of
 Text". EMNLP 2016. https://arxiv.org/abs/1606.05250. With questions that have no answer: Pranav Rajpurkar, Robin Jia, Percy
@@ -15,9 +15,9 @@ from typing import Any
 
 from distill_core.errors import DataError
 
+from .._texts import text_fault
 from ._lines import read_text
 from ._read_table import parse_json, read_table
-from ._table import text_fault
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Question:
 
     Attributes:
         name: Its `id`.
-        question: What is asked.
+        question: The question.
         context: The text.
-        answers: Right answers, none if the text does not answer.
-        starts: Where in the text each begins, in characters.
+        answers: Correct answers, empty if the text has none.
+        starts: The first character of each answer in the text.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Question:
 
 
 def read_questions(file: str | Path) -> list[Question]:
-    """The questions of a file: SQuAD's own JSON, or lines or columns of `id`, `question`, `context` and `answers`.
+    """Read the questions of SQuAD's JSON, or of a table with `id`, `question`, `context` and `answers`.
 
     Raises:
-        DataError: There is no such file, it has another layout, or an answer does not stand where it says.
+        DataError: The file does not exist, has another layout, or an answer is not at its start.
     """
     path = Path(file).expanduser()
     if not path.is_file():
-        message = f"there is no {path}"
+        message = f"{path} does not exist"
         raise DataError(message)
     try:
         questions = list(_nested(path) if path.suffix.lower() == ".json" else _flat(path))
@@ -57,7 +57,7 @@ def read_questions(file: str | Path) -> list[Question]:
     for question in questions:
         for answer, start in zip(question.answers, question.starts, strict=True):
             if start < 0 or question.context[start : start + len(answer)] != answer:
-                message = f"{path}: the answer '{answer}' to {question.name} does not stand at character {start}"
+                message = f"{path}: the answer '{answer}' to {question.name} is not at character {start}"
                 raise DataError(message)
     return questions
 
@@ -80,7 +80,7 @@ def _flat(path: Path) -> Iterator[Question]:
         fields = dict(zip(names, cells, strict=True))
         answers = fields["answers"]
         try:
-            listed = ast.literal_eval(answers) if isinstance(answers, str) else answers  # text in CSV
+            listed = ast.literal_eval(answers) if isinstance(answers, str) else answers  # CSV holds text
             yield _question(fields, fields["context"], listed)
         except (KeyError, TypeError, ValueError, SyntaxError) as error:
             message = f"{table.where(row)}: not a question in the layout of SQuAD: {type(error).__name__}: {error}"
@@ -90,7 +90,7 @@ def _flat(path: Path) -> Iterator[Question]:
 def _question(
     row: Mapping[str, Any], context: str, answers: Sequence[Mapping[str, Any]] | Mapping[str, Any]
 ) -> Question:
-    """One question; its answers are a list of objects in SQuAD's files and an object of lists on the hub."""
+    """Build a question. Its answers are a list of objects in SQuAD's files and an object of lists on the hub."""
     if isinstance(answers, Mapping):
         texts, starts = answers["text"], answers["answer_start"]
     else:

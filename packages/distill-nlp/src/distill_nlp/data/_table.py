@@ -1,4 +1,4 @@
-"""Columns by name, which know where each row is."""
+"""Tables: columns by name, with the location of each row."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from typing import Any, final
 
 from distill_core.errors import DataError, did_you_mean
 
+from .._texts import text_fault
+
 ABSENT = object()
-"""The cell of a row that does not have the field."""
+"""The cell of a row without the field."""
 
 
 @final
 class Table(Mapping[str, list[Any]]):
-    """Columns by name, and where each row is.
+    """Columns by name, with the location of each row.
 
-    Cells are text in tab-separated values and CSV, and what the file holds in JSON and parquet. Reading a column that
+    Cells of TSV and CSV files are text. Cells of JSON and parquet files have the type of the file. Reading a column that
     some rows do not have raises `DataError`.
 
     Args:
-        source: The file, or what an error calls the table.
-        columns: Name → cells, equally many in each column.
-        lines: The line that each row begins at; without them errors name the row, counted from 1.
+        source: The file, or a name of the table for errors.
+        columns: Name → cells, in columns of equal length.
+        lines: The first line of each row. Without them, errors name the row, counted from 1.
     """
 
     def __init__(
@@ -64,18 +66,18 @@ class Table(Mapping[str, list[Any]]):
         """Return the cells of a column.
 
         Raises:
-            DataError: There is no such column, or a row does not have it.
+            DataError: The column does not exist, or a row does not have it.
         """
         if name not in self._columns:
-            message = f"{self.source} has no column '{name}'\n  hint: {did_you_mean(name, self._columns)}"
-            raise DataError(message)
+            message = f"{self.source} has no column '{name}'"
+            raise DataError(message, hint=did_you_mean(name, self._columns))
         return self[name]
 
     def texts(self, name: str) -> list[str]:
         """Return the cells of a column of texts.
 
         Raises:
-            DataError: There is no such column, or a cell is not text.
+            DataError: The column does not exist, or a cell is not text.
         """
         cells = self.column(name)
         for row, cell in enumerate(cells):
@@ -88,26 +90,3 @@ class Table(Mapping[str, list[Any]]):
         """Return a table of these rows, in this order."""
         columns = {name: [cells[row] for row in rows] for name, cells in self._columns.items()}
         return Table(self.source, columns, None if self.lines is None else [self.lines[row] for row in rows])
-
-
-def text_fault(cell: object) -> str | None:
-    """Return what a cell is instead of text, None if it is text.
-
-    >>> text_fault("a"), text_fault(None), text_fault([1, 2])
-    (None, 'nothing', 'the list [1, 2]')
-    """
-    if isinstance(cell, str):
-        if cell.isascii():
-            return None
-        try:
-            cell.encode()
-        except UnicodeEncodeError as error:
-            return f"half a surrogate pair: {cell[error.start]!a}"
-        return None
-    return "nothing" if cell is None else f"the {type(cell).__name__} {shown(cell)}"
-
-
-def shown(cell: object) -> str:
-    """Return the beginning of a cell, for an error."""
-    text = repr(cell)
-    return text if len(text) <= 60 else text[:57] + "..."

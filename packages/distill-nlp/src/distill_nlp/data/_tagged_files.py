@@ -1,4 +1,4 @@
-"""Words and their tags in local files: CoNLL columns, or lists in JSON and parquet."""
+"""Reading of tagged words: CoNLL columns, or lists in JSON and parquet files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from distill_core.errors import DataError
 
+from .._texts import shown, text_fault
 from ._lines import read_lines
 from ._read_table import read_table
-from ._table import shown, text_fault
 
 _SPACES = re.compile(" +")
 _DOCUMENT = "-DOCSTART-"
@@ -24,8 +24,8 @@ class TaggedWords:
 
     Attributes:
         words: The words of each text.
-        tags: The tag of each word: text in CoNLL files, what the file holds in others.
-        where: Gives the location of a word by the indices of its text and of itself.
+        tags: The tag of each word, text in CoNLL files and as in the file otherwise.
+        where: Returns the location of a word by the indices of its text and of the word.
     """
 
     words: list[list[str]]
@@ -39,21 +39,21 @@ def read_tagged(
     """Read the words of each text and their tags; `token_classification` describes the files.
 
     Raises:
-        DataError: The file cannot be read, a word is not text, or a text has more or fewer tags than words.
+        DataError: The file cannot be read, a word is not text, or a text does not have one tag per word.
     """
     tagged = tagged_words(file, words, tags)
     return tagged.words, [[str(tag) for tag in row] for row in tagged.tags]
 
 
 def tagged_words(file: str | Path, words: str = "tokens", tags: str = "ner_tags") -> TaggedWords:
-    """Read what `read_tagged` reads, with the location of each word."""
+    """Read tagged words like `read_tagged`, with the location of each word."""
     path = Path(file).expanduser()
     kind = path.suffix.lower()
     if kind in (".json", ".jsonl", ".parquet"):
         return _lists(path, words, tags)
     if kind == ".csv":
-        message = f"{path} cannot be CSV\n  hint: give columns with tabs or spaces between them, JSON or parquet"
-        raise DataError(message)
+        message = f"{path} must not be CSV"
+        raise DataError(message, hint="give columns separated by tabs or spaces, JSON or parquet")
     return _conll(path)
 
 
@@ -65,9 +65,9 @@ def _lists(path: Path, words: str, tags: str) -> TaggedWords:
             if not isinstance(cell, list):
                 message = f"{table.where(row)}: `{name}` must be a list, got {text_fault(cell) or shown(cell)}"
                 raise DataError(message)
-        for place, word in enumerate(text):
+        for index, word in enumerate(text):
             if (fault := text_fault(word)) is not None:
-                message = f"{table.where(row)}: word {place + 1} of `{words}` must be text, got {fault}"
+                message = f"{table.where(row)}: word {index + 1} of `{words}` must be text, got {fault}"
                 raise DataError(message)
         if len(text) != len(labels):
             message = f"{table.where(row)}: {len(text)} words, but {len(labels)} tags"
@@ -76,7 +76,7 @@ def _lists(path: Path, words: str, tags: str) -> TaggedWords:
 
 
 def _conll(path: Path) -> TaggedWords:
-    """Read lines of a word and its tag. Columns end at tabs if the file has any, otherwise at ASCII spaces."""
+    """Read lines of a word and its tag. Tabs separate the columns if the file has any, otherwise ASCII spaces."""
     lines = list(read_lines(path))
     has_tabs = any("\t" in line.strip(" \t") for _, line in lines)
     texts: list[list[tuple[str, str, int]]] = [[]]
@@ -98,14 +98,14 @@ def _conll(path: Path) -> TaggedWords:
 
 
 def _check_columns(path: Path, number: int, cells: list[str], width: int | None) -> None:
-    """Refuse a line without a word or a tag, or with another number of columns than the line before."""
+    """Refuse a line without a word or a tag, or whose number of columns differs from the previous line."""
     message = ""
     if len(cells) == 1 or not cells[-1].strip(" "):
         message = f"the word {shown(cells[0])} has no tag"
     elif not cells[0]:
         message = f"the tag {shown(cells[-1])} has no word"
     elif width is not None and len(cells) != width:
-        message = f"{len(cells)} columns, but {width} in the lines before"
+        message = f"expected {width} columns as in the previous lines, got {len(cells)}"
     if message:
         message = f"{path}:{number}: {message}"
         raise DataError(message)

@@ -1,4 +1,4 @@
-"""Texts with a label or a score in a local file."""
+"""Text classification and regression from local files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distill_core.errors import DataError
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
 from ._example import check_of_texts, example_of_texts
 from ._grouped import loader_of_texts
-from ._labels import class_names, class_numbers, labels_in, ones_and_zeros, scores, several_of
+from ._labels import class_indices, class_names, labels_in, ones_and_zeros, scores, several_of
 from ._read_table import read_table
 from ._table import Table
 
@@ -33,30 +33,30 @@ def text_classification(
     num_workers: int = 0,
     cache: str | Path | None = None,
 ) -> Loader:
-    """Batches of a table with a header: tab-separated values, CSV, JSON or parquet.
+    """Build a loader of a TSV, CSV, JSON or parquet file with texts and labels.
 
     Args:
         file: The file.
         tokenizer: A tokenizer of transformers, or its name or folder.
-        batch_size: Samples per batch.
+        batch_size: Number of samples per batch.
         columns: The column of the text, or the two columns of a pair.
-        target: The column of what is to be predicted.
-        labels: The words in that column in the order of the classes; `auto`: those that occur in this file, numbers in
-            their order, words sorted; None if it holds scores. `1.0`, ` 1 ` and, of two classes, `True` are read as 1.
-        several: A text has any number of labels, between commas (GoEmotions) or in a list: `target` is (batch, labels)
-            float32, 1 for those that it has, for `torch.nn.BCEWithLogitsLoss`.
-        max_length: Longer texts are cut to this many tokens.
-        shuffle: A new order in each epoch.
-        group_by_length: Texts of about the same length share a batch, so that little is padding.
-        num_workers: Processes that read ahead.
-        cache: A folder in which the tokens are kept for the next time.
+        target: The column of the label or score.
+        labels: The class names in order, `auto` for those in this file (numbers in numerical order, words sorted), or
+            None for scores. `1.0`, ` 1 ` and, with two classes, `True` are read as 1.
+        several: A text has any number of labels, separated by commas (GoEmotions) or in a list. `target` is then
+            (batch, labels) float32 multi-hot, for `torch.nn.BCEWithLogitsLoss`.
+        max_length: Number of tokens to which longer texts are truncated.
+        shuffle: Shuffle in each epoch.
+        group_by_length: Put texts of similar length into one batch, which reduces padding.
+        num_workers: Number of processes that prefetch batches.
+        cache: A folder that caches the tokens.
 
     Returns:
-        Batches with `input_ids` and `attention_mask` (batch, longest), whatever else the tokenizer gives, and `target`
-        (batch,): int64 class numbers, or float32 scores.
+        A loader of `input_ids` and `attention_mask` (batch, longest), any further fields of the tokenizer, and `target`
+        (batch,): int64 class indices, or float32 scores.
 
     Raises:
-        DataError: There is no such file or column, a text is not text, or a label is missing or not one of `labels`.
+        DataError: The file or a column does not exist, a cell is not text, or a label is missing or not in `labels`.
     """
     table = read_table(file)
     texts = [table.texts(column) for column in columns]
@@ -76,10 +76,10 @@ def _targets(
         if labels is None:
             return None, scores(cells, where)
         classes = labels_in(cells, where) if labels == "auto" else class_names(labels)
-        return classes, class_numbers(cells, classes, where)
+        return classes, class_indices(cells, classes, where)
     if labels is None:
-        message = f"{table.source}: texts with several labels have no scores\n  hint: give `labels`, or labels: auto"
-        raise DataError(message)
+        message = f"{table.source}: texts with several labels cannot have scores"
+        raise DataError(message, hint="set `labels`, for example labels: auto")
     lists = several_of(cells, where)
     rows = [row for row, listed in enumerate(lists) for _ in listed]
     flat = [cell for listed in lists for cell in listed]

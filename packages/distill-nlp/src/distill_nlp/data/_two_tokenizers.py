@@ -1,4 +1,4 @@
-"""Pairs of texts for models that read each text alone and compare what they make of them."""
+"""Pairs of texts for models that embed each text separately."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
 
 @final
 class TextsApart:
-    """Pairs of texts, tokenised once, each text by itself; a sample is a dict of its two `texts` and its `target`.
+    """Pairs of texts, each text tokenised separately. A sample is a dict of its two `texts` and its `target`.
 
     Args:
-        texts: Two equally long lists of texts.
-        targets: A class number or a score for each pair; nothing if they are to be predicted.
-        tokenizer: Gives the tokens.
-        max_length: Longer texts are cut to this many tokens.
-        labels: The classes in their order, if there are classes.
-        cache: A folder in which the tokens are kept for the next time.
+        texts: Two lists of texts of equal length.
+        targets: A class index or a score for each pair, None without targets.
+        tokenizer: The tokenizer.
+        max_length: Number of tokens to which longer texts are truncated.
+        labels: The class names in order, None for scores.
+        cache: A folder that caches the tokens.
 
     Attributes:
-        lengths: (samples,) int64, how many tokens the longer text of each pair has.
+        lengths: (samples,) int64, number of tokens of the longer text.
 
     Raises:
-        DataError: There are not two lists.
+        DataError: `texts` does not have two columns.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class TextsApart:
         cache: str | Path | None = None,
     ) -> None:
         if len(texts) != 2:
-            message = f"`apart` takes pairs of texts, but there is {len(texts)} column of them"
+            message = f"`apart` requires two columns of texts, got {len(texts)}"
             raise DataError(message)
         self.first, self.second = (EncodedTexts([column], None, tokenizer, max_length, cache=cache) for column in texts)
         self.lengths = torch.maximum(self.first.lengths, self.second.lengths)
@@ -60,12 +60,12 @@ class TextsApart:
         self.second.check_model(name, model, inputs)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One pair, not padded."""
+        """Return one pair without padding."""
         sample: dict[str, Any] = {"texts": [self.first[index], self.second[index]]}
         return sample if self.targets is None else sample | {"target": self.targets[index]}
 
     def collate(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """Fields of tokens (2 · batch, longest), in which rows 2i and 2i + 1 are a pair, and `target` (batch,)."""
+        """Return token fields (2 · batch, longest), in which rows 2i and 2i + 1 are a pair, and `target` (batch,)."""
         batch = self.first.collate([text for sample in samples for text in sample["texts"]])
         if self.targets is not None:
             batch["target"] = torch.tensor([sample["target"] for sample in samples])
@@ -83,16 +83,16 @@ def encoded(
     apart: bool = False,
     cache: str | Path | None = None,
 ) -> EncodedTexts | TextsApart:
-    """The texts as tokens, pairs together or apart.
+    """Return the tokenised texts, pairs jointly or, with `apart`, separately.
 
     Raises:
-        DataError: Texts apart are asked for in the tokens of several tokenizers.
+        DataError: `apart` is combined with several tokenizers.
     """
-    found = find_tokenizer(tokenizer)
+    loaded = find_tokenizer(tokenizer)
     if apart and tokenizers:
-        message = "`apart` and `tokenizers` do not go together\n  hint: leave one of them out"
-        raise DataError(message)
+        message = "`apart` and `tokenizers` cannot be combined"
+        raise DataError(message, hint="omit one of them")
     if apart:
-        return TextsApart(texts, targets, found, max_length, labels=labels, cache=cache)
+        return TextsApart(texts, targets, loaded, max_length, labels=labels, cache=cache)
     others = {name: find_tokenizer(other) for name, other in (tokenizers or {}).items()}
-    return EncodedTexts(texts, targets, found, max_length, labels=labels, others=others, cache=cache)
+    return EncodedTexts(texts, targets, loaded, max_length, labels=labels, others=others, cache=cache)

@@ -1,4 +1,4 @@
-"""Text that models write: the student's own for on-policy distillation, the teacher's as a data set, answers for metrics."""
+"""Text generation: on-policy distillation, datasets of teacher completions, and answers for metrics."""
 
 from ._ends import end_tokens as end_tokens
 from ._generations import Generations as Generations

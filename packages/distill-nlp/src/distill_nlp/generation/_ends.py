@@ -1,4 +1,4 @@
-"""The tokens that end what a model writes."""
+"""End tokens of generated text."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..data import Tokenizer, causal_tokenizer
 
 
 def end_tokens(model: nn.Module, tokenizer: str | Tokenizer) -> tuple[int, ...]:
-    """Return the tokens that end a text: the tokenizer's end token first, then those of the model's `generation_config`.
+    """Return the end tokens: the tokenizer's, followed by those of the model's `generation_config`.
 
-    Chat models have several, Llama 3 `<|end_of_text|>` and `<|eot_id|>`. An end token that a model has only by default of
-    its class, because its configuration names none, is not one of them. On the meta device no tokenizer is loaded.
+    Chat models have several, for example `<|end_of_text|>` and `<|eot_id|>` of Llama 3. An end token that is only the
+    default of the model's configuration class is omitted. On the meta device no tokenizer is loaded.
 
     Args:
         model: A causal language model of transformers.
@@ -32,7 +32,7 @@ def end_tokens(model: nn.Module, tokenizer: str | Tokenizer) -> tuple[int, ...]:
 
 
 def padding_token(tokenizer: str | Tokenizer) -> int:
-    """Return the token that pads a batch; on the meta device no tokenizer is loaded."""
+    """Return the padding token. On the meta device no tokenizer is loaded."""
     return 0 if _is_meta(tokenizer) else int(causal_tokenizer(tokenizer).pad_token_id or 0)
 
 
@@ -41,7 +41,7 @@ def _is_meta(tokenizer: str | Tokenizer) -> bool:
 
 
 def _is_default(model: nn.Module, generation: Any, named: Any) -> bool:
-    """Return whether the end token is that of the class of the configuration, a token of another tokenizer."""
+    """Return whether the end token is the default of the configuration class, a token of another tokenizer."""
     config = getattr(model, "config", None)
     if config is None or not getattr(generation, "_from_model_config", False):
         return False

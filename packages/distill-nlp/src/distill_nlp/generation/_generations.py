@@ -1,4 +1,4 @@
-"""What a model answers, as tensors for a metric."""
+"""Generated answers as tensors for a metric."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ._sample import Sampling, generate
 
 @final
 class Generations(nn.Module):
-    """The tokens that a model writes after each sample's prompt, for `ExactMatch` say.
+    """The tokens that a model generates after each prompt, for example for `ExactMatch`.
 
-    In an experiment it stands among the models; it runs where a metric reads it:
+    In an experiment it is one of the models, and runs when a metric reads it:
 
         models:
           student: *student
@@ -28,31 +28,31 @@ class Generations(nn.Module):
         exact: {metric: !import_call:distill_nlp.metrics.ExactMatch {}, inputs: {preds: answers, target: batch.target}}
 
     Args:
-        model: A causal language model of transformers; it is no submodule.
-        tokenizer: A tokenizer of transformers, or its name or folder, for its end token. The end tokens of the model's
-            `generation_config` end an answer too, and are given as the tokenizer's.
-        max_new_tokens: How many are written at most.
-        temperature: What the logits are divided by; at 0 the most probable token is taken.
+        model: A causal language model of transformers. It is not registered as a submodule.
+        tokenizer: A tokenizer of transformers, or its name or folder. The end tokens of the model's `generation_config`
+            also end an answer, and are replaced by the tokenizer's end token.
+        max_new_tokens: Maximum number of generated tokens.
+        temperature: Sampling temperature. 0 decodes greedily.
     """
 
     def __init__(
         self, model: nn.Module, tokenizer: str | Tokenizer, *, max_new_tokens: int = 64, temperature: float = 0.0
     ) -> None:
         super().__init__()
-        self._held = (model,)
+        self._model = (model,)  # a tuple, so that nn.Module does not register it
         self.ends = end_tokens(model, tokenizer)
         self.sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """(batch, new tokens) for prompts that reach up to the first target that counts.
+        """Generate (batch, new tokens) after the prompts, which end at the first target that counts.
 
         Args:
             input_ids: (batch, positions).
-            mask: (batch, positions), which targets count.
+            mask: (batch, positions), the targets that count.
         """
         if input_ids.is_meta:
             return input_ids.new_zeros(len(input_ids), self.sampling.max_new_tokens)
-        written, _ = generate(self._held[0], input_ids, prompt_lengths(mask), self.sampling, end=self.ends)
+        written, _ = generate(self._model[0], input_ids, prompt_lengths(mask), self.sampling, end=self.ends)
         is_end = torch.isin(written, torch.tensor(self.ends, device=written.device))
         return torch.where(is_end, self.ends[0], written)

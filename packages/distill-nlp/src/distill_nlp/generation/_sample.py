@@ -1,4 +1,4 @@
-"""What a causal language model writes after a prompt."""
+"""Text generation with a causal language model."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from distill_core.layers import positive, within
 
 from .._positions import num_positions
 
-_LOOK_EVERY = 16
-"""Tokens between two looks whether all samples have ended: each makes the host wait for the device."""
+_CHECK_EVERY = 16
+"""Number of tokens between two checks whether all samples have ended. Each check waits for the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen.
+    """Sampling of the next token.
 
     Attributes:
-        max_new_tokens: How many are written at most.
-        temperature: What the logits are divided by; at 0 the most probable token is taken.
-        top_k: Only the so many most probable are drawn from; all if left out.
-        top_p: Only the most probable are drawn from, as many as make up this probability.
+        max_new_tokens: Maximum number of generated tokens.
+        temperature: Sampling temperature. 0 decodes greedily.
+        top_k: Number of most probable tokens to sample from. None samples from all.
+        top_p: Probability mass of the most probable tokens to sample from.
 
     Raises:
-        ValueError: A number that makes no sense.
+        ValueError: A value is out of range.
     """
 
     max_new_tokens: int = 64
@@ -46,7 +46,7 @@ class Sampling:
         within("top_p", positive("top_p", self.top_p), 0, 1)
 
     def __call__(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
-        """The next token of each row of logits (batch, vocabulary), (batch,)."""
+        """Sample the next tokens (batch,) from logits (batch, vocabulary)."""
         if self.temperature == 0:
             return logits.argmax(-1)
         logits = logits.float() / self.temperature
@@ -71,47 +71,47 @@ def generate(
     end: int | Sequence[int] | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Let a model of transformers go on writing.
+    """Generate completions with a model of transformers.
 
-    The model runs in eval mode and as a whole, with its own cache of keys and values; afterwards it is in the mode in
-    which it was.
+    The model runs in eval mode with its key-value cache. Its mode is restored afterwards.
 
     Args:
-        model: Takes `input_ids`, `attention_mask`, `use_cache` and the cache that it returned itself, as `cache` or, in
-            transformers before 5.24, as `past_key_values`; returns `logits`.
-        prompts: (batch, positions), each on the left of its row; what stands behind does not matter.
-        lengths: (batch,), how many tokens each prompt has, one at least.
-        sampling: How the next token is chosen.
-        end: The token after which a sample has ended, or several, each of which ends it; `end_tokens` returns those of a
-            model.
-        generator: Where chance comes from, on the device of the model; torch's own if left out.
+        model: Accepts `input_ids`, `attention_mask`, `use_cache` and its own cache, as `cache` or, in transformers before
+            5.24, as `past_key_values`. Returns `logits`.
+        prompts: (batch, positions), left-aligned. Tokens after a prompt are ignored.
+        lengths: (batch,), number of tokens of each prompt, at least 1.
+        sampling: The sampling of the next token.
+        end: One or several end tokens; see `end_tokens`.
+        generator: A generator on the model's device. Defaults to torch's.
 
     Returns:
-        (batch, new tokens), what was written, then the first of the end tokens; and (batch,) how many tokens of it
-        count: up to the end token, which is among them, or all.
+        The generated tokens (batch, new tokens), filled with the first end token after a sample has ended, and (batch,)
+        the number of tokens that count, including the end token.
 
     Raises:
-        DistillError: Prompt and completion together are longer than the model's positions.
+        DistillError: Prompt and completion together exceed the model's positions.
     """
-    width = int(lengths.max())  # the host waits here, and then every `_LOOK_EVERY` tokens
-    most = num_positions(model)
-    if most is not None and width + sampling.max_new_tokens - 1 > most:
-        message = f"{type(model).__name__} has {most} positions, and a prompt of {width} tokens with {sampling.max_new_tokens} new ones does not fit\n  hint: a smaller max_new_tokens or prompt"
-        raise DistillError(message)
-    place = torch.arange(width, device=prompts.device) - (width - lengths[:, None])
-    given = prompts.gather(1, place.clamp(min=0))  # each on the right, so that all go on at one place
-    mask = (place >= 0).long()
+    width = int(lengths.max())  # the host waits here, and then every `_CHECK_EVERY` tokens
+    maximum, new = num_positions(model), sampling.max_new_tokens
+    if maximum is not None and width + new - 1 > maximum:
+        message = (
+            f"{type(model).__name__} has {maximum} positions, too few for a prompt of {width} tokens and {new} new ones"
+        )
+        raise DistillError(message, hint="reduce max_new_tokens or shorten the prompt")
+    index = torch.arange(width, device=prompts.device) - (width - lengths[:, None])
+    aligned = prompts.gather(1, index.clamp(min=0))  # right-aligned, so that all continue at the same position
+    mask = (index >= 0).long()
     ends = torch.tensor([end] if isinstance(end, int) else list(end or ()), dtype=torch.long, device=prompts.device)
     training = model.training
     model.eval()
     try:
-        written, ended = _write(model, given, mask, sampling, ends, generator)
+        written, ended = _generate(model, aligned, mask, sampling, ends, generator)
     finally:
         model.train(training)
     return written, ended
 
 
-def _write(
+def _generate(
     model: nn.Module,
     tokens: Tensor,
     mask: Tensor,
@@ -120,15 +120,15 @@ def _write(
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:
     past: dict[str, Any] = {}
-    places = "position_ids" in inspect.signature(model.forward).parameters
-    # Sharded over processes, a model runs as often on each.
-    looks = len(ends) > 0 and not any(isinstance(parameter, DTensor) for parameter in model.parameters())
+    takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+    # A model that is sharded over processes must run equally often on each.
+    stops_early = len(ends) > 0 and not any(isinstance(parameter, DTensor) for parameter in model.parameters())
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     is_open = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
     lengths = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
     written: list[Tensor] = []
     for count in range(sampling.max_new_tokens):
-        options = {"position_ids": positions} if places else {}
+        options = {"position_ids": positions} if takes_positions else {}
         output = model(input_ids=tokens, attention_mask=mask, use_cache=True, **past, **options)
         past = _cache_of(output)
         chosen = sampling(output.logits[:, -1], generator)
@@ -138,7 +138,7 @@ def _write(
         written.append(chosen)
         if len(ends):
             is_open = is_open & ~torch.isin(chosen, ends)
-        if looks and count % _LOOK_EVERY == _LOOK_EVERY - 1 and not bool(is_open.any()):
+        if stops_early and count % _CHECK_EVERY == _CHECK_EVERY - 1 and not bool(is_open.any()):
             break
         tokens, positions = chosen[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
@@ -146,7 +146,7 @@ def _write(
 
 
 def _cache_of(output: Any) -> dict[str, Any]:
-    """Return a model's cache under the name by which the model takes it again."""
+    """Return a model's cache under the name of its parameter."""
     if hasattr(output, "cache"):  # transformers 5.24 and later, where reading the old name is deprecated
         return {"cache": output.cache}
     return {"past_key_values": output.past_key_values}

@@ -1,4 +1,4 @@
-"""Sequence-level distillation: a data set of what the teacher writes.
+"""Sequence-level distillation: a dataset of the teacher's completions.
 
 Yoon Kim, Alexander M. Rush. "Sequence-Level Knowledge Distillation". EMNLP 2016. https://arxiv.org/abs/1606.07947
 """
@@ -18,8 +18,9 @@ from torch import nn
 from distill_core.data import derive_seed
 from distill_core.errors import DataError
 
+from .._atomic import atomic_path
+from .._texts import checked_texts
 from ..data import Tokenizer, causal_tokenizer, read_table
-from ..data._documents import checked_texts
 from ._ends import end_tokens
 from ._sample import Sampling, generate
 
@@ -37,49 +38,48 @@ def write_completions(
     max_prompt: int = 256,
     seed: int = 0,
 ) -> Path:
-    """Write a JSONL file of prompts with the completions that a model gives, for `distill_nlp.data.completions`.
+    """Write a JSONL file of prompts with a model's completions, for `distill_nlp.data.completions`.
 
-    Lines are `{"prompt": …, "completion": …}` in the order of the prompts. The file appears when it is whole; until then
-    it is `<output>.part`, and a call that was interrupted goes on where that ends, to the same file: chance follows from the
-    seed and from the number of the batch.
+    Lines are `{"prompt": …, "completion": …}` in the order of the prompts. The unfinished file is `<output>.part`, from
+    which an interrupted call resumes with the same result: random numbers depend only on the seed and the batch index.
 
     Args:
-        model: A causal language model of transformers, on the device where it is to run.
+        model: A causal language model of transformers, on its device.
         prompts: The texts, or a table with a column of them.
-        output: The file to write; it must not exist.
-        tokenizer: A tokenizer of transformers, or its name or folder. Its end token ends a completion, and so do those of
-            the model's `generation_config`.
-        sampling: How the next token is chosen; the most probable one if left out.
-        samples: Completions of each prompt.
+        output: The file to write. It must not exist.
+        tokenizer: A tokenizer of transformers, or its name or folder. Its end token and those of the model's
+            `generation_config` end a completion.
+        sampling: The sampling of the next token. Defaults to greedy decoding.
+        samples: Number of completions per prompt.
         column: The column of a table.
-        batch_size: Prompts at a time.
-        max_prompt: Tokens of a prompt, of which the last are kept.
-        seed: All chance follows from it.
+        batch_size: Number of prompts per batch.
+        max_prompt: Maximum number of prompt tokens, of which the last are kept.
+        seed: Seeds all random numbers.
 
     Returns:
         The file.
 
     Raises:
-        DataError: The file exists, what was begun was begun with other settings, or there is no such column.
+        DataError: The file exists, was started with other settings, or the column does not exist.
     """
     path = Path(output).expanduser()
     if path.exists():
-        message = f"{path} exists\n  hint: choose another file, or delete it"
-        raise DataError(message)
+        message = f"{path} exists already"
+        raise DataError(message, hint="choose another file, or delete it")
     texts = [text for text in _texts(prompts, column) for _ in range(samples)]
     chosen = sampling or Sampling(temperature=0.0)
-    found: Any = causal_tokenizer(tokenizer)
+    loaded: Any = causal_tokenizer(tokenizer)
     batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
-    ends = end_tokens(model, found)
+    ends = end_tokens(model, loaded)
     head = {"key": _key(texts, chosen, batch_size, max_prompt, seed, *ends), "model": type(model).__name__}
     unfinished = path.with_name(f"{path.name}.part")
-    done = _lines_done(unfinished, head, batch_size)
+    done = _num_done(unfinished, head, batch_size)
     with unfinished.open("a", encoding="utf-8", newline="\n") as file:
         if done < 0:
             print(json.dumps(head), file=file)
-        for number in range(max(done, 0), len(batches)):
-            answers = _answers(model, batches[number], found, chosen, max_prompt, derive_seed(seed, number), ends)
-            for prompt, answer in zip(batches[number], answers, strict=True):
+        for index in range(max(done, 0), len(batches)):
+            answers = _answers(model, batches[index], loaded, chosen, max_prompt, derive_seed(seed, index), ends)
+            for prompt, answer in zip(batches[index], answers, strict=True):
                 print(json.dumps({"prompt": prompt, "completion": answer}, ensure_ascii=False), file=file)
             file.flush()
     _finish(unfinished, path)
@@ -101,7 +101,7 @@ def _answers(
     seed: int,
     ends: tuple[int, ...],
 ) -> Iterator[str]:
-    """What the model writes after each text."""
+    """Yield the model's completion of each text."""
     device = next(model.parameters()).device
     first = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     rows = [first + row[-max_prompt:] for row in tokenizer(texts, add_special_tokens=False)["input_ids"]]
@@ -111,45 +111,43 @@ def _answers(
     generator = torch.Generator(device).manual_seed(seed)
     written, counts = generate(model, prompts.to(device), lengths, sampling, end=ends, generator=generator)
     for tokens, count in zip(written.tolist(), counts.tolist(), strict=True):
-        answer = tokens[: count - (tokens[count - 1] in ends)]  # an end token need not be a special one
+        answer = tokens[: count - (tokens[count - 1] in ends)]  # an end token need not be a special token
         yield tokenizer.decode(answer, skip_special_tokens=True)
 
 
 def _key(texts: list[str], sampling: Sampling, *settings: int) -> str:
-    """A hash of all that a file follows from besides the weights."""
+    """Return a hash of everything that determines a file except the weights."""
     text = json.dumps([texts, repr(sampling), settings])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _lines_done(unfinished: Path, head: dict[str, str], batch_size: int) -> int:
-    """How many batches are there; what was cut off in the middle is cut away. −1 if nothing was begun.
+def _num_done(unfinished: Path, head: dict[str, str], batch_size: int) -> int:
+    """Return the number of complete batches, −1 without a file. An incomplete batch is removed from the file.
 
     Raises:
-        DataError: What is there was begun with other settings.
+        DataError: The file was started with other settings.
     """
     if not unfinished.is_file():
         return -1
     content = unfinished.read_bytes()
-    whole = [line + b"\n" for line in content.split(b"\n")[:-1]]
-    if not whole:
+    lines = [line + b"\n" for line in content.split(b"\n")[:-1]]
+    if not lines:
         unfinished.write_bytes(b"")
         return -1
-    if json.loads(whole[0]) != head:
-        message = f"{unfinished} was begun with other prompts or settings\n  hint: delete it, or choose another file"
-        raise DataError(message)
-    done = (len(whole) - 1) // batch_size
+    if json.loads(lines[0]) != head:
+        message = f"{unfinished} was started with other prompts or settings"
+        raise DataError(message, hint="delete it, or choose another file")
+    done = (len(lines) - 1) // batch_size
     with unfinished.open("r+b") as file:
-        file.truncate(sum(map(len, whole[: 1 + done * batch_size])))
+        file.truncate(sum(map(len, lines[: 1 + done * batch_size])))
     return done
 
 
 def _finish(unfinished: Path, path: Path) -> None:
-    """The lines without their head, as a whole file."""
-    last = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with unfinished.open("rb") as source, last.open("wb") as target:
+    """Write the lines without their head to the final file."""
+    with atomic_path(path) as temporary, unfinished.open("rb") as source, temporary.open("wb") as target:
         source.readline()
         target.writelines(source)
         target.flush()
         os.fsync(target.fileno())
-    os.replace(last, path)
     unfinished.unlink()

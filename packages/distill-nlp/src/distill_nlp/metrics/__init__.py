@@ -1,6 +1,6 @@
-"""Metrics of text tasks, computed here and exactly, over several processes too.
+"""Metrics of text tasks, exact over any number of processes.
 
-Each has `reset()`, `update(preds, target)` and `compute()`, which every process calls and where all get the same result.
+Each has `reset()`, `update(preds, target)` and `compute()`. Every process calls `compute`, and all get the same result.
 Values are fractions, as in scikit-learn and SciPy.
 """
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from distill_core.distributed import sum_over_processes
-
-from ._classes import class_numbers
+from ._classes import predicted_classes
+from ._fraction import AbstractFraction
 
 
 @final
-class Accuracy(nn.Module):
-    """The fraction of samples whose class is predicted right.
+class Accuracy(AbstractFraction):
+    """The fraction of samples whose class is predicted correctly.
 
     >>> metric = Accuracy()
     >>> metric.update(torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([0, 0]))
@@ -22,30 +21,17 @@ class Accuracy(nn.Module):
     0.5
     """
 
-    percent = True
-
-    counts: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("counts", torch.zeros(2, dtype=torch.long), persistent=False)
-
-    def reset(self) -> None:
-        """Forget what was seen."""
-        self.counts.zero_()
-
     @torch.no_grad()
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count a batch.
+        """Add a batch.
 
         Args:
-            preds: (batch, classes) scores, or (batch,) class numbers.
-            target: (batch,) class numbers.
+            preds: (batch, classes) scores, or (batch,) class indices.
+            target: (batch,) class indices.
         """
-        right = (class_numbers(preds, target) == target).sum()
-        self.counts += torch.stack([right, torch.full_like(right, len(target))]).to(self.counts.device)
+        correct = predicted_classes(preds, target) == target
+        self._add(correct, torch.ones_like(correct))
 
-    def compute(self) -> float:
-        """The fraction over all processes; NaN if nothing was counted."""
-        right, total = sum_over_processes(self.counts).tolist()
-        return right / total if total else float("nan")
+    def add_batch(self, *, predictions: Any, references: Any) -> None:
+        """Add a batch, with the argument names of `evaluate`."""
+        self.update(torch.as_tensor(predictions), torch.as_tensor(references))

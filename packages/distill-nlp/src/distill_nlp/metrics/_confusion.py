@@ -1,4 +1,4 @@
-"""What metrics of a confusion matrix share."""
+"""Base class of metrics of the confusion matrix."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from distill_core.distributed import sum_over_processes
 
-from ._classes import class_numbers
+from ._classes import predicted_classes
 
 
 class AbstractConfusionMetric(nn.Module):
-    """Counts how often each class was taken for each; `compute` makes a number of it.
+    """A metric of the confusion matrix.
 
     Args:
-        num_classes: How many classes there are.
+        num_classes: Number of classes.
     """
 
     counts: Tensor
@@ -27,25 +27,25 @@ class AbstractConfusionMetric(nn.Module):
         self.register_buffer("counts", torch.zeros(num_classes, num_classes, dtype=torch.long), persistent=False)
 
     def reset(self) -> None:
-        """Forget what was seen."""
+        """Reset the metric."""
         self.counts.zero_()
 
     @torch.no_grad()
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count a batch.
+        """Add a batch.
 
         Args:
-            preds: (batch, classes) scores, or (batch,) class numbers.
-            target: (batch,) class numbers.
+            preds: (batch, classes) scores, or (batch,) class indices.
+            target: (batch,) class indices.
         """
-        pairs = target * self.num_classes + class_numbers(preds, target)
+        pairs = target * self.num_classes + predicted_classes(preds, target)
         counted = torch.bincount(pairs, minlength=self.num_classes**2)
         self.counts += counted.reshape(self.num_classes, self.num_classes).to(self.counts.device)
 
     def confusion(self) -> Tensor:
-        """(classes, classes) float64 counts of all processes, on the CPU; a row is a true class."""
+        """Return the (classes, classes) float64 counts of all processes, on the CPU. Rows are true classes."""
         return sum_over_processes(self.counts).cpu().double()
 
     @abstractmethod
     def compute(self) -> float:
-        """The metric over all processes."""
+        """Return the metric over all processes."""

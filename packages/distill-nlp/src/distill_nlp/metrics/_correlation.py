@@ -13,9 +13,9 @@ from distill_core.errors import DataError
 
 @final
 class PearsonSpearman(nn.Module):
-    """How well predicted scores follow true ones: linearly (Pearson) and in their order (Spearman, ties averaged).
+    """Pearson's and Spearman's correlation of predicted and true scores, with average ranks for ties.
 
-    Ranks need all samples, so they are kept until `reset`. As in SciPy, a constant input has no correlation: NaN.
+    Ranks need all samples, so they are kept until `reset`. As in SciPy, the correlation of a constant input is NaN.
 
     >>> metric = PearsonSpearman()
     >>> metric.update(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 2.0, 3.0]))
@@ -27,33 +27,33 @@ class PearsonSpearman(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # Knows the device where a process has seen nothing.
+        # Holds the device for a process without samples.
         self.register_buffer("none", torch.zeros(0, 2), persistent=False)
-        self._seen: list[Tensor] = []
+        self._pairs: list[Tensor] = []
 
     def reset(self) -> None:
-        """Forget what was seen."""
-        self._seen.clear()
+        """Reset the metric."""
+        self._pairs.clear()
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Keep a batch.
+        """Add a batch.
 
         Args:
             preds: (batch,) or (batch, 1) scores.
             target: (batch,) scores.
 
         Raises:
-            DataError: The shapes do not fit.
+            DataError: The shapes do not match.
         """
         if preds.shape not in (target.shape, (*target.shape, 1)) or target.dim() != 1:
-            message = f"preds are {tuple(preds.shape)} and target is {tuple(target.shape)}, not (batch,) and (batch,)"
+            message = f"`preds` and `target` must be (batch,), got {tuple(preds.shape)} and {tuple(target.shape)}"
             raise DataError(message)
         pairs = torch.stack([preds.detach().reshape(-1), target.detach().to(preds.dtype)], dim=1)
-        self._seen.append(pairs.to(self.none))
+        self._pairs.append(pairs.to(self.none))
 
     def compute(self) -> dict[str, float]:
-        """Both correlations over all processes."""
-        pairs = gather_batch(torch.cat([self.none, *self._seen])).cpu().double()
+        """Return both correlations over all processes."""
+        pairs = gather_batch(torch.cat([self.none, *self._pairs])).cpu().double()
         if len(pairs) < 2:
             return {"pearson": float("nan"), "spearman": float("nan")}
         ranks = torch.stack([_ranks(column) for column in pairs.unbind(1)], dim=1)
@@ -61,7 +61,7 @@ class PearsonSpearman(nn.Module):
 
 
 def _ranks(values: Tensor) -> Tensor:
-    """The place of each value in the order, from 1; equal values share the mean of their places."""
+    """Return the rank of each value, from 1. Equal values get their mean rank."""
     _, group, counts = torch.unique(values, return_inverse=True, return_counts=True)
     last = counts.cumsum(0).double()
     middle: Tensor = last - (counts - 1) / 2

@@ -1,26 +1,24 @@
-"""How often what a model writes is just what was to be written."""
+"""Exact match of generated completions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from distill_core.distributed import sum_over_processes
 from distill_core.errors import DataError
 
-IGNORED = -100
+from .._ignored import IGNORED
+from ._fraction import AbstractFraction
 
 
 @final
-class ExactMatch(nn.Module):
-    """The fraction of samples whose completion was written word for word, or rather token for token.
+class ExactMatch(AbstractFraction):
+    """Exact match: the fraction of completions generated token for token.
 
-    Besides `update` and `compute()` it takes what a metric of `evaluate` takes, with texts: `add_batch` and
-    `compute(predictions=…, references=…)` compare strings without the spaces around them.
+    `add_batch` and `compute(predictions=…, references=…)` compare strings, without surrounding whitespace.
 
     >>> metric = ExactMatch()
     >>> metric.update(torch.tensor([[7, 0, 5], [8, 0, 0]]), torch.tensor([[-100, 7, 0, -100], [-100, 9, 0, -100]]))
@@ -30,60 +28,37 @@ class ExactMatch(nn.Module):
     1.0
     """
 
-    percent = True
-
-    counts: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("counts", torch.zeros(2, dtype=torch.long), persistent=False)
-
-    def reset(self) -> None:
-        """Forget what was seen."""
-        self.counts.zero_()
-
     @torch.no_grad()
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count a batch.
+        """Add a batch.
 
         Args:
-            preds: (batch, new tokens), what was written, from its first token on; what stands behind the length of the
-                right completion, whose end token is part of it, does not matter.
-            target: (batch, positions), the completion's tokens, in one stretch, −100 elsewhere.
+            preds: (batch, new tokens), the generated tokens. Tokens after the length of the correct completion, which
+                includes its end token, are ignored.
+            target: (batch, positions), the consecutive tokens of the completion, −100 elsewhere.
 
         Raises:
-            DataError: There are not as many samples.
+            DataError: The numbers of samples differ.
         """
         if len(preds) != len(target):
-            message = (
-                f"preds are {tuple(preds.shape)} and target is {tuple(target.shape)}, which are not the same samples"
-            )
+            shapes = f"{tuple(preds.shape)} and {tuple(target.shape)}"
+            message = f"`preds` and `target` must have the same number of samples, got {shapes}"
             raise DataError(message)
         counted = target != IGNORED
-        place = counted.cumsum(1) - 1
-        within = place < preds.shape[1]
-        written = preds.gather(1, place.clamp(0, preds.shape[1] - 1))
-        right = (~counted | (within & (written == target))).all(1) & counted.any(1)
-        self.counts += torch.stack([right.sum(), counted.any(1).sum()]).to(self.counts.device)
+        index = counted.cumsum(1) - 1
+        within = index < preds.shape[1]
+        generated = preds.gather(1, index.clamp(0, preds.shape[1] - 1))
+        self._add((~counted | (within & (generated == target))).all(1), counted.any(1))
 
     def add_batch(self, *, predictions: Sequence[str], references: Sequence[str]) -> None:
-        """Texts, under the names of `evaluate`.
+        """Add a batch of texts, with the argument names of `evaluate`.
 
         Raises:
-            DataError: There are not as many.
+            DataError: The numbers of texts differ.
         """
         if len(predictions) != len(references):
-            message = f"{len(predictions)} predictions and {len(references)} references"
+            message = f"expected as many references as predictions, got {len(references)} and {len(predictions)}"
             raise DataError(message)
-        right = sum(ours.strip() == theirs.strip() for ours, theirs in zip(predictions, references, strict=True))
-        self.counts += torch.tensor([right, len(references)], device=self.counts.device)
-
-    def compute(self, *, predictions: Sequence[str] | None = None, references: Sequence[str] | None = None) -> float:
-        """The fraction over all processes; of these alone, if given. NaN without samples."""
-        if predictions is not None and references is not None:
-            self.reset()
-            self.add_batch(predictions=predictions, references=references)
-        right, count = sum_over_processes(self.counts).tolist()
-        if predictions is not None:
-            self.reset()
-        return right / count if count else math.nan
+        pairs = zip(predictions, references, strict=True)
+        correct = torch.tensor([prediction.strip() == reference.strip() for prediction, reference in pairs]).bool()
+        self._add(correct, torch.ones_like(correct))

@@ -9,11 +9,11 @@ from ._confusion import AbstractConfusionMetric
 
 @final
 class F1(AbstractConfusionMetric):
-    """The harmonic mean of precision and recall, `2·tp / (2·tp + fp + fn)`; 0 where nothing is to be found.
+    """The harmonic mean of precision and recall, `2·tp / (2·tp + fp + fn)`, 0 without true and predicted positives.
 
     Args:
-        num_classes: How many classes there are.
-        average: `binary`: the F1 of class 1. `macro`: the mean over the classes that occur.
+        num_classes: Number of classes.
+        average: `binary` for the F1 of class 1, `macro` for the mean over the classes that occur.
 
     >>> import torch
     >>> metric = F1()
@@ -29,7 +29,7 @@ class F1(AbstractConfusionMetric):
         self.average = average
 
     def compute(self) -> float:
-        """F1 over all processes."""
+        """Return F1 over all processes."""
         counts = self.confusion()
         hits, occurring = counts.diagonal(), counts.sum(0) + counts.sum(1)
         scores = 2 * hits / occurring.clamp(min=1)

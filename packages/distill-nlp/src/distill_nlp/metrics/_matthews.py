@@ -15,10 +15,10 @@ from ._confusion import AbstractConfusionMetric
 
 @final
 class MatthewsCorrelation(AbstractConfusionMetric):
-    """The correlation between predicted and true classes, from −1 to 1; 0 where either is constant.
+    """The correlation between predicted and true classes, from −1 to 1, and 0 if either is constant.
 
     Args:
-        num_classes: How many classes there are.
+        num_classes: Number of classes.
 
     >>> import torch
     >>> metric = MatthewsCorrelation()
@@ -28,7 +28,7 @@ class MatthewsCorrelation(AbstractConfusionMetric):
     """
 
     def compute(self) -> float:
-        """The coefficient over all processes."""
+        """Return the coefficient over all processes."""
         counts = self.confusion()
         total, true, predicted = counts.sum(), counts.sum(1), counts.sum(0)
         covariance = counts.diagonal().sum() * total - true @ predicted

@@ -1,4 +1,4 @@
-"""Texts with several labels each: which labels are found."""
+"""F1 for texts with several labels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from distill_core.errors import DataError
 
 @final
 class MultiLabelF1(nn.Module):
-    """F1 over all labels of all texts (micro), its mean over the labels (macro), and the share of texts without a mistake.
+    """F1 over all labels of all texts (micro), its mean over the labels (macro), and the fraction of exact matches.
 
-    A text has a label where its probability, the sigmoid of the logit, is at least the threshold. As in scikit-learn with
+    A label is predicted if its probability, the sigmoid of the logit, reaches the threshold. As in scikit-learn with
     `zero_division=0`, a label that neither occurs nor is predicted has an F1 of 0.
 
     Args:
-        num_labels: How many labels there are.
-        threshold: For all labels, or one for each.
+        num_labels: Number of labels.
+        threshold: One threshold for all labels, or one for each.
 
     >>> metric = MultiLabelF1(num_labels=2)
     >>> metric.update(torch.tensor([[3.0, 3.0], [-3.0, 3.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
@@ -29,7 +29,7 @@ class MultiLabelF1(nn.Module):
     {'micro_f1': 0.8, 'macro_f1': 0.8333, 'exact_match': 0.5}
 
     Raises:
-        DataError: There are not as many thresholds as labels.
+        DataError: The number of thresholds is not the number of labels.
     """
 
     percent = True
@@ -42,45 +42,46 @@ class MultiLabelF1(nn.Module):
         super().__init__()
         given = [threshold] * num_labels if isinstance(threshold, int | float) else list(threshold)
         if len(given) != num_labels:
-            message = f"there are {len(given)} thresholds for {num_labels} labels"
+            message = f"`threshold` must have {num_labels} values, one per label, got {len(given)}"
             raise DataError(message)
         self.register_buffer("thresholds", torch.tensor(given, dtype=torch.float64), persistent=False)
         self.register_buffer("counts", torch.zeros(num_labels, 2, dtype=torch.long), persistent=False)
         self.register_buffer("texts", torch.zeros(2, dtype=torch.long), persistent=False)
 
     def reset(self) -> None:
-        """Forget what was seen."""
+        """Reset the metric."""
         self.counts.zero_()
         self.texts.zero_()
 
     @torch.no_grad()
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count a batch.
+        """Add a batch.
 
         Args:
             preds: (batch, labels) logits.
-            target: (batch, labels), 1 for the labels that a text has.
+            target: (batch, labels) multi-hot labels.
 
         Raises:
-            DataError: The shapes do not fit.
+            DataError: The shapes do not match.
         """
         if preds.shape != target.shape or preds.shape[1:] != self.thresholds.shape:
-            message = f"preds are {tuple(preds.shape)} and target is {tuple(target.shape)}, not (batch, {len(self.thresholds)})"
+            shapes = f"{tuple(preds.shape)} and {tuple(target.shape)}"
+            message = f"`preds` and `target` must be (batch, {len(self.thresholds)}), got {shapes}"
             raise DataError(message)
-        found = preds.double().sigmoid() >= self.thresholds.to(preds.device)
+        predicted = preds.double().sigmoid() >= self.thresholds.to(preds.device)
         true = target > 0.5
-        occurring = found.sum(0) + true.sum(0)
-        self.counts += torch.stack([(found & true).sum(0), occurring], dim=1).to(self.counts.device)
-        right = (found == true).all(1).sum()
-        self.texts += torch.stack([right, torch.full_like(right, len(preds))]).to(self.texts.device)
+        occurring = predicted.sum(0) + true.sum(0)
+        self.counts += torch.stack([(predicted & true).sum(0), occurring], dim=1).to(self.counts.device)
+        exact = (predicted == true).all(1).sum()
+        self.texts += torch.stack([exact, torch.full_like(exact, len(preds))]).to(self.texts.device)
 
     def compute(self) -> dict[str, float]:
-        """The metrics over all processes."""
-        counts, (right, total) = sum_over_processes(self.counts).cpu().double(), sum_over_processes(self.texts).tolist()
+        """Return the metrics over all processes."""
+        counts, (exact, total) = sum_over_processes(self.counts).cpu().double(), sum_over_processes(self.texts).tolist()
         hits, occurring = counts.unbind(1)
         each = 2 * hits / occurring.clamp(min=1)
         return {
             "micro_f1": float(2 * hits.sum() / occurring.sum().clamp(min=1)),
             "macro_f1": float(each.mean()),
-            "exact_match": right / total if total else float("nan"),
+            "exact_match": exact / total if total else float("nan"),
         }

@@ -1,4 +1,4 @@
-"""Perplexity: how many tokens a language model hesitates between, on average."""
+"""Perplexity of a language model."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from distill_core.distributed import sum_over_processes
 from distill_core.errors import DataError
 
-IGNORED = -100
+from .._ignored import IGNORED
+from ._evaluate import AbstractEvaluateMetric
 
 
 @final
-class Perplexity(nn.Module):
-    """`exp` of the mean negative log-likelihood of all tokens that count, over all batches and processes.
+class Perplexity(AbstractEvaluateMetric[float]):
+    """`exp` of the mean negative log-likelihood of all tokens that count, NaN without tokens.
 
-    Each token counts the same, however the samples are spread. Besides `update` and `compute()` it takes what a metric of
-    `evaluate` takes: `add_batch` and `compute(predictions=…, references=…)`, predictions being logits.
+    All tokens of all batches and processes have the same weight. With `add_batch` and
+    `compute(predictions=…, references=…)`, predictions are logits.
 
     Args:
-        chunk: How many tokens to look at at a time; no second tensor of the size of the logits is made.
+        chunk: Number of tokens processed at a time, to avoid a second tensor of the size of the logits.
 
     >>> metric = Perplexity()
     >>> metric.update(torch.zeros(1, 3, 8), torch.tensor([[5, 2, -100]]))
@@ -40,45 +41,38 @@ class Perplexity(nn.Module):
         self.register_buffer("sums", torch.zeros(2, dtype=torch.float64), persistent=False)
 
     def reset(self) -> None:
-        """Forget what was seen."""
+        """Reset the metric."""
         self.sums.zero_()
 
     @torch.no_grad()
     def update(self, preds: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
-        """Count a batch.
+        """Add a batch.
 
         Args:
-            preds: Logits (batch, tokens, vocabulary); those at a place are about the target of the same place.
-            target: (batch, tokens), −100 where it does not count.
-            mask: (batch, tokens): what else does not count is 0.
+            preds: Logits (batch, tokens, vocabulary), aligned with the targets.
+            target: (batch, tokens), −100 for ignored tokens.
+            mask: (batch, tokens), 0 for further ignored tokens.
 
         Raises:
-            DataError: The shapes do not fit.
+            DataError: The shapes do not match.
         """
         if preds.dim() != target.dim() + 1 or preds.shape[:-1] != target.shape:
-            message = f"preds are {tuple(preds.shape)} and target is {tuple(target.shape)}, not (batch, tokens, vocabulary) and (batch, tokens)"
+            shapes = f"{tuple(preds.shape)} and {tuple(target.shape)}"
+            message = f"`preds` and `target` must be (batch, tokens, vocabulary) and (batch, tokens), got {shapes}"
             raise DataError(message)
         counted = (target if mask is None else target.masked_fill(~mask.bool(), IGNORED)).reshape(-1)
         rows = preds.reshape(-1, preds.shape[-1])
         for start in range(0, len(rows), self.chunk):
-            part = slice(start, start + self.chunk)
-            loss = F.cross_entropy(rows[part].float(), counted[part], ignore_index=IGNORED, reduction="none")
-            self.sums += torch.stack([loss.double().sum(), (counted[part] != IGNORED).sum()]).to(self.sums.device)
+            chunk = slice(start, start + self.chunk)
+            loss = F.cross_entropy(rows[chunk].float(), counted[chunk], ignore_index=IGNORED, reduction="none")
+            self.sums += torch.stack([loss.double().sum(), (counted[chunk] != IGNORED).sum()]).to(self.sums.device)
 
     def add_batch(self, *, predictions: Tensor, references: Tensor | Sequence[Sequence[int]]) -> None:
-        """The same with the names of `evaluate`."""
+        """Add a batch, with the argument names of `evaluate`."""
         self.update(torch.as_tensor(predictions), torch.as_tensor(references))
 
-    def compute(
-        self, *, predictions: Tensor | None = None, references: Tensor | Sequence[Sequence[int]] | None = None
-    ) -> float:
-        """The perplexity of all that was counted, over all processes; of these alone, if given. NaN without tokens."""
-        if predictions is not None and references is not None:
-            self.reset()
-            self.add_batch(predictions=predictions, references=references)
+    def _value(self) -> float:
         total, count = sum_over_processes(self.sums).tolist()
-        if predictions is not None:
-            self.reset()
         if not count:
             return math.nan
         mean = total / count

@@ -1,4 +1,4 @@
-"""How well the likeness of two embeddings follows what people say."""
+"""Correlation of the similarity of embeddings with human scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._correlation import PearsonSpearman
 
 @final
 class SimilarityCorrelation(nn.Module):
-    """Pearson's and Spearman's correlation of scores with the cosine between two embeddings, as STS-B is measured.
+    """Pearson's and Spearman's correlation of scores with the cosine similarity of two embeddings, as in STS-B.
 
     >>> import torch
     >>> metric = SimilarityCorrelation()
@@ -28,21 +28,21 @@ class SimilarityCorrelation(nn.Module):
         self.correlation = PearsonSpearman()
 
     def reset(self) -> None:
-        """Forget what was seen."""
+        """Reset the metric."""
         self.correlation.reset()
 
     def update(self, preds: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
-        """Keep a batch.
+        """Add a batch.
 
         Args:
             preds: (2 · batch, width) embeddings, of which 2i and 2i + 1 are a pair, or (2 · batch, tokens, width)
                 hidden states, whose mean is the embedding.
             target: (batch,) scores.
-            mask: (2 · batch, tokens), which tokens count.
+            mask: (2 · batch, tokens), the tokens that count.
         """
         embeddings = mean_pooled(preds, mask) if preds.dim() == 3 else preds
         self.correlation.update(F.cosine_similarity(embeddings[::2], embeddings[1::2]), target)
 
     def compute(self) -> dict[str, float]:
-        """Both correlations over all processes."""
+        """Return both correlations over all processes."""
         return self.correlation.compute()

@@ -1,4 +1,4 @@
-"""Answers to questions, compared as SQuAD compares them.
+"""Exact match and F1 of answers, as in SQuAD.
 
 Pranav Rajpurkar, Jian Zhang, Konstantin Lopyrev, Percy Liang. "SQuAD: 100,000+ Questions for Machine Comprehension of
 Text". EMNLP 2016. https://arxiv.org/abs/1606.05250
@@ -24,7 +24,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalised_answer(text: str) -> str:
-    """Small letters without punctuation, articles and more than one space.
+    """Return an answer in lower case, without punctuation, articles and repeated whitespace.
 
     >>> normalised_answer("The  Eiffel Tower!")
     'eiffel tower'
@@ -33,7 +33,7 @@ def normalised_answer(text: str) -> str:
 
 
 def answer_f1(answer: str, truth: str) -> float:
-    """The harmonic mean of precision and recall of the words that two answers share; of two empty ones it is 1.
+    """Return the F1 of the words that two answers share, which is 1 for two empty answers.
 
     >>> answer_f1("the red house", "a red car")
     0.5
@@ -47,17 +47,17 @@ def answer_f1(answer: str, truth: str) -> float:
 
 @final
 class SquadMetric(nn.Module):
-    """Exact match and F1, each the best over the right answers of a question; SQuAD reports them times 100.
+    """Exact match and F1, each the maximum over the correct answers of a question.
 
-    The answer to a question is the stretch of its text with the greatest sum of start and end logit over all windows, the
-    end not before the start. With `unanswerable`, it is empty where the logits of the first token of every window,
-    [CLS], have a greater sum, less `threshold`.
+    The predicted answer is the span with the greatest sum of start and end logit over all windows of the question. With
+    `unanswerable`, it is empty unless that sum exceeds the one of the first token, [CLS], in some window by more than
+    `threshold`.
 
     Args:
         loader: The loader of the questions, or its `QuestionWindows`.
-        longest: An answer has at most so many tokens.
-        unanswerable: Whether there are questions without an answer (SQuAD 2.0).
-        threshold: By how much an answer has to be better than none.
+        longest: Maximum number of tokens of an answer.
+        unanswerable: Whether questions may have no answer (SQuAD 2.0).
+        threshold: Required difference between the logits of an answer and of no answer.
     """
 
     percent = True
@@ -71,21 +71,21 @@ class SquadMetric(nn.Module):
         self.loader = loader
         self.longest, self.unanswerable, self.threshold = longest, unanswerable, threshold
         self.register_buffer("none", torch.zeros(0, 5, dtype=torch.float64), persistent=False)
-        self._seen: list[Tensor] = []
+        self._spans: list[Tensor] = []
 
     def reset(self) -> None:
-        """Forget what was seen."""
-        self._seen.clear()
+        """Reset the metric."""
+        self._spans.clear()
 
     @torch.no_grad()
     def update(self, start: Tensor, end: Tensor, offsets: Tensor, question: Tensor) -> None:
-        """Keep the best stretch of each window.
+        """Add the best span of each window.
 
         Args:
             start: (batch, tokens) logits of the first token.
             end: (batch, tokens) logits of the last one.
             offsets: (batch, tokens, 2) characters of each token, −1 outside the text.
-            question: (batch,) the number of the question.
+            question: (batch,) the index of the question.
         """
         start, end = start.double(), end.double()
         tokens = start.shape[1]
@@ -93,37 +93,37 @@ class SquadMetric(nn.Module):
         allowed = torch.ones(tokens, tokens, dtype=torch.bool, device=start.device).triu().tril(self.longest - 1)
         allowed = allowed & inside[:, :, None] & inside[:, None, :]
         sums = (start[:, :, None] + end[:, None, :]).masked_fill(~allowed, float("-inf"))
-        best, place = sums.flatten(1).max(1)
-        rows = torch.arange(len(place), device=place.device)
-        first = offsets[rows, place // tokens, 0]
-        last = offsets[rows, place % tokens, 1]
-        self._seen.append(torch.stack([question, best, first, last, start[:, 0] + end[:, 0]], dim=1).to(self.none))
+        best, index = sums.flatten(1).max(1)
+        rows = torch.arange(len(index), device=index.device)
+        first = offsets[rows, index // tokens, 0]
+        last = offsets[rows, index % tokens, 1]
+        self._spans.append(torch.stack([question, best, first, last, start[:, 0] + end[:, 0]], dim=1).to(self.none))
 
     def answers(self) -> dict[int, str]:
-        """Question → answer, over all processes."""
-        rows = gather_batch(torch.cat([self.none, *self._seen])).cpu().tolist()
+        """Return the answers by the index of the question, over all processes."""
+        rows = gather_batch(torch.cat([self.none, *self._spans])).cpu().tolist()
         best: dict[int, tuple[float, float, float]] = {}
         empty: dict[int, float] = {}
-        for number, score, first, last, nothing in rows:
-            question = int(number)
+        for index, score, first, last, nothing in rows:
+            question = int(index)
             best[question] = max(best.get(question, (float("-inf"), 0, 0)), (score, first, last))
             empty[question] = min(empty.get(question, float("inf")), nothing)
         questions = self._questions()
         return {
-            number: ""
-            if score == float("-inf") or (self.unanswerable and score <= empty[number] + self.threshold)
-            else questions[number].context[int(first) : int(last)]
-            for number, (score, first, last) in best.items()
+            index: ""
+            if score == float("-inf") or (self.unanswerable and score <= empty[index] + self.threshold)
+            else questions[index].context[int(first) : int(last)]
+            for index, (score, first, last) in best.items()
         }
 
     def compute(self) -> dict[str, float]:
-        """Exact match and F1 over the questions that were asked."""
+        """Return exact match and F1 over all questions of the added batches."""
         questions, answers = self._questions(), self.answers()
         if not answers:
             return {"exact_match": float("nan"), "f1": float("nan")}
         matches, scores = [], []
-        for number, answer in answers.items():
-            truths = questions[number].answers or ("",)
+        for index, answer in answers.items():
+            truths = questions[index].answers or ("",)
             matches.append(max(normalised_answer(answer) == normalised_answer(truth) for truth in truths))
             scores.append(max(answer_f1(answer, truth) for truth in truths))
         return {"exact_match": sum(matches) / len(answers), "f1": sum(scores) / len(answers)}
@@ -131,6 +131,6 @@ class SquadMetric(nn.Module):
     def _questions(self) -> list[Question]:
         windows = getattr(self.loader, "dataset", self.loader)
         if not isinstance(windows, QuestionWindows):
-            message = f"SquadMetric needs the loader of the questions, not {type(windows).__name__}"
+            message = f"`loader` must be the loader of the questions, got {type(windows).__name__}"
             raise DataError(message)
         return windows.questions

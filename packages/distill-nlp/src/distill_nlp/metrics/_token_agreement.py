@@ -1,20 +1,20 @@
-"""How often a student's next token is its teacher's."""
+"""Agreement of a student's next tokens with those of its teacher."""
 
 from __future__ import annotations
 
-import math
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from distill_core.distributed import sum_over_processes
 from distill_core.errors import DataError
+
+from ._fraction import AbstractFraction
 
 
 @final
-class TokenAgreement(nn.Module):
-    """The fraction of tokens at which student and teacher hold the same token for the most probable.
+class TokenAgreement(AbstractFraction):
+    """The fraction of positions at which student and teacher have the same most probable token.
 
     >>> metric = TokenAgreement()
     >>> metric.update(torch.eye(3)[None], torch.eye(3)[torch.tensor([[0, 1, 1]])])
@@ -22,49 +22,25 @@ class TokenAgreement(nn.Module):
     0.6667
     """
 
-    percent = True
-
-    counts: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("counts", torch.zeros(2, dtype=torch.long), persistent=False)
-
-    def reset(self) -> None:
-        """Forget what was seen."""
-        self.counts.zero_()
-
     @torch.no_grad()
     def update(self, preds: Tensor, teacher: Tensor, mask: Tensor | None = None) -> None:
-        """Count a batch.
+        """Add a batch.
 
         Args:
-            preds: Logits (batch, tokens, vocabulary), or token numbers (batch, tokens).
-            teacher: The same of the teacher.
-            mask: (batch, tokens), which tokens count; all if left out.
+            preds: The student's logits (batch, tokens, vocabulary), or its tokens (batch, tokens).
+            teacher: The teacher's logits or tokens.
+            mask: (batch, tokens), the tokens that count. None counts all.
 
         Raises:
-            DataError: The tokens are not as many.
+            DataError: The numbers of tokens differ.
         """
         ours, theirs = (given.argmax(-1) if given.is_floating_point() else given for given in (preds, teacher))
         if ours.shape != theirs.shape:
-            message = (
-                f"preds are {tuple(preds.shape)} and teacher is {tuple(teacher.shape)}, which are not the same tokens"
-            )
+            shapes = f"{tuple(preds.shape)} and {tuple(teacher.shape)}"
+            message = f"`preds` and `teacher` must have the same tokens, got {shapes}"
             raise DataError(message)
-        counted = torch.ones_like(ours, dtype=torch.bool) if mask is None else mask.bool()
-        self.counts += torch.stack([((ours == theirs) & counted).sum(), counted.sum()]).to(self.counts.device)
+        self._add(ours == theirs, torch.ones_like(ours, dtype=torch.bool) if mask is None else mask.bool())
 
     def add_batch(self, *, predictions: Tensor, references: Tensor) -> None:
-        """The same with the names of `evaluate`; the references are the teacher's."""
+        """Add a batch, with the argument names of `evaluate`. The references are the teacher's."""
         self.update(torch.as_tensor(predictions), torch.as_tensor(references))
-
-    def compute(self, *, predictions: Tensor | None = None, references: Tensor | None = None) -> float:
-        """The fraction over all processes; of these alone, if given. NaN without tokens."""
-        if predictions is not None and references is not None:
-            self.reset()
-            self.add_batch(predictions=predictions, references=references)
-        same, count = sum_over_processes(self.counts).tolist()
-        if predictions is not None:
-            self.reset()
-        return same / count if count else math.nan

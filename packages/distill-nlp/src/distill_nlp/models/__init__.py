@@ -1,10 +1,10 @@
 """Models of transformers as teachers and students.
 
-A model is fed by name, `feed: {student: {input_ids: batch.input_ids, attention_mask: batch.attention_mask}}`, and the fields
-of its output are taps: `student:out.logits`. With `hidden_states=True` so are `student:out.hidden_states.0` (the
-embeddings) and those of each layer; a layer can also be tapped as the module that it is,
-`student.bert.encoder.layer.-1`, and its queries, keys and values as `student.bert.encoder.layer.-1.attention.self.query`.
-Attentions, `student:out.attentions.3`, exist only where they are computed one by one: `attentions=True` chooses that.
+A model is fed by parameter name, `feed: {student: {input_ids: batch.input_ids, attention_mask: batch.attention_mask}}`,
+and the fields of its output are taps: `student:out.logits`. With `hidden_states=True`, so are
+`student:out.hidden_states.0` (the embeddings) and the output of each layer. A layer can also be tapped as a module,
+`student.bert.encoder.layer.-1`, as can its queries, keys and values, `student.bert.encoder.layer.-1.attention.self.query`.
+Attentions, `student:out.attentions.3`, require `attentions=True`, which selects eager attention.
 """
 
 from ._adapter import with_adapter as with_adapter

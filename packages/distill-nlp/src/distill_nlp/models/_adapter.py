@@ -1,9 +1,9 @@
-"""Adapters of PEFT: a few new weights beside those of a pretrained model.
+"""PEFT adapters: a small number of new weights added to a pretrained model.
 
 Edward J. Hu, Yelong Shen, Phillip Wallis, Zeyuan Allen-Zhu, Yuanzhi Li, Shean Wang, Lu Wang, Weizhu Chen. "LoRA: Low-Rank
 Adaptation of Large Language Models". ICLR 2022. https://arxiv.org/abs/2106.09685
 
-What learns is named by a stage; the rest of a student would learn, too, if this were left out:
+A stage must name the trainable parameters. Otherwise it trains the whole student:
 
     train: ["student.*lora_*", "student.*modules_to_save*"]
 """
@@ -32,18 +32,19 @@ def with_lora(
     modules: Sequence[str] | None = None,
     task: Task = "SEQ_CLS",
 ) -> nn.Module:
-    """The model with new low-rank adapters; a new head learns with them.
+    """Add new low-rank adapters to a model. A new head is trained with them.
 
     Args:
-        model: A model of transformers; it is changed.
+        model: A model of transformers, modified in place.
         rank: r, the rank of an adapter.
-        alpha: α; an adapter is scaled by α / r.
-        dropout: Before an adapter.
-        modules: The names of the linear layers that get one, `["query", "value"]`; PEFT chooses for known models.
-        task: What the model is for, in PEFT's words: says which head is new.
+        alpha: α. An adapter is scaled by α / r.
+        dropout: Dropout probability before an adapter.
+        modules: The names of the linear layers that get an adapter, `["query", "value"]`. Defaults to PEFT's choice for
+            the architecture.
+        task: PEFT's task type, which determines the new head.
 
     Raises:
-        DistillError: PEFT is not installed, or it does not know which modules to take.
+        DistillError: PEFT is not installed, or has no default for `modules`.
     """
     peft = _peft()
     options = {"target_modules": list(modules)} if modules is not None else {}
@@ -51,17 +52,17 @@ def with_lora(
     try:
         adapted: nn.Module = peft.get_peft_model(model, config)
     except ValueError as error:
-        message = f"{type(model).__name__} gets no adapter: {error}\n  hint: name its linear layers in `modules`"
-        raise DistillError(message) from error
+        message = f"adding an adapter to {type(model).__name__} failed: {error}"
+        raise DistillError(message, hint="name its linear layers in `modules`") from error
     return adapted
 
 
 def with_adapter(model: nn.Module, folder: str | Path) -> nn.Module:
-    """The model with adapters from a folder that `save_pretrained` of PEFT wrote, as a teacher, say.
+    """Add trained adapters from a folder that PEFT's `save_pretrained` wrote, for example for a teacher.
 
     Args:
-        model: The model that the adapters were trained with; it is changed.
-        folder: Holds `adapter_config.json` and `adapter_model.safetensors`.
+        model: The base model of the adapters, modified in place.
+        folder: A folder with `adapter_config.json` and `adapter_model.safetensors`.
 
     Raises:
         DistillError: PEFT is not installed, or the folder does not hold adapters as safetensors.
@@ -71,7 +72,7 @@ def with_adapter(model: nn.Module, folder: str | Path) -> nn.Module:
     path = Path(folder).expanduser()
     missing = [name for name in ("adapter_config.json", "adapter_model.safetensors") if not (path / name).is_file()]
     if missing:
-        message = f"{path} holds no adapter: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not there"
+        message = f"{path} has no adapter: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise DistillError(message)
     check_model_folder(path)
     adapted: nn.Module = peft.PeftModel.from_pretrained(model, str(path), is_trainable=False)
@@ -82,5 +83,5 @@ def _peft() -> Any:
     try:
         return importlib.import_module("peft")
     except ModuleNotFoundError as error:
-        message = "adapters need PEFT, which is not installed\n  hint: pip install peft"
-        raise DistillError(message) from error
+        message = "adapters require PEFT, which is not installed"
+        raise DistillError(message, hint="pip install peft") from error

@@ -1,4 +1,4 @@
-"""What a model is asked to give besides its logits."""
+"""Optional outputs of a model: hidden states and attentions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from distill_core.errors import DistillError
 
 
 def output_options(*, hidden_states: bool, attentions: bool, attn_implementation: str | None) -> dict[str, Any]:
-    """Options of a configuration of transformers.
+    """Return options for a configuration of transformers.
 
     Raises:
-        DistillError: Attentions are asked for with an implementation that does not return them.
+        DistillError: Attentions are requested with an implementation that does not return them.
     """
     if attentions and attn_implementation not in (None, "eager"):
-        message = f"attn_implementation '{attn_implementation}' does not return attentions\n  hint: with attentions=True, leave it out or set it to 'eager'"
-        raise DistillError(message)
+        message = f"attn_implementation '{attn_implementation}' does not return attentions"
+        raise DistillError(message, hint="omit it with attentions: true, or set it to 'eager'")
     chosen = "eager" if attentions else attn_implementation
     named = {} if chosen is None else {"attn_implementation": chosen}
     return {"output_hidden_states": hidden_states, "output_attentions": attentions, **named}

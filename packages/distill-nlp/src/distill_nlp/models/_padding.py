@@ -1,4 +1,4 @@
-"""The padding token of a model: transformers' sequence classifiers find the last token of a text by it."""
+"""The padding token of a model, by which sequence classifiers of transformers find the last token of a text."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def set_padding(model: nn.Module, tokenizer: Tokenizer) -> None:
     """Set the padding token of a model's configuration to that of its tokenizer.
 
     Args:
-        model: A model of transformers; it is changed.
-        tokenizer: The tokenizer whose batches the model reads.
+        model: A model of transformers, modified in place.
+        tokenizer: The tokenizer of the model's batches.
 
     Raises:
         DistillError: The tokenizer has more tokens than the model, or the model counts its positions from another
@@ -26,28 +26,29 @@ def set_padding(model: nn.Module, tokenizer: Tokenizer) -> None:
     config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
     count, padding = len(tokenizer), tokenizer.pad_token_id  # type: ignore[arg-type]
     if count > config.vocab_size:
-        message = f"the tokenizer has {count} tokens, but {type(model).__name__} has {config.vocab_size}\n  hint: give the model's own tokenizer"
-        raise DistillError(message)
+        message = f"the tokenizer has {count} tokens, but {type(model).__name__} has {config.vocab_size}"
+        raise DistillError(message, hint="use the model's own tokenizer")
     table = position_table(model)
-    counted_from = None if table is None else table.padding_idx
-    if counted_from is not None and counted_from != padding:
-        message = f"the tokenizer pads with token {padding}, but {type(model).__name__} counts its positions from padding token {counted_from}\n  hint: give the model's own tokenizer"
-        raise DistillError(message)
+    own = None if table is None else table.padding_idx
+    if own is not None and own != padding:
+        kind = type(model).__name__
+        message = f"the tokenizer pads with token {padding}, but {kind} counts its positions from padding token {own}"
+        raise DistillError(message, hint="use the model's own tokenizer")
     config.pad_token_id = padding
     if (generation := getattr(model, "generation_config", None)) is not None:
         generation.pad_token_id = padding
 
 
 def complete_padding(model: nn.Module, name_or_path: str, tokenizer: Tokenizer | None) -> None:
-    """Give a sequence classifier a padding token: the given tokenizer's, its own, its folder's tokenizer's or its end token.
+    """Set the padding token of a sequence classifier to that of `tokenizer`, its own, its folder's, or its end token.
 
     Args:
-        model: A model of transformers; it is changed.
-        name_or_path: The folder or the name that it is from.
-        tokenizer: The tokenizer whose batches the model reads, if it is known.
+        model: A model of transformers, modified in place.
+        name_or_path: The model's folder or name.
+        tokenizer: The tokenizer of the model's batches, None if unknown.
 
     Raises:
-        DistillError: It has none of them, or the tokenizer does not fit the model.
+        DistillError: No padding token exists, or the tokenizer does not match the model.
     """
     if tokenizer is not None:
         set_padding(model, tokenizer)
@@ -60,8 +61,8 @@ def complete_padding(model: nn.Module, name_or_path: str, tokenizer: Tokenizer |
         return
     end = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
     if end is None or not 0 <= end < config.vocab_size:
-        message = f"{type(model).__name__} of '{name_or_path}' has no padding token, and its folder has no tokenizer\n  hint: give `tokenizer`, the one that the data are read with"
-        raise DistillError(message)
+        message = f"{type(model).__name__} of '{name_or_path}' has no padding token, and its folder has no tokenizer"
+        raise DistillError(message, hint="set `tokenizer` to the tokenizer of the data")
     config.pad_token_id = end
 
 

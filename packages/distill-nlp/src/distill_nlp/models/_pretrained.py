@@ -1,4 +1,4 @@
-"""Models with weights, from a folder or from the hub."""
+"""Pretrained models, from a folder or from the hub."""
 
 from __future__ import annotations
 
@@ -34,46 +34,45 @@ def from_pretrained(
     dtype: str = "float32",
     revision: str | None = None,
 ) -> nn.Module:
-    """Load a model of transformers; only safetensors are read, and settings that load code are refused.
+    """Load a model of transformers. Only safetensors are read, and settings that load code are refused.
 
-    Every tensor of the model comes from the folder, or the model is refused: a teacher with a random head teaches noise.
-    A model that is to learn another task says `new_head: true`; the log then lists what is new. Names may carry those of
-    known wrappers (`module.`, `_orig_mod.`). On the meta device the model is made of its configuration and no weights
-    are read.
+    A model whose tensors do not all come from the folder is refused, because a teacher with a random head is useless. For
+    a new task set `new_head: true`, which logs the new tensors. Prefixes of known wrappers (`module.`, `_orig_mod.`) are
+    removed. On the meta device the model is built from its configuration and no weights are read.
 
     Args:
         auto_class: `AutoModelForSequenceClassification`, `AutoModelForCausalLM`, `AutoModel` …
         name_or_path: A folder that `save_pretrained` wrote, or a name on the hub.
-        num_labels: Number of labels; that of the folder by default. Another number needs `new_head`.
-        new_head: Allow that the head is not in the folder or has another width there, and is random. The rest must
-            still be complete.
-        layers: Only these of its layers, from 0, as `student_from` takes them; all if left out.
-        width: A smaller width, if only some layers are taken.
-        tokenizer: The one whose tokens the model will be fed: a model with another one of its own is refused. A sequence
-            classifier takes its padding token. Without it, a sequence classifier that has no padding token (GPT-2,
-            Llama) takes that of the tokenizer in its folder or, without one there, its end token.
-        hidden_states: Give the hidden states of all layers too.
-        attentions: Give the attentions of all layers too, which takes `attn_implementation` `eager`.
-        attn_implementation: `eager`, `sdpa` …; transformers chooses if left out.
-        dtype: The type of the weights in memory, `float32`, `bfloat16` …
+        num_labels: Number of labels. Defaults to that of the folder. A different number requires `new_head`.
+        new_head: Allow a head that is missing from the folder or has another width, and is randomly initialised. All other
+            tensors must be complete.
+        layers: The layers to keep, from 0; see `student_from`. None keeps all.
+        width: A smaller width; see `student_from`.
+        tokenizer: The tokenizer of the data. A model whose own tokenizer differs is refused. A sequence classifier takes
+            its padding token. Without `tokenizer`, a sequence classifier without a padding token (GPT-2, Llama) takes that
+            of the tokenizer in its folder, or else its end token.
+        hidden_states: Return the hidden states of all layers too.
+        attentions: Return the attentions of all layers too, which requires `attn_implementation` `eager`.
+        attn_implementation: `eager`, `sdpa` … Defaults to the choice of transformers.
+        dtype: The dtype of the weights, `float32`, `bfloat16` …
         revision: A commit on the hub.
 
     Raises:
-        DistillError: There is no such class or model, it has no safetensors, weights are missing or do not fit,
-            attentions cannot be given, it reads other tokens, or its settings load code (`TrustError`).
+        DistillError: The class or the model does not exist, has no safetensors, weights are missing or do not match,
+            attentions are not available, its tokenizer differs, or its settings load code (`TrustError`).
     """
     factory = _factory(auto_class)
     check_settings(name_or_path, revision)
-    reads = None if tokenizer is None else find_tokenizer(tokenizer)
-    if reads is not None:
-        _same_tokens(name_or_path, reads)
+    data_tokenizer = None if tokenizer is None else find_tokenizer(tokenizer)
+    if data_tokenizer is not None:
+        _check_vocabulary(name_or_path, data_tokenizer)
     options = output_options(
         hidden_states=hidden_states, attentions=attentions, attn_implementation=attn_implementation
     )
     labels = {} if num_labels is None else {"num_labels": num_labels}
     model = _load(factory, name_or_path, options, labels, dtype, revision, new_head=new_head)
     if auto_class == "AutoModelForSequenceClassification":
-        complete_padding(model, str(name_or_path), reads)
+        complete_padding(model, str(name_or_path), data_tokenizer)
     if layers is None and width is None:
         return model
     count = model.config.num_hidden_layers  # type: ignore[union-attr]
@@ -81,13 +80,13 @@ def from_pretrained(
 
 
 def _factory(auto_class: str) -> Any:
-    """Return the class of transformers that makes models of one kind."""
+    """Return an `AutoModel` class of transformers."""
     import transformers
 
     known = [name for name in dir(transformers) if name.startswith("AutoModel")]
     if auto_class not in known:
-        message = f"transformers has no '{auto_class}'\n  hint: {did_you_mean(auto_class, known)}"
-        raise DistillError(message)
+        message = f"transformers has no '{auto_class}'"
+        raise DistillError(message, hint=did_you_mean(auto_class, known))
     return getattr(transformers, auto_class)
 
 
@@ -122,30 +121,30 @@ def _load(
             **options,
         )
     except (OSError, ValueError) as error:
-        raise DistillError(_why_not(name_or_path, error)) from error
+        raise _load_error(name_or_path, error) from error
 
 
-def _same_tokens(name_or_path: str | Path, tokenizer: Any) -> None:
-    """Refuse a model that numbers words in another way than the tokenizer does; a folder need not have a tokenizer."""
+def _check_vocabulary(name_or_path: str | Path, tokenizer: Any) -> None:
+    """Refuse a model whose folder has a tokenizer with another vocabulary."""
     own: Any = tokenizer_of(str(name_or_path)) or tokenizer
-    theirs, given = own.get_vocab(), tokenizer.get_vocab()
-    if theirs != given:
-        message = (
-            f"'{name_or_path}' reads other tokens than it is to be fed: {len(theirs)} of its own, {len(given)} of the tokenizer\n"
-            "  hint: let the data give both, `tokenizers: {teacher: …}`, and feed it batch.teacher_input_ids"
-        )
-        raise DistillError(message)
+    expected, given = own.get_vocab(), tokenizer.get_vocab()
+    if expected != given:
+        sizes = f"{len(expected)} tokens of its own and {len(given)} of `tokenizer`"
+        message = f"'{name_or_path}' has a different vocabulary than the data: {sizes}"
+        hint = "tokenise the data for both, `tokenizers: {teacher: …}`, and feed batch.teacher_input_ids"
+        raise DistillError(message, hint=hint)
 
 
-def _why_not(name_or_path: str | Path, error: Exception) -> str:
-    """Why there is no model of this name."""
+def _load_error(name_or_path: str | Path, error: Exception) -> DistillError:
+    """Return the reason why a model cannot be loaded."""
     folder = Path(name_or_path).expanduser()
     if folder.is_dir() and (folder / "config.json").is_file():
         if any(folder.glob("*.safetensors*")):
             reason = str(error).partition("\n")[0]
-            return f"{folder} cannot be loaded: {reason}\n  hint: give a folder that save_pretrained wrote completely"
-        return f"{folder} holds no safetensors\n  hint: load it where you trust it and save_pretrained it again"
-    return (
-        f"there is no model '{name_or_path}' here and the hub did not give one\n"
-        "  hint: give a folder that holds config.json and model.safetensors"
-    )
+            return DistillError(
+                f"{folder} cannot be loaded: {reason}", hint="give a complete folder of save_pretrained"
+            )
+        hint = "load the model in a trusted environment and call save_pretrained again"
+        return DistillError(f"{folder} has no safetensors", hint=hint)
+    message = f"the model '{name_or_path}' does not exist locally and could not be downloaded"
+    return DistillError(message, hint="give a folder with config.json and model.safetensors")

@@ -1,4 +1,4 @@
-"""A trained model as transformers keeps its own."""
+"""Saving of a trained model in the format of transformers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from distill_core.errors import DistillError, did_you_mean
-from distill_core.train import Callback, Run
+from distill_core.train import Callback, Trainer
 
 from ..data import find_tokenizer
 from ._padding import set_padding
@@ -14,49 +14,46 @@ from ._padding import set_padding
 
 @final
 class SavePretrained(Callback):
-    """Write a model at the end of a run, as the run has chosen it, so that `from_pretrained` reads it anywhere.
+    """Save the selected weights of a model at the end of a run, for `from_pretrained`.
 
-    The folder has `config.json` and `model.safetensors`, for adapters of PEFT `adapter_config.json` and
-    `adapter_model.safetensors`, and with a tokenizer its files. The model is saved with the tokenizer's padding token.
+    The folder has `config.json` and `model.safetensors`, or for PEFT adapters `adapter_config.json` and
+    `adapter_model.safetensors`, and optionally the tokenizer's files. The model is saved with the tokenizer's padding
+    token.
 
     Args:
-        tokenizer: Its tokenizer, or the tokenizer's name or folder; only the model is written if left out.
-        model: Which of the models.
-        folder: Where to; a folder called as the model in the run's folder by default.
+        tokenizer: The tokenizer, or its name or folder. None saves only the model.
+        model: The name of the model.
+        folder: The output folder. Defaults to the name of the model in the run's folder.
     """
 
     def __init__(self, tokenizer: Any = None, *, model: str = "student", folder: str | Path | None = None) -> None:
         self.tokenizer = find_tokenizer(tokenizer) if tokenizer is not None else None
         self.model, self.folder = model, folder
 
-    def on_fit_start(self, run: Run) -> None:
-        """Refuse a run that has nothing to write or nowhere to write it.
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """Refuse a run without a model to save or an output folder.
 
         Raises:
-            DistillError: There is no such model, it is none of transformers, the tokenizer does not fit it, or there is
-                no folder.
+            DistillError: The model does not exist, has no `save_pretrained`, does not match the tokenizer, or no output
+                folder is set.
         """
-        if self.model not in run.models:
-            message = (
-                f"SavePretrained: there is no model '{self.model}'\n  hint: {did_you_mean(self.model, run.models)}"
-            )
-            raise DistillError(message)
-        if not hasattr(run.models[self.model], "save_pretrained"):
-            kind = type(run.models[self.model]).__name__
-            message = f"SavePretrained: '{self.model}' is a {kind}, which has no save_pretrained\n  hint: only models of transformers and PEFT have"
-            raise DistillError(message)
+        if self.model not in trainer.models:
+            message = f"SavePretrained: there is no model '{self.model}'"
+            raise DistillError(message, hint=did_you_mean(self.model, trainer.models))
+        if not hasattr(trainer.models[self.model], "save_pretrained"):
+            kind = type(trainer.models[self.model]).__name__
+            message = f"SavePretrained: '{self.model}' is a {kind}, which has no save_pretrained"
+            raise DistillError(message, hint="use a model of transformers or PEFT")
         if self.tokenizer is not None:
-            set_padding(run.models[self.model], self.tokenizer)
-        if self.folder is None and run.output is None:
-            message = (
-                "SavePretrained: there is no folder for the model\n  hint: give `folder`, or run with an output folder"
-            )
-            raise DistillError(message)
+            set_padding(trainer.models[self.model], self.tokenizer)
+        if self.folder is None and trainer.output is None:
+            message = "SavePretrained: no output folder is set"
+            raise DistillError(message, hint="set `folder`, or run with an output folder")
 
-    def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:  # noqa: ARG002  a callback's signature
-        """Write the folder; only the main process is called."""
-        folder = Path(self.folder).expanduser() if self.folder is not None else Path(run.output or ".") / self.model
-        model: Any = run.models[self.model]
+    def on_fit_end(self, trainer: Trainer, results: dict[str, Any]) -> None:  # noqa: ARG002 - the signature of a callback
+        """Write the folder. Only the main process calls it."""
+        folder = Path(self.folder).expanduser() if self.folder is not None else Path(trainer.output or ".") / self.model
+        model: Any = trainer.models[self.model]
         model.save_pretrained(folder)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]

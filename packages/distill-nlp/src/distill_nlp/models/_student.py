@@ -1,4 +1,4 @@
-"""Students that are parts of their teachers."""
+"""Students initialised with a subset of their teacher's weights."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from torch import Tensor, nn
 from distill_core.errors import DistillError
 
 SIDE_BY_SIDE = "attn.c_attn"
-"""Where GPT-2 has queries, keys and values, one beside the other in one matrix; other models mix them head by head."""
+"""GPT-2's layer of queries, keys and values, side by side in one matrix. Other models interleave them per head."""
 
 
 def student_from(teacher: nn.Module, layers: Sequence[int], *, width: int | None = None) -> nn.Module:
-    """A new model of the teacher's class that begins with the teacher's weights.
+    """Build a model of the teacher's class, initialised with the teacher's weights.
 
     Args:
-        teacher: A model of transformers; it stays as it is.
-        layers: Which of its layers the student has, from 0, in their order: `[0, 2, 4]`. Negative numbers count from
-            the end.
-        width: A smaller width of the hidden states: the first `width` of them, the first heads, and as large a part of
-            the feed-forward layers. That is a start, not a copy: it has to be trained.
+        teacher: A model of transformers. It is not modified.
+        layers: Indices of the teacher's layers to keep, in order: `[0, 2, 4]`. Negative indices count from the end.
+        width: A smaller width: the first `width` hidden units, the first heads, and the same fraction of the feed-forward
+            units. Such a student must be trained.
 
     Raises:
-        DistillError: There is no such layer, or the model cannot be narrowed.
+        DistillError: A layer does not exist, or the model cannot be narrowed.
 
     >>> from distill_nlp.models import tiny_bert
     >>> student = student_from(tiny_bert(vocab_size=9, layers=4), [0, -1])
@@ -38,31 +37,30 @@ def student_from(teacher: nn.Module, layers: Sequence[int], *, width: int | None
     count = config.num_hidden_layers
     wrong = [layer for layer in layers if not -count <= layer < count]
     if wrong or not layers:
-        message = (
-            f"{type(teacher).__name__} has the layers 0 to {count - 1}, not {wrong}" if wrong else "`layers` is empty"
-        )
+        given = f"{wrong}" if wrong else "an empty list"
+        message = f"`layers` of {type(teacher).__name__} must be from 0 to {count - 1}, got {given}"
         raise DistillError(message)
     chosen = [layer % count for layer in layers]
     smaller = _config(config, chosen, width)
     state = teacher.state_dict()
     fused = {name for name, tensor in state.items() if 3 * config.hidden_size in tensor.shape}
     if width is not None and not all(name.rpartition(".")[0].endswith(SIDE_BY_SIDE) for name in fused):
-        message = f"{type(teacher).__name__} keeps queries, keys and values in one matrix and cannot be narrowed\n  hint: leave `width` out"
-        raise DistillError(message)
+        message = f"{type(teacher).__name__} has queries, keys and values in one matrix and cannot be narrowed"
+        raise DistillError(message, hint="omit `width`")
     student: nn.Module = type(teacher)(smaller)
     _copy(student, _chosen_state(state, stack, chosen), is_narrower=width is not None)
     return student.train(teacher.training)
 
 
 def _stack(model: nn.Module, count: int | None) -> str:
-    """The path of the list that holds the layers."""
-    found = [
+    """Return the path of the module list that holds the layers."""
+    paths = [
         name for name, module in model.named_modules() if isinstance(module, nn.ModuleList) and len(module) == count
     ]
-    if len(found) != 1:
-        message = f"{type(model).__name__} has {len(found)} lists of as many layers as its config says, not one"
+    if len(paths) != 1:
+        message = f"{type(model).__name__} must have one module list of {count} layers, got {len(paths)}"
         raise DistillError(message)
-    return str(found[0])
+    return str(paths[0])
 
 
 def _config(config: Any, chosen: list[int], width: int | None) -> Any:
@@ -74,7 +72,7 @@ def _config(config: Any, chosen: list[int], width: int | None) -> Any:
         return smaller
     head = config.hidden_size // config.num_attention_heads
     if width % head or not 0 < width <= config.hidden_size:
-        message = f"the width is a multiple of {head}, that of a head, and at most {config.hidden_size}, not {width}"
+        message = f"`width` must be a multiple of {head}, the size of a head, up to {config.hidden_size}, got {width}"
         raise DistillError(message)
     smaller.hidden_size, smaller.num_attention_heads = width, width // head
     for name in ("intermediate_size", "n_inner"):
@@ -84,12 +82,12 @@ def _config(config: Any, chosen: list[int], width: int | None) -> Any:
 
 
 def _chosen_state(state: Mapping[str, Tensor], stack: str, chosen: list[int]) -> dict[str, Tensor]:
-    """The teacher's tensors by the names that they have in the student."""
+    """Return the teacher's tensors by their names in the student."""
     others = {name: tensor for name, tensor in state.items() if not name.startswith(f"{stack}.")}
-    for place, layer in enumerate(chosen):
+    for index, layer in enumerate(chosen):
         prefix = f"{stack}.{layer}."
         others |= {
-            f"{stack}.{place}.{name.removeprefix(prefix)}": t for name, t in state.items() if name.startswith(prefix)
+            f"{stack}.{index}.{name.removeprefix(prefix)}": t for name, t in state.items() if name.startswith(prefix)
         }
     return others
 
@@ -99,8 +97,8 @@ def _copy(student: nn.Module, state: Mapping[str, Tensor], *, is_narrower: bool)
     for name, tensor in student.state_dict().items():
         theirs = state[name]
         if is_narrower and name.rpartition(".")[0].endswith(SIDE_BY_SIDE):
-            parts = zip(tensor.chunk(3, dim=-1), theirs.chunk(3, dim=-1), strict=True)
+            pairs = zip(tensor.chunk(3, dim=-1), theirs.chunk(3, dim=-1), strict=True)
         else:
-            parts = zip([tensor], [theirs], strict=True)
-        for part, whole in parts:
-            part.copy_(whole[tuple(slice(0, size) for size in part.shape)])
+            pairs = zip([tensor], [theirs], strict=True)
+        for target, source in pairs:
+            target.copy_(source[tuple(slice(0, size) for size in target.shape)])

@@ -1,4 +1,4 @@
-"""Small models with new weights, made from a configuration."""
+"""Small, randomly initialised models."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def tiny_bert(
     hidden_states: bool = False,
     attentions: bool = False,
 ) -> nn.Module:
-    """A BERT that classifies sequences, `BertForSequenceClassification`; by default as small as BERT-Tiny.
+    """Build a `BertForSequenceClassification`, by default with the size of BERT-Tiny.
 
     Args:
-        vocab_size: How many tokens the tokenizer knows, or more.
-        num_labels: Classes; 1 for scores.
-        layers: Transformer layers.
+        vocab_size: Size of the vocabulary, at least that of the tokenizer.
+        num_labels: Number of classes, 1 for scores.
+        layers: Number of transformer layers.
         width: The width of the hidden states.
-        heads: Attention heads.
-        intermediate: The width of the feed-forward part; four times `width` if left out.
-        max_length: The longest text in tokens.
-        dropout: Of hidden states and attentions.
+        heads: Number of attention heads.
+        intermediate: The width of the feed-forward layers. Defaults to four times `width`.
+        max_length: Maximum number of tokens.
+        dropout: Dropout probability of hidden states and attentions.
         pad_token_id: The tokenizer's padding token.
-        hidden_states: Give the hidden states of all layers too.
-        attentions: Give the attentions of all layers too.
+        hidden_states: Return the hidden states of all layers too.
+        attentions: Return the attentions of all layers too.
     """
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -66,17 +66,17 @@ def tiny_gpt2(
     hidden_states: bool = False,
     attentions: bool = False,
 ) -> nn.Module:
-    """A GPT-2 with a language-modelling head, `GPT2LMHeadModel`.
+    """Build a `GPT2LMHeadModel`.
 
     Args:
-        vocab_size: How many tokens the tokenizer knows, or more.
-        layers: Transformer layers.
+        vocab_size: Size of the vocabulary, at least that of the tokenizer.
+        layers: Number of transformer layers.
         width: The width of the hidden states.
-        heads: Attention heads.
-        max_length: The longest text in tokens.
-        dropout: Of embeddings, hidden states and attentions.
-        hidden_states: Give the hidden states of all layers too.
-        attentions: Give the attentions of all layers too.
+        heads: Number of attention heads.
+        max_length: Maximum number of tokens.
+        dropout: Dropout probability of embeddings, hidden states and attentions.
+        hidden_states: Return the hidden states of all layers too.
+        attentions: Return the attentions of all layers too.
     """
     from transformers import GPT2Config, GPT2LMHeadModel
 

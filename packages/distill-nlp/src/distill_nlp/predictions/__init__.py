@@ -1,4 +1,4 @@
-"""What a model says about texts without labels, in files."""
+"""Prediction files for test splits without labels."""
 
 from ._glue import LEADERBOARD as LEADERBOARD
 from ._glue import WriteGluePredictions as WriteGluePredictions

@@ -1,4 +1,4 @@
-"""Tokenizers trained on a task's own texts."""
+"""Tokenizers trained on the texts of a task."""
 
 from ._byte_level import byte_level as byte_level
 from ._byte_level import text_byte_level as text_byte_level

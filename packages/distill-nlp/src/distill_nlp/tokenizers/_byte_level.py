@@ -1,4 +1,4 @@
-"""Byte-level byte-pair encoding, as GPT-2 has it: every text has tokens, and none is unknown.
+"""Byte-level byte-pair encoding as in GPT-2, without unknown tokens.
 
 Alec Radford, Jeffrey Wu, Rewon Child, David Luan, Dario Amodei, Ilya Sutskever. "Language Models are Unsupervised
 Multitask Learners". 2019. https://openai.com/index/better-language-models/. Byte-pair encoding: Rico Sennrich, Barry
@@ -10,26 +10,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from .._atomic import atomic_path
+
 END = "<|endoftext|>"
 
 
 def byte_level(texts: Iterable[str], *, vocab_size: int = 8000) -> Any:
-    """A tokenizer of transformers trained on texts; the same texts give the same tokenizer.
+    """Train a tokenizer on texts. The same texts give the same tokenizer.
 
     Args:
-        texts: What it learns from; without any, it knows the 256 bytes.
-        vocab_size: How many tokens at most, the bytes and the end token among them.
+        texts: The training texts. Without texts, the vocabulary is the 256 bytes.
+        vocab_size: Maximum size of the vocabulary, including the bytes and the end token.
 
     Returns:
-        A `PreTrainedTokenizerFast` whose end token `<|endoftext|>` also fills up batches; `save_pretrained` writes it to a
-        folder.
+        A `PreTrainedTokenizerFast` whose end token `<|endoftext|>` is also its padding token.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -56,37 +56,37 @@ def text_byte_level(
     split_seed: int = 0,
     cache: str | Path | None = None,
 ) -> Any:
-    """`byte_level` trained on the training documents that `distill_nlp.data.language_modelling` takes from the same place.
+    """Train `byte_level` on the training split of documents, as in `distill_nlp.data.language_modelling`.
 
-    With `cache`, a folder, it is kept there for the next time. On the meta device (`distill check --deep`) nothing is
-    read and it knows the bytes only.
+    The folder `cache` caches the tokenizer. On the meta device (`distill check --deep`) nothing is read and the vocabulary
+    is the bytes.
     """
     if torch.get_default_device().type == "meta":
         return byte_level([])
     from ..data import read_documents, split_documents
 
     texts = split_documents(read_documents(documents), "train", val=val, test=test, seed=split_seed)
-    return byte_level(texts, vocab_size=vocab_size) if cache is None else _kept(texts, vocab_size, Path(cache))
+    return byte_level(texts, vocab_size=vocab_size) if cache is None else _cached(texts, vocab_size, Path(cache))
 
 
-def _kept(texts: list[str], vocab_size: int, folder: Path) -> Any:
-    """The tokenizer of these texts as it was kept, or made and kept."""
+def _cached(texts: list[str], vocab_size: int, folder: Path) -> Any:
+    """Load the tokenizer from the cache, or train and cache it."""
     from tokenizers import Tokenizer
 
     digest = hashlib.sha256(json.dumps([texts, vocab_size]).encode()).hexdigest()[:32]
     path = folder.expanduser() / f"tokenizer-{digest}.json"
     if path.is_file():
         return _wrapped(Tokenizer.from_file(str(path)))
-    made = byte_level(texts, vocab_size=vocab_size)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    unfinished.write_text(made.backend_tokenizer.to_str(), encoding="utf-8")
-    os.replace(unfinished, path)
-    return made
+    trained = byte_level(texts, vocab_size=vocab_size)
+    with atomic_path(path) as unfinished:
+        unfinished.write_text(trained.backend_tokenizer.to_str(), encoding="utf-8")
+    return trained
 
 
 def _wrapped(core: Any) -> Any:
     from transformers import PreTrainedTokenizerFast
 
-    make: Any = PreTrainedTokenizerFast
-    return make(tokenizer_object=core, eos_token=END, pad_token=END, model_input_names=["input_ids", "attention_mask"])
+    factory: Any = PreTrainedTokenizerFast
+    return factory(
+        tokenizer_object=core, eos_token=END, pad_token=END, model_input_names=["input_ids", "attention_mask"]
+    )

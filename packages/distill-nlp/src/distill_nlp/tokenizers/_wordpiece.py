@@ -1,4 +1,4 @@
-"""WordPiece, as BERT has it.
+"""WordPiece, as in BERT.
 
 Yonghui Wu et al. "Google's Neural Machine Translation System: Bridging the Gap between Human and Machine Translation".
 2016. https://arxiv.org/abs/1609.08144
@@ -17,22 +17,22 @@ PREFIX = "##"
 
 
 def wordpiece(texts: Iterable[str], *, vocab_size: int = 8000, lowercase: bool = True) -> Any:
-    """A tokenizer of transformers trained on texts; the same texts give the same tokenizer.
+    """Train a tokenizer on texts. The same texts give the same tokenizer.
 
     Args:
-        texts: What it learns from.
-        vocab_size: How many pieces at most; what occurs twice or more becomes one.
-        lowercase: Fold capitals and accents.
+        texts: The training texts.
+        vocab_size: Maximum size of the vocabulary. A piece must occur at least twice.
+        lowercase: Convert to lower case and strip accents.
 
     Returns:
-        A `PreTrainedTokenizerFast`, which `save_pretrained` writes to a folder.
+        A `PreTrainedTokenizerFast`.
     """
     from tokenizers import Tokenizer, models, trainers
 
     texts = list(texts)
-    core = _core(models.WordPiece(unk_token="[UNK]"), lowercase=lowercase)  # noqa: S106  a token of text
-    # Left to itself the trainer numbers the pieces that continue a word in the order of a hash table, so that each
-    # process would have numbers of its own. Named beforehand they have fixed ones.
+    core = _core(models.WordPiece(unk_token="[UNK]"), lowercase=lowercase)  # noqa: S106 - a token of text
+    # By default the trainer numbers continuing pieces in the order of a hash table, which differs between processes.
+    # As special tokens they get fixed indices.
     words = {
         word for text in texts for word, _ in core.pre_tokenizer.pre_tokenize_str(core.normalizer.normalize_str(text))
     }
@@ -51,9 +51,9 @@ def wordpiece(texts: Iterable[str], *, vocab_size: int = 8000, lowercase: bool =
 
 
 def glue_wordpiece(task: str, *, vocab_size: int = 8000, root: str | Path | None = None, hub: str | None = None) -> Any:
-    """A tokenizer trained on a GLUE task's training texts; `distill_nlp.data.glue` tells where they are read from.
+    """Train a tokenizer on the training texts of a GLUE task; see `distill_nlp.data.glue` for the files.
 
-    On the meta device (`distill check --deep`) no data are read and it knows no word.
+    On the meta device (`distill check --deep`) nothing is read and the vocabulary is empty.
     """
     if torch.get_default_device().type == "meta":
         return wordpiece([])
@@ -82,5 +82,5 @@ def _wrapped(core: Any) -> Any:
     )
     names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
     fields = ["input_ids", "token_type_ids", "attention_mask"]
-    make: Any = PreTrainedTokenizerFast
-    return make(tokenizer_object=core, model_input_names=fields, **names)
+    factory: Any = PreTrainedTokenizerFast
+    return factory(tokenizer_object=core, model_input_names=fields, **names)

@@ -12,7 +12,7 @@ from .._numbers import describe_number
 
 if TYPE_CHECKING:
     from ...experiment import SourceSettings
-    from ...train import Run
+    from ...train import Trainer
 
 
 class PlainLog(Callback):
@@ -25,32 +25,32 @@ class PlainLog(Callback):
     def __init__(self, write: Callable[[str], object]) -> None:
         self.write = write
 
-    def on_fit_start(self, run: Run) -> None:
+    def on_fit_start(self, trainer: Trainer) -> None:
         """What is trained, and on what."""
-        if run.is_main:
-            self.write(" · ".join(describe_run(run)))
+        if trainer.is_main:
+            self.write(" · ".join(describe_run(trainer)))
 
-    def on_stage_start(self, run: Run) -> None:
+    def on_stage_start(self, trainer: Trainer) -> None:
         """What the stage does."""
-        if run.is_main:
-            self.write(describe_stage(run))
+        if trainer.is_main:
+            self.write(describe_stage(trainer))
 
-    def on_log(self, run: Run, record: dict[str, Any]) -> None:
+    def on_log(self, trainer: Trainer, record: dict[str, Any]) -> None:
         """One record."""
-        position = f"{stage_name(run)} · epoch {record['epoch']}/{run.stage.epochs} · step {record['step']}"
+        position = f"{stage_name(trainer)} · epoch {record['epoch']}/{trainer.stage.epochs} · step {record['step']}"
         self.write(f"{position} · {record['split']} · {describe_record(record)}")
 
 
-def stage_name(run: Run) -> str:
+def stage_name(trainer: Trainer) -> str:
     """The stage counted from 1: `stage 1/2`."""
-    return f"stage {run.state.stage + 1}/{len(run.stages)}"
+    return f"stage {trainer.stage_index + 1}/{trainer.num_stages}"
 
 
-def describe_run(run: Run) -> list[str]:
+def describe_run(trainer: Trainer) -> list[str]:
     """Each model with its size; then the device, the precision and the seed."""
-    models = [f"{name}: {describe_model(model)}" for name, model in run.models.items()]
-    experiment = run.experiment
-    return [*models, f"on {run.device} in {experiment.precision} with seed {experiment.seed}"]
+    models = [f"{name}: {describe_model(model)}" for name, model in trainer.models.items()]
+    experiment = trainer.experiment
+    return [*models, f"on {trainer.device} in {experiment.precision} with seed {experiment.seed}"]
 
 
 def describe_model(model: Any) -> str:
@@ -78,27 +78,29 @@ def describe_weight(weight: Any) -> str:
     return f"{weight:g} ·" if isinstance(weight, int | float) else f"{type(weight).__name__} ·"
 
 
-def describe_modes(run: Run) -> str:
+def describe_modes(trainer: Trainer) -> str:
     """Which models learn in this stage, and how frozen ones run: `student learns, teacher in eval mode in bf16`."""
-    names = {name.split(".")[0] for name in run.trainable}
-    chosen = run.stage.modes
+    learning = trainer.run.trainable if trainer.run else {}
+    names = {name.split(".")[0] for name in learning}
+    chosen: Any = trainer.stage.modes or {}
     modes = {
         name: " ".join(
             ["learns"] * (name in names)
             + [f"in {chosen.get(name, 'eval')} mode"] * (name not in names or name in chosen)
-            + [describe_source(run.experiment.sources.get(name))] * (name not in names)
+            + [describe_source(trainer.experiment.sources.get(name))] * (name not in names)
         ).strip()
-        for name in run.models
+        for name in trainer.models
     }
     return ", ".join(f"{name} {mode}" for name, mode in modes.items())
 
 
-def describe_stage(run: Run) -> str:
+def describe_stage(trainer: Trainer) -> str:
     """Epochs, steps, terms and modes of the stage."""
-    stage = run.stage
-    terms = " + ".join(f"{describe_weight(term.weight)} {name}" for name, term in stage.losses.items())
-    length = f"{stage.epochs} epochs of {run.steps_per_epoch} steps"
-    return f"{stage_name(run)} · {length} · loss = {terms} · {describe_modes(run)}"
+    stage = trainer.stage
+    losses = stage.losses if isinstance(stage.losses, Mapping) else {}
+    terms = " + ".join(f"{describe_weight(term.weight)} {name}" for name, term in losses.items())
+    length = f"{stage.epochs} epochs of {trainer.steps_per_epoch} steps"
+    return f"{stage_name(trainer)} · {length} · loss = {terms} · {describe_modes(trainer)}"
 
 
 def describe_record(record: Mapping[str, Any]) -> str:

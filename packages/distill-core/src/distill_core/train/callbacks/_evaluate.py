@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...experiment import Evaluation, Metric
 from ...ranges import PositiveInt, checked
-from .._state import Run
 from ._callback import Callback
+
+if TYPE_CHECKING:
+    from .._trainer import Trainer
 
 
 class Evaluate(Callback):
-    """Evaluates every `every` epochs, and after the last epoch of a stage.
+    """Measure after every so many epochs, and after the last.
 
     Args:
-        loader: The data to evaluate on.
+        loader: The data to measure on.
         metrics: The metrics by name, each with its wiring.
-        every: Number of epochs between two evaluations.
-        split: Name of the data in the log.
+        every: Epochs between two measurements.
+        split: What the data are called in the log.
     """
 
     @checked
@@ -29,8 +31,10 @@ class Evaluate(Callback):
         self.every = every
         self.split = split
 
-    def on_epoch_end(self, run: Run) -> None:
-        """Evaluate and log."""
-        if run.state.epoch % self.every and run.state.epoch != run.stage.epochs:
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Measure and log."""
+        if trainer.epoch % self.every and trainer.epoch != trainer.stage.epochs:
             return
-        run.evaluate(self.evaluation, split=self.split)
+        measured = trainer.evaluate(self.evaluation)
+        trainer.measured[self.split] = measured
+        trainer.log({"split": self.split, "metrics": measured, "percent": self.evaluation.percent(measured)})

@@ -20,14 +20,14 @@ class LogWindow:
     Attributes:
         loss: The mean of the objective over the samples of all processes.
         losses: The same of each term.
-        num_samples: The number of these samples.
-        num_bad: The number of batches with a number that is not finite; the means omit them.
+        samples: How many samples that were.
+        bad: In how many batches a number was not finite; they are not in the means.
     """
 
     loss: float
     losses: dict[str, float]
-    num_samples: int
-    num_bad: int
+    samples: int
+    bad: int
 
 
 class LossMeter:

@@ -45,7 +45,7 @@ class FrozenModels:
         for buffer, values in zip(present, state, strict=False):
             buffer.copy_(values[rank()])
 
-    def verify(self) -> None:
+    def prove(self) -> None:
         """Compare.
 
         Raises:

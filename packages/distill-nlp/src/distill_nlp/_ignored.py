@@ -1,0 +1,3 @@
+"""The target of a token that no loss and no metric counts."""
+
+IGNORED = -100
