@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import distill_core.weights
-from distill_core.cli.inspect._check import check_file
 from distill_core.cli._load import load_document
+from distill_core.cli.inspect._check import check_file
 from distill_core.config import Builder, NodesByKey
 from distill_core.data import Loader, TensorData
 from distill_core.experiment import Experiment

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,7 +19,7 @@ from ._loader_checks import check_batches, check_dataset
 from ._order import Order
 from ._plan import BatchPlan, cut_batches, cut_evenly
 from ._reader import CollateReads, SampleReader, SeededSamples, WorkerOptions
-from ._seeds import SeedPath, derive_seed, occurrences, sample_seeds
+from ._seeds import SeedPath, derive_seed, occurrences, preserve_rng_state, sample_seeds
 from ._tensors import TensorData
 
 
@@ -216,6 +218,21 @@ class Loader:
         for batch, seed in zip(self._read(indices, seeds, seed_path), seeds, strict=True):
             yield batch if self.mix is None else self.mix(batch, seed)
 
+    def preview_batch(self, seed_path: SeedPath, num_samples: int) -> dict[str, Any]:
+        """Return the first batch of an epoch, filled by repeating a few of its samples; it is read in this process.
+
+        Args:
+            seed_path: The epoch.
+            num_samples: Number of samples to read. A `TensorData` is read as usual.
+        """
+        index = self.plan(seed_path).indices[0]
+        seeds = sample_seeds(seed_path, index)
+        if isinstance(self.dataset, TensorData):
+            batch = next(self._read([index], [seeds], seed_path))
+        else:
+            batch = named(self._repeated(index, seeds, num_samples), self.fields, self.dataset) | {"index": index}
+        return batch if self.mix is None else self.mix(batch, seeds)
+
     def close(self) -> None:
         """Stop the worker processes; reading starts new ones."""
         self._reader = None
@@ -239,6 +256,13 @@ class Loader:
                 samples, reads = batch
                 yield named(samples, self.fields, self.dataset) | {"index": self.bad_samples.note(reads, index)}
 
+    def _repeated(self, index: Tensor, seeds: Tensor, num_samples: int) -> Any:
+        """Return a collated batch of the size of `index` that repeats its first samples."""
+        samples = SeededSamples(self.dataset)
+        with preserve_rng_state():
+            read = [samples[pair] for pair in zip(index[:num_samples].tolist(), seeds.tolist(), strict=False)]
+            return self.collate([_copied(read[number % len(read)]) for number in range(len(index))])
+
     def _sample_reader(self) -> SampleReader:
         """Return the reader of this dataset; it keeps its workers until an attribute of this loader changes."""
         settings = (self.dataset, self.collate, self.num_workers, self.workers, self.bad_samples)
@@ -253,3 +277,10 @@ class Loader:
         if self._order.is_permutation:
             return range(self.num_samples)
         return sorted(set(self.order(SeedPath()).tolist()))
+
+
+def _copied(sample: Any) -> Any:
+    """Return a copy of a sample, because a collate function may change its samples; the sample if it cannot be copied."""
+    with contextlib.suppress(Exception):
+        return copy.deepcopy(sample)
+    return sample

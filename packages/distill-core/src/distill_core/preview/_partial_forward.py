@@ -1,4 +1,4 @@
-"""Run a model that asks for numbers as far as it goes by shapes."""
+"""Partial forwards of models that read values, up to the first value that is missing."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from ._shapes import as_if_compiled, needs_data, shapes_only
 def as_far_as_it_goes(
     source: ModelSource, batch: Mapping[str, Any], values: Mapping[Tap, Any]
 ) -> tuple[dict[Tap, Any], str]:
-    """Run a model that cannot run to its end without data, and keep the taps that it reached.
+    """Run a model that cannot run to its end without data, and return the taps that it reached.
 
-    Detectors choose boxes by their scores, after the features and heads that methods tap. Numbers that such a model
-    makes for itself, of sizes for example, are real here.
+    Detectors choose boxes by their scores, after the features and heads that methods tap. Tensors that such a model
+    creates itself, such as sizes, have data.
 
     Args:
         source: The model and its taps.
-        batch: An example of its batches; tensors on the meta device, and small ones that a model looks into on the CPU.
+        batch: An example batch: tensors on the meta device, and small ones whose values a model reads on the CPU.
         values: Taps of the models that ran before.
 
     Returns:
-        The values of the taps, and the module with which a run ends the forward, empty for the model's end.
+        The values of the taps, and the module after which a run ends the forward; empty for the model's end.
 
     Raises:
-        Exception: The model fails before it asks for a number.
+        Exception: The model fails before it reads a value.
     """
     plain = _reached(source, batch, values)
     if len(plain[0]) == len(source.taps):
         return plain
-    with contextlib.suppress(Exception), as_if_compiled():  # what fails only as if compiled is not known to fail
+    with contextlib.suppress(Exception), as_if_compiled():  # a model may fail only because it is not compiled
         compiled = _reached(source, batch, values)
         return max(plain, compiled, key=lambda reached: len(reached[0]))
     return plain

@@ -1,4 +1,4 @@
-"""Run code on tensors without data, and tell code that asks for numbers from code that is wrong."""
+"""Execution on tensors without data, which separates code that needs values from code that is wrong."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _BUILT_IN = ("aten", "prim", "prims")
 
 
 class NeedsDataError(Exception):
-    """Code asked for numbers where there are only shapes."""
+    """Code needs the values of tensors that have none."""
 
 
 @contextlib.contextmanager
 def shapes_only() -> Iterator[None]:
-    """Run operations of meta tensors by their shapes; one that needs numbers raises `NeedsDataError`.
+    """Run operators on meta tensors by their shapes; one that needs values raises `NeedsDataError`.
 
-    Tensors that code makes for itself, of sizes for example, are real as long as nothing without data is mixed in.
+    Tensors that code creates itself, such as sizes, keep their data until they are combined with tensors without data.
     """
     with _Operations(), _Conversions():  # type: ignore[no-untyped-call]
         yield
 
 
 def by_shapes(run: Callable[[], Result]) -> Result:
-    """Return what `run` gives on tensors without data.
+    """Return the result of `run` on tensors without data.
 
-    Models of transformers look into their masks unless they are being compiled; then they go by shapes alone.
+    Models of transformers read the values of their masks unless they are being compiled. In that case, they use shapes.
 
     Raises:
-        Exception: It fails; `needs_data` says whether for want of numbers.
+        Exception: `run` fails; `needs_data` returns whether it fails because values are missing.
     """
     try:
         with shapes_only():
@@ -63,13 +63,13 @@ def as_if_compiled() -> Iterator[None]:
 
 
 def needs_data(error: BaseException | None) -> bool:
-    """Return whether an exception is, or was raised because of, a `NeedsDataError`."""
+    """Return whether an exception is a `NeedsDataError` or was caused by one."""
     while error is not None and not isinstance(error, NeedsDataError):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
-class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of torch
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if not any(tensor.is_meta for tensor in tensors([args, kwargs])):
@@ -80,20 +80,20 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of tor
         try:
             return func(*map_tensors(args, _to_meta), **map_tensors(kwargs, _to_meta))
         except Exception as error:
-            if _asks_for_numbers(func, error, args, kwargs):
-                msg = f"{func} needs numbers"
+            if _needs_values(func, error, args, kwargs):
+                msg = f"{func} needs values"
                 raise NeedsDataError(msg) from error
             raise
 
 
 class _Conversions(TorchFunctionMode):
-    """Refuses to make numpy arrays and texts of tensors without data, which no operation shows."""
+    """A mode that refuses to convert tensors without data to NumPy arrays and strings, which is not an operator."""
 
     _refused = (Tensor.numpy, Tensor.__array__, Tensor.tolist, Tensor.__format__, Tensor.__dlpack__)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in self._refused and args[0].is_meta and args[1:] != ("",):
-            msg = f"{func.__name__} needs numbers"
+            msg = f"{func.__name__} needs values"
             raise NeedsDataError(msg)
         return func(*args, **(kwargs or {}))
 
@@ -103,16 +103,16 @@ def _to_meta(tensor: Tensor) -> Tensor:
 
 
 def _writes_real(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether an operation writes into a tensor that has data."""
-    for number, argument in enumerate(func._schema.arguments):  # noqa: SLF001  the schema has no public name
+    """Return whether an operator writes to a tensor that has data."""
+    for index, argument in enumerate(func._schema.arguments):  # noqa: SLF001 - the schema has no public name
         if argument.alias_info is not None and argument.alias_info.is_write:
-            value = args[number] if number < len(args) else kwargs.get(argument.name)
+            value = args[index] if index < len(args) else kwargs.get(argument.name)
             if any(not tensor.is_meta for tensor in tensors(value)):
                 return True
     return False
 
 
-def _asks_for_numbers(func: Any, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _needs_values(func: Any, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Return whether an operator failed because it needs values, rather than because its arguments are wrong."""
     if isinstance(error, NotImplementedError) or torch.Tag.data_dependent_output in func.tags:
         return True
