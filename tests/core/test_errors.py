@@ -52,6 +52,7 @@ def test_an_error_is_a_record_that_is_formatted_like_a_problem(kind):
     assert {name: getattr(error, name) for name in record} == record
     assert error.message == "no such model"
     assert str(error) == "run.yaml:3:5: no such model (at stages.0.feed)\n  hint: rename it" == str(*error.problems)
+    assert str(kind("no such model", key="stages.0.feed")) == "stages.0.feed: no such model"
     assert (str(kind("plain")), kind("plain").key, kind("plain").hint, kind("plain").location) == (
         "plain",
         "",

@@ -16,7 +16,7 @@ CHANGES = {
     "empty train": (
         "    losses:\n",
         "    train: []\n    losses:\n",
-        "18:12: `train` is empty",
+        "18:12: the list is empty",
     ),
     "no data": (
         "  train: !import_call:toy.points",
@@ -24,7 +24,7 @@ CHANGES = {
         "16:5: there is no training data",
     ),
     "empty losses later": ("\ncallbacks:", "  - {losses: {}}\n\ncallbacks:", "21:14: a stage has no losses"),
-    "empty train later": ("\ncallbacks:", "  - {train: []}\n\ncallbacks:", "21:13: `train` is empty"),
+    "empty train later": ("\ncallbacks:", "  - {train: []}\n\ncallbacks:", "21:13: the list is empty"),
 }
 
 

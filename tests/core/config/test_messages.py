@@ -141,7 +141,7 @@ CASES = [
     Case("first-stage-incomplete", "models: {}\ndata: {train: x}\nstages: [{epochs: 1, losses: {a: 1}}]", "the first stage needs 'optimizer'"),
     Case("no-training-data", STAGE + "epochs: 1", "there is no training data", hint="give `data.train`, or `data` of the stage"),
     Case("no-losses", STAGE + "losses: {}", "a stage has no losses", hint="give at least one under `losses`"),
-    Case("nothing-to-train", STAGE + "train: []", "`train` is empty, so nothing would be trained", hint="omit `train` to train all losses and every model whose name does not begin with 'teacher'"),
+    Case("nothing-to-train", STAGE + "train: []", "the list is empty, so nothing would be trained", hint="omit `train` to train all losses and every model whose name does not begin with 'teacher'"),
     Case("unknown-group-option", STAGE + "{optimizer: !import_partial:torch.optim.SGD {lr: 1}, groups: {student: {momentun: 0.9}}}", "the optimizer torch.optim.SGD has no option 'momentun'", hint="did you mean 'momentum'?"),
     Case("schedule-length", STAGE + "scheduler: !import_partial:torch.optim.lr_scheduler.CosineAnnealingLR {T_max: 120%}", "`T_max` is 120% of the stage, but a share is from 0% to 100%", hint="write a share with a percent sign, `5%`"),
     Case("best-not-measured", HEAD + "callbacks: [!import_call:distill_core.train.Evaluate {loader: x, metrics: {top1: {}}}, !import_call:distill_core.train.Checkpoint {best: top5}]", "no Evaluate before this Checkpoint measures 'top5' on 'val'", hint="did you mean 'top1'?"),

@@ -249,7 +249,7 @@ def test_not_finite_loss_stops_the_run(experiment):
         ),
         (
             {"train": []},
-            "`train` is empty, so nothing would be trained (at stages.0.train)\n"
+            "stages.0.train: the list is empty, so nothing would be trained\n"
             "  hint: omit `train` to train all losses and every model whose name does not begin with 'teacher'",
         ),
         (
@@ -259,7 +259,7 @@ def test_not_finite_loss_stops_the_run(experiment):
         ),
         (
             {"losses": {}},
-            "a stage has no losses (at stages.0.losses)\n  hint: give at least one under `losses`",
+            "stages.0.losses: a stage has no losses\n  hint: give at least one under `losses`",
         ),
         (
             {"losses": {"ce": Term(loss=nn.CrossEntropyLoss(), inputs={"input": "studnet", "target": "batch.target"})}},
@@ -299,7 +299,7 @@ def test_a_model_that_is_not_a_module_is_refused(experiment, tmp_path, name, mod
 def test_first_stage_must_be_whole(experiment):
     with pytest.raises(WiringError) as error:
         Trainer(experiment(stages=[Stage(epochs=1)]))
-    assert str(error.value) == "the first stage needs 'losses' (at stages.0)"
+    assert str(error.value) == "stages.0: the first stage needs 'losses'"
 
 
 def test_optimizer_that_leaves_a_tensor_out_is_refused(experiment):

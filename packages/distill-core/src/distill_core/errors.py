@@ -34,7 +34,7 @@ class Problem:
         message: One sentence without a full stop.
         location: The position in a file, if the problem comes from a file.
         source: The line of the file, shown above a caret.
-        key: The path of keys to it, `stages.0.optimizer`.
+        key: The path of keys to it, `stages.0.optimizer`; it precedes the message if there is no location.
         hint: How to fix it: the nearest valid name, the missing part.
         id: Short name of the message, unique and stable: `unknown-key`.
     """
@@ -47,10 +47,9 @@ class Problem:
     id: str = ""
 
     def __str__(self) -> str:
-        head = f"{self.location}: {self.message}" if self.location else self.message
-        if self.key:
-            head += f" (at {self.key})"
-        lines = [head]
+        where = self.location or self.key
+        head = f"{where}: {self.message}" if where else self.message
+        lines = [f"{head} (at {self.key})" if self.location and self.key else head]
         if self.source and self.location:
             lines += [f"    {self.source}", "    " + " " * (self.location.column - 1) + "^"]
         if self.hint:

@@ -217,7 +217,7 @@ def incomplete(stages: Sequence[Stage], data: Collection[str]) -> list[Problem]:
             hint = "give at least one under `losses`"
             problems.append(Problem("a stage has no losses", key=f"stages.{index}.losses", hint=hint, id="no-losses"))
         if stage.train is not INHERIT and stage.train is not None and not stage.train:
-            message = "`train` is empty, so nothing would be trained"
+            message = "the list is empty, so nothing would be trained"
             hint = "omit `train` to train all losses and every model whose name does not begin with 'teacher'"
             problems.append(Problem(message, key=f"stages.{index}.train", hint=hint, id="nothing-to-train"))
     return problems

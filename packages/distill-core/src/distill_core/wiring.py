@@ -61,8 +61,8 @@ class Wiring:
                 for name, taps in self.inputs.items()
             }
         except KeyError as error:
-            message = f"{self.where}: there is no value for '{error.args[0]}'"
-            raise WiringError(message) from None
+            message = f"there is no value for '{error.args[0]}'"
+            raise WiringError(message, key=self.where) from None
 
     def check_sources(self, models: Iterable[str]) -> None:
         """Check that every tap belongs to the batch or to one of `models`.
@@ -73,8 +73,8 @@ class Wiring:
         models = list(models)
         for tap in self.taps:
             if tap.source not in models and tap.source != BATCH:
-                message = f"{self.where}: '{tap}' names no model {tap.source!r}"
-                raise WiringError(message, hint=did_you_mean(tap.source, [*models, BATCH]))
+                message = f"'{tap}' names no model {tap.source!r}"
+                raise WiringError(message, key=self.where, hint=did_you_mean(tap.source, [*models, BATCH]))
 
     def __repr__(self) -> str:
         return f"Wiring({self.inputs!r}, {self.where!r})"
@@ -147,22 +147,22 @@ def check_signature(callee: Any, names: Iterable[str], where: str) -> None:
         return
     names = list(names)
     parameters = signature.parameters.values()
-    shown = f"{where}: {label}{_without_annotations(signature)}"
+    shown = f"{label}{_without_annotations(signature)}"
     known = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for name in names:
         if name not in known and not takes_any:
             hint = did_you_mean(name, [other for other in known if other not in names])
             message = f"{shown} has no parameter {name!r}"
-            raise WiringError(message, hint=hint)
+            raise WiringError(message, key=where, hint=hint)
     for parameter in parameters:
         is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         if parameter.default is parameter.empty and not is_variadic and parameter.name not in names:
             message = f"{shown}: missing a required argument: {parameter.name!r}; 'inputs' names {names}"
-            raise WiringError(message)
+            raise WiringError(message, key=where)
         if parameter.kind is parameter.POSITIONAL_ONLY and parameter.name in names:
             message = f"{shown}: {parameter.name!r} cannot be passed by name"
-            raise WiringError(message)
+            raise WiringError(message, key=where)
 
 
 def _parse(name: str, addresses: str | Sequence[str], where: str) -> Tap | tuple[Tap, ...]:
@@ -171,11 +171,10 @@ def _parse(name: str, addresses: str | Sequence[str], where: str) -> Tap | tuple
             return Tap.parse(addresses)
         taps = tuple(Tap.parse(address) for address in addresses)
     except WiringError as error:
-        message = f"{where}: {error}"
-        raise WiringError(message) from None
+        raise WiringError(error.message, key=where, hint=error.hint) from None
     if not taps:
-        message = f"{where}: the list of taps of {name!r} is empty"
-        raise WiringError(message)
+        message = f"the list of taps of {name!r} is empty"
+        raise WiringError(message, key=where)
     return taps
 
 
@@ -189,8 +188,8 @@ def _function_of(callee: Any, where: str) -> tuple[Callable[..., Any], str]:
     if isinstance(callee, nn.Module):
         return callee.forward, f"{kind}.forward"
     if not callable(callee):
-        message = f"{where}: {kind} cannot be called"
-        raise WiringError(message)
+        message = f"{kind} cannot be called"
+        raise WiringError(message, key=where)
     function = getattr(callee, "func", callee)  # of a functools.partial
     return callee, getattr(function, "__qualname__", type(function).__name__)
 
