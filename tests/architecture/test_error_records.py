@@ -5,8 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-FORMATTERS = {"distill_core.errors", "distill_zoo._errors"}
-"""The modules that format an error."""
+FORMATTERS = {
+    "distill_core.errors": "formats the records",
+    "distill_zoo._errors": "formats the records of the zoo, which imports no sibling",
+    "distill_core.cli._advice": "replaces advice in the message of a foreign library",
+}
+"""Modules that format a hint, with the reason."""
 
 PARSERS = {
     "distill_core.train.parallel._peer_failure": "gloo and NCCL raise a RuntimeError whose text alone names the cause",

@@ -291,7 +291,7 @@ def test_a_model_that_is_not_a_module_is_refused(experiment, tmp_path, name, mod
     with pytest.raises(WiringError) as error:
         Trainer(replace(made, models={**made.models, name: model}), output=tmp_path / "run")
     assert str(error.value) == (
-        f"'{name}' must be an nn.Module, got {kind} (at models.{name})\n  hint: create the model before the experiment"
+        f"models.{name}: '{name}' must be an nn.Module, got {kind}\n  hint: create the model before the experiment"
     )
     assert not (tmp_path / "run").exists()
 

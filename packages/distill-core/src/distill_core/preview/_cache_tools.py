@@ -95,8 +95,8 @@ def verify_caches(trainer: Trainer, samples: int) -> list[Difference]:
                 for tap in (pairs[0][0] if pairs else ())
             ]
     if not found:
-        message = "there is no complete view to verify\n  hint: 'distill cache build' makes them"
-        raise WiringError(message)
+        message = "there is no complete view to verify"
+        raise WiringError(message, hint="'distill cache build' makes them")
     return found
 
 

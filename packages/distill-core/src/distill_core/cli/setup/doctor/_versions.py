@@ -86,7 +86,7 @@ def importing(name: str) -> Iterator[Finding]:
     try:
         importlib.import_module(name)
     except Exception as error:  # noqa: BLE001 — a broken installation may raise anything
-        first = str(error).partition("\n")[0]
+        first = next(iter(str(error).splitlines()), "")
         yield problem(name, f"cannot be imported: {first}", f"pip install --force-reinstall torch {name}")
 
 
