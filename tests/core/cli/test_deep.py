@@ -129,7 +129,7 @@ def test_every_tap_that_names_no_module_is_told(hinted, distill):
         (
             "target: teacher.body.0",
             "targets: teacher.body.0",
-            "small/toy.yaml:20:75: losses.hint: MSELoss.forward(input, target) has no parameter 'targets'"
+            "small/toy.yaml:20:75: MSELoss.forward(input, target) has no parameter 'targets'"
             " (at stages.0.losses.hint.inputs)",
         ),
         (
@@ -140,7 +140,7 @@ def test_every_tap_that_names_no_module_is_told(hinted, distill):
         (
             "{preds: student,",
             "{predictions: student,",
-            "small/toy.yaml:26:58: metrics.share: Share.update(preds, target) has no parameter 'predictions'"
+            "small/toy.yaml:26:58: Share.update(preds, target) has no parameter 'predictions'"
             " (at callbacks.0.metrics.share.inputs)",
         ),
         (
