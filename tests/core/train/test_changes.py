@@ -163,3 +163,23 @@ def test_callbacks_may_change_and_keep_what_they_remember(experiment, tmp_path):
 
     Trainer(other, output=tmp_path, callbacks=[Look()]).fit(resume=True, change=True)
     assert seen[0] is not None
+
+
+def test_a_patch_release_of_torch_needs_the_option(experiment, tmp_path, monkeypatch):
+    run = make(experiment, LR.CosineAnnealingLR)
+    interrupt(tmp_path, run)
+    major, minor, patch = torch.__version__.split("+")[0].split(".")[:3]
+    monkeypatch.setattr(torch, "__version__", f"{major}.{minor}.{int(patch) + 1}")
+    with pytest.raises(TrainingError, match="torch: .*\n  hint: .*`--resume --change` accepts them"):
+        Trainer(make(experiment, LR.CosineAnnealingLR), output=tmp_path).fit(resume=True)
+    assert max(resumed(tmp_path, make(experiment, LR.CosineAnnealingLR))) == 21
+    [record] = map(json.loads, (tmp_path / "changes.jsonl").read_text().splitlines())
+    assert set(record["changes"]) == {"torch"}
+
+
+def test_a_minor_release_of_torch_is_refused(experiment, tmp_path, monkeypatch):
+    interrupt(tmp_path, make(experiment, LR.CosineAnnealingLR))
+    major, minor, *_ = torch.__version__.split(".")
+    monkeypatch.setattr(torch, "__version__", f"{major}.{int(minor) + 1}.0")
+    with pytest.raises(TrainingError, match="torch: .*\n  hint: this would change what was trained so far"):
+        resumed(tmp_path, make(experiment, LR.CosineAnnealingLR))

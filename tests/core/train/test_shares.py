@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from distill_core.data import BatchPlan, Loader
+from distill_core.errors import WiringError
 from distill_core.experiment import Term
 from distill_core.losses import TokenCELoss
 from distill_core.train import Callback, Experiment, Stage, Trainer
@@ -137,3 +139,30 @@ def test_a_mask_that_a_frozen_model_gives_is_counted_before_the_step(batch_size,
     for found, wanted in zip(logs, expected_logs, strict=True):
         assert found == pytest.approx(wanted, abs=1e-6)
     assert runs == with_marks(batch_size, 1)[2]  # not once more for the count
+
+
+@pytest.mark.parametrize("scope", ["sample", "gathered", "token", "local", "unknown"])
+def test_the_old_name_of_the_reduction_scope_is_refused(scope):
+    class Old(nn.Module):
+        batch = scope
+
+        def forward(self, student):
+            return student.mean()
+
+    with pytest.raises(WiringError) as error:
+        LossScales({"kd": Term(loss=Old(), inputs={"student": "student"})})
+    assert str(error.value) == (
+        f"losses.kd: Old declares `batch = '{scope}'`, which is called `reduction_scope`\n"
+        f"  hint: write `reduction_scope = '{scope}'` in the class"
+    )
+
+
+@pytest.mark.parametrize("value", [8, None, "mean"])
+def test_another_attribute_named_batch_is_accepted(value):
+    class Mine(nn.Module):
+        batch = value
+
+        def forward(self, student):
+            return student.mean()
+
+    LossScales({"kd": Term(loss=Mine(), inputs={"student": "student"})})

@@ -18,6 +18,7 @@ from ._torch_counts import torch_unit
 
 Unit = Literal["samples", "count", "sum", "unknown"]
 Count = Tensor | int | None
+_SCOPES = ("sample", "gathered", "token", "local", "unknown")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,11 @@ def kind_of(loss: Any) -> str:
 
 
 def _declared(name: str, term: Term, loss: Any) -> Normaliser | None:
-    """By the attributes `reduction_scope`, `decomposes` and `count` of the loss."""
+    """Return what the attributes `reduction_scope`, `decomposes` and `count` of the loss declare."""
+    old = getattr(type(loss), "batch", None)
+    if isinstance(old, str) and old in _SCOPES:
+        message = f"losses.{name}: {kind_of(loss)} declares `batch = {old!r}`, which is called `reduction_scope`"
+        raise WiringError(message, hint=f"write `reduction_scope = {old!r}` in the class")
     scope, count = getattr(loss, "reduction_scope", None), getattr(loss, "count", None)
     if scope == "unknown" or not (isinstance(scope, str) or callable(count)):
         return None
