@@ -76,7 +76,7 @@ EVERYTHING = {"cli", "__main__"}
 
 # What may be imported where; `None` is the package's whole tree.
 ONLY_IN = {
-    "accelerate": {"distill_core.train._trainer"},
+    "accelerate": {"distill_core.train._run_context"},
     "click": {"distill_core.cli"},
     "yaml": {"distill_core.config", "distill_core.preview", "distill_core.cli", "distill_zoo"},
 }
@@ -94,6 +94,7 @@ FOREIGN = {
     "distill_core": {
         "accelerate",
         "deepspeed",
+        "filelock",
         "matplotlib",
         "numpy",
         "rich",

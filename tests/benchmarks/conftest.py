@@ -61,7 +61,7 @@ class Losses(Callback):
         self.built = {name: digest(model) for name, model in trainer.models.items()}
 
     def on_fit_end(self, trainer, results) -> None:
-        learning = {*trainer.learnt, *trainer.averages.names}
+        learning = {*trainer.state.learnt, *trainer.ema.names}
         frozen = {name: model for name, model in trainer.models.items() if name not in learning}
         assert {name: digest(model) for name, model in frozen.items()} == {name: self.built[name] for name in frozen}
 

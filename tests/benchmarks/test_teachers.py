@@ -58,10 +58,10 @@ def run(tmp_path, monkeypatch):
 def test_the_second_run_reads_and_gives_the_same(run, name):
     """Two of three epochs show views that are computed; the third shows the first again."""
     log, student, calls = run(name, "first")
-    assert "0 of 2 views are there" in log
+    assert "0 of 2 views are complete" in log
     assert len(calls) == 2 * 3 + 1  # once more, to see that the small batch may be filled up
     again, same, calls = run(name, "second")
-    assert "2 of 2 views are there" in again
+    assert "2 of 2 views are complete" in again
     assert calls == []
     assert same == student
 

@@ -80,7 +80,7 @@ class Interrupt(Callback):
         self.epoch = epoch
 
     def on_epoch_end(self, trainer) -> None:
-        if trainer.epoch == self.epoch:
+        if trainer.state.epoch == self.epoch:
             raise KeyboardInterrupt
 
 

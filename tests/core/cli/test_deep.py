@@ -79,12 +79,12 @@ def test_a_loss_with_a_separate_gradient_and_what_it_needs(hinted, distill):
     ended = distill("check", hinted, "models.teacher.width=4", "--deep", "--trust", "toy")
     assert ended.code == 2
     assert ended.err.startswith(
-        "small/toy.yaml:20:13: stages.0.losses.hint: its gradient is apart, and SGD takes one only (at stages.0.losses.hint)\n"
+        "small/toy.yaml:20:13: stages.0.losses.hint: its gradient is separate, but SGD takes a single gradient (at stages.0.losses.hint)\n"
     )
     ended = distill("check", hinted, "models.teacher.width=4", "+precision=fp16", "--deep", "--trust", "toy")
     assert ended.code == 2
     assert ended.err.startswith(
-        "small/toy.yaml:20:13: stages.0.losses.hint: its gradient is apart, and the loss scaler of fp16 "
+        "small/toy.yaml:20:13: stages.0.losses.hint: `separate_gradient: true` keeps two gradients, which fp16 "
     )
     hinted.write_text(hinted.read_text().replace("torch.optim.SGD {lr: 0.1}", "distill_core.optim.DOT {lr: 0.1}"))
     ended = distill("check", hinted, "models.teacher.width=4", "--deep", "--trust", "toy")

@@ -93,7 +93,7 @@ def test_a_stopped_job_queues_itself_again_and_a_finished_one_does_not(toy, dist
     (tmp_path / "bin").mkdir()
     for name, body in {
         "scontrol": 'echo "$@" >> asked; echo node1; echo node2',
-        "srun": 'mkdir -p out; echo "$@" > ran; echo "stopped at step 7 as asked" >> out/log.txt; exit 1',
+        "srun": 'mkdir -p out; echo "$@" > ran; echo "stopped at step 7 on request" >> out/log.txt; exit 1',
     }.items():
         (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{body}\n")
         (tmp_path / "bin" / name).chmod(0o755)
@@ -124,7 +124,7 @@ from distill_core.train import Callback
 
 class Failing(Callback):
     def on_step_end(self, trainer) -> None:
-        if os.environ["RANK"] == "1" and trainer.step == 2:
+        if os.environ["RANK"] == "1" and trainer.state.step == 2:
             raise DataError("sample 7 is broken\\n  hint: mend it")
 """
 

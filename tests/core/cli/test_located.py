@@ -25,7 +25,7 @@ class Failing(Callback):
         setattr(self, event, self.fail)
 
     def fail(self, trainer, *arguments):
-        if trainer.step >= 7:
+        if trainer.state.step >= 7:
             raise KeyError("absent")
 """
 SCHEDULER = "    scheduler_step: step\n    scheduler: !import_partial:breaks.Odd {}\n    losses:\n"
@@ -53,7 +53,7 @@ def test_a_scheduler(run):
     message = ended.err[ended.err.index("IndexError") :].splitlines()
     assert message[0] == "IndexError: there are no rates left"
     assert message[1].startswith("stages.0.scheduler (Odd) failed in stage 1, epoch 3, step 8 (breaks.py:")
-    assert message[2].startswith("  hint: correct it and go on from out/checkpoints/step-00000006 with --resume")
+    assert message[2].startswith("  hint: fix it and resume from out/checkpoints/step-00000006 with --resume")
 
 
 def test_the_log_has_the_traceback_and_debug_shows_it(run, tmp_path):
@@ -68,4 +68,4 @@ def test_a_callback(run, event):
     assert ended.code == 1
     assert "Traceback" not in ended.err
     assert "KeyError: 'absent'\ncallbacks.0 (Failing) failed in stage 1, epoch 3, step " in ended.err
-    assert "go on from out/checkpoints/step-00000006 with --resume" in ended.err
+    assert "resume from out/checkpoints/step-00000006 with --resume" in ended.err

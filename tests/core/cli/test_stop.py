@@ -23,7 +23,7 @@ class Slow(Callback):
         self.seconds, self.at = seconds, at
 
     def on_step_end(self, trainer) -> None:
-        if self.at in (0, trainer.step):
+        if self.at in (0, trainer.state.step):
             time.sleep(self.seconds)
 """
 TRUST = ["--trust", "toy", "--trust", "slow"]
@@ -73,7 +73,7 @@ def test_sigterm_saves_and_says_how_to_go_on(slow, distill):
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 130, error
     stopped, go_on = error.splitlines()[-2:]
-    step = int(re.fullmatch(r"stopped at step (\d+) as asked", stopped).group(1))
+    step = int(re.fullmatch(r"stopped at step (\d+) on request", stopped).group(1))
     assert go_on == "resume with: distill run small/toy.yaml --trust toy --trust slow --output out --resume"
     assert Path("out/checkpoints/latest").read_text().startswith(f"step-{step:08d}")
     assert Path("out/log.txt").read_text().endswith(f"{stopped}\n")
@@ -101,7 +101,7 @@ def test_two_processes_stop_at_the_same_step_and_go_on(slow, distill):
     process.send_signal(signal.SIGTERM)
     error = process.communicate(timeout=90)[1]
     assert process.returncode != 0
-    steps = re.findall(r"stopped at step (\d+) as asked", error)
+    steps = re.findall(r"stopped at step (\d+) on request", error)
     assert len(steps) == 2
     assert steps[0] == steps[1]
     assert Path("out/checkpoints/latest").read_text().startswith(f"step-{int(steps[0]):08d}")

@@ -57,7 +57,7 @@ def test_an_experiments_own_file_is_swept_from_the_command_line(toy, distill):
 def test_a_run_that_fails_does_not_stop_the_others(toy, distill):
     ended = distill("sweep", toy, SHORT, f"{LR}=-1.0,0.1", "--output", "out", *TRUST)
     assert ended.code == 1
-    assert "lr=-1.0 failed: stages.0.optimizer: it cannot be made: Invalid learning rate: -1.0\n" in ended.err
+    assert "lr=-1.0 failed: stages.0.optimizer: it cannot be created: Invalid learning rate: -1.0\n" in ended.err
     assert "1 of 2 runs failed: lr=-1.0\n  hint: see log.txt in each folder" in ended.err
     assert [record["folder"] for record in json.loads(Path("out/sweep.json").read_text())] == ["lr=0.1"]
 

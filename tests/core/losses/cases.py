@@ -85,9 +85,8 @@ class Case:
 def table() -> list[Case]:
     """Return all cases of all methods."""
     files = sorted(Path(__file__).parent.glob("test_*.py"))
-    modules = [
-        importlib.import_module(f"{__package__}.{file.stem}") for file in files if not file.stem.startswith("test_laws")
-    ]
+    names = [file.stem for file in files if not file.stem.startswith(("test_laws", "test_golden"))]
+    modules = [importlib.import_module(f"{__package__}.{name}") for name in names]
     return [case for module in modules for case in module.CASES]
 
 

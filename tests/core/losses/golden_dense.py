@@ -71,7 +71,7 @@ CALLS: dict[str, Call] = {
     # theirs is a sum over the batch
     "structured_pixel": lambda case: len(case["student"]) * PixelwiseLoss(1.0)(case["student"], case["teacher"]),
     "structured_pair": lambda case: PairwiseLoss(**case.settings)(case["student"], case["teacher"]),
-    "structured_pair_cirkd": lambda case: PairwiseLoss(0.5)(case["student"], case["teacher"]),
+    "structured_pair_cirkd": lambda case: PairwiseLoss(0.5, detach_norms=False)(case["student"], case["teacher"]),
     "crosskd_classes": lambda case: quality_focal(case["student"], case["teacher"], **case.settings).sum(),
     "crosskd_distributions": crosskd,
     "crosskd_boxes": lambda case: box_distance(case["student"], case["teacher"]).mean(),

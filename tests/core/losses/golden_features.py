@@ -80,9 +80,8 @@ def fsp(case: Golden) -> Tensor:
 def vid(case: Golden) -> Tensor:
     middle, channels = case["first"].shape
     loss = VIDLoss(middle, 5.0, 1e-5, channels, case["teacher"].shape[1])
-    zeros = {f"{name}__bias": torch.zeros(()) for name in ("first", "second", "third")}
     weights = {f"{name}__weight": case[name] for name in ("first", "second", "third")}
-    return of(fill(loss, **zeros, **weights, variance__alpha=case["alpha"]), case)
+    return of(fill(loss, **weights, variance__alpha=case["alpha"]), case)
 
 
 def ft(case: Golden) -> Tensor:
@@ -215,9 +214,7 @@ def simkd(case: Golden) -> Tensor:
 
 
 def wkdl_cka_cost(case: Golden) -> Tensor:
-    cost, sharpening = cka_cost(case["features"]), case.settings["sharpening"]
-    cost = 1 - torch.exp(-sharpening * cost) if sharpening else cost
-    return (case["probe"] * cost).sum()
+    return (case["probe"] * cka_cost(case["features"], case.settings["sharpening"])).sum()
 
 
 LEAVES = ("weight", "bias")

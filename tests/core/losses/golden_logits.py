@@ -52,7 +52,7 @@ def mlkd(case: Golden) -> Tensor:
 
 def lskd_mlkd(case: Golden) -> Tensor:
     student, teacher = ([case[f"{side}_weak"], case[f"{side}_strong"]] for side in ("student", "teacher"))
-    return case.settings["weight"] * StandardisedLogits(MLKDLoss(mode="code"))(student, teacher)
+    return case.settings["weight"] * MLKDLoss(mode="code", standardise=True)(student, teacher)
 
 
 def ctkd(case: Golden) -> Tensor:
@@ -64,9 +64,7 @@ def ctkd(case: Golden) -> Tensor:
 
 
 def wkdl(case: Golden) -> Tensor:
-    sharpening = case.settings["sharpening"]
-    cost = cosine_cost(case["classifier"])
-    cost = 1 - torch.exp(-sharpening * cost) if sharpening else cost
+    cost = cosine_cost(case["classifier"], case.settings["sharpening"])
     loss = WKDLLoss(cost, **case.options("gamma", "temperature", "epsilon", "steps")).double()
     return loss(case["student"], case["teacher"], case["target"])
 

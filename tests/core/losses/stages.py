@@ -73,7 +73,7 @@ class StopAt(Callback):
         self.step = step
 
     def on_step_end(self, trainer: Trainer) -> None:
-        if trainer.step == self.step:
+        if trainer.state.step == self.step:
             raise Stop
 
 
@@ -87,7 +87,7 @@ class Look(Callback):
         run = trainer.run
         losses = {name: term.loss.state_dict() for name, term in run.stage.losses.items()}
         models = {name: model.state_dict() for name, model in trainer.models.items() if name != "teacher"}
-        state = {"models": models, "losses": losses, "optimizer": run.update.state(), "means": trainer.means.epoch()}
+        state = {"models": models, "losses": losses, "optimizer": run.update.state(), "means": trainer.meter.epoch()}
         generators = {"torch": torch.get_rng_state(), "python": random.getstate(), "numpy": np.random.get_state()[1:]}
         self.state = copy.deepcopy(state | generators)
 

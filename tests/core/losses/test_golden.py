@@ -11,7 +11,7 @@ from . import golden_dense, golden_features, golden_logits, golden_tokens
 from .golden import check, read
 
 FOLDER = Path(__file__).parent / "golden"
-CASES = read(FOLDER)
+GOLDEN = read(FOLDER)
 CALLS = golden_logits.CALLS | golden_features.CALLS | golden_dense.CALLS | golden_tokens.CALLS
 
 EXACT, SMALL, SINGLE = (1e-9, 1e-8), (1e-6, 1e-6), (1e-5, 1e-5)
@@ -48,17 +48,11 @@ DIFFERENT: dict[str, str] = {
 """Methods, or single cases, that are meant to differ, and why."""
 
 PENDING: dict[str, str] = {
-    "fsp: sizes 4 2 and 4 2": "a flow of two sizes: max pooling instead of average pooling",
-    "fsp: sizes 6 3 and 4 2": "a flow of two sizes: max pooling instead of average pooling",
-    "lskd_mlkd": "`StandardisedLogits` takes no lists of views",
     "nkd_soft_targets": "probabilities as targets are refused",
     "ofa_heads": "heads of another structure, and no loss of the student's logits",
     "ofa_soft_targets": "probabilities as targets are refused",
-    "sdd": "divides by the batch only, not by cells times batch",
-    "structured_pair": "the gradient passes through the norm of the cosine",
     "taid: 1x4 tokens, 8 words, rate 0.5": "the relative change of the divergence moves t, not that of the cross-entropy",
     "uskd_soft_targets": "probabilities as targets are refused",
-    "vid: 2x3x6x6 and 2x4x3x3": "a larger student map is pooled after the regressor, not before",
     "vkd_detection": "no option standardises the student",
     "wkdl_cka_cost": "compares Gram matrices of channels instead of paired samples",
 }
@@ -66,7 +60,7 @@ PENDING: dict[str, str] = {
 
 
 def parameters():
-    for case in CASES:
+    for case in GOLDEN:
         key = f"{case.method}: {case.name}"
         reason = next((table[k] for table in (DIFFERENT, PENDING) for k in (key, case.method) if k in table), None)
         marks = [] if reason is None else [pytest.mark.xfail(reason=reason, strict=True)]
@@ -88,5 +82,5 @@ def test_every_file_names_its_source():
 
 
 def test_tables_name_existing_cases():
-    names = {case.method for case in CASES} | {f"{case.method}: {case.name}" for case in CASES}
+    names = {case.method for case in GOLDEN} | {f"{case.method}: {case.name}" for case in GOLDEN}
     assert set(DIFFERENT) | set(PENDING) | CROSS_ENTROPIES | set(TOLERANCES) <= names

@@ -124,3 +124,9 @@ def test_refusals():
 
 def test_several_processes_compute_what_the_loss_inside_does():
     assert [StandardisedLogits(loss).reduction_scope for loss in (KDLoss(), DISTLoss())] == ["sample", "gathered"]
+
+
+def test_several_views_are_refused():
+    views = [torch.randn(2, 3)] * 2
+    message = "`student` and `teacher` must be tensors, not lists: for several views use MLKDLoss(standardise=True)"
+    assert refusal(lambda: StandardisedLogits(KDLoss())(views, views)) == message

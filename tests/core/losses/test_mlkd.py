@@ -23,6 +23,12 @@ CASES = [
     Case(name="MLKDLoss", loss=MLKDLoss, inputs=two_views, zero_at_equality=True),
     Case(name="MLKDLoss-code", loss=lambda: MLKDLoss(mode="code"), inputs=two_views, zero_at_equality=True),
     Case(
+        name="MLKDLoss-standardised",
+        loss=lambda: MLKDLoss(mode="code", standardise=True),
+        inputs=two_views,
+        zero_at_equality=True,
+    ),
+    Case(
         name="MLKDLoss-one_view",
         loss=MLKDLoss,
         inputs=lambda batch: {"student": torch.randn(batch, 5), "teacher": torch.randn(batch, 5)},

@@ -102,7 +102,7 @@ def test_what_a_run_writes_loads_into_the_plain_model(tmp_path: Path):
 
     class Stop(Callback):
         def on_step_end(self, trainer: Trainer) -> None:
-            if trainer.step == 3:
+            if trainer.state.step == 3:
                 trainer.save()
                 raise KeyboardInterrupt
 

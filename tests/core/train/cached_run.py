@@ -115,7 +115,7 @@ class KillAt(Callback):
         self.step = step
 
     def on_step_end(self, trainer: Trainer) -> None:
-        if trainer.step == self.step:
+        if trainer.state.step == self.step:
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -41,5 +41,5 @@ class KillAt(Callback):
         self.step = step
 
     def on_step_end(self, trainer):
-        if trainer.step == self.step:
+        if trainer.state.step == self.step:
             raise KilledError

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from distill_core.data import BatchPlan
 from distill_core.experiment import Term
 from distill_core.train.step._loss_meter import LossMeter
-from distill_core.train.step._loss_scale import LossScales, shared_backward
+from distill_core.train.step._loss_scale import LossScales, scaled_backward
 from distill_nlp.losses import (
     HiddenCosineLoss,
     MiniLMLoss,
@@ -219,7 +219,7 @@ def update_of(cut: Cut, sizes: Sequence[int]) -> list[Tensor]:
     pairs = shares.of_batches(batches, plan, 0, len(sizes), lambda *_: ({}, {}))
     for number, (batch, share) in enumerate(pairs):
         torch.manual_seed(2)
-        total, terms = shared_backward(backward, batch, {"loss": 1.0}, share, last=True)
+        total, terms = scaled_backward(backward, batch, {"loss": 1.0}, share, last=True)
         means.add(number, len(indices[number]), total, terms)
     leaves = [*shifts, *(loss.parameters() if isinstance(loss, nn.Module) else ())]
     gradients = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]

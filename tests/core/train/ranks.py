@@ -61,7 +61,7 @@ class Accident(Callback):
         self.accident = accident
 
     def on_step_end(self, trainer: Trainer) -> None:
-        if trainer.step == 2 and not trainer.is_main:
+        if trainer.state.step == 2 and not trainer.is_main:
             if self.accident == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.accident == "hangs":

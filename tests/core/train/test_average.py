@@ -140,7 +140,7 @@ def half_run(**options):
 def test_a_resumed_half_precision_run_has_the_average_of_an_uninterrupted_one(tmp_path):
     class Interrupt(Callback):
         def on_step_end(self, trainer):
-            if trainer.step == 13:
+            if trainer.state.step == 13:
                 raise KeyboardInterrupt
 
     Trainer(half_run(callbacks=[Checkpoint(every_steps=5)]), output=tmp_path / "uninterrupted").fit()

@@ -164,7 +164,7 @@ def test_whatever_changes_makes_another_cache(run, tmp_path, part, caplog):
         weights(changed)
     assert calls.count > 0
     assert len(list(tmp_path.glob("teacher-*"))) == 2
-    assert f"{first.name} is not used, because of another {part}" in caplog.text
+    assert f"{first.name} is not used: its {part} differ" in caplog.text
 
 
 def test_a_flipped_byte_is_reported_with_its_file(run, tmp_path):
@@ -212,12 +212,12 @@ def test_sparse_codecs_give_their_fields(run, tmp_path, codec):
 
 
 REFUSED = [
-    ("topk-2", {"teacher": "teacher"}, "losses.kd: KDLike takes 'teacher', and the codec 'topk-2' of cache.teacher gives "
+    ("topk-2", {"teacher": "teacher"}, "losses.kd: KDLike takes 'teacher', but the codec 'topk-2' of cache.teacher gives "
      "'teacher:out.log_probs' and 'teacher:out.index'\n  hint: float32, float16, bfloat16 or int8 give it"),
-    ("topk-2", {"teacher": "teacher:out.weights"}, "losses.kd: KDLike takes 'teacher:out.weights', and the codec 'topk-2' of "
+    ("topk-2", {"teacher": "teacher:out.weights"}, "losses.kd: KDLike takes 'teacher:out.weights', but the codec 'topk-2' of "
      "cache.teacher gives 'teacher:out.log_probs' and 'teacher:out.index'\n  hint: 'sampled-64' gives 'weights'"),
     ("float16", {"teacher": "teacher:out.log_probs", "index": "teacher:out.index"}, "losses.kd: KDLike takes "
-     "'teacher:out.log_probs' and 'teacher:out.index', and the codec 'float16' of cache.teacher gives the whole tensor\n"
+     "'teacher:out.log_probs' and 'teacher:out.index', but the codec 'float16' of cache.teacher gives the complete tensor\n"
      "  hint: 'topk-8' gives them"),
 ]  # fmt: skip
 
@@ -245,8 +245,8 @@ MISTAKES = [
      "all models of a run see the same views: cache.teacher.views: 2, views: 3"),
     ({"cache": {"teacher": CacheSettings(folder="x", views=1, codec={"student": "int8"})}},
      "cache.teacher.codec: 'student' is no tap of 'teacher'\n  hint: write it like 'teacher' or 'teacher.layer*'"),
-    ({"cache": {"teacher": CacheSettings(folder="x")}}, "cache: how many views of each sample are there?\n  hint: give "
-     "`views`: 1 if nothing is augmented, otherwise after how many epochs the augmentations come again"),
+    ({"cache": {"teacher": CacheSettings(folder="x")}}, "cache: the number of views of each sample is not set\n  hint: set "
+     "`views`: 1 without augmentation, otherwise the number of epochs after which augmentations repeat"),
 ]  # fmt: skip
 
 
@@ -279,7 +279,7 @@ def test_each_tap_has_its_own_codec(run, tmp_path):
     with pytest.raises(WiringError) as failure:
         weights(made)
     assert str(failure.value) == (
-        "losses.kd: kd takes 'teacher', and the codec 'topk-2' of cache.teacher gives 'teacher:out.log_probs' and "
+        "losses.kd: kd takes 'teacher', but the codec 'topk-2' of cache.teacher gives 'teacher:out.log_probs' and "
         "'teacher:out.index'\n  hint: float32, float16, bfloat16 or int8 give it"
     )
 
@@ -291,7 +291,7 @@ def test_two_runs_share_a_cache(run, tmp_path, caplog):
 
     class Nested(Callback):
         def on_step_end(self, trainer):
-            if trainer.step == 9:
+            if trainer.state.step == 9:
                 inner["weights"] = other()
 
     def other():

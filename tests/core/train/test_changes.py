@@ -25,9 +25,9 @@ class StopAt(Callback):
         self.step, self.rates = step, {}
 
     def on_step_end(self, trainer):
-        if trainer.step == self.step:
+        if trainer.state.step == self.step:
             raise StopError
-        self.rates[trainer.step] = trainer.run.optimizer.param_groups[0]["lr"]
+        self.rates[trainer.state.step] = trainer.run.optimizer.param_groups[0]["lr"]
 
 
 def make(experiment, scheduler, each="step", epochs=3, **options):

@@ -50,7 +50,7 @@ def test_the_first_of_the_best_is_kept(experiment, tmp_path, values, mode, epoch
     state = json.loads(
         (tmp_path / "checkpoints" / (tmp_path / "checkpoints" / "best").read_text().strip() / "state.json").read_text()
     )
-    assert state["position"]["epoch"] == epoch
+    assert state["run"]["epoch"] == epoch
     assert load_file(tmp_path / "student.safetensors").keys() == state["models"]["student"].keys()
 
 
@@ -113,7 +113,7 @@ class DamageBest(Callback):
         self.store = trainer.store.folder
 
     def on_log(self, trainer, record):
-        if record["split"] == "train" and trainer.epoch == self.epoch:
+        if record["split"] == "train" and trainer.state.epoch == self.epoch:
             damage(self.store)
 
 
@@ -143,7 +143,7 @@ def test_a_damaged_best_is_noticed_when_it_is_replaced(experiment, tmp_path, cap
 def test_a_damaged_best_is_noticed_at_resume_and_chosen_anew(experiment, tmp_path, caplog):
     class Stop(Callback):
         def on_log(self, trainer, record):
-            if trainer.epoch == 3:
+            if trainer.state.epoch == 3:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -115,7 +115,7 @@ def test_a_loss_that_says_nothing_is_refused_where_it_is_accumulated(loss, input
         refuse_uncounted(stage(Term(loss=loss, inputs=inputs)), 1)
     assert str(error.value) == (
         f"stages.1.losses.x: {name} does not declare what it averages over, and accumulate is 2: batches cannot be weighted\n"
-        "  hint: `averages_over: samples` (or `sum`, or the tap of a mask) of the term; a class of your own declares it "
+        "  hint: set `averages_over: samples` (or `sum`, or the tap of a mask) of the term; a class of yours declares it "
         "(`reduction_scope`, `count`; see distill_core.losses)"
     )
     refuse_uncounted(stage(Term(loss=loss, inputs=inputs), accumulate=1), 0)
@@ -212,7 +212,7 @@ TAPS = {"student": "student.encoder", "teacher": "teacher.encoder"}
 def test_means_over_padding_are_noted(loss, inputs, data, noted):
     several = stage(Term(loss=loss, inputs=inputs))
     assert len(padding_notes(several, data)) == noted
-    assert all("padding counts, too" in note for note in padding_notes(several, data))
+    assert all("padding counts too" in note for note in padding_notes(several, data))
     alone = stage(Term(loss=loss, inputs=inputs), accumulate=1)
     assert padding_notes(alone, data) == []
     assert len(padding_notes(alone, data, processes=2)) == noted

@@ -13,7 +13,7 @@ from distill_core.train import Callback, Experiment, Stage, Term, Trainer
 
 class Look(Callback):
     def on_step_end(self, trainer):
-        if trainer.step == 1:
+        if trainer.state.step == 1:
             print(
                 torch.are_deterministic_algorithms_enabled(),
                 torch.is_deterministic_algorithms_warn_only_enabled(),

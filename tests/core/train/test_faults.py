@@ -85,9 +85,7 @@ def test_skip_goes_on_and_is_bounded(experiment, caplog):
     Trainer(run).fit()
     assert len(caplog.messages) == 2
     assert run.models["student"].weight.isfinite().all()
-    with pytest.raises(
-        TrainingError, match=r"\n  hint: 1 batches were left out before this one; that is as many as may be"
-    ):
+    with pytest.raises(TrainingError, match=r"\n  hint: 1 batches were skipped before this one, which is the limit"):
         Trainer(poisoned(experiment, FUSED, nonfinite="skip", max_nonfinite=1)).fit()
 
 
@@ -95,7 +93,7 @@ def test_rollback_takes_up_the_last_checkpoint_and_leaves_the_batch_out(experime
     run = poisoned(experiment, FUSED, nonfinite="rollback", callbacks=[Checkpoint(every_steps=2)], log_every=1)
     trainer = Trainer(run, output=tmp_path)
     trainer.fit()
-    bad = trainer.faults.state()
+    bad = trainer.nonfinite.state()
     assert [(stage, epoch) for stage, epoch, _ in bad] == [(0, 1), (0, 2)]
     assert [message.split(":")[0] for message in caplog.messages] == [
         f"stage 0, epoch {e}, batch {n}" for _, e, n in bad
@@ -114,9 +112,7 @@ def test_rollback_has_a_checkpoint_before_the_first_step(experiment, tmp_path, c
 
 
 def test_rollback_without_a_folder_is_refused(experiment):
-    with pytest.raises(
-        TrainingError, match=r"^`nonfinite: rollback` goes back to checkpoints, .* has no folder\n  hint: "
-    ):
+    with pytest.raises(TrainingError, match=r"^`nonfinite: rollback` needs checkpoints, .* has no folder\n  hint: "):
         Trainer(poisoned(experiment, FUSED, nonfinite="rollback")).fit()
 
 

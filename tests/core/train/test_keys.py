@@ -158,7 +158,7 @@ def test_channels_last_is_the_same():
 
 class Stop(Callback):
     def on_epoch_end(self, trainer):
-        if trainer.epoch == 2:
+        if trainer.state.epoch == 2:
             raise InterruptedError
 
 

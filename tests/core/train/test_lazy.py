@@ -201,7 +201,7 @@ class StopAt(Callback):
         self.step = step
 
     def on_step_end(self, trainer):
-        if trainer.step == self.step:
+        if trainer.state.step == self.step:
             raise StopError
 
 

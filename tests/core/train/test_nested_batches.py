@@ -236,7 +236,7 @@ class Indices(Callback):
         self.seen = []
 
     def on_step_end(self, trainer):
-        self.seen.append(trainer.plan.indices[trainer.batch - 1].tolist())
+        self.seen.append(trainer.plan.indices[trainer.state.batch - 1].tolist())
 
 
 class StopError(Exception):
@@ -248,7 +248,7 @@ class StopAt(Callback):
         self.step = step
 
     def on_step_end(self, trainer):
-        if trainer.step == self.step:
+        if trainer.state.step == self.step:
             raise StopError
 
 

@@ -9,8 +9,8 @@ from distill_core.train.step._parameters import (
     default_patterns,
     named_parameters,
     parameter_groups,
-    prove_groups,
     select,
+    verify_groups,
 )
 
 
@@ -67,10 +67,10 @@ def test_groups_are_proven():
     twice = torch.optim.SGD([model.weight, model.bias], lr=0.1)
     twice.param_groups.append({**twice.param_groups[0], "params": [model.bias]})
     with pytest.raises(TrainingError, match=r"^these tensors are in two groups of the optimizer: student.bias$"):
-        prove_groups(twice, everything, {})
+        verify_groups(twice, everything, {})
     good = torch.optim.SGD(model.parameters(), lr=0.1)
-    prove_groups(good, everything, {})
+    verify_groups(good, everything, {})
     with pytest.raises(
         TrainingError, match=r"^these tensors are frozen, yet in a group of the optimizer: student.bias$"
     ):
-        prove_groups(good, {"student.weight": model.weight}, {"student.bias": model.bias})
+        verify_groups(good, {"student.weight": model.weight}, {"student.bias": model.bias})

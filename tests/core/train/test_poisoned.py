@@ -209,7 +209,7 @@ def test_weights_that_overflow_end_the_run_in_an_error(experiment, tmp_path, sav
 
 class Overflow(Callback):
     def on_step_end(self, trainer):
-        if trainer.step == 12:
+        if trainer.state.step == 12:
             trainer.models["student"][0].weight.data.mul_(1e38).mul_(1e38)
 
 

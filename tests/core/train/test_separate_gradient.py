@@ -1,4 +1,4 @@
-"""Terms whose gradient reaches the optimizer apart."""
+"""Terms whose gradient reaches the optimizer separately."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def data(count=22, poison=None):
     return TensorData({"input": inputs, "target": (inputs[:, 0] > 0).long()})
 
 
-def experiment(optimizer, *, apart=True, poison=None, stage=None, **options):
+def experiment(optimizer, *, separate=True, poison=None, stage=None, **options):
     torch.manual_seed(0)
     models = {
         "teacher": nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 3)),
@@ -47,10 +47,10 @@ def experiment(optimizer, *, apart=True, poison=None, stage=None, **options):
     losses = {
         "ce": Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"}),
         "hint": Term(
-            loss=Hint(), inputs={"student": "student.1", "teacher": "teacher.1"}, weight=2.0, separate_gradient=apart
+            loss=Hint(), inputs={"student": "student.1", "teacher": "teacher.1"}, weight=2.0, separate_gradient=separate
         ),
         "kd": Term(
-            loss=nn.MSELoss(), inputs={"input": "student", "target": "teacher"}, weight=0.5, separate_gradient=apart
+            loss=nn.MSELoss(), inputs={"input": "student", "target": "teacher"}, weight=0.5, separate_gradient=separate
         ),
     }
     whole = Stage(epochs=2, losses=losses, optimizer=optimizer, **(stage or {}))
@@ -82,7 +82,7 @@ STAGES = [{}, {"accumulate": 3}, {"clip_grad_norm": 0.3}, {"accumulate": 2, "cli
 @pytest.mark.parametrize("stage", STAGES)
 def test_without_delta_a_run_is_that_of_sgd(stage):
     """Terms together, accumulation with a smaller last batch, clipping to the norm of the sum."""
-    split, plain = experiment(dot(0.0), stage=stage), experiment(SGD, apart=False, stage=stage)
+    split, plain = experiment(dot(0.0), stage=stage), experiment(SGD, separate=False, stage=stage)
     assert_same(weights(split), weights(plain), rtol=1e-4, atol=1e-6)
     assert any(
         not torch.allclose(first, second)
@@ -142,7 +142,7 @@ def test_the_objective_is_logged_whole():
 
 
 def test_nobody_is_said_to_learn_nothing(caplog):
-    """The tensors of a loss that is apart have a gradient there."""
+    """The tensors of a loss with a separate gradient have a gradient there."""
     Trainer(experiment(dot(0.05))).fit()
     assert caplog.messages == []
 
@@ -151,11 +151,11 @@ def test_clip_sum():
     """Gradients of one, of the other and of both."""
     first, second, third = (nn.Parameter(torch.zeros(1)) for _ in range(3))
     first.grad, second.grad = torch.tensor([1.0]), torch.tensor([3.0])
-    apart = {second: torch.tensor([-1.0]), third: torch.tensor([2.0])}
-    clip_sum([first, second, third], apart, 6.0)
+    separate = {second: torch.tensor([-1.0]), third: torch.tensor([2.0])}
+    clip_sum([first, second, third], separate, 6.0)
     assert second.grad.item() == 3
-    clip_sum([first, second, third], apart, 1.0)  # the norm of (1, 2, 2) is 3
-    found = [first.grad, second.grad, apart[second], apart[third]]
+    clip_sum([first, second, third], separate, 1.0)  # the norm of (1, 2, 2) is 3
+    found = [first.grad, second.grad, separate[second], separate[third]]
     torch.testing.assert_close(torch.cat(found) * 3, torch.tensor([1.0, 3.0, -1.0, 2.0]), rtol=1e-4, atol=1e-4)
 
 
@@ -188,7 +188,7 @@ class Stopped(Exception):  # noqa: N818
 
 class StopAt(Callback):
     def on_step_end(self, trainer):
-        if trainer.step == 3:
+        if trainer.state.step == 3:
             raise Stopped
 
 
@@ -232,12 +232,12 @@ def test_what_has_one_gradient_only_is_refused():
     with pytest.raises(TrainingError) as error:
         Trainer(experiment(dot(0.05), precision="fp16"))
     assert str(error.value) == (
-        f"stages.0.losses.hint: its gradient is apart, and the loss scaler of fp16 knows one only{HINT}precision: bf16"
+        f"stages.0.losses.hint: `separate_gradient: true` keeps two gradients, which fp16 loss scaling does not support{HINT}precision: bf16"
     )
     with pytest.raises(TrainingError) as error:
         Trainer(experiment(dot(0.05), parallel="fsdp"))
     assert str(error.value) == (
-        f"stages.0.losses.hint: its gradient is apart, and fsdp keeps one only{HINT}parallel: ddp"
+        f"stages.0.losses.hint: `separate_gradient: true` keeps two gradients, which fsdp does not support{HINT}parallel: ddp"
     )
 
 
@@ -249,14 +249,14 @@ def refused(run):
 
 def test_an_optimizer_that_does_not_fit_is_refused():
     assert refused(experiment(SGD)) == (
-        f"stages.0.losses.hint: its gradient is apart, and SGD takes one only{HINT}distill_core.optim.DOT takes two"
+        f"stages.0.losses.hint: its gradient is separate, but SGD takes a single gradient{HINT}distill_core.optim.DOT takes two"
     )
-    assert refused(experiment(dot(0.05), apart=False)) == (
-        "stages.0.optimizer: DOT takes two gradients, and no loss is apart"
-        f"{HINT}`separate_gradient: true` for those of distillation"
+    assert refused(experiment(dot(0.05), separate=False)) == (
+        "stages.0.optimizer: DOT takes two gradients, but no loss has a separate one"
+        f"{HINT}set `separate_gradient: true` for the distillation losses"
     )
     run = experiment(dot(0.05))
     terms = {name: term for name, term in run.stages[0].losses.items() if name != "ce"}
     assert refused(replace(run, stages=[replace(run.stages[0], losses=terms)])) == (
-        f"stages.0.losses: all are apart, and none is the task's{HINT}omit `separate_gradient` of the task's"
+        f"stages.0.losses: every gradient is separate, so the task has none{HINT}omit `separate_gradient` of the task's loss"
     )

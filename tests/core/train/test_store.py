@@ -78,7 +78,7 @@ def two_checkpoints(tmp_path):
 
 def assert_the_one_before_is_used(store):
     """As a resumed run would: it looks anew."""
-    restored, wrong = CheckpointStore(store.folder).newest_whole()
+    restored, wrong = CheckpointStore(store.folder).newest_intact()
     assert restored["step"] == 1
     assert torch.equal(restored["weights"]["w"], torch.full((4,), 1.0))
     assert len(wrong) == 1
@@ -98,7 +98,7 @@ def test_a_flipped_bit_at_a_hundred_offsets_is_found_and_the_one_before_is_used(
         path.write_bytes(content)
         assert_the_one_before_is_used(two_checkpoints)
         path.write_bytes(whole)
-    assert two_checkpoints.newest_whole()[0]["step"] == 2
+    assert two_checkpoints.newest_intact()[0]["step"] == 2
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -137,13 +137,13 @@ def test_two_files_swapped_within_a_checkpoint_are_found(two_checkpoints):
 @pytest.mark.parametrize("content", [b"", b"step-7\n", b"\xff\xfe\x00", b"../elsewhere\n"])
 def test_a_damaged_pointer_costs_nothing(two_checkpoints, content):
     (two_checkpoints.folder / "latest").write_bytes(content)
-    assert two_checkpoints.newest_whole()[0]["step"] == 2
+    assert two_checkpoints.newest_intact()[0]["step"] == 2
 
 
 def test_after_damage_the_one_that_was_taken_up_is_kept_until_the_next_is_whole(two_checkpoints):
     (two_checkpoints.folder / "step-2" / "state.json").unlink()
     store = CheckpointStore(two_checkpoints.folder)
-    store.newest_whole()
+    store.newest_intact()
     store.write("step-2", state(2), best=True)
     assert store.name("latest") == "step-2-1"
     assert sorted(path.name for path in store.folder.glob("step-*")) == ["step-1", "step-2-1"]
@@ -152,7 +152,7 @@ def test_after_damage_the_one_that_was_taken_up_is_kept_until_the_next_is_whole(
 def test_missing_file_and_no_checkpoint(tmp_path):
     store = CheckpointStore(tmp_path / "run")
     with pytest.raises(TrainingError) as error:
-        store.newest_whole()
+        store.newest_intact()
     assert str(error.value) == f"there is no checkpoint to resume from in {tmp_path / 'run'}"
     with pytest.raises(TrainingError) as error:
         store.read("best")
@@ -171,7 +171,7 @@ def test_an_unfinished_checkpoint_is_never_seen(tmp_path):
     store.write("step-1", state(1))
     (tmp_path / ".step-2.tmp").mkdir()
     (tmp_path / ".step-2.tmp" / "state.json").write_text("{}")
-    assert store.newest_whole()[0]["step"] == 1
+    assert store.newest_intact()[0]["step"] == 1
     store.write("step-2", state(2))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step-1", "step-2"]
 

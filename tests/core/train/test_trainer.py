@@ -110,7 +110,7 @@ def test_stage_takes_what_it_leaves_out_from_the_one_before(experiment):
 
     class Watch(Callback):
         def on_stage_start(self, trainer):
-            seen.append((trainer.stage_index, trainer.run.scheduler is None, sorted(trainer.run.trainable)))
+            seen.append((trainer.state.stage, trainer.run.scheduler is None, sorted(trainer.run.trainable)))
             self.first_layer = trainer.models["student"][0].weight.detach().clone()
 
     watch = Watch()
@@ -255,7 +255,7 @@ def test_not_finite_loss_stops_the_run(experiment):
         (
             {"train": ["student", "!student"]},
             "stages.0.train chooses no parameter, so nothing would learn\n"
-            "  hint: name a model or a loss that has parameters, `student` for example",
+            "  hint: name a model or a loss that has parameters, such as `student`",
         ),
         (
             {"losses": {}},

@@ -29,7 +29,7 @@ class Stop(Callback):
         self.step = step
 
     def on_step_end(self, trainer: Trainer) -> None:
-        if trainer.step == self.step:
+        if trainer.state.step == self.step:
             trainer.save()
             raise KeyboardInterrupt
 
@@ -38,7 +38,7 @@ class Drawn(Callback):
     """Writes the initial values of the lazy loss, as each process has drawn them."""
 
     def on_stage_start(self, trainer: Trainer) -> None:
-        if trainer.stage_index == 0 and trainer.step == 0:
+        if trainer.state.stage == 0 and trainer.state.step == 0:
             rank = trainer.accelerator.process_index
             save_file(trainer.stage.losses["hint"].loss.state_dict(), trainer.output / f"drawn-{rank}.safetensors")
 

@@ -95,7 +95,7 @@ class Stop(Callback):
         self.step = step
 
     def on_step_end(self, trainer):
-        if trainer.step == self.step:
+        if trainer.state.step == self.step:
             trainer.save()
             raise KeyboardInterrupt
 

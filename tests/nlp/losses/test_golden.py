@@ -21,7 +21,7 @@ from distill_nlp.losses import (
 
 from ...core.losses.golden import Call, Golden, check, fill, read
 
-CASES = read(Path(__file__).parent / "golden")
+GOLDEN = read(Path(__file__).parent / "golden")
 
 
 def distilbert(case: Golden) -> Tensor:
@@ -77,9 +77,9 @@ DIFFERENT = {
 
 
 def parameters() -> list[object]:
-    keys = [f"{case.method}: {case.name}" for case in CASES]
+    keys = [f"{case.method}: {case.name}" for case in GOLDEN]
     marks = [[pytest.mark.xfail(reason=DIFFERENT[key], strict=True)] if key in DIFFERENT else [] for key in keys]
-    return [pytest.param(case, id=key, marks=mark) for case, key, mark in zip(CASES, keys, marks, strict=True)]
+    return [pytest.param(case, id=key, marks=mark) for case, key, mark in zip(GOLDEN, keys, marks, strict=True)]
 
 
 @pytest.mark.parametrize("case", parameters())

@@ -89,7 +89,7 @@ def _stage_of(folder: Path) -> int:
     checkpoints = folder / "checkpoints"
     try:
         name = (checkpoints / "latest").read_text(encoding="utf-8").strip()
-        position: Mapping[str, int] = json.loads((checkpoints / name / "state.json").read_text())["position"]
+        position: Mapping[str, int] = json.loads((checkpoints / name / "state.json").read_text())["run"]
         return int(position["stage"])
     except (OSError, ValueError, LookupError, TypeError):
         return 1 << 30

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import multiprocessing
+import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -122,6 +125,7 @@ class SampleReader:
         options |= {
             "persistent_workers": persistent,
             "pin_memory": self._options.pin_memory and torch.cuda.is_available(),
+            "worker_init_fn": functools.partial(_start_worker, self._options.worker_init_fn),
         }
         return DataLoader(
             self._samples,
@@ -131,6 +135,19 @@ class SampleReader:
             generator=torch.Generator().manual_seed(seed),  # otherwise a loader draws from the global one
             **options,
         )
+
+
+def _start_worker(init: Callable[[int], None] | None, worker: int) -> None:
+    """Call the user's function for a worker that starts; end the worker if the process that started it is gone.
+
+    torch watches for a change of the parent from here on, so a worker whose parent has died before would run forever.
+    """
+    if init is not None:
+        init(worker)
+    parent = multiprocessing.parent_process()
+    is_child = type(multiprocessing.current_process()).__name__ != "ForkServerProcess"
+    if parent is not None and is_child and os.getppid() != parent.pid:
+        os._exit(1)
 
 
 class _Planned:

@@ -66,7 +66,7 @@ def quality_focal(student: Tensor, teacher: Tensor, beta: float = 1.0) -> Tensor
     return refuse_infinite(filled(values, hidden, 0).sum(1), student, teacher, dim=1)
 
 
-def side_divergence(student: Tensor, teacher: Tensor, temperature: float = 10.0) -> Tensor:
+def side_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
     """Return τ² · KL of the distributions of a box's distances to its four sides, averaged over them.
 
     Args:
@@ -142,7 +142,7 @@ class CrossKDLoss(nn.Module):
         head: nn.Module,
         compare: Compare,
         beta: Annotated[float, Range(min=1)] = 1.0,
-        temperature: PositiveFloat = 10.0,
+        temperature: PositiveFloat = 1.0,
         *,
         align: bool = True,
     ) -> None:

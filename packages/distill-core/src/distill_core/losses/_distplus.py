@@ -6,9 +6,10 @@
       + κ · ( 1 − mean over samples and positions of ρ over the channels )
 
 Both terms of the features are 1 − ρ and vanish where student and teacher agree. The feature maps have equal channels.
-If heights or widths differ, they are brought to the smaller size by average pooling. The paper was not available, so
-the terms follow the public implementation (torchdistill). The paper's other half, a teacher that is itself trained
-towards the student, is a separate training stage and not part of this loss.
+If heights or widths differ, they are brought to the smaller size by average pooling. The paper was not available. In
+torchdistill's version ι weights our κ term with the opposite sign, and κ weights a correlation over the batch that is
+not implemented here. The paper's other half, a teacher that is itself trained towards the student, is a separate
+training stage and not part of this loss.
 
 Several processes gather their batches of logits. The features need no gathering.
 

@@ -5,8 +5,9 @@
     code:   L = sum over flows of mean over samples and entries of (G(s) − G(t))²
 
 `code` is what HobbitLong/RepDistiller computes; weights of 50 are meant for it. Maps of a flow that differ in height or
-width are brought to the smaller size by max pooling, as in the paper. Student and teacher must have the same numbers of
-channels at both ends of a flow. The paper trains with this loss first and with labels alone afterwards: two stages.
+width are brought to the smaller size by max pooling (`paper`) or average pooling (`code`). Student and teacher must
+have the same numbers of channels at both ends of a flow. The paper trains with this loss first and with labels alone
+afterwards: two stages.
 
 Paper: A Gift from Knowledge Distillation: Fast Optimization, Network Minimization and Transfer Learning
 Authors: Junho Yim, Donggyu Joo, Jihoon Bae, Junmo Kim
@@ -30,17 +31,19 @@ from ..registry import register
 Mode = Literal["paper", "code"]
 
 
-def fsp_matrix(first: Tensor, second: Tensor) -> Tensor:
+def fsp_matrix(first: Tensor, second: Tensor, mode: Mode = "paper") -> Tensor:
     """Return the flow matrix between two maps, (batch, channels of first, channels of second).
 
     Args:
         first: (batch, channels, height, width).
         second: The same, but channels, height and width may differ.
+        mode: Max pooling (`paper`) or average pooling (`code`) to the smaller size.
     """
     first, second = at_least_float32(first), at_least_float32(second)
     if first.shape[2:] != second.shape[2:]:
         size = (min(first.shape[2], second.shape[2]), min(first.shape[3], second.shape[3]))
-        first, second = F.adaptive_max_pool2d(first, size), F.adaptive_max_pool2d(second, size)
+        pool = F.adaptive_max_pool2d if mode == "paper" else F.adaptive_avg_pool2d
+        first, second = pool(first, size), pool(second, size)
     with without_autocast(first):
         return torch.bmm(first.flatten(2), second.flatten(2).mT) / (first.shape[2] * first.shape[3])
 
@@ -69,7 +72,7 @@ class FSPLoss(nn.Module):
         """Return the scalar loss of lists of maps (batch, channels, height, width): start, end, start, end, …."""
         losses = []
         for ours, theirs in zip(_flows("student", student), _flows("teacher", teacher), strict=True):
-            flow, goal = fsp_matrix(*ours), fsp_matrix(*theirs).detach()
+            flow, goal = fsp_matrix(*ours, self.mode), fsp_matrix(*theirs, self.mode).detach()
             require_same_shape(flow, goal)
             squares = (flow - goal).square()
             losses.append(squares.mean() if self.mode == "code" else squares.sum() / len(squares))

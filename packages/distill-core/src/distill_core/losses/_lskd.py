@@ -80,7 +80,16 @@ class StandardisedLogits(nn.Module):
         self.reduction_scope = str(getattr(loss, "reduction_scope", self.reduction_scope))
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor | None = None) -> Tensor:
-        """Return the scalar loss of logits (batch, classes, …)."""
+        """Return the scalar loss of logits (batch, classes, …).
+
+        Raises:
+            ValueError: If `student` or `teacher` is a list.
+        """
+        if not isinstance(student, Tensor) or not isinstance(teacher, Tensor):
+            message = (
+                "`student` and `teacher` must be tensors, not lists: for several views use MLKDLoss(standardise=True)"
+            )
+            raise ValueError(message)
         student, teacher = standardise_logits(student, self.eps), standardise_logits(teacher.detach(), self.eps)
         given = {} if target is None else {"target": target}
         value: Tensor = self.loss(student=student, teacher=teacher, **given)

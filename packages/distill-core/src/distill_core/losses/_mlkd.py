@@ -30,6 +30,7 @@ from ..layers import at_least_float32, excluded, filled, one_of, pairs, require_
 from ..ranges import PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
+from ._lskd import standardise_logits
 
 Mode = Literal["paper", "code"]
 
@@ -77,6 +78,7 @@ class MLKDLoss(nn.Module):
     Args:
         temperatures: The τ, each > 0.
         mode: `paper` or `code`, see the formulas above.
+        standardise: Standardise the logits in the KL terms only, as logit standardisation (LSKD) does with MLKD.
 
     >>> import torch
     >>> student, teacher = torch.tensor([[1.0, 0.0, -1.0]]), torch.tensor([[2.0, 0.0, -2.0]])
@@ -87,10 +89,17 @@ class MLKDLoss(nn.Module):
     reduction_scope: ClassVar[str] = "gathered"
 
     @checked
-    def __init__(self, temperatures: Sequence[PositiveFloat] = (2.0, 3.0, 4.0, 5.0, 6.0), mode: Mode = "paper") -> None:
+    def __init__(
+        self,
+        temperatures: Sequence[PositiveFloat] = (2.0, 3.0, 4.0, 5.0, 6.0),
+        mode: Mode = "paper",
+        *,
+        standardise: bool = False,
+    ) -> None:
         super().__init__()
         self.temperatures = list(temperatures)
         self.mode = one_of("mode", mode, Mode)
+        self.standardise = standardise
 
     def forward(self, student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]) -> Tensor:
         """Return the scalar loss.
@@ -115,7 +124,12 @@ class MLKDLoss(nn.Module):
 
     def _level(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         of_samples, of_classes = gram_differences(student, teacher, temperature)
-        return kd_divergence(student, teacher, temperature).mean() + of_samples + of_classes
+        return self._divergence(student, teacher, temperature) + of_samples + of_classes
+
+    def _divergence(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        if self.standardise:
+            student, teacher = standardise_logits(student), standardise_logits(teacher)
+        return kd_divergence(student, teacher, temperature).mean()
 
     def _as_in_the_code(self, weak: tuple[Tensor, Tensor], strong: tuple[Tensor, Tensor]) -> Tensor:
         probabilities = torch.softmax(at_least_float32(weak[1]), dim=1)
@@ -125,6 +139,6 @@ class MLKDLoss(nn.Module):
         terms = []
         for temperature in self.temperatures:
             of_samples, of_classes = gram_differences(*weak, temperature)
-            terms.append(samples * (kd_divergence(*weak, temperature).mean() + of_samples) + classes * of_classes)
-            terms.append(kd_divergence(*(weak if temperature in extremes else strong), temperature).mean())
+            terms.append(samples * (self._divergence(*weak, temperature) + of_samples) + classes * of_classes)
+            terms.append(self._divergence(*(weak if temperature in extremes else strong), temperature))
         return torch.stack(terms).sum()

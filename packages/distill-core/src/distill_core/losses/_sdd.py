@@ -1,12 +1,12 @@
 """Scale-decoupled distillation (SDD): distil the logits of regions, computed by each model's own classifier.
 
     z(k) = head( mean of the last map over cell k ),   cells of grids of s × s for each scale s
-    L = sum over cells k of mean over samples of w_k · D( z_s(k), z_t(k) )
+    L = mean over samples and cells k of w_k · D( z_s(k), z_t(k) )
     w_k = 2 where the teacher is right on the whole map and wrong on the cell, or vice versa; 1 elsewhere
 
 D is KD's divergence, τ² included, or DKD's with α and β. The heads are the classifiers after the pooling, tapped as
-modules: the student's head learns from the cells too. Cells are computed by adaptive average pooling, as in the
-authors' code.
+modules: the student's head learns from the cells too. Cells are computed by adaptive average pooling, and the loss is a
+mean over cells, as in the authors' code.
 
 Paper: Scale Decoupled Distillation
 Authors: Shicai Wei, Chunbo Luo, Yang Luo
@@ -70,7 +70,7 @@ class SDDLoss(nn.Module):
     >>> head = torch.nn.Identity()
     >>> student, teacher = torch.zeros(1, 3, 4, 4), torch.tensor([2.0, 0.0, -2.0])[None, :, None, None].expand(1, 3, 4, 4)
     >>> SDDLoss(scales=[1, 2])([student, head], [teacher, head], target=torch.tensor([0]))
-    tensor(6.2737)
+    tensor(1.2547)
     """
 
     reduction_scope: ClassVar[str] = "sample"
@@ -106,7 +106,7 @@ class SDDLoss(nn.Module):
             differs = on_map != (theirs.argmax(2) == target[:, None])
         divergence = self._divergence(ours.flatten(0, 1), theirs.flatten(0, 1), target.repeat_interleave(ours.shape[1]))
         weights = torch.where(differs, self.complementary, 1.0).to(divergence.dtype)
-        return (weights * divergence.view_as(weights)).sum() / len(target)
+        return (weights * divergence.view_as(weights)).mean()
 
     def _divergence(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         if self.base == "kd":

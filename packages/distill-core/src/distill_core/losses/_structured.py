@@ -1,13 +1,15 @@
 """Structured distillation for dense prediction (SKD-PI, SKD-PA): match pixels' classes and similarities.
 
     pixel-wise:  L = mean over samples and positions of KL( softmax(t) ‖ softmax(s) )
-    pair-wise:   a(i, j) = cosine of the features at nodes i and j
+    pair-wise:   a(i, j) = cosine of the features at nodes i and j, the norms constant
                  L = mean over samples and pairs of nodes of ( a of s − a of t )²
 
 A node is the maximum response of a patch, channel by channel (max pooling, as in the authors' code, irfanICMLL/
 structure_knowledge_distillation; the paper says average pooling). The default, as in the code, is a patch of half the
-height and half the width. The paper's weights are 10 for pixels and 1 for pairs. Its third term, an adversarial one,
-needs a discriminator with its own optimizer.
+height and half the width. The paper's weights are 10 for pixels and 1 for pairs. That of pixels belongs to a sum over
+the batch, so multiply it by the number of samples per process. The authors' code backpropagates through the dot
+products only; `detach_norms=False` differentiates the norms too. The paper's third term, an adversarial one, needs a
+discriminator with its own optimizer.
 
 Paper: Structured Knowledge Distillation for Semantic Segmentation
 Authors: Yifan Liu, Ke Chen, Chris Liu, Zengchang Qin, Zhenbo Luo, Jingdong Wang
@@ -53,7 +55,9 @@ def pixel_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0)
     return softmax_divergence(student, teacher.detach(), temperature, dim=1) * temperature**2
 
 
-def pair_distance(student: Tensor, teacher: Tensor, scale: float = 0.5, pooling: Pooling = "max") -> Tensor:
+def pair_distance(
+    student: Tensor, teacher: Tensor, scale: float = 0.5, pooling: Pooling = "max", *, detach_norms: bool = True
+) -> Tensor:
     """Return the mean squared difference of the cosines of all pairs of nodes, of each sample.
 
     Args:
@@ -61,12 +65,13 @@ def pair_distance(student: Tensor, teacher: Tensor, scale: float = 0.5, pooling:
         teacher: The same, but channels, height and width may differ. Maps are averaged to the smaller size.
         scale: Side of a patch as a fraction of the map's side; at least one position.
         pooling: `max` or `mean`.
+        detach_norms: Treat the norms of the cosines as constants.
 
     Returns:
         (batch,).
     """
     student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher.detach()))
-    cosines = [_cosines(feature, scale, pooling) for feature in (student, teacher)]
+    cosines = [_cosines(feature, scale, pooling, detach_norms) for feature in (student, teacher)]
     return (cosines[0] - cosines[1]).square().mean((1, 2))
 
 
@@ -103,6 +108,7 @@ class PairwiseLoss(nn.Module):
     Args:
         scale: Side of a patch as a fraction of the map's side, from 0 (one position) to 1 (the whole map).
         pooling: Pooling of a patch into a node, `max` or `mean`.
+        detach_norms: Treat the norms of the cosines as constants, as the authors' code does.
 
     >>> student, teacher = torch.tensor([[[[3.0, -1.0]]]]), torch.tensor([[[[1.0, 2.0]]]])
     >>> PairwiseLoss()(student, teacher)
@@ -112,20 +118,23 @@ class PairwiseLoss(nn.Module):
     reduction_scope: ClassVar[str] = "sample"
 
     @checked
-    def __init__(self, scale: Fraction = 0.5, pooling: Pooling = "max") -> None:
+    def __init__(self, scale: Fraction = 0.5, pooling: Pooling = "max", *, detach_norms: bool = True) -> None:
         super().__init__()
         self.scale = scale
         self.pooling = one_of("pooling", pooling, Pooling)
+        self.detach_norms = detach_norms
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of features (batch, channels, height, width)."""
-        return pair_distance(student, teacher, self.scale, self.pooling).mean()
+        return pair_distance(student, teacher, self.scale, self.pooling, detach_norms=self.detach_norms).mean()
 
 
-def _cosines(feature: Tensor, scale: float, pooling: Pooling) -> Tensor:
+def _cosines(feature: Tensor, scale: float, pooling: Pooling, detach_norms: bool) -> Tensor:
     """Return cosines between nodes, (batch, nodes, nodes)."""
     patch = [max(int(size * scale), 1) for size in feature.shape[2:]]
     pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
-    nodes = F.normalize(pool(feature, patch, patch, ceil_mode=True).flatten(2), dim=1)
+    nodes = pool(feature, patch, patch, ceil_mode=True).flatten(2)
+    norms = torch.linalg.vector_norm(nodes.detach() if detach_norms else nodes, dim=1, keepdim=True)
+    nodes = nodes / norms.clamp(min=1e-12)
     with without_autocast(nodes):
         return torch.bmm(nodes.mT, nodes)

@@ -3,9 +3,9 @@
     L = mean over all elements of ½ · [ ( t − μ(s) )² / σ² + log σ² ]
 
 The bound uses a Gaussian q(t | s), without its constant. The paper sums over the elements of a sample. μ is three 1×1
-convolutions with ReLU between them and σ² = softplus(α) + ε is one number per channel. Both are learned with the
-student. Use one term per pair of layers. Maps of different height or width are brought to the smaller size by average
-pooling.
+convolutions without bias, with ReLU between them and σ² = softplus(α) + ε is one number per channel. Both are learned
+with the student. Use one term per pair of layers. Maps of different height or width are brought to the smaller size by
+average pooling, the student's before μ, as in HobbitLong/RepDistiller.
 
 Paper: Variational Information Distillation for Knowledge Transfer
 Authors: Sungsoo Ahn, Shell Xu Hu, Andreas Damianou, Neil D. Lawrence, Zhenwen Dai
@@ -73,13 +73,14 @@ class VIDLoss(nn.Module):
             message = f"`initial_variance` must be > {eps}, got {initial_variance}"
             raise ValueError(message)
         middle = middle_channels or teacher_channels
-        self.first = Regressor(student_channels, middle)
-        self.second = Regressor(middle, middle)
-        self.third = Regressor(middle, teacher_channels)
+        self.first = Regressor(student_channels, middle, bias=False)
+        self.second = Regressor(middle, middle, bias=False)
+        self.third = Regressor(middle, teacher_channels, bias=False)
         self.variance = ChannelVariance(teacher_channels, initial_variance, eps)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of two features: maps, sequences or vectors."""
+        student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher))
         hidden = F.relu(self.first(student, like=teacher))
         hidden = F.relu(self.second(hidden, like=hidden))
         return gaussian_surprise(self.third(hidden, like=teacher), self.variance(teacher), teacher)

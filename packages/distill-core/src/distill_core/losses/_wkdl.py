@@ -30,6 +30,7 @@ from ..layers import (
     nothing_left,
     refuse_infinite,
     require_same_shape,
+    within,
     without_autocast,
 )
 from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
@@ -40,26 +41,28 @@ STEEPEST = 80.0
 """The greatest cost over ε: e^−80 is the least that float32 tells from 0 with all its digits, with room to add up."""
 
 
-def cosine_cost(weight: Tensor) -> Tensor:
+def cosine_cost(weight: Tensor, sharpening: float = 0.0) -> Tensor:
     """Return 1 − the cosine between the rows of a classifier's weight, from 0 to 2.
 
     Args:
         weight: (classes, features).
+        sharpening: κ > 0 replaces a cost c by 1 − exp(−κ · c), as in all configurations of the authors. 0 keeps c.
 
     Returns:
         (classes, classes).
     """
     unit = F.normalize(at_least_float32(weight.detach()), dim=1)
-    return (1 - unit @ unit.mT).clamp(min=0)
+    return _sharpened((1 - unit @ unit.mT).clamp(min=0), sharpening)
 
 
-def cka_cost(features: Tensor) -> Tensor:
+def cka_cost(features: Tensor, sharpening: float = 0.0) -> Tensor:
     """Return 1 − the linear centred kernel alignment of the classes' features, from 0 to 1.
 
     A class is described by the Gram matrix of its channels over its samples, so their order does not matter.
 
     Args:
         features: (classes, samples, channels), with equal numbers of samples.
+        sharpening: κ, see `cosine_cost`.
 
     Returns:
         (classes, classes).
@@ -68,7 +71,12 @@ def cka_cost(features: Tensor) -> Tensor:
     gram = features.mT @ features
     centred = gram - gram.mean(1, keepdim=True) - gram.mean(2, keepdim=True) + gram.mean((1, 2), keepdim=True)
     unit = F.normalize(centred.flatten(1), dim=1)
-    return (1 - unit @ unit.mT).clamp(min=0)
+    return _sharpened((1 - unit @ unit.mT).clamp(min=0), sharpening)
+
+
+def _sharpened(cost: Tensor, sharpening: float) -> Tensor:
+    within("sharpening", sharpening)
+    return -torch.expm1(-sharpening * cost) if sharpening else cost
 
 
 def transport_cost(log_p: Tensor, log_q: Tensor, cost: Tensor, epsilon: float, steps: int) -> Tensor:

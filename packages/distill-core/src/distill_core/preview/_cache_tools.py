@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import tempfile
 import time
@@ -66,94 +67,107 @@ class Cost:
     pays_after: int | None
 
 
-def build_caches(trainer: Trainer, told: Callable[[str], None]) -> None:
+def build_caches(trainer: Trainer, report: Callable[[str], None]) -> None:
     """Compute and store all views of all cached models, stage by stage.
 
     A model that learns in one stage and is frozen in a later one is left to the run itself.
+
+    Args:
+        trainer: The run that will read the caches; it is not started.
+        report: Called with a sentence for each view.
     """
-    for sources in _stages(trainer):
+    caches = trainer.caches
+    for _, sources in _stages(trainer):
         for source in sources:
-            for view in range(trainer.caches.views or 1):
-                trainer.caches.complete(source, view, trainer)
-                told(f"{source.name}: view {view + 1} of {trainer.caches.views} is in {source.cache.path(view)}")  # type: ignore[union-attr]
+            for view in range(caches.views or 1):
+                caches.complete(source, view)
+                report(f"{source.name}: view {view + 1} of {caches.views} is in {source.cache.path(view)}")  # type: ignore[union-attr]
 
 
 def verify_caches(trainer: Trainer, samples: int) -> list[Difference]:
-    """Compare every complete view with its SHA-256, and so many of its samples with the live model.
+    """Compare every complete view with its SHA-256, and some of its samples with the live model.
+
+    Args:
+        trainer: The run that reads the caches; it is not started.
+        samples: Number of samples of each view to compare.
 
     Raises:
         DataError: A file is not what was written.
         WiringError: There is nothing to verify.
     """
-    found: list[Difference] = []
-    for sources in _stages(trainer):
+    differences: list[Difference] = []
+    for loader, sources in _stages(trainer):
         for source in sources:
             views = source.cache.verify()  # type: ignore[union-attr]
-            pairs = [_values(source, view, samples, trainer) for view in views]
-            found += [
+            pairs = [_values(source, view, samples, loader, trainer) for view in views]
+            differences += [
                 _difference(source.name, tap, [(read[tap], live[tap]) for read, live in pairs])
                 for tap in (pairs[0][0] if pairs else ())
             ]
-    if not found:
+    if not differences:
         message = "there is no complete view to verify"
-        raise WiringError(message, hint="'distill cache build' makes them")
-    return found
+        raise WiringError(message, hint="'distill cache build' creates them")
+    return differences
 
 
 def plan_caches(trainer: Trainer, batches: int = 3) -> list[Cost]:
     """Measure on a few batches what each codec would cost."""
     costs = []
-    for sources in _stages(trainer, writing=False):
+    for loader, sources in _stages(trainer, writing=False):
         for source in sources:
-            costs += _costs(source, trainer, batches)
+            costs += _costs(source, loader, trainer, batches)
     return costs
 
 
-def _stages(trainer: Trainer, *, writing: bool = True) -> Iterator[list[CachedSource]]:
-    """The cached models of each stage, opened."""
+def _stages(trainer: Trainer, *, writing: bool = True) -> Iterator[tuple[Loader, list[CachedSource]]]:
+    """Yield the loader and the cached models of each stage, opened if `writing`."""
     learnt: set[str] = set()
     place_models(trainer.models, trainer.experiment, trainer.stages, trainer.device)
     for index, stage in enumerate(trainer.stages):
-        trainer.stage_index, trainer.stage, loader = index, stage, trainer.loader(stage)
-        first = SeedPath(trainer.experiment.seed, index)
-        trainer.run = prepare_stage(
+        loader, start = stage.loader(trainer.experiment), SeedPath(trainer.experiment.seed, index)
+        batch = functools.partial(_first_batch, trainer, loader, start)
+        run = prepare_stage(
             trainer.models,
             stage,
             index,
             loader,
-            lambda loader=loader, first=first: trainer.moved(first_batch(loader, first)),  # type: ignore[misc]
+            batch,
             trainer.device,
-            trainer.averages.names,
+            trainer.ema.names,
             trainer.caches,
-            seed=first.seed,
+            seed=start.seed,
         )
         try:
             if writing:
-                trainer.caches.on_stage_start(trainer)
-            with torch.no_grad(), trainer.accelerator.autocast():
-                yield [source for source in trainer.caches.sources if source.name not in learnt]
-            learnt |= {name.split(".")[0] for name in trainer.run.trainable}
+                trainer.caches.open(trainer.cache_inputs(loader))
+            with torch.no_grad(), trainer.autocast():
+                yield loader, [source for source in trainer.caches.sources if source.name not in learnt]
+            learnt |= {name.split(".")[0] for name in run.trainable}
         finally:
-            trainer.run.end()
+            run.end()
             trainer.caches.end()
-            trainer.run = None
 
 
-def _batches(plan: BatchPlan, view: int, trainer: Trainer) -> Iterator[dict[str, Any]]:
+def _first_batch(trainer: Trainer, loader: Loader, start: SeedPath) -> dict[str, Any]:
+    return trainer.moved(first_batch(loader, start))
+
+
+def _batches(plan: BatchPlan, view: int, loader: Loader, trainer: Trainer) -> Iterator[dict[str, Any]]:
     seed_path = trainer.caches.seed_path(SeedPath(trainer.experiment.seed, 0, view))
-    for batch in trainer.run.loader.batches(seed_path, plan=plan):  # type: ignore[union-attr]
+    for batch in loader.batches(seed_path, plan=plan):
         yield trainer.moved(batch)
 
 
-def _values(source: CachedSource, view: int, samples: int, trainer: Trainer) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the cache gives and what the model gives, for samples spread over the data."""
-    loader: Loader = trainer.run.loader  # type: ignore[union-attr]
+def _values(
+    source: CachedSource, view: int, samples: int, loader: Loader, trainer: Trainer
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the values of the cache and of the model, for samples spread over the data."""
     spread = torch.linspace(0, num_rows(loader) - 1, min(samples, num_rows(loader))).round().long()
     plan, pieces = plan_of_rows(loader, SeedPath(trainer.experiment.seed, 0, view), spread)
-    number = min(len(pieces), -(-samples // loader.batch_size))  # where batches are mixed these are whole ones
+    count = min(len(pieces), -(-samples // loader.batch_size))  # mixed batches are complete ones
     read: dict[str, list[Any]] = {}
     live: dict[str, list[Any]] = {}
-    for rows, batch in zip(pieces[:number], _batches(plan.pick(range(number)), view, trainer), strict=True):
+    for rows, batch in zip(pieces[:count], _batches(plan.pick(range(count)), view, loader, trainer), strict=True):
         for name, value in source.read(view, rows, batch).items():
             read.setdefault(name, []).append(value)
         for tap, value in zip(source.live.taps, source.live.run(batch, {}), strict=True):
@@ -181,11 +195,10 @@ def _apart(read: Tensor, live: Tensor) -> Tensor:
     return torch.where(read == live, 0, (read - live).abs())
 
 
-def _costs(source: CachedSource, trainer: Trainer, batches: int) -> list[Cost]:
+def _costs(source: CachedSource, loader: Loader, trainer: Trainer, batches: int) -> list[Cost]:
     """With the codec that was asked for, then with each for all taps; a few fields are kept of (rows, classes) only."""
-    loader: Loader = trainer.run.loader  # type: ignore[union-attr]
     pieces = torch.split(torch.arange(loader.num_samples), loader.batch_size)[:batches]
-    given = list(_batches(BatchPlan(pieces, [len(piece) for piece in pieces]), 0, trainer))
+    given = list(_batches(BatchPlan(pieces, [len(piece) for piece in pieces]), 0, loader, trainer))
     for _ in range(2):  # what the first calls learn is no cost of an epoch
         source.live.run(given[0], {})
     live = _seconds(lambda: [source.live.run(batch, {}) for batch in given])

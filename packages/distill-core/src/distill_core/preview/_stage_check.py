@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from ..data import Loader, SeedPath
 from ..errors import DistillError, Problem, WiringError
-from ..experiment import Stage, Term
+from ..experiment import Term
 from ..taps import Tap
-from ..train import StageRun, batch_values, not_one_number, prepare_stage, stage_notes
+from ..train import ResolvedStage, StageRun, batch_values, not_one_number, prepare_stage, stage_notes
 from ..train.step import LossWatch, structures, with_lengths
 from ..train.teachers import Caches, ModelSource
 from ._depth import depth
@@ -45,7 +45,7 @@ class StageCheck:
     """
 
     models: Mapping[str, nn.Module]
-    stage: Stage
+    stage: ResolvedStage
     index: int
     batch: Mapping[str, Any]
     locator: Locator

@@ -10,12 +10,15 @@ from ._distiller import batch_values as batch_values
 from ._distiller import not_one_number as not_one_number
 from ._evaluation import evaluate as evaluate
 from ._lazy import first_batch as first_batch
-from ._located import location_of as location_of
+from ._located import failure_note as failure_note
 from ._readers import check_readers as check_readers
+from ._resolved_stage import ResolvedStage as ResolvedStage
 from ._stage import StageRun as StageRun
 from ._stage import prepare_stage as prepare_stage
 from ._stage import resolved_stages as resolved_stages
 from ._stage_notes import stage_notes as stage_notes
+from ._state import Run as Run
+from ._state import RunState as RunState
 from ._trainer import Trainer as Trainer
 from .callbacks import Callback as Callback
 from .callbacks import Checkpoint as Checkpoint

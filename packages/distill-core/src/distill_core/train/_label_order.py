@@ -9,15 +9,16 @@ from torch import nn
 
 from ..data import class_names_of_data, class_names_of_model
 from ..errors import WiringError
-from ..experiment import Experiment, Stage
+from ..experiment import Experiment
 from ._readings import readings
+from ._resolved_stage import ResolvedStage
 from .teachers import may_learn, wirings
 
 logger = logging.getLogger("distill")
 _MOST_SHOWN = 5
 
 
-def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage]) -> None:
+def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[ResolvedStage]) -> None:
     """Compare the names of the classes of each model with those of all data that are read.
 
     Names are compared without case, hyphens and underscores. Different names are logged: nobody can say which of them

@@ -1,4 +1,4 @@
-"""Where a run was when a callback or scheduler raised, as a note on the exception."""
+"""Notes on exceptions of callbacks and schedulers: which one failed, at which stage, epoch and step."""
 
 from __future__ import annotations
 
@@ -6,80 +6,86 @@ import contextlib
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 
 from ..distributed import is_distributed
 from ..errors import DistillError
+from ._stage import StageRun
+from ._state import Run
 from .callbacks import Callback
 from .parallel import lost_another
 from .step import RollBack, step_scheduler
 
-if TYPE_CHECKING:
-    from ._trainer import Trainer
 
-
-class Location(str):
-    """A note that names the callable, stage, epoch and step of a failure, and the checkpoint to go on from."""
+class FailureNote(str):
+    """A note that names the callable, stage, epoch and step of a failure, and the checkpoint to resume from."""
 
     __slots__ = ()
 
 
-def call_each(trainer: Trainer, callbacks: Iterable[Callback], event: str, *arguments: Any) -> None:
+def call_each(run: Run, callbacks: Iterable[Callback], event: str, *arguments: Any) -> None:
     """Call a method of each callback."""
     for callback in callbacks:
-        with located(trainer, callback):
-            getattr(callback, event)(trainer, *arguments)
+        with located(run, callback):
+            getattr(callback, event)(run, *arguments)
 
 
-def advance_scheduler(trainer: Trainer, each: Literal["epoch", "step"], count: int, loss: float | None = None) -> None:
-    """Advance the stage's scheduler, if it has one that advances at such times.
+def advance_scheduler(
+    run: Run, stage_run: StageRun, each: Literal["epoch", "step"], count: int, loss: float | None = None
+) -> None:
+    """Advance the stage's scheduler, if it has one that advances after each epoch or step.
 
     Args:
-        trainer: The run.
+        run: The run.
+        stage_run: The stage.
         each: What has just ended.
-        count: How many of them have ended in this stage.
+        count: The number of them that have ended in this stage.
         loss: The epoch's mean training loss.
     """
-    run = trainer.run
-    if run is not None and run.scheduler and run.stage.scheduler_step == each:
-        with located(trainer, run.scheduler):
-            step_scheduler(run.stage, run.scheduler, count, loss)
+    if stage_run.scheduler and stage_run.stage.scheduler_step == each:
+        with located(run, stage_run.scheduler, f"stages.{run.state.stage}.scheduler"):
+            step_scheduler(stage_run.stage, stage_run.scheduler, count, loss)
 
 
 @contextlib.contextmanager
-def located(trainer: Trainer, called: Any) -> Iterator[None]:
-    """Add a `Location` to an exception that is neither Distill's own nor the end of another process."""
+def located(run: Run, called: Any, name: str = "") -> Iterator[None]:
+    """Add a `FailureNote` to an exception that is neither Distill's own nor the end of another process.
+
+    Args:
+        run: The run.
+        called: What is called: a callback or a scheduler.
+        name: Its key, if it is not a callback of the experiment.
+    """
     try:
         yield
     except (DistillError, RollBack, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        is_told = any(isinstance(note, Location) for note in getattr(error, "__notes__", ()))
-        if not is_told and not (is_distributed() and lost_another(error)):
-            error.add_note(Location(_location(trainer, called, error)))
+        if failure_note(error) is None and not (is_distributed() and lost_another(error)):
+            error.add_note(FailureNote(_describe(run, called, name, error)))
         raise
 
 
-def location_of(error: BaseException) -> Location | None:
-    """Return the location that was noted on an exception, if any."""
-    return next((note for note in getattr(error, "__notes__", ()) if isinstance(note, Location)), None)
+def failure_note(error: BaseException) -> FailureNote | None:
+    """Return the note that was added to an exception, if any."""
+    return next((note for note in getattr(error, "__notes__", ()) if isinstance(note, FailureNote)), None)
 
 
-def _location(trainer: Trainer, called: Any, error: Exception) -> str:
+def _describe(run: Run, called: Any, name: str, error: Exception) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    at = f"stage {trainer.stage_index + 1}, epoch {trainer.epoch}, step {trainer.step}"
-    where = f"{_name(trainer, called)} failed in {at} ({Path(frame.filename).name}:{frame.lineno})"
-    latest = trainer.store.name("latest") if trainer.store else None
-    if trainer.store is None or latest is None:
-        return f"{where}\n  hint: correct it and begin again: there is no checkpoint yet"
-    folder = trainer.store.folder / latest
-    return f"{where}\n  hint: correct it and go on from {folder} with --resume, and --change if the file has changed"
+    at = f"stage {run.state.stage + 1}, epoch {run.state.epoch}, step {run.state.step}"
+    where = f"{_name(run, called, name)} failed in {at} ({Path(frame.filename).name}:{frame.lineno})"
+    latest = run.store.name("latest") if run.store else None
+    if run.store is None or latest is None:
+        return f"{where}\n  hint: fix it and start again: no checkpoint exists yet"
+    folder = run.store.folder / latest
+    return f"{where}\n  hint: fix it and resume from {folder} with --resume, and --change if the file has changed"
 
 
-def _name(trainer: Trainer, called: Any) -> str:
-    if trainer.run is not None and called is trainer.run.scheduler:
-        return f"stages.{trainer.stage_index}.scheduler ({type(called).__name__})"
-    numbers = [number for number, callback in enumerate(trainer.experiment.callbacks) if callback is called]
-    return f"callbacks.{numbers[0]} ({type(called).__name__})" if numbers else type(called).__name__
+def _name(run: Run, called: Any, name: str) -> str:
+    kind = type(called).__name__
+    indices = [index for index, callback in enumerate(run.experiment.callbacks) if callback is called]
+    key = name or (f"callbacks.{indices[0]}" if indices else "")
+    return f"{key} ({kind})" if key else kind

@@ -1,74 +1,46 @@
-"""One run per folder: a lock that says who holds it, and that a dead process does not keep."""
+"""Lock of a folder, so that only one run at a time writes to it."""
 
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import os
 import platform
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from ..errors import TrainingError
 
 
 class FolderLock:
-    """Held from `acquire` to `release`, or to the end of the process however it ends.
+    """A lock held from `acquire` to `release`, or until the process ends. Forked processes do not hold it.
 
     Args:
-        folder: The run's folder.
+        folder: The folder.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / ".lock"
-        self._handle: int | None = None
+        self._folder = folder
+        self._holder = folder / ".lock-holder"  # a file of its own, because Windows does not read a locked one
+        self._lock = FileLock(folder / ".lock", thread_local=False)
 
     def acquire(self) -> None:
-        """Take the folder.
+        """Take the lock.
 
         Raises:
-            TrainingError: Another process holds it; the message says which.
+            TrainingError: Another process holds it; the message names it.
         """
-        while True:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
-                os.close(handle)
-                message = (
-                    f"{self._path.parent} is held by {holder}\n"
-                    "  hint: wait for that run, stop it, or use another folder"
-                )
-                raise TrainingError(message) from error
-            if self._path.exists() and os.path.samestat(os.fstat(handle), self._path.stat()):
-                break
-            os.close(handle)  # its holder has removed the file meanwhile: this is the lock of nothing
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            holder = self._holder.read_text(errors="replace").strip() if self._holder.is_file() else ""
+            message = f"{self._folder} is locked by {holder or 'another process'}"
+            raise TrainingError(message, hint="wait for that run, stop it, or use another folder") from error
         since = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        os.truncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {platform.node()} since {since}\n".encode(), 0)
-        self._handle = handle
-        _held.add(self)
+        self._holder.write_text(f"process {os.getpid()} on {platform.node()} since {since}\n")
 
     def release(self) -> None:
-        """Give the folder back."""
-        if self._handle is not None:
-            self._path.unlink(missing_ok=True)
-            self._forget()
-
-    def _forget(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-        self._handle = None
-        _held.discard(self)
-
-
-_held: set[FolderLock] = set()
-
-
-def _leave_to_parent() -> None:
-    """A process that reads data ahead outlives a killed run by seconds: it must not hold the folder."""
-    for lock in list(_held):
-        lock._forget()  # noqa: SLF001
-
-
-os.register_at_fork(after_in_child=_leave_to_parent)
+        """Release the lock, if it is held."""
+        if self._lock.is_locked:
+            self._holder.unlink(missing_ok=True)
+            self._lock.release()

@@ -13,13 +13,16 @@ from typing import Any
 
 from torch import nn
 
-from ..experiment import Experiment, Inputs, Stage
+from ..experiment import Experiment, Inputs
 from ..taps import BATCH
 from ..wiring import Wiring
 from ._readings import readings
+from ._resolved_stage import ResolvedStage
 
 
-def check_readers(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage]) -> list[str]:
+def check_readers(
+    models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[ResolvedStage]
+) -> list[str]:
     """Check each model against the data of every stage and measurement in which it reads them.
 
     Args:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..experiment import Evaluation, Experiment, Inputs, Stage
+from ..experiment import Evaluation, Experiment, Inputs
+from ._resolved_stage import ResolvedStage
 from .callbacks import Evaluate
 
 
@@ -27,7 +28,7 @@ class Reading:
     feed: Mapping[str, Inputs]
 
 
-def readings(experiment: Experiment, stages: Sequence[Stage]) -> Iterator[Reading]:
+def readings(experiment: Experiment, stages: Sequence[ResolvedStage]) -> Iterator[Reading]:
     """Yield every use of data, stage by stage, then the test.
 
     Args:
@@ -45,7 +46,7 @@ def readings(experiment: Experiment, stages: Sequence[Stage]) -> Iterator[Readin
         for each in measured:
             yield _of_evaluation(each.split, each.evaluation, feed)
     if experiment.test is not None:
-        yield _of_evaluation("test", experiment.test, stages[-1].feed or {})  # type: ignore[arg-type]
+        yield _of_evaluation("test", experiment.test, stages[-1].feed)
 
 
 def _of_evaluation(where: str, evaluation: Evaluation, feed: Mapping[str, Inputs]) -> Reading:

@@ -1,23 +1,40 @@
-"""What surrounds a run: its folder's lock, deterministic kernels, and words for what ends it."""
+"""The context of a run: its accelerator, the lock of its folder, deterministic kernels, and hints for fatal errors."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
 
 from ..distributed import is_distributed
-from ..errors import PeerError, TrainingError
+from ..errors import TrainingError
+from ..experiment import Experiment
 from ._lock import FolderLock
-from .parallel import lost_another, tell_others, why_another_ended
+from .parallel import lost_another, peer_error, report_failure
+
+_PRECISION = {"fp32": "no", "fp16": "fp16", "bf16": "bf16"}
+
+
+def make_accelerator(experiment: Experiment) -> Accelerator:
+    """Return the accelerator of a run: its device, precision and process group."""
+    if AcceleratorState._shared_state:  # noqa: SLF001  an earlier run may have had another precision
+        AcceleratorState._reset_state()  # noqa: SLF001
+    return Accelerator(
+        cpu=not torch.accelerator.is_available(),  # otherwise several processes on a CPU do not find each other
+        mixed_precision=_PRECISION[experiment.precision],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=experiment.timeout))],
+    )
 
 
 @contextlib.contextmanager
-def held(folder: Path | None) -> Iterator[None]:
-    """Hold the run's folder, if there is one.
+def hold_folder(folder: Path | None) -> Iterator[None]:
+    """Hold the lock of the run's folder, if there is one.
 
     Raises:
         TrainingError: Another process holds it.
@@ -34,31 +51,29 @@ def held(folder: Path | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Say what to do where torch only says what happened.
+    """Add a hint to fatal errors of torch, and report them to the other processes.
 
     Raises:
-        TrainingError: The device's memory is used up.
+        TrainingError: The device is out of memory.
         PeerError: Another process has ended.
     """
     try:
         yield
     except torch.OutOfMemoryError as error:
-        message = (
-            f"the device is out of memory: {str(error).splitlines()[0]}\n"
-            "  hint: a smaller batch_size with a larger accumulate, precision: bf16, or a smaller teacher"
-        )
-        tell_others(message)
-        raise TrainingError(message) from error
+        message = f"the device is out of memory: {str(error).splitlines()[0]}"
+        hint = "a smaller batch_size with a larger accumulate, precision: bf16, or a smaller teacher"
+        wrapped = TrainingError(message, hint=hint)
+        report_failure(str(wrapped))
+        raise wrapped from error
     except Exception as error:
         if is_distributed() and lost_another(error):
-            message = why_another_ended(error)
-            raise PeerError(message) from error
-        tell_others("\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]))
+            raise peer_error(error) from error
+        report_failure("\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]))
         raise
 
 
 def make_deterministic() -> None:
-    """Ask torch for kernels that give the same bits each time."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS promises nothing without it
+    """Make torch use deterministic kernels."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True)

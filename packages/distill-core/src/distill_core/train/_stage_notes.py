@@ -1,29 +1,25 @@
-"""What is odd about a stage, though it can run: to be logged when it starts, and printed by `check --deep`."""
+"""Notes on a stage that can run but looks like a mistake: logged when it starts, printed by `check --deep`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from ..data import Loader, SeedPath
 from ..distributed import world_size
 from ..errors import Problem
+from ._stage import StageRun
 from .step import cut_notes, length_note, one_sample_note, padding_notes, scheduler_note
-
-if TYPE_CHECKING:
-    from ._stage import StageRun
-
 
 logger = logging.getLogger("distill")
 
 
-def tell_stage_notes(
+def log_stage_notes(
     run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader, seed_path: SeedPath
 ) -> None:
-    """Log the lengths of the scheduler and the notes of a stage that begins."""
+    """Log the lengths of the scheduler and the notes of a stage that starts."""
     if run.scheduler and (lengths := length_note(run.stage, run.num_steps, key)):
         logger.info("%s", lengths)
     for note in stage_notes(run, models, key, loader, seed_path):
@@ -33,14 +29,14 @@ def tell_stage_notes(
 def stage_notes(
     run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader | None, seed_path: SeedPath
 ) -> Iterator[str]:
-    """Yield one sentence for each.
+    """Yield the notes, one sentence each.
 
     Args:
         run: The stage, ready to run.
         models: All models by name.
         key: The key of the stage, `stages.0`.
-        loader: What it trains on; None if that is not known.
-        place: Its first epoch.
+        loader: Its loader; None if it is not known.
+        seed_path: Its first epoch.
     """
     if run.stage.train is None:
         yield from _unnamed(run, models, key)
@@ -51,18 +47,20 @@ def stage_notes(
     padding = padding_notes(run.stage, loader.dataset, world_size()) if loader is not None else []
     for note in [*cut_notes(run.stage, world_size()), *padding]:
         yield f"{key}.{note}"
-    if loader is not None and (note := one_sample_note(run, loader, seed_path)):
+    if loader is not None and (note := one_sample_note(run.distiller, loader, seed_path)):
         yield f"{key}: {note}"
 
 
 def _unnamed(run: StageRun, models: Mapping[str, nn.Module], key: str) -> Iterator[str]:
-    """Say which models learn where nobody has named them and there are several."""
+    """Yield a note that names the models that learn, if `train` is omitted and there are several."""
     learning = {id(parameter) for parameter in run.trainable.values()}
     names = []
     for name, model in models.items():
         if any(id(parameter) in learning for parameter in model.parameters()):
             names.append(name)
-            learning -= {id(parameter) for parameter in model.parameters()}  # a second view of a model is not another
+            learning -= {
+                id(parameter) for parameter in model.parameters()
+            }  # a second name of a model is not another model
     if len(names) > 1:
         message = f"{key}: `train` is omitted, so these models learn: {', '.join(names)}"
-        yield str(Problem(message, hint=f"name those that should, `train: [{names[-1]}]` for example"))
+        yield str(Problem(message, hint=f"name those that should, such as `train: [{names[-1]}]`"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from distill_core.errors import DistillError, did_you_mean
-from distill_core.train import Callback, Trainer
+from distill_core.train import Callback, Run
 
 from ..data import find_tokenizer
 from ._padding import set_padding
@@ -30,30 +30,30 @@ class SavePretrained(Callback):
         self.tokenizer = find_tokenizer(tokenizer) if tokenizer is not None else None
         self.model, self.folder = model, folder
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, run: Run) -> None:
         """Refuse a run without a model to save or an output folder.
 
         Raises:
             DistillError: The model does not exist, has no `save_pretrained`, does not match the tokenizer, or no output
                 folder is set.
         """
-        if self.model not in trainer.models:
+        if self.model not in run.models:
             message = f"SavePretrained: there is no model '{self.model}'"
-            raise DistillError(message, hint=did_you_mean(self.model, trainer.models))
-        if not hasattr(trainer.models[self.model], "save_pretrained"):
-            kind = type(trainer.models[self.model]).__name__
+            raise DistillError(message, hint=did_you_mean(self.model, run.models))
+        if not hasattr(run.models[self.model], "save_pretrained"):
+            kind = type(run.models[self.model]).__name__
             message = f"SavePretrained: '{self.model}' is a {kind}, which has no save_pretrained"
             raise DistillError(message, hint="use a model of transformers or PEFT")
         if self.tokenizer is not None:
-            set_padding(trainer.models[self.model], self.tokenizer)
-        if self.folder is None and trainer.output is None:
+            set_padding(run.models[self.model], self.tokenizer)
+        if self.folder is None and run.output is None:
             message = "SavePretrained: no output folder is set"
             raise DistillError(message, hint="set `folder`, or run with an output folder")
 
-    def on_fit_end(self, trainer: Trainer, results: dict[str, Any]) -> None:  # noqa: ARG002 - the signature of a callback
+    def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:  # noqa: ARG002 - the signature of a callback
         """Write the folder. Only the main process calls it."""
-        folder = Path(self.folder).expanduser() if self.folder is not None else Path(trainer.output or ".") / self.model
-        model: Any = trainer.models[self.model]
+        folder = Path(self.folder).expanduser() if self.folder is not None else Path(run.output or ".") / self.model
+        model: Any = run.models[self.model]
         model.save_pretrained(folder)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from distill_core.data import BatchPlan, Loader, SeedPath, as_loader
 from distill_core.errors import DataError
-from distill_core.train import Callback, Evaluation, Metric, Trainer, evaluate
+from distill_core.train import Callback, Evaluation, Metric, Run, evaluate
 
 from .._atomic import atomic_path
 from ..data import GlueTask, glue_task
@@ -86,21 +86,21 @@ class WriteGluePredictions(Callback):
         glue_task(task)
         self.task, self.loader, self.preds, self.folder, self.split = task, loader, preds, folder, split
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, run: Run) -> None:
         """Refuse a run without an output folder."""
-        if self.folder is None and trainer.output is None:
+        if self.folder is None and run.output is None:
             message = "WriteGluePredictions: no output folder is set"
             raise DataError(message, hint="set `folder`, or run with an output folder")
         self.loader = as_loader(self.loader)  # not in __init__: a check builds the callback without its data
 
-    def on_fit_end(self, trainer: Trainer, results: dict[str, Any]) -> None:  # noqa: ARG002 - the signature of a callback
+    def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:  # noqa: ARG002 - the signature of a callback
         """Predict all samples and write the file. Only the main process calls it."""
         collected = _Collected()
         metric = Metric(metric=collected, inputs={"preds": self.preds, "index": "batch.index"})
         evaluation = Evaluation(loader=_SingleProcess(self.loader), metrics={"count": metric})
-        with trainer.accelerator.autocast():
-            evaluate(trainer.models, evaluation, trainer.stage.feed, trainer.device)  # type: ignore[arg-type]
-        folder = self.folder if self.folder is not None else trainer.output
+        with run.autocast():
+            evaluate(run.models, evaluation, run.stage.feed, run.device)
+        folder = self.folder if self.folder is not None else run.output
         folder = Path(folder or ".") / ("predictions" if self.folder is None else "")
         preds, count = collected.in_order(), self.loader.num_samples
         write_glue_predictions(self.task, preds, folder, split=self.split, count=count)

@@ -12,14 +12,13 @@ from ...train import Callback
 from ._progress import describe_losses, describe_metrics, describe_run, stage_name
 
 if TYPE_CHECKING:
-    from ...experiment import Stage
-    from ...train import Trainer
+    from ...train import Run
 
 
 class LiveBar(Callback):
     """Shows how far the stage is, with losses, the last metrics, the rate and the time left.
 
-    The bar reads the trainer's counters when it is drawn, a few times in a second; a step knows nothing of it.
+    The bar reads the run's counters when it is drawn, a few times in a second; a step knows nothing of it.
 
     Args:
         console: Where to draw.
@@ -29,20 +28,20 @@ class LiveBar(Callback):
         self.console = console
         self._bar: _StageBar | None = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, run: Run) -> None:
         """Print what is trained, and on what."""
-        if trainer.is_main:
-            for line in describe_run(trainer):
+        if run.is_main:
+            for line in describe_run(run):
                 self.console.print(line, style="dim", highlight=False, markup=False)
 
-    def on_stage_start(self, trainer: Trainer) -> None:
+    def on_stage_start(self, run: Run) -> None:
         """Begin a new bar."""
         self.close()
-        if trainer.is_main:
-            self._bar = _StageBar(trainer, self.console)
+        if run.is_main:
+            self._bar = _StageBar(run, self.console)
             self._bar.start()
 
-    def on_log(self, trainer: Trainer, record: dict[str, Any]) -> None:  # noqa: ARG002
+    def on_log(self, run: Run, record: dict[str, Any]) -> None:  # noqa: ARG002
         """Show new numbers."""
         if self._bar is None:
             return
@@ -52,9 +51,9 @@ class LiveBar(Callback):
             rate = f"{record.get('samples_per_second', 0):,.0f}/s"
             self._bar.update(self._bar.task, losses=describe_losses(record), rate=rate)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, run: Run) -> None:
         """Leave the bar of a finished stage where it is."""
-        if trainer.epoch == trainer.stage.epochs:
+        if run.state.epoch == run.stage.epochs:
             self.close()
 
     def close(self) -> None:
@@ -66,9 +65,9 @@ class LiveBar(Callback):
 
 
 class _StageBar(Progress):
-    def __init__(self, trainer: Trainer, console: Console) -> None:
-        self.trainer = trainer
-        self.first_step = sum(_num_steps(trainer, stage) for stage in trainer.stages[: trainer.stage_index])
+    def __init__(self, run: Run, console: Console) -> None:
+        self.run = run
+        self.first_step = sum(stage.num_steps(run.experiment) for stage in run.stages[: run.state.stage])
         super().__init__(
             TextColumn("{task.description}", style="bold"),
             BarColumn(bar_width=20),
@@ -81,8 +80,8 @@ class _StageBar(Progress):
             refresh_per_second=5,
         )
         self.task: TaskID = self.add_task(
-            stage_name(trainer),
-            total=int(trainer.stage.epochs) * trainer.steps_per_epoch,  # type: ignore[arg-type]
+            stage_name(run),
+            total=run.stage.epochs * run.steps_per_epoch,
             epoch="",
             losses="",
             rate="",
@@ -92,16 +91,10 @@ class _StageBar(Progress):
     def get_renderables(self) -> Iterable[RenderableType]:
         if not self.tasks:
             return
-        trainer = self.trainer
-        epoch = f"epoch {trainer.epoch}/{trainer.stage.epochs}"
-        self.update(self.task, completed=trainer.step - self.first_step, epoch=epoch)
+        run = self.run
+        epoch = f"epoch {run.state.epoch}/{run.stage.epochs}"
+        self.update(self.task, completed=run.state.step - self.first_step, epoch=epoch)
         yield from super().get_renderables()
         fields = self.tasks[0].fields
         if line := "   ".join(text for text in (fields["losses"], fields["metrics"]) if text):
             yield f"  [cyan]{line}[/]"
-
-
-def _num_steps(trainer: Trainer, stage: Stage) -> int:
-    """How many optimizer steps a stage has."""
-    per_epoch = -(-trainer.loader(stage).num_training_batches() // int(stage.accumulate))  # type: ignore[arg-type]
-    return per_epoch * int(stage.epochs)  # type: ignore[arg-type]

@@ -64,7 +64,9 @@ def evaluate_run(run_dir: Path, *, checkpoint: str = "best", trust: Sequence[str
     for name, weights in _weights(trainer, run_dir, checkpoint).items():
         trainer.models[name].load_state_dict(weights)
     evaluations = _evaluations(trainer)
-    measured = {split: trainer.evaluate(evaluation) for split, evaluation in evaluations.items()}
+    measured = {
+        split: trainer.evaluate(evaluation, stage=trainer.stages[-1]) for split, evaluation in evaluations.items()
+    }
     percent = [name for split, evaluation in evaluations.items() for name in evaluation.percent(measured[split])]
     Console().print(metrics_table({checkpoint: ({}, measured)}, percent))
     return measured
@@ -93,7 +95,6 @@ def _evaluations(trainer: Trainer) -> dict[str, Evaluation]:
     """Return every `Evaluate` and `test` by split, with the models as at the end of the run."""
     from ...train import Evaluate
 
-    trainer.stage = trainer.stages[-1]
     for model in trainer.models.values():
         model.to(trainer.device)
     evaluations = {c.split: c.evaluation for c in trainer.callbacks if isinstance(c, Evaluate)}

@@ -12,7 +12,7 @@ from .._numbers import describe_number
 
 if TYPE_CHECKING:
     from ...experiment import SourceSettings
-    from ...train import Trainer
+    from ...train import Run
 
 
 class PlainLog(Callback):
@@ -25,32 +25,32 @@ class PlainLog(Callback):
     def __init__(self, write: Callable[[str], object]) -> None:
         self.write = write
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def on_fit_start(self, run: Run) -> None:
         """What is trained, and on what."""
-        if trainer.is_main:
-            self.write(" · ".join(describe_run(trainer)))
+        if run.is_main:
+            self.write(" · ".join(describe_run(run)))
 
-    def on_stage_start(self, trainer: Trainer) -> None:
+    def on_stage_start(self, run: Run) -> None:
         """What the stage does."""
-        if trainer.is_main:
-            self.write(describe_stage(trainer))
+        if run.is_main:
+            self.write(describe_stage(run))
 
-    def on_log(self, trainer: Trainer, record: dict[str, Any]) -> None:
+    def on_log(self, run: Run, record: dict[str, Any]) -> None:
         """One record."""
-        position = f"{stage_name(trainer)} · epoch {record['epoch']}/{trainer.stage.epochs} · step {record['step']}"
+        position = f"{stage_name(run)} · epoch {record['epoch']}/{run.stage.epochs} · step {record['step']}"
         self.write(f"{position} · {record['split']} · {describe_record(record)}")
 
 
-def stage_name(trainer: Trainer) -> str:
+def stage_name(run: Run) -> str:
     """The stage counted from 1: `stage 1/2`."""
-    return f"stage {trainer.stage_index + 1}/{trainer.num_stages}"
+    return f"stage {run.state.stage + 1}/{len(run.stages)}"
 
 
-def describe_run(trainer: Trainer) -> list[str]:
+def describe_run(run: Run) -> list[str]:
     """Each model with its size; then the device, the precision and the seed."""
-    models = [f"{name}: {describe_model(model)}" for name, model in trainer.models.items()]
-    experiment = trainer.experiment
-    return [*models, f"on {trainer.device} in {experiment.precision} with seed {experiment.seed}"]
+    models = [f"{name}: {describe_model(model)}" for name, model in run.models.items()]
+    experiment = run.experiment
+    return [*models, f"on {run.device} in {experiment.precision} with seed {experiment.seed}"]
 
 
 def describe_model(model: Any) -> str:
@@ -78,29 +78,27 @@ def describe_weight(weight: Any) -> str:
     return f"{weight:g} ·" if isinstance(weight, int | float) else f"{type(weight).__name__} ·"
 
 
-def describe_modes(trainer: Trainer) -> str:
+def describe_modes(run: Run) -> str:
     """Which models learn in this stage, and how frozen ones run: `student learns, teacher in eval mode in bf16`."""
-    learning = trainer.run.trainable if trainer.run else {}
-    names = {name.split(".")[0] for name in learning}
-    chosen: Any = trainer.stage.modes or {}
+    names = {name.split(".")[0] for name in run.trainable}
+    chosen = run.stage.modes
     modes = {
         name: " ".join(
             ["learns"] * (name in names)
             + [f"in {chosen.get(name, 'eval')} mode"] * (name not in names or name in chosen)
-            + [describe_source(trainer.experiment.sources.get(name))] * (name not in names)
+            + [describe_source(run.experiment.sources.get(name))] * (name not in names)
         ).strip()
-        for name in trainer.models
+        for name in run.models
     }
     return ", ".join(f"{name} {mode}" for name, mode in modes.items())
 
 
-def describe_stage(trainer: Trainer) -> str:
+def describe_stage(run: Run) -> str:
     """Epochs, steps, terms and modes of the stage."""
-    stage = trainer.stage
-    losses = stage.losses if isinstance(stage.losses, Mapping) else {}
-    terms = " + ".join(f"{describe_weight(term.weight)} {name}" for name, term in losses.items())
-    length = f"{stage.epochs} epochs of {trainer.steps_per_epoch} steps"
-    return f"{stage_name(trainer)} · {length} · loss = {terms} · {describe_modes(trainer)}"
+    stage = run.stage
+    terms = " + ".join(f"{describe_weight(term.weight)} {name}" for name, term in stage.losses.items())
+    length = f"{stage.epochs} epochs of {run.steps_per_epoch} steps"
+    return f"{stage_name(run)} · {length} · loss = {terms} · {describe_modes(run)}"
 
 
 def describe_record(record: Mapping[str, Any]) -> str:

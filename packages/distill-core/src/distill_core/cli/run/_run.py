@@ -153,11 +153,11 @@ def _logged(out: Output, folder: Path, command: Sequence[str]) -> Iterator[None]
         out.log(with_notes(str(error), error))
         raise
     except Exception as error:
-        from ...train import location_of
+        from ...train import failure_note
 
         out.log(without_advice(traceback.format_exc()))
-        if location := location_of(error):
-            message = f"{type(error).__name__}: {error}\n{location}"
+        if note := failure_note(error):
+            message = f"{type(error).__name__}: {error}\n{note}"
             raise TrainingError(message) from error
         raise
 

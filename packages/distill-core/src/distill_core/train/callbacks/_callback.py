@@ -1,40 +1,39 @@
-"""What can be hung into a run."""
+"""The base class of callbacks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .._trainer import Trainer
+from .._state import Run
 
 
 class Callback:
-    """Something that happens on the way; every method is a no-op to be overridden.
+    """Code that runs at fixed points of training. Every method does nothing by default.
 
-    A callback that remembers something gives it in `state` (JSON values), so that a resumed run remembers it too.
+    A callback with state returns it from `state` (JSON values), so that a resumed run restores it.
     """
 
-    def on_fit_start(self, trainer: Trainer) -> None:
-        """Before anything is trained."""
+    def on_fit_start(self, run: Run) -> None:
+        """Called before training."""
 
-    def on_stage_start(self, trainer: Trainer) -> None:
-        """When the stage's optimizer stands, before its first step."""
+    def on_stage_start(self, run: Run) -> None:
+        """Called after the stage's optimizer is created, before its first step."""
 
-    def on_log(self, trainer: Trainer, record: dict[str, Any]) -> None:
-        """For each line of `metrics.jsonl`; on the main process only."""
+    def on_log(self, run: Run, record: dict[str, Any]) -> None:
+        """Called for each line of `metrics.jsonl`, on the main process only."""
 
-    def on_step_end(self, trainer: Trainer) -> None:
-        """After each optimizer step."""
+    def on_step_end(self, run: Run) -> None:
+        """Called after each optimizer step."""
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        """After the last step of an epoch, in the order in which the callbacks are listed; checkpoints come last."""
+    def on_epoch_end(self, run: Run) -> None:
+        """Called after the last step of an epoch, in the order of the list; a `Checkpoint` comes last."""
 
-    def on_fit_end(self, trainer: Trainer, results: dict[str, Any]) -> None:
-        """When all is trained and tested; on the main process only."""
+    def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:
+        """Called after training and the test, on the main process only."""
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint must hold for this callback."""
+        """Return the state for a checkpoint."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what `state` gave."""
+        """Restore the state that `state` returned."""

@@ -1,33 +1,31 @@
-"""Saving a run on the way, and choosing its best moment."""
+"""Saving a run at regular intervals, and choosing its best epoch."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ...errors import TrainingError, did_you_mean
 from ...layers import one_of
 from ...ranges import PositiveInt, checked
 from ...wiring import Wiring
+from .._state import Run
 from ..parallel import SUFFIX
 from ._callback import Callback
 from ._evaluate import Evaluate
 
-if TYPE_CHECKING:
-    from .._trainer import Trainer
-
 
 class Checkpoint(Callback):
-    """Saves after every so many epochs; with `best`, remembers the epoch with the best value of a metric.
+    """Saves every `every` epochs; with `best`, remembers the epoch with the best value of a metric.
 
-    List it after the `Evaluate` that measures the metric. The first of equals stays the best. Only stages in which a
-    model learns that the metric reads take part.
+    List it after the `Evaluate` that measures the metric. Of equal values the first stays the best. A stage counts only
+    if a model that the metric reads learns in it.
 
     Args:
-        best: The metric to choose by, measured on `split`; nothing is chosen if left out.
+        best: The metric to choose by, measured on `split`; without it no epoch is chosen.
         mode: Whether a greater (`max`) or a smaller (`min`) value is better.
-        every: Epochs between two checkpoints; the last epoch of a stage is always saved.
-        every_steps: Optimizer steps between two checkpoints within an epoch; none if left out.
+        every: Number of epochs between two checkpoints; the last epoch of a stage is always saved.
+        every_steps: Number of optimizer steps between two checkpoints within an epoch; none by default.
         split: The data on which the choice is made.
         keep: Number of the newest checkpoints to keep besides the best.
 
@@ -55,62 +53,60 @@ class Checkpoint(Callback):
         self.value: float | None = None
         self.chosen: dict[str, Any] | None = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
-        """Set how many checkpoints are kept, and choose anew if the best of a resumed run is damaged."""
-        if trainer.store is None:
+    def on_fit_start(self, run: Run) -> None:
+        """Set how many checkpoints are kept, and forget the best epoch of a resumed run if its checkpoint is damaged."""
+        if run.store is None:
             return
-        trainer.store.keep = self.keep
-        if self.chosen is not None and trainer.store.warn_of_damaged_best():
+        run.store.keep = self.keep
+        if self.chosen is not None and run.store.warn_of_damaged_best():
             self.value = self.chosen = None
 
-    def on_step_end(self, trainer: Trainer) -> None:
-        """Save within an epoch; its last step is left to the end of the epoch."""
-        within = trainer.batch < len(trainer.plan.indices)
-        if self.every_steps and trainer.step % self.every_steps == 0 and within:
-            trainer.save()
+    def on_step_end(self, run: Run) -> None:
+        """Save within an epoch; the last step is saved by `on_epoch_end`."""
+        within = run.state.batch < run.batches_per_epoch
+        if self.every_steps and run.state.step % self.every_steps == 0 and within:
+            run.save()
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        """Save, and note whether this is the best so far."""
-        best = self._is_best(trainer)
-        last = trainer.epoch == trainer.stage.epochs
-        if best or last or trainer.epoch % self.every == 0:
-            trainer.save(best=best)
+    def on_epoch_end(self, run: Run) -> None:
+        """Save, and record whether this epoch is the best so far."""
+        best = self._is_best(run)
+        last = run.state.epoch == run.stage.epochs
+        if best or last or run.state.epoch % self.every == 0:
+            run.save(best=best)
 
-    def _is_best(self, trainer: Trainer) -> bool:
+    def _is_best(self, run: Run) -> bool:
         if self.best is None:
             return False
-        measured = trainer.measured.get(self.split)
-        if measured is None and trainer.epoch != trainer.stage.epochs:
+        measured = run.state.measured.get(self.split)
+        if measured is None and run.state.epoch != run.stage.epochs:
             return False  # an epoch that was not measured
         if measured is None or self.best not in measured:
-            hint = did_you_mean(self.best, measured or ())
-            message = f"Checkpoint(best='{self.best}'): nothing measures '{self.best}' on '{self.split}'" + (
-                f"\n  hint: {hint}" if hint else "\n  hint: list an Evaluate with that metric before it"
-            )
-            raise TrainingError(message)
+            message = f"Checkpoint(best='{self.best}'): nothing measures '{self.best}' on '{self.split}'"
+            hint = did_you_mean(self.best, measured or ()) or "list an Evaluate with that metric before it"
+            raise TrainingError(message, hint=hint)
         value = measured[self.best]
-        if math.isnan(value) or not self._learns(trainer):
+        if math.isnan(value) or not self._learns(run):
             return False
         better = self.value is None or (value > self.value if self.mode == "max" else value < self.value)
         if better:
             self.value = value
-            self.chosen = {"stage": trainer.stage_index, "epoch": trainer.epoch, self.split: measured}
+            self.chosen = {"stage": run.state.stage, "epoch": run.state.epoch, self.split: measured}
         return better
 
-    def _learns(self, trainer: Trainer) -> bool:
-        """Whether a model that the metric reads, or the model of such an average, learns in this stage."""
-        evaluations = [c.evaluation for c in trainer.callbacks if isinstance(c, Evaluate) and c.split == self.split]
+    def _learns(self, run: Run) -> bool:
+        """Return whether a model that the metric reads, or the model of which it is the EMA, learns in this stage."""
+        evaluations = [c.evaluation for c in run.callbacks if isinstance(c, Evaluate) and c.split == self.split]
         metrics = [pair for evaluation in evaluations for pair in evaluation.metrics.items()]
         chosen = [metric for name, metric in metrics if f"{self.best}.".startswith(f"{name}.")]
         taps = [tap for metric in chosen for tap in Wiring(metric.inputs, "metrics").taps]
-        read = {tap.source for tap in taps} & set(trainer.models)
-        learning = {name.split(".")[0] for name in trainer.run.trainable} if trainer.run is not None else set()
+        read = {tap.source for tap in taps} & set(run.models)
+        learning = {name.split(".")[0] for name in run.trainable}
         return not read or any(name in learning or name.removesuffix(SUFFIX) in learning for name in read)
 
     def state(self) -> dict[str, Any]:
-        """The best value so far and where it was."""
+        """Return the best value so far and its epoch."""
         return {"value": self.value, "chosen": self.chosen}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore what `state` returned."""
         self.value, self.chosen = state["value"], state["chosen"]

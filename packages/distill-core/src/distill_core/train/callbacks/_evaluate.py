@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...experiment import Evaluation, Metric
 from ...ranges import PositiveInt, checked
+from .._state import Run
 from ._callback import Callback
-
-if TYPE_CHECKING:
-    from .._trainer import Trainer
 
 
 class Evaluate(Callback):
-    """Measure after every so many epochs, and after the last.
+    """Evaluates every `every` epochs, and after the last epoch of a stage.
 
     Args:
-        loader: The data to measure on.
+        loader: The data to evaluate on.
         metrics: The metrics by name, each with its wiring.
-        every: Epochs between two measurements.
-        split: What the data are called in the log.
+        every: Number of epochs between two evaluations.
+        split: Name of the data in the log.
     """
 
     @checked
@@ -31,10 +29,8 @@ class Evaluate(Callback):
         self.every = every
         self.split = split
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        """Measure and log."""
-        if trainer.epoch % self.every and trainer.epoch != trainer.stage.epochs:
+    def on_epoch_end(self, run: Run) -> None:
+        """Evaluate and log."""
+        if run.state.epoch % self.every and run.state.epoch != run.stage.epochs:
             return
-        measured = trainer.evaluate(self.evaluation)
-        trainer.measured[self.split] = measured
-        trainer.log({"split": self.split, "metrics": measured, "percent": self.evaluation.percent(measured)})
+        run.evaluate(self.evaluation, split=self.split)

@@ -1,162 +1,229 @@
-"""The whole state of a run, and taking it up again."""
+"""What the checkpoints of a run contain: the complete state, gathered and restored."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ...distributed import world_size
+from ...distributed import rank, world_size
 from ...errors import TrainingError
-from ..parallel import load_whole, own_buffers, restore_own_buffers, whole
-from ..step import LossMeter, restore_scheduler, scheduler_state, schedules_of
+from ...experiment import Experiment
+from .._resolved_stage import ResolvedStage
+from .._stage import StageRun
+from .._state import RunState
+from ..parallel import load_unsharded, own_buffers, restore_own_buffers, unsharded
+from ..step import EMA, LossMeter, NonfinitePolicy, schedules_of
+from ..teachers import Caches
 from ._changes import accept_changes, record_changes
 from ._generators import generator_states, restore_generators
-
-if TYPE_CHECKING:
-    from .._trainer import Trainer
+from ._scheduler_state import restore_scheduler, scheduler_state
+from ._store import CheckpointStore
 
 logger = logging.getLogger("distill")
 
 
-def gather_state(trainer: Trainer) -> dict[str, Any]:
-    """All that a run needs to go on from here; all processes ask for it together.
+class RunCheckpoints:
+    """The checkpoints of a run.
 
     Args:
-        trainer: The run, inside a stage.
+        experiment: The experiment.
+        stages: Its stages.
+        models: All models by name, with their EMA copies.
+        ema: The EMA copies.
+        caches: The caches of frozen models.
+        nonfinite: Remembers the skipped batches.
+        scaler: The loss scaler of fp16, if any.
+        device: Device of this process.
+        output: The run's folder, if any.
+
+    Attributes:
+        store: The files; None without a folder.
     """
-    run = trainer.run
-    if run is None:
-        message = "a checkpoint can be written only while a stage runs"
-        raise TrainingError(message)
-    trainer.caches.flush()
-    return {
-        "identity": identity(trainer),
-        "position": {
-            "stage": trainer.stage_index,
-            "epoch": trainer.epoch,
-            "batch": trainer.batch,
-            "step": trainer.step,
-        },
-        "models": {
-            name: whole(trainer.models[name].state_dict())
-            for name in [*trained_models(trainer), *trainer.averages.names]
-        },
-        "averages": whole(trainer.averages.state()),
-        "losses": {name: loss.state_dict() for name, loss in _losses(trainer).items() if not _is_lazy(loss)},
-        "of_processes": own_buffers(_losses(trainer), trainer.device),
-        "frozen": run.frozen.state(),
-        "generators": generator_states(trainer.device),
-        "optimizer": run.update.state(),
-        "scheduler": scheduler_state(run.scheduler),
-        "scaler": trainer.accelerator.scaler.state_dict() if trainer.accelerator.scaler else None,
-        "callbacks": [callback.state() for callback in trainer.experiment.callbacks],
-        "measured": trainer.measured,
-        "means": trainer.means.state(),
-        "left_out": trainer.faults.state(),
-    }
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        stages: Sequence[ResolvedStage],
+        models: Mapping[str, nn.Module],
+        *,
+        ema: EMA,
+        caches: Caches,
+        nonfinite: NonfinitePolicy,
+        scaler: Any,
+        device: torch.device,
+        output: Path | None,
+    ) -> None:
+        self.experiment, self.stages, self.models = experiment, stages, models
+        self.ema, self.caches, self.nonfinite = ema, caches, nonfinite
+        self.scaler, self.device, self.output = scaler, device, output
+        self.store = CheckpointStore(output / "checkpoints") if output else None
+
+    def trained_models(self, state: RunState) -> dict[str, nn.Module]:
+        """Return the models that learn or have learnt, and the EMA copies."""
+        names = [*(name for name in self.models if name in state.learnt), *self.ema.names]
+        return {name: self.models[name] for name in names}
+
+    def begin_stage(self, state: RunState, run: StageRun) -> bool:
+        """Prepare a stage; return whether a checkpoint must be written before its first step."""
+        self.nonfinite.begin_stage(self._checked(state, run))
+        return self.nonfinite.needs_checkpoint(self.store)
+
+    def verify_finite(self, state: RunState, run: StageRun | None = None) -> None:
+        """Verify that the trained models, and the losses of the current stage, are finite.
+
+        Raises:
+            TrainingError: A tensor is not finite any more.
+        """
+        self.nonfinite.verify_modules(self._checked(state, run), state, self.store)
+
+    def write(self, state: RunState, run: StageRun | None, meter: LossMeter, *, best: bool) -> None:
+        """Write a checkpoint, unless a tensor is not finite. A collective operation; the main process writes.
+
+        Args:
+            state: The state of the run.
+            run: The current stage.
+            meter: The means of its losses.
+            best: Whether it becomes the best checkpoint.
+        """
+        self.verify_finite(state, run)
+        content = self.gather(state, run, meter)
+        if rank() == 0 and self.store is not None:
+            self.store.write(f"step-{state.step:08d}", content, best=best)
+
+    def _checked(self, state: RunState, run: StageRun | None) -> dict[str, nn.Module]:
+        losses: dict[str, nn.Module] = {"losses": run.distiller.losses} if run is not None else {}
+        return {**self.trained_models(state), **losses}
+
+    def gather(self, state: RunState, run: StageRun | None, meter: LossMeter) -> dict[str, Any]:
+        """Return everything that a run needs to continue from here. A collective operation.
+
+        Args:
+            state: The state of the run.
+            run: The current stage.
+            meter: The means of its losses.
+        """
+        if run is None:
+            message = "a checkpoint can be written only while a stage runs"
+            raise TrainingError(message)
+        self.caches.flush()
+        losses = _losses(self.stages)
+        return {
+            "identity": self.identity(),
+            "run": state.state(),
+            "models": {name: unsharded(model.state_dict()) for name, model in self.trained_models(state).items()},
+            "ema": unsharded(self.ema.state()),
+            "losses": {name: loss.state_dict() for name, loss in losses.items() if not _is_lazy(loss)},
+            "rank_buffers": own_buffers(losses, self.device),
+            "frozen": run.frozen.state(),
+            "generators": generator_states(self.device),
+            "optimizer": run.update.state(),
+            "scheduler": scheduler_state(run.scheduler),
+            "scaler": self.scaler.state_dict() if self.scaler else None,
+            "callbacks": [callback.state() for callback in self.experiment.callbacks],
+            "loss_meter": meter.state(),
+            "skipped": self.nonfinite.state(),
+        }
+
+    def restore_run(self, *, change: bool) -> tuple[RunState, dict[str, Any]]:
+        """Load models, losses and callbacks from the newest intact checkpoint.
+
+        Args:
+            change: Whether to accept changes of the experiment that do not concern what was trained so far.
+
+        Returns:
+            The state of the run, and the content of the checkpoint for `restore_stage`.
+
+        Raises:
+            TrainingError: No checkpoint exists, or it is of another experiment.
+        """
+        if self.store is None:
+            message = "a run without a folder cannot be resumed"
+            raise TrainingError(message)
+        saved, damaged = self.store.newest_intact()
+        for problem in damaged:
+            logger.warning("skipped a damaged checkpoint: %s", problem)
+        state = RunState()
+        state.load_state(saved["run"])
+        changes = accept_changes(saved["identity"], self.identity(), saved["run"], change=change)
+        if changes and rank() == 0 and self.output:
+            record_changes(self.output, changes, step=state.step)
+        for name, weights in saved["models"].items():
+            load_unsharded(self.models[name], weights)
+        self.ema.load_state(saved["ema"])
+        for name, loss in _losses(self.stages).items():
+            if name in saved["losses"]:
+                loss.load_state_dict(saved["losses"][name])
+        _restore_callbacks(self.experiment.callbacks, saved)
+        self.nonfinite.load_state(saved["skipped"])
+        return state, saved
+
+    def restore_stage(self, saved: Mapping[str, Any], state: RunState, run: StageRun) -> LossMeter:
+        """Load optimizer, scheduler and generators into the stage that was interrupted; return its loss meter.
+
+        Args:
+            saved: The content of the checkpoint.
+            state: The state of the run in the checkpoint.
+            run: The stage.
+        """
+        restore_own_buffers(_losses(self.stages), saved["rank_buffers"])
+        run.frozen.load_state(saved["frozen"])
+        old, new = (identity["schedules"][state.stage] for identity in (saved["identity"], self.identity()))
+        restore_scheduler(run, saved, state, is_changed=old != new)
+        if self.scaler:
+            self.scaler.load_state_dict(saved["scaler"])
+        meter = LossMeter(list(run.distiller.terms))
+        meter.load_state(saved["loss_meter"], self.device)
+        restore_generators(saved["generators"], self.device)
+        return meter
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that decide whether a run is the same run."""
+        experiment = self.experiment
+        loaders = [stage.loader(experiment) for stage in self.stages]
+        return {
+            "seed": experiment.seed,
+            "precision": experiment.precision,
+            "processes": world_size(),
+            "parallel": experiment.parallel,
+            "ema": dict(experiment.ema),
+            "views": self.caches.views,
+            "codecs": {name: codecs.given for name, codecs in self.caches.codecs.items()},
+            "sources": {name: entry.precision for name, entry in experiment.sources.items()},
+            "torch": torch.__version__.split("+")[0],
+            "epochs": [stage.epochs for stage in self.stages],
+            "schedules": schedules_of(self.stages, loaders),
+            "callbacks": [type(callback).__name__ for callback in experiment.callbacks],
+            "losses": [sorted(stage.losses) for stage in self.stages],
+            "accumulate": [stage.accumulate for stage in self.stages],
+            "samples": [loader.samples_per_epoch for loader in loaders],
+            "batch_size": [loader.batch_size for loader in loaders],
+        }
 
 
-def restore_run(trainer: Trainer) -> dict[str, Any]:
-    """Load the newest whole checkpoint: models, losses, callbacks and position; returns it for `restore_stage`.
-
-    Raises:
-        TrainingError: There is none, or it is of another experiment.
-    """
-    if trainer.store is None:
-        message = "a run without a folder cannot be resumed"
-        raise TrainingError(message)
-    state, passed_over = trainer.store.newest_whole()
-    for problem in passed_over:
-        logger.warning("passed over: %s", problem)
-    changes = accept_changes(state["identity"], identity(trainer), state["position"], change=trainer.accepts_changes)
-    if changes and trainer.is_main and trainer.output:
-        record_changes(trainer.output, changes, step=state["position"]["step"])
-    for name, weights in state["models"].items():
-        load_whole(trainer.models[name], weights)
-    trainer.averages.load_state(state.get("averages", {}))
-    trainer.learnt |= state["models"].keys() - set(trainer.averages.names)
-    for name, loss in _losses(trainer).items():
-        if name in state["losses"]:
-            loss.load_state_dict(state["losses"][name])
-    _restore_callbacks(trainer, state)
-    trainer.measured = state["measured"]
-    trainer.faults.load_state(state["left_out"])
-    trainer.stage_index, trainer.step = state["position"]["stage"], state["position"]["step"]
-    return state
+def _restore_callbacks(callbacks: Sequence[Any], saved: Mapping[str, Any]) -> None:
+    """Restore the state of each callback; if the list has changed, in the order of each class."""
+    states = list(zip(saved["identity"]["callbacks"], saved["callbacks"], strict=True))
+    for callback in callbacks:
+        entry = next((entry for entry in states if entry[0] == type(callback).__name__), None)
+        if entry is not None:
+            states.remove(entry)
+            callback.load_state(entry[1])
 
 
-def restore_stage(trainer: Trainer, state: dict[str, Any]) -> int:
-    """Load optimizer and schedule into the stage that was interrupted; returns the epoch to go on with."""
-    run = trainer.run
-    if run is None:
-        message = "a stage is restored while it runs"
-        raise TrainingError(message)
-    restore_own_buffers(_losses(trainer), state["of_processes"])
-    run.frozen.load_state(state["frozen"])
-    then, now = (one["schedules"][trainer.stage_index] for one in (state["identity"], identity(trainer)))
-    restore_scheduler(run, state, is_changed=then != now)
-    if trainer.accelerator.scaler:
-        trainer.accelerator.scaler.load_state_dict(state["scaler"])
-    trainer.batch = state["position"]["batch"]
-    trainer.means = LossMeter(list(run.distiller.terms))
-    trainer.means.load_state(state["means"], trainer.device)
-    trainer.epoch = int(state["position"]["epoch"])
-    restore_generators(state["generators"], trainer.device)
-    return trainer.epoch + (trainer.batch == 0)
-
-
-def identity(trainer: Trainer) -> dict[str, Any]:
-    """What must be the same for a run to be the same run."""
-    loaders = [trainer.loader(stage) for stage in trainer.stages]
-    return {
-        "seed": trainer.experiment.seed,
-        "precision": trainer.experiment.precision,
-        "processes": world_size(),
-        "parallel": trainer.experiment.parallel,
-        "ema": dict(trainer.experiment.ema),
-        "views": trainer.caches.views,
-        "codecs": {name: codecs.given for name, codecs in trainer.caches.codecs.items()},
-        "sources": {name: entry.precision for name, entry in trainer.experiment.sources.items()},
-        "torch": torch.__version__.split("+")[0],
-        "epochs": [stage.epochs for stage in trainer.stages],
-        "schedules": schedules_of(trainer.stages, loaders),
-        "callbacks": [type(callback).__name__ for callback in trainer.experiment.callbacks],
-        "losses": [sorted(stage.losses) for stage in trainer.stages],  # type: ignore[arg-type]
-        "accumulate": [stage.accumulate for stage in trainer.stages],
-        "samples": [loader.samples_per_epoch for loader in loaders],
-        "batch_size": [loader.batch_size for loader in loaders],
-    }
-
-
-def _restore_callbacks(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Give each callback what it remembered; where the list has changed, in the order of each class."""
-    remembered = list(zip(state["identity"]["callbacks"], state["callbacks"], strict=True))
-    for callback in trainer.experiment.callbacks:
-        own = next((entry for entry in remembered if entry[0] == type(callback).__name__), None)
-        if own is not None:
-            remembered.remove(own)
-            callback.load_state(own[1])
-
-
-def trained_models(trainer: Trainer) -> list[str]:
-    """The models that learn in this stage or have learnt in one before."""
-    if trainer.run is not None:
-        trainer.learnt |= {name.split(".")[0] for name in trainer.run.trainable} & set(trainer.models)
-    return [name for name in trainer.models if name in trainer.learnt]
-
-
-def _losses(trainer: Trainer) -> dict[str, nn.Module]:
-    """Every loss module of all stages, once, by `stage.name`."""
-    found: dict[str, nn.Module] = {}
-    for number, stage in enumerate(trainer.stages):
-        for name, term in stage.losses.items():  # type: ignore[union-attr]
-            if isinstance(term.loss, nn.Module) and not any(term.loss is loss for loss in found.values()):
-                found[f"{number}.{name}"] = term.loss
-    return found
+def _losses(stages: Sequence[ResolvedStage]) -> dict[str, nn.Module]:
+    """Return every loss module of all stages, once, by `stage.name`."""
+    losses: dict[str, nn.Module] = {}
+    for index, stage in enumerate(stages):
+        for name, term in stage.losses.items():
+            if isinstance(term.loss, nn.Module) and not any(term.loss is loss for loss in losses.values()):
+                losses[f"{index}.{name}"] = term.loss
+    return losses
 
 
 def _is_lazy(module: nn.Module) -> bool:

@@ -140,7 +140,7 @@ class CheckpointStore:
         state: dict[str, Any] = unpack(json.loads((folder / _STATE).read_text()), _tensors(folder / _TENSORS))
         return state
 
-    def newest_whole(self) -> tuple[dict[str, Any], list[str]]:
+    def newest_intact(self) -> tuple[dict[str, Any], list[str]]:
         """The newest checkpoint that is whole, and what was wrong with those that were passed over.
 
         Raises:

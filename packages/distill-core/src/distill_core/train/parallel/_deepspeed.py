@@ -65,7 +65,7 @@ class ZeroEngine:
         self.optimizer = optimizer
         self.engine = deepspeed.initialize(model=module, optimizer=optimizer, config=settings)[0]
         # A gradient is taken away as soon as it is there: whether a tensor got one, nobody can tell.
-        self.apart = dict.fromkeys(parameters)
+        self.separate = dict.fromkeys(parameters)
         self._device = optimizer.param_groups[0]["params"][0].device
         self._buffers, self._sticky = buffers, sticky
         self._found, self._one = torch.zeros((), device=self._device), torch.ones((), device=self._device)

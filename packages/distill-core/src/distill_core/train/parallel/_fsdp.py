@@ -100,20 +100,20 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def whole(state: Any) -> Any:
+def unsharded(state: Any) -> Any:
     """A nest of state with every sharded tensor put together; all processes ask for it together."""
     return map_tensors(
         state, lambda tensor: tensor.full_tensor().detach().cpu() if isinstance(tensor, DTensor) else tensor
     )
 
 
-def load_whole(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def load_unsharded(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """`load_state_dict` of whole tensors into a module that may be sharded."""
     own = module.state_dict()
     module.load_state_dict({name: like(value, own.get(name)) for name, value in weights.items()})
 
 
-def load_whole_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
+def load_unsharded_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
     """`load_state_dict` of whole tensors into an optimizer of parameters that may be sharded."""
     numbers = [number for group in state["param_groups"] for number in group["params"]]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -1,4 +1,4 @@
-"""When one process of several ends, the others say why."""
+"""Failure of one process of several: it leaves its reason, and the others report it."""
 
 from __future__ import annotations
 
@@ -9,45 +9,44 @@ from typing import Any
 import torch.distributed as dist
 
 from ...distributed import is_distributed, rank, world_size
+from ...errors import PeerError
 
 _WAIT = 2.0  # seconds: a process that fails closes its connections and leaves its reason at about the same time
 _SIGNS = ("Connection closed", "Connection reset", "Broken pipe", "imed out", "timeout", "NCCL", "Gloo", "gloo")
 
 
-def tell_others(reason: str) -> None:
-    """Leave the reason for this process's end where the others find it."""
+def report_failure(reason: str) -> None:
+    """Store why this process ends, for the other processes."""
     if is_distributed():
-        with contextlib.suppress(RuntimeError):  # the process that kept it may be the one that is gone
+        with contextlib.suppress(RuntimeError):  # the process that serves the store may have ended
             _store().set(_key(rank()), reason)
 
 
 def lost_another(error: BaseException) -> bool:
-    """Whether this is how the end of another process looks from here."""
+    """Return whether an exception means that another process has ended."""
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
-def why_another_ended(error: BaseException) -> str:
-    """The reasons that others left, or that they left none."""
-    others = [number for number in range(world_size()) if number != rank()]
+def peer_error(error: BaseException) -> PeerError:
+    """Return the error that reports why other processes have ended, as far as they left a reason."""
+    others = [other for other in range(world_size()) if other != rank()]
     until = time.monotonic() + _WAIT
     reasons: list[str] = []
     with contextlib.suppress(RuntimeError):
         while not reasons and time.monotonic() < until:
-            left = [number for number in others if _store().check([_key(number)])]
-            reasons = [f"process {number} has ended: {_store().get(_key(number)).decode()}" for number in left]
+            ended = [other for other in others if _store().check([_key(other)])]
+            reasons = [f"process {other} has ended: {_store().get(_key(other)).decode()}" for other in ended]
             time.sleep(0.05)
     if reasons:
-        return "\n".join(reasons)
-    first = str(error).strip().splitlines()[0].split(". This is")[0]  # gloo goes on with advice
-    return (
-        f"another process has ended or hangs, and left no reason (it may have been killed): {first}\n"
-        "  hint: look at what the other processes wrote, then go on with --resume"
-    )
+        return PeerError("\n".join(reasons))
+    first = str(error).strip().splitlines()[0].split(". This is")[0]  # gloo continues with advice
+    message = f"another process has ended or hangs, and left no reason (it may have been killed): {first}"
+    return PeerError(message, hint="look at the output of the other processes, then resume with --resume")
 
 
-def _key(number: int) -> str:
-    return f"distill/ended/{number}"
+def _key(process: int) -> str:
+    return f"distill/ended/{process}"
 
 
 def _store() -> Any:
-    return dist.distributed_c10d._get_default_store()  # noqa: SLF001  there is no public name for it
+    return dist.distributed_c10d._get_default_store()  # noqa: SLF001  it has no public name

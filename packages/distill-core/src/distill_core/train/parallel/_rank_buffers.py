@@ -1,10 +1,9 @@
-"""What differs between the processes of a run and must come back as it was on each: banks that every process fills."""
+"""Buffers that differ between the processes of a run, such as memory banks: gathered, restored, or made equal."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.distributed as dist
@@ -12,29 +11,26 @@ from torch import Tensor, nn
 
 from ...distributed import rank, world_size
 
-if TYPE_CHECKING:
-    from .._trainer import Trainer
-
 
 def each_process(value: Tensor) -> list[Tensor]:
-    """The values of a tensor on all processes, of the same shape on each."""
+    """Return the values of a tensor on all processes. It has the same shape on each."""
     if world_size() == 1:
         return [value]
-    parts = [torch.empty_like(value, memory_format=torch.contiguous_format) for _ in range(world_size())]
-    dist.all_gather(parts, value.contiguous())
-    return parts
+    values = [torch.empty_like(value, memory_format=torch.contiguous_format) for _ in range(world_size())]
+    dist.all_gather(values, value.contiguous())
+    return values
 
 
 def own_buffers(modules: Mapping[str, nn.Module], device: torch.device) -> dict[str, list[Tensor]]:
-    """The buffers that are not the same on all processes: `module.buffer` → its value on each. All must ask together.
+    """Return the buffers that differ between processes: `module.buffer` → its value on each. A collective operation.
 
     Args:
         modules: Modules by name, the same on every process.
-        device: Where this process sends from.
+        device: Device of this process.
     """
     if world_size() == 1:
         return {}
-    buffers = {f"{part}.{name}": value for part, module in modules.items() for name, value in module.named_buffers()}
+    buffers = _buffers(modules)
     if not buffers:
         return {}
     digests = torch.stack([_digest(value) for value in buffers.values()]).to(device)
@@ -42,33 +38,32 @@ def own_buffers(modules: Mapping[str, nn.Module], device: torch.device) -> dict[
     dist.all_reduce(lowest, dist.ReduceOp.MIN)
     dist.all_reduce(highest, dist.ReduceOp.MAX)
     differs = (lowest != highest).any(1).tolist()
-    found = {}
-    for (name, value), different in zip(buffers.items(), differs, strict=True):
-        if different:
-            found[name] = each_process(value)
-    return found
+    pairs = zip(buffers.items(), differs, strict=True)
+    return {name: each_process(value) for (name, value), different in pairs if different}
 
 
 def restore_own_buffers(modules: Mapping[str, nn.Module], values: Mapping[str, list[Tensor]]) -> None:
-    """Take back what this process had."""
-    buffers = {f"{part}.{name}": value for part, module in modules.items() for name, value in module.named_buffers()}
-    for name, parts in values.items():
-        buffers[name].copy_(parts[rank()])
+    """Restore this process's values of what `own_buffers` returned."""
+    buffers = _buffers(modules)
+    for name, by_rank in values.items():
+        buffers[name].copy_(by_rank[rank()])
+
+
+def same_buffers(models: Iterable[nn.Module], device: torch.device) -> None:
+    """Give every process the buffers of the first; until then each keeps the statistics of its own batches."""
+    if world_size() == 1:
+        return
+    for model in models:
+        for buffer in model.buffers():
+            if buffer.device.type == device.type:
+                dist.broadcast(buffer, 0)
+
+
+def _buffers(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    return {f"{name}.{key}": value for name, module in modules.items() for key, value in module.named_buffers()}
 
 
 def _digest(value: Tensor) -> Tensor:
-    """(4,) int64, equal for equal bits."""
+    """Return (4,) int64, equal for equal bits."""
     content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     return torch.frombuffer(bytearray(hashlib.sha256(content).digest()), dtype=torch.int64)
-
-
-def same_buffers(trainer: Trainer) -> None:
-    """Give every process the buffers of the first; each keeps statistics of its own batches until then."""
-    if world_size() == 1:
-        return
-    for model in trainer.models.values():
-        for buffer in model.buffers():
-            if buffer.device.type == trainer.device.type:
-                dist.broadcast(buffer, 0)
-    if trainer.run is not None:
-        trainer.run.update.keep_buffers()

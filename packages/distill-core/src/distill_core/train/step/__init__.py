@@ -1,8 +1,8 @@
 """One training step: losses and their scale, backward pass, optimizer step, schedules, loss means."""
 
 from ._backward import make_backward as make_backward
-from ._backward import refuse_apart as refuse_apart
 from ._backward import refuse_optimizer as refuse_optimizer
+from ._backward import refuse_separate as refuse_separate
 from ._ema import EMA as EMA
 from ._explain import explained_step as explained_step
 from ._explain import one_sample_note as one_sample_note
@@ -12,7 +12,7 @@ from ._loss_meter import LossMeter as LossMeter
 from ._loss_scale import LossScale as LossScale
 from ._loss_scale import LossScales as LossScales
 from ._loss_scale import Values as Values
-from ._loss_scale import shared_backward as shared_backward
+from ._loss_scale import scaled_backward as scaled_backward
 from ._loss_watch import LossWatch as LossWatch
 from ._lr_scheduler import make_scheduler as make_scheduler
 from ._lr_scheduler import scheduler_note as scheduler_note
@@ -24,16 +24,13 @@ from ._parameters import Named as Named
 from ._parameters import default_patterns as default_patterns
 from ._parameters import named_parameters as named_parameters
 from ._parameters import parameter_groups as parameter_groups
-from ._parameters import prove_groups as prove_groups
 from ._parameters import select as select
 from ._parameters import shorten as shorten
-from ._parameters import tell_without_gradient as tell_without_gradient
+from ._parameters import verify_groups as verify_groups
+from ._parameters import warn_without_gradient as warn_without_gradient
 from ._schedule_length import length_note as length_note
 from ._schedule_length import schedules_of as schedules_of
-from ._schedule_length import steps_per_epoch as steps_per_epoch
 from ._schedule_length import with_lengths as with_lengths
-from ._scheduler_state import restore_scheduler as restore_scheduler
-from ._scheduler_state import scheduler_state as scheduler_state
 from ._schedules import Schedules as Schedules
 from ._uncounted import cut_notes as cut_notes
 from ._uncounted import padding_notes as padding_notes

@@ -1,32 +1,30 @@
-"""From a batch to gradients: in one backward pass, or in two where the gradient of some losses is apart."""
+"""From a batch to gradients: one backward pass, or two where some losses have a separate gradient."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...errors import TrainingError, WiringError
-from ...experiment import Experiment, Stage
+from ...experiment import Experiment
 from ...optim import SplitOptimizer
 from .._distiller import NOTHING
+from .._resolved_stage import ResolvedStage
 from ..parallel import SharedGradients
-
-if TYPE_CHECKING:
-    from .._stage import StageRun
 
 Losses = tuple[Tensor, dict[str, Tensor]]
 
 
 class Backward:
-    """Adds the gradients of a batch to those that are there.
+    """Accumulates the gradients of a batch.
 
     Args:
-        module: The distiller, as prepared and compiled.
-        gradients: EMA them over processes.
+        module: The distiller, prepared and compiled.
+        gradients: Averages the gradients over processes.
         scaler: The loss scaler of fp16, if any.
     """
 
@@ -39,36 +37,36 @@ class Backward:
         self,
         batch: Mapping[str, Any],
         weights: Mapping[str, float | Tensor],
-        share: float,
+        scale: float,
         *,
         last: bool,
         given: Mapping[str, Any] = NOTHING,
     ) -> Losses:
-        """Forward and backward.
+        """Run the forward and the backward pass.
 
         Args:
             batch: Fields by name.
             weights: The weight of each term.
-            share: What the gradient is multiplied by.
-            last: Whether this is the last batch before the update.
-            given: The values of frozen models that ran before.
+            scale: Factor of the gradient.
+            last: Whether this is the last batch before the optimizer step.
+            given: The values of frozen models that have already run.
 
         Returns:
             The objective and its terms, without a graph.
         """
         with self.gradients.averaged(last=last):
             (total,), terms = self.module(batch, weights, *([given] if given else []))
-            scaled = total if share == 1 else total * share
+            scaled = total if scale == 1 else total * scale
             (scaled if self.scaler is None else self.scaler.scale(scaled)).backward()
         return total.detach(), terms
 
 
 class SplitBackward:
-    """The same in two backward passes, the first one for the terms that are apart.
+    """Accumulates two gradients of a batch in two backward passes, the first one for the separate terms.
 
     Args:
-        module: The distiller, as prepared and compiled.
-        gradients: EMA them over processes.
+        module: The distiller, prepared and compiled.
+        gradients: Averages the gradients over processes.
         optimizer: Keeps the gradients of the first pass.
         is_compiled: Whether the module is compiled.
     """
@@ -83,74 +81,81 @@ class SplitBackward:
         self,
         batch: Mapping[str, Any],
         weights: Mapping[str, float | Tensor],
-        share: float,
+        scale: float,
         *,
         last: bool,
         given: Mapping[str, Any] = NOTHING,
     ) -> Losses:
-        """As `Backward` does."""
+        """Run the forward and both backward passes. Arguments and result are those of `Backward`."""
         with _kept_buffers() if self.is_compiled else contextlib.nullcontext():
             (task, kd), terms = self.module(batch, weights, *([given] if given else []))
             with self.optimizer.separate(), self.gradients.averaged(last=last):
-                (kd if share == 1 else kd * share).backward(retain_graph=True)
+                (kd if scale == 1 else kd * scale).backward(retain_graph=True)
             with self.gradients.averaged(last=last):
-                (task if share == 1 else task * share).backward()
+                (task if scale == 1 else task * scale).backward()
         return task.detach() + kd.detach(), terms
 
 
-def make_backward(run: StageRun, scaler: torch.amp.GradScaler | None, *, is_compiled: bool) -> Backward | SplitBackward:
-    """That of a stage."""
-    if isinstance(run.optimizer, SplitOptimizer):
-        return SplitBackward(run.module, run.gradients, run.optimizer, is_compiled=is_compiled)
-    return Backward(run.module, run.gradients, scaler)
+def make_backward(
+    module: Callable[..., Any],
+    gradients: SharedGradients,
+    optimizer: Any,
+    scaler: torch.amp.GradScaler | None,
+    *,
+    is_compiled: bool,
+) -> Backward | SplitBackward:
+    """Return the backward pass that the optimizer needs. The arguments are those of the two classes."""
+    if isinstance(optimizer, SplitOptimizer):
+        return SplitBackward(module, gradients, optimizer, is_compiled=is_compiled)
+    return Backward(module, gradients, scaler)
 
 
 def _kept_buffers() -> Any:
-    """A compiled backward pass writes over what the forward pass saved, and here it is needed twice."""
+    """Return a context in which a compiled backward pass keeps its saved tensors, which the second pass needs too."""
     return torch._functorch.config.patch(donated_buffer=False)  # noqa: SLF001  torch's own advice names it
 
 
-def refuse_apart(experiment: Experiment, stages: list[Stage]) -> None:
-    """Refuse terms that are apart where the run has one gradient only.
+def refuse_separate(experiment: Experiment, stages: list[ResolvedStage]) -> None:
+    """Refuse terms with a separate gradient if the run supports only one gradient.
 
     Raises:
-        TrainingError: The run has a loss scaler, or models that are spread over processes.
+        TrainingError: The run has a loss scaler, or models that are sharded.
     """
-    apart = [f"stages.{number}.losses.{name}" for number, stage in enumerate(stages) for name in names_apart(stage)]
-    if apart and experiment.precision == "fp16":
+    keys = [f"stages.{index}.losses.{name}" for index, stage in enumerate(stages) for name in separate_terms(stage)]
+    if keys and experiment.precision == "fp16":
+        message = f"{keys[0]}: `separate_gradient: true` keeps two gradients, which fp16 loss scaling does not support"
+        raise TrainingError(message, hint="precision: bf16")
+    if keys and experiment.parallel != "ddp":
         message = (
-            f"{apart[0]}: its gradient is apart, and the loss scaler of fp16 knows one only\n  hint: precision: bf16"
+            f"{keys[0]}: `separate_gradient: true` keeps two gradients, which {experiment.parallel} does not support"
         )
-        raise TrainingError(message)
-    if apart and experiment.parallel != "ddp":
-        message = f"{apart[0]}: its gradient is apart, and {experiment.parallel} keeps one only\n  hint: parallel: ddp"
-        raise TrainingError(message)
+        raise TrainingError(message, hint="parallel: ddp")
 
 
-def refuse_optimizer(stage: Stage, optimizer: Any, key: str) -> None:
-    """Refuse an optimizer that is given two gradients and takes one, or the other way round.
+def refuse_optimizer(stage: ResolvedStage, optimizer: Any, key: str) -> None:
+    """Refuse an optimizer that expects another number of gradients than the losses of its stage give.
 
     Args:
         stage: The stage.
         optimizer: Its optimizer.
-        key: Where the stage stands, `stages.0`.
+        key: Key of the stage, `stages.0`.
 
     Raises:
-        WiringError: They do not fit.
+        WiringError: They do not match.
     """
-    apart, terms = names_apart(stage), stage.losses
+    separate = separate_terms(stage)
     kind = type(optimizer).__name__
-    if apart and not isinstance(optimizer, SplitOptimizer):
-        message = f"{key}.losses.{apart[0]}: its gradient is apart, and {kind} takes one only\n  hint: distill_core.optim.DOT takes two"
-        raise WiringError(message)
-    if not apart and isinstance(optimizer, SplitOptimizer):
-        message = f"{key}.optimizer: {kind} takes two gradients, and no loss is apart\n  hint: `separate_gradient: true` for those of distillation"
-        raise WiringError(message)
-    if apart and len(apart) == len(terms):  # type: ignore[arg-type]
-        message = f"{key}.losses: all are apart, and none is the task's\n  hint: omit `separate_gradient` of the task's"
-        raise WiringError(message)
+    if separate and not isinstance(optimizer, SplitOptimizer):
+        message = f"{key}.losses.{separate[0]}: its gradient is separate, but {kind} takes a single gradient"
+        raise WiringError(message, hint="distill_core.optim.DOT takes two")
+    if not separate and isinstance(optimizer, SplitOptimizer):
+        message = f"{key}.optimizer: {kind} takes two gradients, but no loss has a separate one"
+        raise WiringError(message, hint="set `separate_gradient: true` for the distillation losses")
+    if separate and len(separate) == len(stage.losses):
+        message = f"{key}.losses: every gradient is separate, so the task has none"
+        raise WiringError(message, hint="omit `separate_gradient` of the task's loss")
 
 
-def names_apart(stage: Stage) -> list[str]:
-    """The terms whose gradient is apart."""
-    return [name for name, term in stage.losses.items() if term.separate_gradient]  # type: ignore[union-attr]
+def separate_terms(stage: ResolvedStage) -> list[str]:
+    """Return the names of the terms with a separate gradient."""
+    return [name for name, term in stage.losses.items() if term.separate_gradient]

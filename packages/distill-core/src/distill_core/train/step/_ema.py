@@ -60,7 +60,7 @@ class EMA:
         """What the averages are called."""
         return list(self._pairs)
 
-    def make(self) -> None:
+    def initialise(self) -> None:
         """Give an average of a lazy model the tensors that the model has been given since."""
         for _, average, model in self._pairs.values():
             lazy = {name for name, tensor in average.state_dict().items() if is_lazy(tensor)}

@@ -1,4 +1,4 @@
-"""Say what to do about an exception of a training step that torch or a loss raises without saying so."""
+"""Exceptions of a training step, replaced by errors with a hint where the cause is known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,8 @@ from ...distributed import rank, world_size
 from ...errors import DataError, DistillError, Problem, TrainingError, WiringError
 from ...taps import Tap, field_names
 from ...wiring import Wiring
+from .._distiller import Distiller
 from ._loss_watch import LossWatch
-
-if TYPE_CHECKING:
-    from .._stage import StageRun
 
 logger = logging.getLogger("distill")
 
@@ -28,28 +26,31 @@ ONE_SAMPLE = "set `drop_last: true`, or another batch_size"
 
 
 @contextlib.contextmanager
-def explained_step(run: StageRun, batch: Mapping[str, Any], num_samples: int) -> Iterator[None]:
-    """Around the forward of a step: say what is known of the reason if it fails, and what is odd about the first one.
+def explained_step(
+    distiller: Distiller, batch: Mapping[str, Any], num_samples: int, *, is_watched: bool
+) -> Iterator[None]:
+    """Wrap the forward of a step: replace an exception whose cause is known, and warn of a suspicious first step.
 
     Args:
-        run: The stage.
+        distiller: Models and losses.
         batch: The batch.
-        num_samples: How many samples it has.
+        num_samples: Its number of samples.
+        is_watched: Whether the losses are called under a `LossWatch`.
 
     Raises:
         TrainingError: BatchNorm got one value to normalise.
         DataError: A model of float32 was fed with float64.
-        WiringError: A loss got a structure, a layout or a label that it does not take, or no loss can teach anything.
+        WiringError: A loss got a structure, a layout or a label that it does not accept, or no loss has a gradient.
     """
-    watch = run.distiller.watch = LossWatch(batch, run.distiller.terms) if run.is_watched else None
+    watch = distiller.watch = LossWatch(batch, distiller.terms) if is_watched else None
     try:
         yield
     except Exception as error:
         if not isinstance(error, DistillError):
-            _explain(run, batch, num_samples, watch, error)
+            _explain(distiller, batch, num_samples, watch, error)
         raise
     finally:
-        run.distiller.watch, run.is_watched = None, False
+        distiller.watch = None
     if watch:
         watch.refuse()
         for note in watch.notes if rank() == 0 else ():
@@ -57,40 +58,40 @@ def explained_step(run: StageRun, batch: Mapping[str, Any], num_samples: int) ->
 
 
 def _explain(
-    run: StageRun, batch: Mapping[str, Any], num_samples: int, watch: LossWatch | None, error: Exception
+    distiller: Distiller, batch: Mapping[str, Any], num_samples: int, watch: LossWatch | None, error: Exception
 ) -> None:
-    """Raise an error with a remedy in the place of one that has none, if the reason is known."""
-    if num_samples == 1 and isinstance(error, ValueError) and (names := batch_norms(run)):
+    """Raise an error with a hint instead of one without, if the cause is known."""
+    if num_samples == 1 and isinstance(error, ValueError) and (names := batch_norms(distiller)):
         message = f"a batch of one sample cannot be normalised by BatchNorm in {', '.join(names)}: {error}"
-        raise TrainingError(str(Problem(message, hint=ONE_SAMPLE))) from error
+        raise TrainingError(message, hint=ONE_SAMPLE) from error
     if watch:
         watch.refuse()
     if watch and watch.notes:
         raise WiringError(watch.notes[-1]) from error
-    run.distiller.watch = None
+    distiller.watch = None
     try:
         with torch.no_grad():
-            values = run.distiller.tapped(batch)
+            values = distiller.tapped(batch)
     except Exception as of_model:  # noqa: BLE001 — a model fails, not a loss
-        if message := _double(run, batch):
+        if message := _double(distiller, batch):
             message = f"{message}: {of_model}"
-            raise DataError(str(Problem(message, hint="convert it in the dataset"))) from error
+            raise DataError(message, hint="convert it in the dataset") from error
         return
-    for name, wiring in run.distiller.wirings.items():
-        loss = run.distiller.terms[name].loss
+    for name, wiring in distiller.wirings.items():
+        loss = distiller.terms[name].loss
         if message := structures(wiring, values) or _label(wiring, loss, values):
             _refuse_if_it_fails(loss, wiring.kwargs(values), message, error)
 
 
-def _double(run: StageRun, batch: Mapping[str, Any]) -> str:
-    """Name a field of float64, as NumPy makes it, where no model has weights of float64; empty if there is none."""
-    kinds = {each.dtype for source in run.distiller.sources for each in source.model.parameters()}
+def _double(distiller: Distiller, batch: Mapping[str, Any]) -> str:
+    """Return a message that names a float64 field (NumPy's default) if no model has float64 weights; empty otherwise."""
+    kinds = {each.dtype for source in distiller.sources for each in source.model.parameters()}
     fields = [name for name, value in batch.items() if isinstance(value, Tensor) and value.dtype == torch.float64]
     return f"batch.{fields[0]} is float64, which no model is" if fields and torch.float64 not in kinds else ""
 
 
 def _label(wiring: Wiring, loss: Any, values: Mapping[Tap, Any]) -> str:
-    """Name a label beyond the classes of the logits; empty if there is none."""
+    """Return a message that names a label outside of the classes of the logits; empty otherwise."""
     given = wiring.kwargs(values)
     target, logits = given.get("target"), given.get("input", given.get("student"))
     if not isinstance(target, Tensor) or not isinstance(logits, Tensor) or target.is_floating_point():
@@ -114,7 +115,7 @@ def _refuse_if_it_fails(loss: Any, arguments: Mapping[str, Any], message: str, e
 
 
 def structures(wiring: Wiring, values: Mapping[Tap, Any]) -> str:
-    """Name the inputs that are mappings or dataclasses, and their fields; empty if there is none."""
+    """Return a message that names an input that is a mapping or dataclass, and its fields; empty otherwise."""
     for tap in wiring.taps:
         value = values[tap]
         if isinstance(value, Mapping) or is_dataclass(value):
@@ -140,10 +141,10 @@ def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
-def batch_norms(run: StageRun) -> list[str]:
-    """The models and losses in which a BatchNorm normalises by the batch: `'student'`, `losses.fitnet`."""
-    models = {f"'{source.name}'": source.model for source in run.distiller.sources}
-    losses = {f"losses.{name}": term.loss for name, term in run.distiller.terms.items()}
+def batch_norms(distiller: Distiller) -> list[str]:
+    """Return the models and losses in which a BatchNorm normalises by the batch: `'student'`, `losses.fitnet`."""
+    models = {f"'{source.name}'": source.model for source in distiller.sources}
+    losses = {f"losses.{name}": term.loss for name, term in distiller.terms.items()}
     return [
         name
         for name, part in {**models, **losses}.items()
@@ -155,19 +156,19 @@ def _is_active(module: nn.Module) -> bool:
     return isinstance(module, _BatchNorm) and (module.training or not module.track_running_stats)
 
 
-def one_sample_note(run: StageRun, loader: Loader, seed_path: SeedPath) -> str:
-    """Say that a batch has one sample where BatchNorm normalises by the batch; empty if that is not so.
+def one_sample_note(distiller: Distiller, loader: Loader, seed_path: SeedPath) -> str:
+    """Return a note if a batch has one sample and BatchNorm normalises by the batch; empty otherwise.
 
     Args:
-        run: The stage, with its modes set.
-        loader: What it trains on.
-        place: Its first epoch.
+        distiller: Models and losses, their modes set.
+        loader: The loader of the stage.
+        seed_path: The first epoch of the stage.
     """
-    if not (names := batch_norms(run)):
+    if not (names := batch_norms(distiller)):
         return ""
     sizes = [size // world_size() for size in loader.plan(seed_path, even=True).global_sizes]
     if 1 not in sizes:
         return ""
     which = "the last batch" if sizes.index(1) == len(sizes) - 1 else "a batch"
-    message = f"{which} has one sample, of which BatchNorm in {', '.join(names)} makes poor statistics or none"
+    message = f"{which} has one sample, from which BatchNorm in {', '.join(names)} gets poor statistics or none"
     return str(Problem(message, hint=ONE_SAMPLE))

@@ -20,14 +20,14 @@ class LogWindow:
     Attributes:
         loss: The mean of the objective over the samples of all processes.
         losses: The same of each term.
-        samples: How many samples that were.
-        bad: In how many batches a number was not finite; they are not in the means.
+        num_samples: The number of these samples.
+        num_bad: The number of batches with a number that is not finite; the means omit them.
     """
 
     loss: float
     losses: dict[str, float]
-    samples: int
-    bad: int
+    num_samples: int
+    num_bad: int
 
 
 class LossMeter:

@@ -176,7 +176,7 @@ class LossScales:
             yield every_part, {name: part / share for name, part in every_part.items()}
 
 
-def shared_backward(
+def scaled_backward(
     backward: Any, batch: Mapping[str, Any], weights: Mapping[str, float], share: LossScale, *, last: bool
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """A backward pass with the gradients of each term times its share.

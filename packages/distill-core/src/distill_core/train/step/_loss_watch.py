@@ -51,7 +51,7 @@ class LossWatch:
         finally:
             self._note(f"losses.{name} ({type(loss).__name__})", watch.seen)
         if any(shape[dim] == 1 for shape, dim in watch.seen if shape):
-            self._teaches[name] = not teaches_nothing(loss, arguments)
+            self._teaches[name] = not has_no_gradient(loss, arguments)
             what = "is always 1" if self._teaches[name] else "is always 1, so this loss teaches nothing"
             self.notes.append(
                 f"losses.{name} ({type(loss).__name__}): a softmax over one output {what}\n  hint: {_SCORE}"
@@ -101,13 +101,13 @@ class _Softmaxes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of torc
         return func(*args, **(kwargs or {}))
 
 
-def teaches_nothing(loss: Callable[..., Any], arguments: Mapping[str, Any]) -> bool:
+def has_no_gradient(loss: Callable[..., Any], arguments: Mapping[str, Any]) -> bool:
     """Return whether no input of a loss without parameters gets a gradient; inputs without data are drawn at random.
 
     >>> logits = torch.tensor([[1.0], [2.0]])
-    >>> teaches_nothing(nn.CrossEntropyLoss(), {"input": logits, "target": torch.tensor([0, 0])})
+    >>> has_no_gradient(nn.CrossEntropyLoss(), {"input": logits, "target": torch.tensor([0, 0])})
     True
-    >>> teaches_nothing(nn.MSELoss(), {"input": logits, "target": torch.zeros(2, 1)})
+    >>> has_no_gradient(nn.MSELoss(), {"input": logits, "target": torch.zeros(2, 1)})
     False
     """
     if isinstance(loss, nn.Module) and any(True for _ in loss.parameters()):

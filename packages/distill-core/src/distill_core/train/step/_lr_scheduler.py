@@ -10,14 +10,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ...errors import Problem, TrainingError
-from ...experiment import Stage
 from ...lengths import LENGTHS, WARM_UPS
+from .._resolved_stage import ResolvedStage
 from ._schedule_length import num_advances, parameters_of, with_lengths
 
 _RAMPS = ("ConstantLR", "LinearLR")  # they may end before the stage does: a warm-up
 
 
-def make_scheduler(stage: Stage, optimizer: Optimizer, steps: int, key: str) -> Any:
+def make_scheduler(stage: ResolvedStage, optimizer: Optimizer, steps: int, key: str) -> Any:
     """Return the stage's scheduler, with shares resolved and omitted lengths filled in.
 
     Args:
@@ -64,7 +64,7 @@ def _plateau(scheduler: Any) -> ReduceLROnPlateau | None:
     return inner if isinstance(inner, ReduceLROnPlateau) else None
 
 
-def step_scheduler(stage: Stage, scheduler: Any, count: int, loss: float | None) -> None:
+def step_scheduler(stage: ResolvedStage, scheduler: Any, count: int, loss: float | None) -> None:
     """Advance a scheduler.
 
     Args:
@@ -81,7 +81,7 @@ def step_scheduler(stage: Stage, scheduler: Any, count: int, loss: float | None)
         scheduler.step()
 
 
-def scheduler_note(stage: Stage, scheduler: Any, steps: int | None, key: str) -> str:
+def scheduler_note(stage: ResolvedStage, scheduler: Any, steps: int | None, key: str) -> str:
     """Say that a scheduler does not fit its stage; empty if it does, or if that is not known.
 
     Args:

@@ -98,7 +98,7 @@ def parameter_groups(
     return ([{"params": list(rest.values())}] if rest else []) + listed
 
 
-def prove_groups(optimizer: Optimizer, trainable: Named, frozen: Named) -> None:
+def verify_groups(optimizer: Optimizer, trainable: Named, frozen: Named) -> None:
     """Make sure that each trainable tensor is in exactly one group and no frozen one is in any.
 
     Raises:
@@ -123,9 +123,9 @@ def shorten(names: Sequence[str], limit: int = 6) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def tell_without_gradient(trainable: Named, stage: int, apart: Container[Tensor] = ()) -> None:
-    """After the first gradients of a stage: name the tensors that got none, not even apart."""
-    without = [name for name, parameter in trainable.items() if parameter.grad is None and parameter not in apart]
+def warn_without_gradient(trainable: Named, stage: int, separate: Container[Tensor] = ()) -> None:
+    """Log the tensors without a gradient (a separate one included); called after the first gradients of a stage."""
+    without = [name for name, parameter in trainable.items() if parameter.grad is None and parameter not in separate]
     if without:
         logger.warning(
             "no loss reaches these trainable tensors, which will not learn in stage %d: %s", stage, shorten(without)

@@ -12,16 +12,16 @@ from torch.optim.lr_scheduler import OneCycleLR, PolynomialLR, SequentialLR
 
 from ...data import Loader
 from ...errors import TrainingError
-from ...experiment import Stage
 from ...lengths import LENGTHS, SHARE_HINT, length_problem, share
+from .._resolved_stage import ResolvedStage
 
 
-def num_advances(stage: Stage, steps: int) -> int:
+def num_advances(stage: ResolvedStage, steps: int) -> int:
     """Return how often the stage's scheduler advances, if the stage takes `steps` optimizer steps."""
-    return steps if stage.scheduler_step == "step" else int(stage.epochs)  # type: ignore[arg-type]
+    return steps if stage.scheduler_step == "step" else stage.epochs
 
 
-def with_lengths(stage: Stage, steps: int, key: str) -> functools.partial[Any]:
+def with_lengths(stage: ResolvedStage, steps: int, key: str) -> functools.partial[Any]:
     """Return the stage's scheduler with shares resolved and omitted lengths filled in.
 
     Args:
@@ -35,12 +35,7 @@ def with_lengths(stage: Stage, steps: int, key: str) -> functools.partial[Any]:
     return _with_lengths(stage.scheduler, num_advances(stage, steps), stage, f"{key}.scheduler")
 
 
-def steps_per_epoch(stage: Stage, loader: Loader) -> int:
-    """Return the number of optimizer steps in an epoch of a stage."""
-    return -(-loader.num_training_batches() // int(stage.accumulate))  # type: ignore[arg-type]
-
-
-def schedules_of(stages: Sequence[Stage], loaders: Iterable[Loader]) -> list[str]:
+def schedules_of(stages: Sequence[ResolvedStage], loaders: Iterable[Loader]) -> list[str]:
     """Return each stage's schedule with its numbers, as text; empty for a stage without one.
 
     Raises:
@@ -48,7 +43,7 @@ def schedules_of(stages: Sequence[Stage], loaders: Iterable[Loader]) -> list[str
     """
     found = []
     for number, (stage, loader) in enumerate(zip(stages, loaders, strict=True)):
-        steps = steps_per_epoch(stage, loader) * int(stage.epochs)  # type: ignore[arg-type]
+        steps = stage.steps_per_epoch(loader) * stage.epochs
         each = f" each {stage.scheduler_step}"
         found.append(_text(with_lengths(stage, steps, f"stages.{number}")) + each if stage.scheduler else "")
     return found
@@ -64,7 +59,7 @@ def _text(value: Any) -> str:
     return repr(value) if is_plain else str(getattr(value, "__name__", type(value).__name__))
 
 
-def length_note(stage: Stage, steps: int, key: str) -> str:
+def length_note(stage: ResolvedStage, steps: int, key: str) -> str:
     """Say which numbers of a scheduler come from the stage's length; empty if none does."""
     make = stage.scheduler
     given = make.keywords if isinstance(make, functools.partial) else {}
@@ -83,7 +78,9 @@ def parameters_of(make: Any) -> Mapping[str, inspect.Parameter]:
         return {}
 
 
-def _with_lengths(make: Any, length: int, stage: Stage, key: str, *, is_part: bool = False) -> functools.partial[Any]:
+def _with_lengths(
+    make: Any, length: int, stage: ResolvedStage, key: str, *, is_part: bool = False
+) -> functools.partial[Any]:
     call = make if isinstance(make, functools.partial) else functools.partial(make)
     for name, value in call.keywords.items():
         _refuse_length(key, name, value)
@@ -102,7 +99,7 @@ def _with_lengths(make: Any, length: int, stage: Stage, key: str, *, is_part: bo
     return filled
 
 
-def _refuse_short(call: functools.partial[Any], length: int, stage: Stage, key: str) -> None:
+def _refuse_short(call: functools.partial[Any], length: int, stage: ResolvedStage, key: str) -> None:
     covered = _covered(call)
     if covered is not None and covered < length:
         name, each = call.func.__name__, "step" if stage.scheduler_step == "step" else "epoch"
@@ -112,7 +109,9 @@ def _refuse_short(call: functools.partial[Any], length: int, stage: Stage, key: 
         raise TrainingError(message, hint="omit `total_steps`: it is filled in from the stage")
 
 
-def _omitted(call: functools.partial[Any], length: int, stage: Stage, key: str, *, is_part: bool) -> dict[str, Any]:
+def _omitted(
+    call: functools.partial[Any], length: int, stage: ResolvedStage, key: str, *, is_part: bool
+) -> dict[str, Any]:
     """The lengths that the call leaves open, from the stage."""
     given, parameters = call.keywords, parameters_of(call)
     free = {name: parameter.default for name, parameter in parameters.items() if name not in given}
@@ -122,7 +121,7 @@ def _omitted(call: functools.partial[Any], length: int, stage: Stage, key: str, 
             message = f"{key}: `t_in_epochs: {str(not by_epoch).lower()}` contradicts `scheduler_step: {stage.scheduler_step}`"
             raise TrainingError(message, hint="omit `t_in_epochs`: it follows from `scheduler_step`")
     if _is_one_cycle(call.func) and given.keys() & {"epochs", "steps_per_epoch"} and "total_steps" not in given:
-        epochs = int(stage.epochs)  # type: ignore[arg-type]
+        epochs = stage.epochs
         known = {"epochs": epochs, "steps_per_epoch": length // epochs}
         return {name: value for name, value in known.items() if name in free}
     found: dict[str, Any] = {}

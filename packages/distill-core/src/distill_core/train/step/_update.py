@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from ...optim import SplitOptimizer
-from ..parallel import clip_sharded, load_whole_optimizer, whole
+from ..parallel import clip_sharded, load_unsharded_optimizer, unsharded
 from ._finite_guard import FiniteGuard
 
 
@@ -38,7 +38,7 @@ class Update:
         self.clip_grad_norm = clip_grad_norm
         self.scaler = scaler
         self.guard = guard
-        self.apart = optimizer.separate_gradients if isinstance(optimizer, SplitOptimizer) else {}
+        self.separate = optimizer.separate_gradients if isinstance(optimizer, SplitOptimizer) else {}
 
     def step(self, batch: int) -> None:
         """Update the weights and forget the gradients.
@@ -51,17 +51,17 @@ class Update:
                 self.scaler.unscale_(self.optimizer)
             if any(isinstance(parameter, DTensor) for parameter in self.parameters):
                 clip_sharded(self.parameters, self.clip_grad_norm)
-            elif self.apart:
-                clip_sum(self.parameters, self.apart, self.clip_grad_norm)
+            elif self.separate:
+                clip_sum(self.parameters, self.separate, self.clip_grad_norm)
             else:
                 nn.utils.clip_grad_norm_(self.parameters, self.clip_grad_norm)
         if self.scaler:
             self.guard.step_scaled(self.scaler, batch)
         else:
-            self.guard.step(self.parameters, batch, self.apart.values())
+            self.guard.step(self.parameters, batch, self.separate.values())
         for parameter in self.parameters:  # not `zero_grad`, which also tells the profiler
             parameter.grad = None
-        self.apart.clear()
+        self.separate.clear()
 
     def bad_batches(self) -> list[int]:
         """The batches since the last call whose update was withheld."""
@@ -77,20 +77,20 @@ class Update:
 
     def state(self) -> dict[str, Any]:
         """The optimizer's state, whole; all processes ask for it together."""
-        state: dict[str, Any] = whole(self.optimizer.state_dict())
+        state: dict[str, Any] = unsharded(self.optimizer.state_dict())
         return state
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        load_whole_optimizer(self.optimizer, state)
+        load_unsharded_optimizer(self.optimizer, state)
 
 
-def clip_sum(parameters: Iterable[nn.Parameter], apart: Mapping[Tensor, Tensor], most: float) -> None:
+def clip_sum(parameters: Iterable[nn.Parameter], separate: Mapping[Tensor, Tensor], most: float) -> None:
     """Scale both gradients so that the norm of their sum is at most `most`."""
     gradients = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
-    both = [parameter for parameter in gradients if parameter in apart]
-    sums = [gradients[parameter] + apart[parameter] for parameter in both]
-    sums += [gradient for parameter, gradient in gradients.items() if parameter not in apart]
-    sums += [gradient for parameter, gradient in apart.items() if parameter not in gradients]
+    both = [parameter for parameter in gradients if parameter in separate]
+    sums = [gradients[parameter] + separate[parameter] for parameter in both]
+    sums += [gradient for parameter, gradient in gradients.items() if parameter not in separate]
+    sums += [gradient for parameter, gradient in separate.items() if parameter not in gradients]
     norm = nn.utils.get_total_norm(sums)
-    torch._foreach_mul_([*gradients.values(), *apart.values()], (most / (norm + 1e-6)).clamp(max=1))
+    torch._foreach_mul_([*gradients.values(), *separate.values()], (most / (norm + 1e-6)).clamp(max=1))

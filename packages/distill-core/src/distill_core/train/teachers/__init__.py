@@ -1,6 +1,7 @@
 """Teacher sources: where the tensors of frozen models come from, and the check that these models have not changed."""
 
 from ._cached_source import CachedSource as CachedSource
+from ._caches import CacheInputs as CacheInputs
 from ._caches import Caches as Caches
 from ._compiled import compiled as compiled
 from ._frozen import FrozenModels as FrozenModels

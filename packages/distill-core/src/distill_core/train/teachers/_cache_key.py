@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,10 +12,8 @@ from ...cache import Key, describe, hash_tensors, source_of
 from ...data import BatchPlan, Loader, SeedPath, TensorData, preserve_rng_state
 from ...distributed import world_size
 from ...experiment import Experiment
+from ._cached_source import CachedSource
 from ._view_plan import is_mixed
-
-if TYPE_CHECKING:
-    from ._cached_source import CachedSource
 
 _ITEMS = 16  # samples of a data set that are read and hashed where its tensors are not at hand
 

@@ -39,7 +39,7 @@ class CachedSource(ModelSource):
 
     def __init__(self, source: ModelSource, codecs: TapCodecs) -> None:
         self.name, self.model, self.taps, self.feed = source.name, source.model, source.taps, source.feed
-        self.frozen, self.capture, self.whole, self.settings = True, source.capture, source.whole, source.settings
+        self.frozen, self.capture, self.padding, self.settings = True, source.capture, source.padding, source.settings
         self.cache: Cache | None = None
         self.writes = False
         self.live, self.constant = source, None
@@ -49,7 +49,7 @@ class CachedSource(ModelSource):
             self.live = self._source(list(self._bases.values()))
             self.constant = self._source([tap for tap in source.taps if tap.port == "module"])
             self.capture = self.live.capture
-        self._moment: Callable[[], ViewRows | None] = lambda: None
+        self._view_rows: Callable[[], ViewRows | None] = lambda: None
         self._formats: dict[int, Format] = {}
         self._reads: dict[int, int] = {}
 
@@ -62,7 +62,7 @@ class CachedSource(ModelSource):
 
     def _source(self, taps: list[Tap]) -> ModelSource:
         source = ModelSource(self.name, self.model, taps, None, frozen=True)
-        source.feed, source.whole, source.settings = self.feed, self.whole, self.settings
+        source.feed, source.padding, source.settings = self.feed, self.padding, self.settings
         return source
 
     def attach(self) -> None:
@@ -76,7 +76,7 @@ class CachedSource(ModelSource):
 
     def open(self, cache: Cache, view_rows: Callable[[], ViewRows | None], *, writes: bool) -> None:
         """Read from a cache and, if `writes`, add to it; `view_rows` tells where in the run a batch is."""
-        self.cache, self._moment, self.writes = cache, view_rows, writes
+        self.cache, self._view_rows, self.writes = cache, view_rows, writes
 
     def flush(self) -> None:
         """Make last what was stored."""
@@ -96,7 +96,7 @@ class CachedSource(ModelSource):
         Raises:
             DataError: The cache was built from another input, or a value cannot be cached.
         """
-        view_rows = self._moment() if self.cache is not None else None
+        view_rows = self._view_rows() if self.cache is not None else None
         if self.cache is not None and view_rows is not None and self.cache.has(*view_rows):
             found = self.read(*view_rows, batch)
         else:

@@ -45,7 +45,7 @@ class FrozenModels:
         for buffer, values in zip(present, state, strict=False):
             buffer.copy_(values[rank()])
 
-    def prove(self) -> None:
+    def verify(self) -> None:
         """Compare.
 
         Raises:

@@ -18,7 +18,7 @@ from ...tree import children, map_tensors, tensors
 Run = Callable[[tuple[Any, ...], Mapping[str, Any]], list[Any]]
 
 
-class WholeBatches:
+class PadBatch:
     """Fills up batches for a model whose outputs have the batch as their first dimension.
 
     Whether they have shows with the first small batch, which is run as it is, too.

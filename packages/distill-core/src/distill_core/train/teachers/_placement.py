@@ -10,15 +10,16 @@ import torch
 from torch import nn
 
 from ...errors import WiringError
-from ...experiment import Evaluation, Experiment, Stage
+from ...experiment import Evaluation, Experiment
 from ...hooks import head, resolve
 from ...taps import Tap
 from ...wiring import Wiring
+from .._resolved_stage import ResolvedStage
 from ..callbacks import Evaluate
 
 
 def place_models(
-    models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[Stage], device: torch.device
+    models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[ResolvedStage], device: torch.device
 ) -> None:
     """Move every model to the device.
 
@@ -45,19 +46,19 @@ def place_models(
             part.to(memory_format=torch.channels_last)
 
 
-def wirings(experiment: Experiment, stages: Sequence[Stage]) -> Iterable[Wiring]:
+def wirings(experiment: Experiment, stages: Sequence[ResolvedStage]) -> Iterable[Wiring]:
     """Every wiring of a run: of losses, feeds and metrics."""
     evaluations: list[Any] = [each.evaluation for each in experiment.callbacks if isinstance(each, Evaluate)]
     evaluations += [experiment.test] if isinstance(experiment.test, Evaluation) else []
     for stage in stages:
         terms: Any = stage.losses
         yield from (Wiring(term.inputs, f"losses.{name}") for name, term in terms.items())
-        yield from (Wiring(inputs, f"feed.{name}") for name, inputs in (stage.feed or {}).items())  # type: ignore[union-attr]
+        yield from (Wiring(inputs, f"feed.{name}") for name, inputs in stage.feed.items())
     for evaluation in evaluations:
         yield from (Wiring(entry.inputs, f"metrics.{name}") for name, entry in evaluation.metrics.items())
 
 
-def may_learn(name: str, stage: Stage) -> bool:
+def may_learn(name: str, stage: ResolvedStage) -> bool:
     """Whether a stage trains a part of the model."""
     patterns: Any = stage.train
     if not patterns:

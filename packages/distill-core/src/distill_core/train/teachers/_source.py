@@ -15,7 +15,7 @@ from ...hooks import Capture
 from ...taps import BATCH, Tap
 from ...wiring import Wiring, check_signature, model_taps, read_batch
 from ._compiled import compiled
-from ._pad_batch import WholeBatches
+from ._pad_batch import PadBatch
 from ._precision import in_precision
 
 
@@ -30,7 +30,7 @@ class ModelSource:
         frozen: Run it without gradients and stop after the last tapped module.
 
     Attributes:
-        whole: Fills up small batches of a frozen model, if set.
+        padding: Pads small batches of a frozen model, if set.
         settings: How a frozen model runs.
     """
 
@@ -39,7 +39,7 @@ class ModelSource:
         self.model = model
         self.taps = tuple(dict.fromkeys(taps))
         self.frozen = frozen
-        self.whole: WholeBatches | None = None
+        self.padding: PadBatch | None = None
         self.settings = SourceSettings()
         self._forward: Callable[..., dict[str, Any]] | None = None
         self.feed = Wiring(feed, f"feed.{name}") if feed else None
@@ -79,9 +79,9 @@ class ModelSource:
         if not self.frozen:
             return self.capture.run(*arguments, **keywords).values()
         with torch.no_grad():
-            if self.whole is None or self.model.training or "index" not in batch:
+            if self.padding is None or self.model.training or "index" not in batch:
                 return self._run(arguments, keywords)
-            return self.whole(self._run, arguments, keywords, len(batch["index"]))
+            return self.padding(self._run, arguments, keywords, len(batch["index"]))
 
     def _run(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
         """The values of a frozen model."""

@@ -1,0 +1,74 @@
+"""A stage as it runs: every field has a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from ..data import Loader, as_loader
+from ..errors import TrainingError, WiringError
+from ..experiment import FIRST_STAGE, Experiment, Inputs, Stage, Term, incomplete
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedStage:
+    """A `Stage` with omitted fields taken from the stage before.
+
+    The attributes are those of `Stage`. `train` is None where the default applies, and `data` where the stage trains on
+    `data.train`; a stage without a scheduler or a limit of the gradient norm has None there.
+    """
+
+    epochs: int
+    losses: Mapping[str, Term]
+    optimizer: Callable[..., Any]
+    scheduler: Callable[..., Any] | None
+    scheduler_step: Literal["epoch", "step"]
+    data: Any
+    train: Sequence[str] | None
+    groups: Mapping[str, Mapping[str, Any]]
+    feed: Mapping[str, Inputs]
+    modes: Mapping[str, Literal["train", "eval"]]
+    accumulate: int
+    clip_grad_norm: float | None
+
+    def loader(self, experiment: Experiment) -> Loader:
+        """Return the loader to train on.
+
+        Raises:
+            TrainingError: It has less than one batch.
+        """
+        loader = as_loader(self.data if self.data is not None else experiment.data["train"])
+        if loader.num_training_batches() == 0:
+            message = f"{loader.samples_per_epoch} samples are less than one batch"
+            raise TrainingError(message, hint="a smaller batch_size, or drop_last: false")
+        return loader
+
+    def steps_per_epoch(self, loader: Loader) -> int:
+        """Return the number of optimizer steps in an epoch."""
+        return -(-loader.num_training_batches() // self.accumulate)
+
+    def num_steps(self, experiment: Experiment) -> int:
+        """Return the number of optimizer steps of the stage."""
+        return self.steps_per_epoch(self.loader(experiment)) * self.epochs
+
+
+def resolve(stages: Sequence[Stage], data: Collection[str]) -> list[ResolvedStage]:
+    """Return the stages with omitted fields filled in.
+
+    Args:
+        stages: The stages as written.
+        data: Names of the experiment's loaders.
+
+    Raises:
+        WiringError: A stage lacks a required field.
+    """
+    for problem in incomplete(stages, data):
+        raise WiringError(problem.message, key=problem.key, hint=problem.hint)
+    resolved, previous = [], FIRST_STAGE
+    for stage in stages:
+        previous = stage.after(previous)
+        values: dict[str, Any] = {field.name: getattr(previous, field.name) for field in fields(ResolvedStage)}
+        values |= {name: values[name] or {} for name in ("groups", "feed", "modes")}
+        resolved.append(ResolvedStage(**values))
+    return resolved

@@ -1,0 +1,117 @@
+"""The state of a run, and the interface of a run that callbacks see."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from ..experiment import Evaluation, Experiment
+from ._resolved_stage import ResolvedStage
+
+
+@dataclass
+class RunState:
+    """The progress of a run, and what it has measured and trained.
+
+    Attributes:
+        stage: Index of the current stage, from 0.
+        epoch: Current epoch of the stage, from 1; 0 before the first.
+        batch: Number of completed batches of the epoch.
+        step: Number of optimizer steps since the start of the run.
+        measured: Split → metrics measured at the end of this epoch.
+        learnt: Names of the models that have been trained.
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    measured: dict[str, dict[str, float]] = field(default_factory=dict)
+    learnt: set[str] = field(default_factory=set)
+
+    def state(self) -> dict[str, Any]:
+        """Return the values for a checkpoint."""
+        position = {"stage": self.stage, "epoch": self.epoch, "batch": self.batch, "step": self.step}
+        return {**position, "measured": self.measured, "learnt": sorted(self.learnt)}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Restore the values that `state` returned."""
+        self.stage, self.epoch, self.batch, self.step = (state[name] for name in ("stage", "epoch", "batch", "step"))
+        self.measured, self.learnt = state["measured"], set(state["learnt"])
+
+
+class Store(Protocol):
+    """The checkpoints of a run."""
+
+    folder: Path
+    keep: int
+
+    def name(self, which: str) -> str | None:
+        """Return the name of the `latest` or `best` checkpoint."""
+
+    def warn_of_damaged_best(self) -> bool:
+        """Return whether the best checkpoint is missing or damaged, which is logged."""
+
+
+class Run(Protocol):
+    """A run as callbacks see it.
+
+    Attributes:
+        state: How far the run is; read it, do not write to it.
+        models: All models by name, the EMA copies included.
+        experiment: The experiment that runs.
+        output: Folder of the run, if any.
+        store: Checkpoints of the run, if it has a folder.
+        stages: All stages, with omitted fields filled in.
+        stage: The current stage.
+        trainable: The parameters that learn in the current stage, by name; empty outside of a stage.
+        callbacks: All callbacks in order.
+        steps_per_epoch: Number of optimizer steps in an epoch of the current stage.
+        batches_per_epoch: Number of batches of this process in the current epoch.
+        device: Device of this process.
+        is_main: Whether this process logs and writes.
+    """
+
+    state: RunState
+    models: dict[str, nn.Module]
+    experiment: Experiment
+    output: Path | None
+    stages: Sequence[ResolvedStage]
+    steps_per_epoch: int
+    device: torch.device
+
+    @property
+    def store(self) -> Store | None: ...
+    @property
+    def stage(self) -> ResolvedStage: ...
+    @property
+    def trainable(self) -> Mapping[str, nn.Parameter]: ...
+    @property
+    def callbacks(self) -> Sequence[object]: ...
+    @property
+    def batches_per_epoch(self) -> int: ...
+    @property
+    def is_main(self) -> bool: ...
+
+    def evaluate(self, evaluation: Evaluation, *, split: str | None = None) -> dict[str, float]:
+        """Return the metrics of the models as they are now. All processes call it together.
+
+        Args:
+            evaluation: The loader and the metrics.
+            split: Log the metrics under this name, and keep them in `state.measured`.
+        """
+
+    def save(self, *, best: bool = False) -> None:
+        """Write a checkpoint, if the run has a folder. All processes call it together."""
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Pass a record to the callbacks, with stage, epoch and step added."""
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context of the run's mixed precision."""
