@@ -1,4 +1,4 @@
-"""Every method of classification on the digits with 100 labels: the same teacher, student and budget, a table of all."""
+"""Benchmark of every classification method on the digits with 100 labels: the same teacher, student and budget."""
 
 import argparse
 import itertools
@@ -20,27 +20,27 @@ FIRST = ("no_teacher", "kd", "kd_tuned")
 FILES = {file.stem: file for file in sorted((HERE / "configs/digits_methods").glob("*.yaml"))}
 ROWS = [*FIRST, *(name for name in FILES if name not in FIRST)]
 REMARKS = """
-Not equal in all: SSKD sees each image in four rotations and MLKD moved by a pixel or two, the others see it as it is; SimKD's
-student keeps its projector; TAKD, the two teachers and the born-again networks train others before the student. With three
-seeds, differences of a point or two say little, and among fifty rows one or two are below the first by chance alone.
+Differences between the rows: SSKD sees each image in four rotations and MLKD shifted by a pixel or two. SimKD's student keeps
+its projector. TAKD, the two teachers and the born-again networks train other models before the student. With three seeds,
+differences of one or two points are not significant, and among fifty rows one or two fall below the first at random.
 
-FSP and DIST+ compare layers of the same width, which this teacher and student have in the image and in the class activation
-maps only. Not here: HND and GHND, whose student is the teacher with another beginning; the losses of dense prediction and of
-sequences, which have no images to classify. Values were chosen on the validation split of seed 0 among those under `_tried` in
-each file; everything else is the same for all. Fourteen of these lists were widened, and six methods run again, after a first
-table had shown on which rows: that much the test split had a say.
+FSP and DIST+ compare layers of the same width, which this teacher and student have only in the image and in the class
+activation maps. Omitted: HND and GHND, whose student is the teacher with other first layers, and the losses of dense prediction
+and of sequences. Values were chosen on the validation split of seed 0 among those under `_tried` in each file; everything else is
+the same for all. Fourteen of these lists were extended, and six methods rerun, after a first table had shown the rows: to this
+extent the test split influenced the choice.
 """
 
 
 def train(file: Path, folder: Path, changes: list[str]) -> None:
-    """Train and test, unless it is done; what was interrupted goes on."""
+    """Train and test unless the run is finished; resume an interrupted run."""
     if not (folder / "results.json").exists():
         print(folder, flush=True)
         cli.run_experiment(file, changes, output=folder, resume=True, quiet=True)
 
 
 def train_all(jobs: list[tuple[Path, Path, list[str]]], workers: int) -> bool:
-    """Train several at a time, each in a process of its own; what fails is told at the end. Whether all is done."""
+    """Train several runs in parallel, one per process; report failures at the end. Return whether all succeeded."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         runs = {folder: pool.submit(train, file, folder, changes) for file, folder, changes in jobs}
     failed = {folder: error for folder, run in runs.items() if (error := run.exception())}
@@ -50,14 +50,14 @@ def train_all(jobs: list[tuple[Path, Path, list[str]]], workers: int) -> bool:
 
 
 def trials(file: Path) -> Iterator[list[str]]:
-    """The changes to try: every combination of the values under the file's `_tried`."""
+    """Yield the overrides to try: every combination of the values under the file's `_tried`."""
     tried = {key.value: node.value for key, node in config.read(file).root.value}.get("_tried", [])
     choices = [[f"{key.value}={value.value}" for value in values.value] for key, values in tried]
     yield from map(list, itertools.product(*choices))
 
 
 def accuracy(folder: Path) -> tuple[float, float]:
-    """The best on the validation split and, for equals, the mean over the later half of the epochs; 0 if it failed."""
+    """Return the best validation accuracy and, to break ties, the mean over the later half of the epochs; 0 if the run failed."""
     if not (folder / "results.json").exists():
         return 0.0, 0.0
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -67,9 +67,9 @@ def accuracy(folder: Path) -> tuple[float, float]:
 
 
 def tune(names: Sequence[str], output: Path, given: list[str], workers: int) -> None:
-    """Try every combination, and print the best of each method and what all of them reached."""
+    """Try every combination; print the best of each method and the accuracy of all."""
     tried = {name: list(trials(FILES[name])) for name in names}
-    folders = {name: [output / name / str(number) for number in range(len(tried[name]))] for name in names}
+    folders = {name: [output / name / str(index) for index in range(len(tried[name]))] for name in names}
     jobs = [
         (FILES[name], folder, [*given, *changes])
         for name in names
@@ -82,24 +82,24 @@ def tune(names: Sequence[str], output: Path, given: list[str], workers: int) -> 
 
 
 def worse(rows: Sequence[report.Row]) -> str:
-    """Which rows are worse than the first by more than twice the standard error of the difference."""
+    """List the rows that are worse than the first by more than twice the standard error of the difference."""
 
     def noise(row: report.Row) -> float:
         return row.best[1] ** 2 / row.seeds
 
     first, *others = rows
-    found = [row for row in others if row.best[0] < first.best[0] - 2 * math.sqrt(noise(first) + noise(row))]
+    below = [row for row in others if row.best[0] < first.best[0] - 2 * math.sqrt(noise(first) + noise(row))]
     notes = {
         node["about"].value: node["_note"].value
         for file in FILES.values()
         if "_note" in (node := {key.value: value for key, value in config.read(file).root.value})
     }
-    told = [f"{row.name} ({notes.get(row.name, 'the reason is not known')})" for row in found]
-    return f"\nWorse than {first.name} by more than twice the standard error: {'; '.join(told) or 'none'}.\n"
+    reasons = [f"{row.name} ({notes.get(row.name, 'the reason is not known')})" for row in below]
+    return f"\nWorse than {first.name} by more than twice the standard error: {'; '.join(reasons) or 'none'}.\n"
 
 
 def published(path: Path) -> list[report.RunResult]:
-    """The runs of the table as it is."""
+    """Return the runs of the published table."""
     runs = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
     return [
         report.RunResult(**{key: math.nan if value is None else value for key, value in run.items()}) for run in runs
@@ -107,17 +107,17 @@ def published(path: Path) -> list[report.RunResult]:
 
 
 def publish(output: Path, seeds: int, *, keep: bool) -> None:
-    """Write the table of all that is finished, and below it what is worse than no teacher and what is not there.
+    """Write the table of all finished runs, the rows worse than no teacher, and remarks.
 
     Args:
-        output: Where the runs are.
-        seeds: How many of each row count.
-        keep: Whether rows of which there are no runs stay as they were.
+        output: The folder of the runs.
+        seeds: Number of seeds per row.
+        keep: Whether published rows without runs stay in the table.
     """
-    found = report.collect([output / row / f"seed{seed}" for row in ROWS for seed in range(seeds)])
+    runs = report.collect([output / row / f"seed{seed}" for row in ROWS for seed in range(seeds)])
     old = published(RESULTS.with_suffix(".json")) if keep else []
-    found += [run for run in old if run.row in ROWS and run.row not in {new.row for new in found}]
-    results = sorted(found, key=lambda run: ROWS.index(run.row))
+    runs += [run for run in old if run.row in ROWS and run.row not in {new.row for new in runs}]
+    results = sorted(runs, key=lambda run: ROWS.index(run.row))
     rows, title = report.summarise(results), "Methods on the digits with 100 labels"
     report.print_table(rows, title=title)
     report.write(RESULTS, results, rows, title=title)
@@ -128,22 +128,24 @@ def publish(output: Path, seeds: int, *, keep: bool) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # every process has a core of its own
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per process
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "methods",
         nargs="*",
         metavar="METHOD",
-        help="some of them, all if left out; the other rows of the table stay",
+        help="the methods to run, by default all; other rows of the table stay",
     )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--tune", action="store_true", help="try what is under `_tried` on seed 0, and print the best")
+    parser.add_argument(
+        "--tune", action="store_true", help="try the values under `_tried` on seed 0, and print the best"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--output", type=Path, default=Path("runs"), help="where the runs go")
+    parser.add_argument("--output", type=Path, default=Path("runs"), help="folder of the runs")
     args = parser.parse_args()
-    taught = {seed: args.output / f"digits/ce_convnet64/seed{seed}" for seed in range(1 if args.tune else args.seeds)}
-    done = train_all([(TEACHER, folder, [f"seed={seed}"]) for seed, folder in taught.items()], args.workers)
-    given = {seed: [f"seed={seed}", f"_teacher.path={taught[seed] / 'student.safetensors'}"] for seed in taught}
+    teachers = {seed: args.output / f"digits/ce_convnet64/seed{seed}" for seed in range(1 if args.tune else args.seeds)}
+    done = train_all([(TEACHER, folder, [f"seed={seed}"]) for seed, folder in teachers.items()], args.workers)
+    given = {seed: [f"seed={seed}", f"_teacher.path={teachers[seed] / 'student.safetensors'}"] for seed in teachers}
     if args.tune:
         tune(args.methods or ROWS, args.output / "digits_tried", given[0], args.workers)
     elif done:
@@ -151,7 +153,7 @@ if __name__ == "__main__":
         asked = {*args.methods, *(row for row in FIRST if row not in known)} if args.methods else {*ROWS}
         chosen = [row for row in ROWS if row in asked]
         folder = args.output / "digits_methods"
-        jobs = [(FILES[row], folder / row / f"seed{seed}", given[seed]) for seed in taught for row in chosen]
+        jobs = [(FILES[row], folder / row / f"seed{seed}", given[seed]) for seed in teachers for row in chosen]
         done = train_all(jobs, args.workers)
         publish(folder, args.seeds, keep=bool(args.methods))
     sys.exit(not done)

@@ -1,4 +1,4 @@
-"""A good teacher exists, labels are scarce: what does distillation give a small student?"""
+"""Benchmark of distillation with scarce labels: a good teacher, a small student alone and distilled."""
 
 import argparse
 import os
@@ -15,24 +15,24 @@ ROWS = ("ce_{1}", "ce_{0}", "kd_{0}_from_{1}", "kd_unlabelled_{0}_from_{1}")
 
 
 def train(seed: int, args: argparse.Namespace) -> None:
-    """Train the teacher, then its students; what is finished is left as it is, what was interrupted goes on."""
+    """Train the teacher, then its students; skip finished runs and resume interrupted ones."""
+    quiet = seed > 0 or not sys.stderr.isatty()  # only the first seed, which runs alone, shows progress
     for name in args.rows:
         folder, teacher = (args.output / args.dataset / row / f"seed{seed}" for row in (name, args.rows[0]))
-        taught = [f"models.teacher.path={teacher / 'student.safetensors'}"] if "_from_" in name else []
+        weights = [f"models.teacher.path={teacher / 'student.safetensors'}"] if "_from_" in name else []
         if not (folder / "results.json").exists():
             print(f"seed {seed}: {name}", flush=True)
-            file, changes = HERE / "configs" / args.dataset / f"{name}.yaml", [f"seed={seed}", *taught, *args.changes]
-            quiet = seed > 0 or not sys.stderr.isatty()  # the first seed can be watched, the others share the cores
-            cli.run_experiment(file, changes, output=folder, resume=True, quiet=quiet)
+            file, seeded = HERE / f"configs/{args.dataset}/{name}.yaml", [f"seed={seed}", *weights, *args.overrides]
+            cli.run_experiment(file, seeded, output=folder, resume=True, quiet=quiet)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # every process has a core of its own
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per process
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", choices=sorted(PAIRS))
-    parser.add_argument("changes", nargs="*", metavar="key=value", help="changes of every file")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides for every recipe")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=Path("runs"), help="where the runs go")
+    parser.add_argument("--output", type=Path, default=Path("runs"), help="folder of the runs")
     args = parser.parse_intermixed_args()
     args.rows = [row.format(*PAIRS[args.dataset]) for row in ROWS]
     train(0, args)

@@ -1,7 +1,7 @@
-"""The same work in the loop that anyone would write, in this project's, and in those of other libraries.
+"""The same work in a plain PyTorch loop, in this project's loop, and in those of other libraries.
 
-All of them gather a batch from tensors in memory, compute the same objective, step the same optimizer, and look at the
-mean loss every `log_every` steps.
+All of them gather a batch from tensors in memory, compute the same objective, step the same optimizer, and read the mean
+loss every `log_every` steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Objective = Callable[[Tensor, Tensor], Tensor]
 
 
 def objective_by_hand(work: Work, student: Callable[..., Any]) -> Objective:
-    """The loss of a batch as one writes it: hooks that fill a dictionary, and a sum."""
+    """Return the loss of a batch written by hand: hooks that fill a dictionary, and a sum."""
     kept: dict[tuple[str, str], Tensor] = {}
     for source, model in (("student", work.student), ("teacher", work.teacher)):
         modules = dict(model.named_modules())
@@ -37,9 +37,9 @@ def objective_by_hand(work: Work, student: Callable[..., Any]) -> Objective:
 
     def objective(inputs: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():
-            taught = work.teacher(inputs)
+            teacher_logits = work.teacher(inputs)
         logits = student(inputs)
-        loss: Tensor = by_label * label(logits, targets) + by_teacher * soft(logits, taught)
+        loss: Tensor = by_label * label(logits, targets) + by_teacher * soft(logits, teacher_logits)
         for layer in work.layers:
             loss = loss + by_hint * hint(kept["student", layer], kept["teacher", layer])
         return loss
@@ -58,7 +58,7 @@ def _sgd(work: Work) -> torch.optim.SGD:
 
 
 def plain(work: Work) -> Loop:
-    """PyTorch and nothing else."""
+    """Return the loop in plain PyTorch."""
 
     def loop(tick: Tick) -> None:
         objective, optimizer = objective_by_hand(work, work.student), _sgd(work)
@@ -89,10 +89,10 @@ class _TickCallback(Callback):
 
 
 def distill(work: Work, **keys: Any) -> Loop:
-    """This project's trainer.
+    """Return the loop of this project's trainer.
 
     Args:
-        keys: More keys of the experiment: `compile`, `channels_last`, `precision`.
+        keys: Additional keys of the experiment: `compile`, `channels_last`, `precision`.
     """
 
     def loop(tick: Tick) -> None:
@@ -122,7 +122,7 @@ def distill(work: Work, **keys: Any) -> Loop:
 
 
 class _Batches(IterableDataset[dict[str, Tensor]]):
-    """The batches of an epoch, ready made."""
+    """The batches of an epoch."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -137,7 +137,7 @@ class _Batches(IterableDataset[dict[str, Tensor]]):
 
 
 def accelerate(work: Work) -> Loop:
-    """The loop of accelerate's documentation."""
+    """Return the loop of accelerate's documentation."""
     from accelerate import Accelerator
 
     def loop(tick: Tick) -> None:
@@ -165,7 +165,7 @@ def accelerate(work: Work) -> Loop:
 
 
 def fabric(work: Work) -> Loop:
-    """The loop of Lightning Fabric's documentation."""
+    """Return the loop of Lightning Fabric's documentation."""
     from lightning_fabric import Fabric
 
     def loop(tick: Tick) -> None:
@@ -192,7 +192,7 @@ def fabric(work: Work) -> Loop:
 
 
 def transformers(work: Work) -> Loop:
-    """The Trainer of transformers with a `compute_loss`, as its guide to distillation has it."""
+    """Return the loop of transformers' Trainer with a `compute_loss`, as in its guide to distillation."""
     import tempfile
 
     import transformers as hf
@@ -240,7 +240,7 @@ def transformers(work: Work) -> Loop:
 
 
 def others() -> dict[str, Callable[[Work], Loop]]:
-    """Loops of other libraries that are installed here."""
+    """Return the loops of other installed libraries."""
     names = {"accelerate": ("accelerate", accelerate), "Fabric": ("lightning_fabric", fabric)}
-    found = {name: make for name, (module, make) in names.items() if importlib.util.find_spec(module)}
-    return found | ({"transformers": transformers} if importlib.util.find_spec("transformers") else {})
+    installed = {name: make for name, (module, make) in names.items() if importlib.util.find_spec(module)}
+    return installed | ({"transformers": transformers} if importlib.util.find_spec("transformers") else {})

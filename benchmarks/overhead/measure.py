@@ -1,4 +1,4 @@
-"""What is measured: times in turns, memory, and gains of the keys that trade exactness of the last digits for speed."""
+"""Measurements: interleaved times, memory, and gains of the keys that trade the last digits for speed."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ KEYS: Mapping[str, Mapping[str, Any]] = {
 
 
 def contenders() -> dict[str, Callable[[Work], Loop]]:
-    """The loops that are compared, by name."""
+    """Return the loops to compare, by name."""
     return {"plain": loops.plain, "Distill": loops.distill, **loops.others()}
 
 
 def memory(kind: str, taps: int) -> dict[str, tuple[float, float]]:
-    """Loop → peak memory in MiB, in all steps and from the third on."""
+    """Return the peak memory of each loop in MiB, of all steps and from the third step on."""
     return {name: peak(partial(WORKS[kind], taps), make) for name, make in contenders().items()}
 
 
 def overhead(kind: str, taps: int, rounds: int) -> dict[str, Any]:
-    """A step of each loop relative to the plain one, and what the taps cost relative to taps by hand."""
+    """Return the time of a step of each loop relative to the plain loop, and the cost of taps relative to taps by hand."""
     make = WORKS[kind]
     works = {name: make(taps) for name in contenders()}
     racing = {name: loop(works[name]) for name, loop in contenders().items()}
@@ -48,18 +48,18 @@ def overhead(kind: str, taps: int, rounds: int) -> dict[str, Any]:
         }
     times = race(racing, works["plain"].block, rounds)
     _prove_equal(works)
-    found: dict[str, Any] = {name: ratios(times[name], times["plain"]) for name in works if name != "plain"}
+    row: dict[str, Any] = {name: ratios(times[name], times["plain"]) for name in works if name != "plain"}
     if len(racing) > len(works):
         cost = {name: quartiles(times[name])[1] - quartiles(times[f"{name} 0"])[1] for name in ("plain", "Distill")}
-        found["cost of the taps"] = cost["Distill"] / cost["plain"]
-    return {"work": works["plain"].name, "taps": taps, "milliseconds": quartiles(times["plain"])[1] * 1e3, **found}
+        row["cost of the taps"] = cost["Distill"] / cost["plain"]
+    return {"work": works["plain"].name, "taps": taps, "milliseconds": quartiles(times["plain"])[1] * 1e3, **row}
 
 
 def _prove_equal(works: Mapping[str, Work]) -> None:
-    """All loops must have come to the same weights, or they did not do the same work.
+    """Check that all loops end with the same weights, which proves that they did the same work.
 
     Raises:
-        AssertionError: They have not.
+        AssertionError: The weights differ.
     """
     expected = works["plain"].student.state_dict()
     for work in works.values():
@@ -67,7 +67,7 @@ def _prove_equal(works: Mapping[str, Work]) -> None:
 
 
 def gains(rounds: int) -> dict[str, tuple[float, float, float]]:
-    """Keys → a step of ResNet-20 from ResNet-56 relative to the plain loop, which has none of them."""
+    """Return the time of a step of ResNet-20 from ResNet-56 with each set of keys, relative to the plain loop."""
     make = partial(WORKS["resnet"], 0)
     racing = {name: loops.distill(make(), **keys) for name, keys in KEYS.items()}
     times = race({"plain": loops.plain(make()), **racing}, 1, rounds)
@@ -75,7 +75,7 @@ def gains(rounds: int) -> dict[str, tuple[float, float, float]]:
 
 
 def vocabulary(rounds: int, tokens: int = 256, words: int = 32_000) -> tuple[float, float, float]:
-    """KD of a vocabulary, forward and backward: compiled relative to not."""
+    """Return the time of KD over a vocabulary, forward and backward: compiled relative to eager."""
     torch.manual_seed(0)
     student, teacher = torch.randn(tokens, words, requires_grad=True), torch.randn(tokens, words)
 
@@ -93,16 +93,16 @@ def vocabulary(rounds: int, tokens: int = 256, words: int = 32_000) -> tuple[flo
 def everything(
     kinds: Sequence[str], all_taps: Sequence[int], rounds: int, *, compiles: bool, report: Callable[[str], None]
 ) -> dict[str, Any]:
-    """All measurements; memory first, while there are no threads."""
-    places = [(kind, taps) for kind in kinds for taps in all_taps]
+    """Run all measurements; memory first, before any thread is started."""
+    cases = [(kind, taps) for kind in kinds for taps in all_taps]
     for name in ("accelerate", "transformers", "lightning_fabric"):
         with contextlib.suppress(ModuleNotFoundError):
             __import__(name)
     results: dict[str, Any] = {"memory": [], "overhead": []}
-    for kind, taps in places:
+    for kind, taps in cases:
         results["memory"].append(memory(kind, taps))
         report(f"memory, {kind}, {taps} taps: {results['memory'][-1]}")
-    for kind, taps in places:
+    for kind, taps in cases:
         results["overhead"].append(overhead(kind, taps, rounds * (4 if kind == "mlp" else 1)))
         report(f"{results['overhead'][-1]}")
     if compiles:

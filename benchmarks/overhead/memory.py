@@ -1,4 +1,4 @@
-"""Peak memory of a few steps, in a process of its own."""
+"""Peak memory of a few steps, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _STEPS = 4
 
 
 class _Over(BaseException):
-    """Enough steps were made."""
+    """Ends the loop after enough steps."""
 
 
 def peak(make_work: Callable[[], Work], make_loop: Callable[[Work], Loop]) -> tuple[float, float]:
-    """MiB that training took at most beyond what there was when the models stood: in all steps, from the third on."""
-    ours, theirs = multiprocessing.Pipe(duplex=False)
+    """Return the peak memory in MiB beyond that of the new models: of all steps, and from the third step on."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
     # A fork, so that nothing is imported again; no thread has been started yet.
-    process = multiprocessing.get_context("fork").Process(target=_measure, args=(make_work, make_loop, theirs))
+    process = multiprocessing.get_context("fork").Process(target=_measure, args=(make_work, make_loop, sender))
     process.start()
-    theirs.close()
-    value: tuple[float, float] = ours.recv()
+    sender.close()
+    value: tuple[float, float] = receiver.recv()
     process.join()
     return value
 
@@ -55,6 +55,6 @@ def _forget_peak() -> None:
 
 
 def _status(name: str) -> int:
-    """A number of KiB that the kernel knows of this process."""
+    """Return a size in KiB from the status of this process."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])

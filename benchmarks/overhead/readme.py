@@ -10,16 +10,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_TEXT = """# What the loop costs
+_TEXT = """# Overhead of the training loop
 
-Written by `python benchmarks/overhead/run.py`. One process, one thread; the loops take turns of a few steps, in an order by
-chance, so that all of them see the same minute of the machine. Times are CPU times, and ratios are to a plain PyTorch loop
-with the same numerics: it gathers the batch from tensors in memory, runs teacher and student, computes cross-entropy,
-Hinton's loss and a mean squared error for each tapped pair of layers (hooks by hand), steps SGD with momentum, and looks at
-the mean loss every 50 steps. After each race all students have the same weights, or the script fails.
+Written by `python benchmarks/overhead/run.py`. One process, one thread; the loops take turns of a few steps in random
+order, so that all run under the same load. Times are CPU times, and ratios are to a plain PyTorch loop with the same numerics.
+It gathers the batch from tensors in memory, runs teacher and student, computes cross-entropy,
+Hinton's loss and a mean squared error for each tapped pair of layers (hooks by hand), steps SGD with momentum, and reads
+the mean loss every 50 steps. The script fails unless all students have the same weights at the end.
 
-Median over the rounds, quartiles in brackets. *n* taps are *n* modules tapped in student *and* teacher, each pair with a loss
-of its own.
+Median over the rounds, quartiles in brackets. *n* taps are *n* modules tapped in student *and* teacher, each pair with a
+separate loss.
 
 {machine}
 
@@ -31,8 +31,8 @@ of its own.
 
 ## Memory
 
-The most that a step took beyond the models from the third step on, in brackets from the first on. The first step copies what
-is tapped: so it finds out which of these tensors the model overwrites in place, and copies only those from then on.
+Peak memory of a step beyond the models, from the third step on; in brackets from the first step on. The first step copies all
+tapped tensors, to detect which of them the model overwrites in place; later steps copy only those.
 
 {memory}
 {gains}"""
@@ -40,8 +40,8 @@ is tapped: so it finds out which of these tensors the model overwrites in place,
 _GAINS = """
 ## Gains of the keys
 
-A step of ResNet-20 from ResNet-56 relative to the plain loop, which has none of the keys. Results agree to the tolerance
-that each key can have (`tests/core/train/test_keys.py`).
+A step of ResNet-20 from ResNet-56 relative to the plain loop, which has none of these options. Results agree within the
+tolerance of each key (`tests/core/train/test_keys.py`).
 
 {table}
 
@@ -54,7 +54,7 @@ def write(path: Path, results: dict[str, Any]) -> None:
 
     Args:
         path: The file.
-        results: As `measure.everything` gives them.
+        results: The results of `measure.everything`.
     """
     rows = results["overhead"]
     names = [name for name, value in rows[0].items() if isinstance(value, tuple)]
@@ -67,7 +67,7 @@ def write(path: Path, results: dict[str, Any]) -> None:
         [row["work"], str(row["taps"]), *(f"{later:.0f} ({first:.0f})" for first, later in taken.values())]
         for row, taken in zip(rows, results["memory"], strict=True)
     ]
-    missing = [] if "Fabric" in names else ["Lightning Fabric was not installed, so it is left out."]
+    missing = [] if "Fabric" in names else ["Lightning Fabric was not installed and is omitted."]
     page = _TEXT.format(
         machine=" ".join([_machine(), *missing]),
         overhead=_table(["work (a step of the plain loop)", "taps", *names], overhead),

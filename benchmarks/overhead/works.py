@@ -1,4 +1,4 @@
-"""The work on which loops are compared: a student, a teacher, data and an objective with so many taps."""
+"""The work on which loops are compared: a student, a teacher, data and an objective with a number of taps."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Work:
     """One training job, the same for every loop.
 
     Attributes:
-        name: What the README calls it.
-        student, teacher: Made from a seed.
-        inputs, targets: All samples; a batch is a stretch of `batch_size` of them.
-        layers: The modules that are tapped in both models, each with a mean squared error of its own.
-        block: Steps that a loop makes in its turn.
+        name: The name in the README.
+        student, teacher: Models initialised from a seed.
+        inputs, targets: All samples; a batch is `batch_size` consecutive samples.
+        layers: The modules that are tapped in both models, each with a separate mean squared error.
+        block: Number of steps per turn of a loop.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Work:
     layers: tuple[str, ...]
     block: int
 
-    # Of the labels, of the teacher's output, of each tapped pair.
+    # For the labels, for the teacher's output, for each tapped pair.
     criteria: ClassVar = (nn.CrossEntropyLoss(), KDLoss(temperature=4.0), nn.MSELoss())
     weights: ClassVar = (0.1, 0.9, 0.01)
     lr: ClassVar = 0.001
@@ -42,7 +42,7 @@ class Work:
 
 
 class TinyMLP(nn.Module):
-    """Linear layers of 64 units with an activation between them: arithmetic costs next to nothing."""
+    """Linear layers of 64 units with an activation between them: arithmetic is almost free."""
 
     def __init__(self, depth: int) -> None:
         super().__init__()
@@ -50,33 +50,33 @@ class TinyMLP(nn.Module):
         self.head = nn.Linear(64, 10)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits (batch, 10) of features (batch, 64)."""
+        """Return logits (batch, 10) of features (batch, 64)."""
         logits: Tensor = self.head(self.layers(features))
         return logits
 
 
 def tiny_mlp(taps: int, *, tapped: bool = True) -> Work:
-    """Four hidden layers, whose eight modules can be tapped; sixteen for 32 taps.
+    """Build an MLP with four hidden layers, whose eight modules can be tapped; with sixteen for 32 taps.
 
     Args:
-        taps: How many modules of both models are to be tapped.
-        tapped: Whether they are; the models are the same if not.
+        taps: Number of modules to tap in both models.
+        tapped: Whether to tap them; the models do not depend on it.
     """
     torch.manual_seed(0)
     depth = 4 if taps <= 8 else 16
     student, teacher = TinyMLP(depth), TinyMLP(depth)
-    layers = tuple(f"layers.{number}" for number in range(taps)) if tapped else ()
+    layers = tuple(f"layers.{index}" for index in range(taps)) if tapped else ()
     inputs, targets = torch.randn(6400, 64), torch.randint(10, (6400,))
     return Work(f"tiny MLP, {depth} hidden layers", student, teacher, inputs, targets, 32, layers, 25)
 
 
 def resnet_pair(taps: int, *, tapped: bool = True) -> Work:
-    """ResNet-20 from ResNet-56 on images of 32×32 pixels."""
+    """Build ResNet-20 from ResNet-56 on images of 32×32 pixels."""
     torch.manual_seed(0)
     blocks = [f"layer{stage}.{block}" for stage in (1, 2, 3) for block in range(3)]
     # Not `bn1`, whose output the activation overwrites: a loop by hand would have to copy it.
-    places = [*blocks[1:], *(f"{block}.{part}" for block in blocks for part in ("conv2", "bn2", "conv1"))]
-    layers = tuple(places[:taps]) if tapped else ()
+    modules = [*blocks[1:], *(f"{block}.{child}" for block in blocks for child in ("conv2", "bn2", "conv1"))]
+    layers = tuple(modules[:taps]) if tapped else ()
     inputs, targets = torch.randn(320, 3, 32, 32), torch.randint(10, (320,))
     return Work("ResNet-20 from ResNet-56", resnet20(), resnet56(), inputs, targets, 32, layers, 1)
 

@@ -1,9 +1,9 @@
-"""What a cached teacher costs beside a live one and beside none, and what early stop saves.
+"""Benchmark of a cached teacher against a live one and none, and of the savings by stopping early.
 
     python benchmarks/teacher_cache/run.py [--rounds 7]
 
-Every comparison is interleaved: the contenders take turns of a few steps in one process, and what is compared is CPU time,
-step by step of the whole trainer. The tables in README.md are written by this script.
+Every comparison is interleaved: the contenders take turns of a few steps in one process. The measure is CPU time per step of
+the complete trainer. This script writes the tables in README.md.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ AUGMENT = Compose([partial(random_crop, padding=4), horizontal_flip])
 
 
 def prepared(images: Tensor, seeds: Tensor) -> Tensor:
-    """CIFAR's usual augmentation."""
+    """Apply the standard augmentation of CIFAR."""
     return normalize(AUGMENT(images, seeds), mean=[0.49, 0.48, 0.45], std=[0.25, 0.24, 0.26])
 
 
 def loader() -> Loader:
-    """Images of noise, as large as CIFAR's."""
+    """Return a loader of noise images of CIFAR's size."""
     images = torch.randint(256, (SAMPLES, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     return Loader(TensorData({"input": images, "target": torch.arange(SAMPLES) % 100}, prepared), BATCH, shuffle=True)
 
 
 class Tiny(nn.Module):
-    """A student so small that whatever stands beside it shows."""
+    """A student so small that every additional cost is visible."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,24 +70,24 @@ class Tiny(nn.Module):
         self.fc = nn.Linear(64, 100)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, 100)."""
+        """Return logits (batch, 100)."""
         return self.fc(self.layer3(self.layer2(images)).mean((2, 3)))
 
 
 class Minimal(nn.Module):
-    """As little as can be called a network: data and trainer take longer than it."""
+    """The smallest possible network: data and trainer take longer than its own step."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv, self.fc = nn.Conv2d(3, 8, 4, stride=4), nn.Linear(8, 100)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, 100)."""
+        """Return logits (batch, 100)."""
         return self.fc(self.conv(images).relu().mean((2, 3)))
 
 
 class Given(nn.Module):
-    """A teacher that costs nothing: always the same tensors."""
+    """A teacher without cost: it always returns the same tensors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Given(nn.Module):
         self.tensors = torch.randn(BATCH, 32, 16, 16), torch.randn(BATCH, 64, 8, 8), torch.randn(BATCH, 100)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, 100)."""
+        """Return logits (batch, 100)."""
         del images
         self.layer2(self.tensors[0])
         self.layer3(self.tensors[1])
@@ -103,7 +103,7 @@ class Given(nn.Module):
 
 
 class OneFileEach(nn.Module):
-    """The usual cache: one `.pt` file a sample."""
+    """The common cache: one `.pt` file per sample."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -112,30 +112,30 @@ class OneFileEach(nn.Module):
             torch.save(torch.randn(100), folder / f"{index}.pt")
 
     def forward(self, index: Tensor) -> Tensor:
-        """Logits (batch, 100)."""
+        """Return logits (batch, 100)."""
         return torch.stack([torch.load(self.folder / f"{each}.pt", weights_only=True) for each in index.tolist()])
 
 
 class Turn(Callback):
-    """Gives the turn away after each step."""
+    """Ends the turn after each step."""
 
     def __init__(self, tick: Tick) -> None:
         self.tick = tick
 
     def on_step_end(self, trainer: Trainer) -> None:
-        """After each step."""
+        """Called after each step."""
         del trainer
         self.tick()
 
 
 def settled(teacher: nn.Module) -> nn.Module:
-    """A new teacher with the statistics of these images: without them its logits are in the thousands, and no loss sees such."""
+    """Give a new teacher the statistics of these images; without them its logits would be unrealistic, in the thousands."""
     update_bn((batch["input"] for batch in loader()), teacher)
     return teacher.eval()
 
 
 def hint(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
-    """Squared distance of feature maps."""
+    """Return the squared distance of feature maps."""
     return torch.stack([nn.functional.mse_loss(s, t) for s, t in zip(student, teacher, strict=True)]).sum()
 
 
@@ -143,13 +143,13 @@ def endless(
     student: Callable[[], nn.Module], teacher: nn.Module | None, taps: str, options: Mapping[str, Any],
     feed: Mapping[str, Any] | None = None,
 ) -> Experiment:  # fmt: skip
-    """A run without end."""
+    """Return an endless experiment."""
     torch.manual_seed(0)
     terms = {"ce": Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"})}
     if teacher is not None and taps == "logits":
         terms["kd"] = Term(loss=KDLoss(temperature=4.0), inputs={"student": "student", "teacher": "teacher"})
     elif teacher is not None:
-        maps = {name: [f"{name}.{part}" for part in MAPS] for name in ("student", "teacher")}
+        maps = {name: [f"{name}.{layer}" for layer in MAPS] for name in ("student", "teacher")}
         terms["hint"] = Term(loss=hint, inputs=maps)
     both = {"student": student()} | ({"teacher": teacher.eval()} if teacher is not None else {})
     optimizer = partial(torch.optim.SGD, lr=1e-3, momentum=0.9)
@@ -157,13 +157,13 @@ def endless(
     return Experiment(models=both, data={"train": loader()}, stages=[stage], log_every=10**9, **options)
 
 
-def train(made: Callable[[], Experiment], tick: Tick) -> None:
-    """Train for ever."""
-    Trainer(made(), callbacks=[Turn(tick)]).fit()
+def train(build: Callable[[], Experiment], tick: Tick) -> None:
+    """Train without end."""
+    Trainer(build(), callbacks=[Turn(tick)]).fit()
 
 
 def ratios(student: Callable[[], nn.Module], taps: str, rounds: int, block: int, folder: Path) -> dict[str, float]:
-    """CPU time a step of each contender, over that of the student alone and of one whose teacher costs nothing."""
+    """Return the CPU time per step of each contender relative to the student alone, and to one whose teacher is free."""
 
     def cache(name: str, views: int) -> dict[str, Any]:
         return {"cache": {"teacher": CacheSettings(folder=str(folder / name), views=views)}}
@@ -186,24 +186,24 @@ def ratios(student: Callable[[], nn.Module], taps: str, rounds: int, block: int,
         name: partial(train, partial(endless, student, model, taps, options, feed))
         for name, (model, options, feed) in lanes.items()
     }
-    # Epochs are of ten steps: turns of whole epochs have their begin and end in them. A live teacher takes its time.
-    dear = {name: loops.pop(name) for name in ("live", "building")} if block > 1 else {}
+    # An epoch has ten steps: a turn of ten steps contains its beginning and end. Live teachers are slow, so they get fewer turns.
+    slow = {name: loops.pop(name) for name in ("live", "building")} if block > 1 else {}
     seconds = race(loops, block, rounds, warm_up=2)
-    seconds |= race(dear, 10, rounds // 2 + 1, warm_up=1) if student is Tiny else {}
+    seconds |= race(slow, 10, rounds // 2 + 1, warm_up=1) if student is Tiny else {}
 
     def over(one: str, other: str) -> float:
         return statistics.median(a / b for a, b in zip(seconds[one], seconds[other], strict=False))
 
-    found = {f"{name} / alone": over(name, "alone") for name in lanes if name in seconds and name != "alone"}
+    row = {f"{name} / alone": over(name, "alone") for name in lanes if name in seconds and name != "alone"}
     pairs = [("cached", "given"), ("building", "live"), ("live", "cached")]
-    found |= {f"{one} / {other}": over(one, other) for one, other in pairs if one in seconds and other in seconds}
-    found["alone, ms"] = 1e3 * statistics.median(seconds["alone"])
-    found["copying the rows, ms"] = 1e3 * copying(taps)
-    return found
+    row |= {f"{one} / {other}": over(one, other) for one, other in pairs if one in seconds and other in seconds}
+    row["alone, ms"] = 1e3 * statistics.median(seconds["alone"])
+    row["copying the rows, ms"] = 1e3 * copying(taps)
+    return row
 
 
 def copying(taps: str) -> float:
-    """CPU seconds to gather what the cache gives for a batch, from ordinary memory: no reader can do with less."""
+    """Return the CPU seconds to gather a batch of the cache's tensors from memory, a lower bound for any reader."""
     sizes = (32 * 16 * 16, 64 * 8 * 8) if taps == "two maps" else (100,)
     stored = [torch.randn(SAMPLES, size) for size in sizes]
     order = torch.split(torch.randperm(SAMPLES), BATCH)
@@ -217,7 +217,7 @@ def copying(taps: str) -> float:
 
 
 def epochs(teacher: str, rounds: int, folder: Path) -> dict[str, float]:
-    """An epoch of ResNet-20 with a live teacher and with a cached one, in seconds of CPU time, and their ratio."""
+    """Return the CPU seconds of an epoch of ResNet-20 with a live and a cached teacher, and their ratio."""
     student = partial(models.resnet20, num_classes=100)
     model = settled(getattr(models, teacher)(num_classes=100))
     cache = {"cache": {"teacher": CacheSettings(folder=str(folder), views=1)}}
@@ -233,7 +233,7 @@ def epochs(teacher: str, rounds: int, folder: Path) -> dict[str, float]:
 
 
 def early_stop(rounds: int, tap: str) -> dict[str, float]:
-    """A teacher as large as ResNet-152, tapped in the middle: calls of modules and CPU time, stopped and whole."""
+    """Return calls of modules and CPU time of ResNet-152 with one tap, stopped early and complete."""
     from torchvision.models import resnet152
 
     model = resnet152().eval()
@@ -250,23 +250,23 @@ def early_stop(rounds: int, tap: str) -> dict[str, float]:
     seconds: dict[bool, list[float]] = {True: [], False: []}
     counted = {}
     with torch.no_grad():
-        for number in range(rounds + 1):
+        for index in range(rounds + 1):
             for stop, capture in captures.items():
                 calls, start = 0, time.process_time()
                 capture.run(images)
-                if number:
+                if index:
                     seconds[stop].append(time.process_time() - start)
                     counted[stop] = calls
     ratio = statistics.median(a / b for a, b in zip(seconds[True], seconds[False], strict=True))
     times = {
-        f"{name}, ms": 1e3 * statistics.median(seconds[stop]) for stop, name in ((True, "stopped"), (False, "whole"))
+        f"{name}, ms": 1e3 * statistics.median(seconds[stop]) for stop, name in ((True, "stopped"), (False, "complete"))
     }
-    called = {"modules called, stopped": counted[True], "modules called, whole": counted[False]}
-    return {**times, "stopped / whole": ratio, **called}
+    called = {"modules called, stopped": counted[True], "modules called, complete": counted[False]}
+    return {**times, "stopped / complete": ratio, **called}
 
 
 def size_and_speed(folder: Path) -> dict[str, float]:
-    """50,000 samples of 100 logits in float16: megabytes of the folder, milliseconds to prove and to read all."""
+    """Return megabytes, and milliseconds to verify and to read all, of a cache of 50,000 samples × 100 logits in float16."""
     key = Key({"of": "noise"})
     cache = Cache(folder, "teacher", key, 50_000, 1)
     order = torch.randperm(50_000)
@@ -275,28 +275,28 @@ def size_and_speed(folder: Path) -> dict[str, float]:
     cache.seal(0)
     total = sum(path.stat().st_size for path in cache.folder.iterdir())
     batches = torch.split(order, BATCH)
-    proofs, reads = [], []
+    checks, reads = [], []
     for _ in range(7):
         cache = Cache(folder, "teacher", key, 50_000, 1)
         start = time.perf_counter()
         cache.is_complete(0)
-        proofs.append(time.perf_counter() - start)
+        checks.append(time.perf_counter() - start)
         start = time.perf_counter()
         for rows in batches:
             cache.read(0, rows)
         reads.append(time.perf_counter() - start)
     return {
         "megabytes": total / 1e6,
-        "milliseconds to prove": 1e3 * statistics.median(proofs),
-        "milliseconds to read all, in batches by chance": 1e3 * statistics.median(reads),
+        "milliseconds to verify": 1e3 * statistics.median(checks),
+        "milliseconds to read all, in random batches": 1e3 * statistics.median(reads),
     }
 
 
 def report(results: dict[str, Any]) -> None:
-    """Write the tables between the marks in README.md."""
+    """Write the tables between the markers in README.md."""
     lines = [f"Measured {results['when']} on {results['machine']}; load {results['load']}."]
     titles = {
-        "steps": ("student, what is taken", "CPU time of a training step, medians of ratios of interleaved turns:"),
+        "steps": ("student, taps", "CPU time of a training step, medians of ratios of interleaved turns:"),
         "epochs": ("teacher of ResNet-20", "An epoch of 50,000 samples, live and cached, seconds of CPU time:"),
         "early stop": ("ResNet-152, tapped at", "A forward of two images of 128×128 pixels, CPU time:"),
         "size": ("", "A cache of logits:"),
@@ -311,33 +311,33 @@ def report(results: dict[str, Any]) -> None:
 
 
 def table(corner: str, rows: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Markdown: a row for each entry, a column for each number."""
-    names = list(dict.fromkeys(name for found in rows.values() for name in found))
+    """Format a Markdown table: one row per entry, one column per number."""
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
     lines = [f"| {corner} | " + " | ".join(names) + " |", "|---" + "|---:" * len(names) + "|"]
-    for what, found in rows.items():
-        cells = [number(found[name]) if name in found else "" for name in names]
-        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    for label, row in rows.items():
+        cells = [number(row[name]) if name in row else "" for name in names]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return lines
 
 
 def number(value: float) -> str:
-    """Three digits, or all of a larger number."""
+    """Format three digits, or all digits of a larger number."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def machine() -> str:
-    """Processor and versions."""
+    """Describe the processor and the versions."""
     info = Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     return f"{names[0] if names else platform.machine()}, one thread, torch {torch.__version__}"
 
 
 def main() -> None:
-    """Measure and write."""
+    """Run all measurements and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
-        "--only", nargs="*", help="Rows of the first table, 'tiny, two maps'; all else stays as it was."
+        "--only", nargs="*", help="Rows of the first table to measure, such as 'tiny, two maps'; the rest stays."
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -347,20 +347,20 @@ def main() -> None:
         "minimal": (Minimal, 50),
     }
     results: dict[str, Any]
-    load, found = f"{os.getloadavg()[0]:.1f}", {}
+    load, steps = f"{os.getloadavg()[0]:.1f}", {}
     for name, (student, block) in students.items():
         for taps in ("logits", "two maps")[: 1 if name == "minimal" else 2]:
             if options.only is None or f"{name}, {taps}" in options.only:
                 with tempfile.TemporaryDirectory() as folder:
-                    found[f"{name}, {taps}"] = ratios(student, taps, options.rounds, block, Path(folder))
-                print(name, taps, json.dumps(found[f"{name}, {taps}"]), flush=True)
+                    steps[f"{name}, {taps}"] = ratios(student, taps, options.rounds, block, Path(folder))
+                print(name, taps, json.dumps(steps[f"{name}, {taps}"]), flush=True)
     if options.only is not None:
         results = json.loads((HERE / "results.json").read_text())
-        results["steps"] |= found
+        results["steps"] |= steps
         results["when"] += "; " + dt.datetime.now(dt.UTC).strftime(f"%Y-%m-%d %H:%M UTC: {' and '.join(options.only)}")
         report(results)
         return
-    results = {"steps": found, "epochs": {}, "early stop": {}}
+    results = {"steps": steps, "epochs": {}, "early stop": {}}
     for teacher in ("resnet32", "resnet56", "resnet110"):
         with tempfile.TemporaryDirectory() as folder:
             results["epochs"][teacher] = epochs(teacher, options.rounds, Path(folder))

@@ -20,20 +20,18 @@ def script():
     return module
 
 
-def test_every_way_is_measured(script):
+def test_every_pipeline_is_measured(script):
     images = torch.randint(0, 256, (3 * script.BATCH, 3, 32, 32), dtype=torch.uint8)
-    found = script.ways(images, torch.arange(len(images)) % 10)
-    times = script.measure(found, rounds=1, steps=1)
+    pipelines = script.build_pipelines(images, torch.arange(len(images)) % 10)
+    times = script.measure(pipelines, rounds=1, steps=1)
     assert all(len(values) == 1 and values[0] > 0 for values in times.values())
     rows = re.findall(r"^\| ((?:whole|one)[^|]+) \|", script.table(times), flags=re.MULTILINE)
     page = re.findall(
         r"^\| ((?:whole|one)[^|]+) \|", (HOME / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    assert rows == page == list(found)
+    assert rows == page == list(pipelines)
 
 
-def test_both_ways_have_the_same_pixels(script):
+def test_both_pipelines_have_the_same_pixels(script):
     images = torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8)
-    assert script.same_pixels(images).startswith(
-        "Cut at the same places and mirrored alike, 40 images have the same pixels"
-    )
+    assert script.same_pixels(images).startswith("With the same crops and flips, 40 images have identical pixels")
