@@ -6,6 +6,8 @@ Features are (batch, channels, height, width) maps, (batch, tokens, channels) se
 from ._arguments import one_of as one_of
 from ._arguments import positive as positive
 from ._arguments import within as within
+from ._class_logits import class_index as class_index
+from ._class_logits import require_class_logits as require_class_logits
 from ._constant import Constant as Constant
 from ._convolution import NormalisedConv as NormalisedConv
 from ._divergence import LEAST as LEAST

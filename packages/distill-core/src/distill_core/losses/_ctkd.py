@@ -30,6 +30,7 @@ from ..layers import (
     filled,
     kl_divergence,
     refuse_infinite,
+    require_class_logits,
     require_same_shape,
     ruled_out,
 )
@@ -73,6 +74,7 @@ class CTKDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes)."""
+        require_class_logits(student)
         require_same_shape(student, teacher)
         temperature = self.temperature()
         log_student, log_teacher = (_softened(logits, temperature) for logits in (student, teacher.detach()))

@@ -26,6 +26,7 @@ from ..layers import (
     kl_divergence,
     other_log_probabilities,
     refuse_infinite,
+    require_class_logits,
     require_same_shape,
     target_or_not,
 )
@@ -85,5 +86,6 @@ class DKDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
+        require_class_logits(student, target)
         of_target, of_others = decoupled_divergences(student, teacher, target, self.temperature)
         return self.temperature**2 * (self.alpha * of_target + self.beta * of_others).mean()

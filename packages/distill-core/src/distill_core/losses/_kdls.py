@@ -21,7 +21,7 @@ from typing import ClassVar, final
 
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, smooth_cross_entropy
+from ..layers import at_least_float32, require_class_logits, smooth_cross_entropy
 from ..ranges import Fraction, PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
@@ -54,6 +54,7 @@ class KDLSLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
+        require_class_logits(student, target)
         labels = smooth_cross_entropy(at_least_float32(student), target, self.smoothing).mean()
         teaching = kd_divergence(student, teacher, self.temperature).mean()
         return (1 - self.alpha) * labels + self.alpha * teaching

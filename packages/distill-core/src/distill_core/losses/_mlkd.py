@@ -26,7 +26,16 @@ import torch
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import at_least_float32, excluded, filled, one_of, pairs, require_same_shape, without_autocast
+from ..layers import (
+    at_least_float32,
+    excluded,
+    filled,
+    one_of,
+    pairs,
+    require_class_logits,
+    require_same_shape,
+    without_autocast,
+)
 from ..ranges import PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
@@ -113,6 +122,7 @@ class MLKDLoss(nn.Module):
         """
         views = []
         for ours, theirs in pairs(student, teacher):
+            require_class_logits(ours)
             require_same_shape(ours, theirs)
             views.append((gather_batch(ours), gather_batch(theirs.detach())))
         if self.mode == "paper":

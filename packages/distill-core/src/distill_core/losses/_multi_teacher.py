@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, kl_divergence, refuse_infinite, require_same_shape
+from ..layers import at_least_float32, kl_divergence, refuse_infinite, require_class_logits, require_same_shape
 from ..ranges import NonNegativeFloat, PositiveFloat, checked
 from ..registry import register
 
@@ -82,6 +82,7 @@ class MultiTeacherKDLoss(nn.Module):
         Raises:
             ValueError: If the shapes differ, or the number of weights is not the number of teachers.
         """
+        require_class_logits(student)
         for one in teacher:
             require_same_shape(student, one)
         if self.weights is not None and len(self.weights) != len(teacher):

@@ -21,9 +21,11 @@ from torch import Tensor, nn
 
 from ..layers import (
     at_least_float32,
+    class_index,
     cross_entropy,
     other_log_probabilities,
     refuse_infinite,
+    require_class_logits,
     require_same_shape,
     target_or_not,
 )
@@ -87,7 +89,15 @@ class NKDLoss(nn.Module):
         self.gamma, self.temperature = gamma, temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
+        """Return the scalar loss.
+
+        Args:
+            student: Logits (batch, classes).
+            teacher: Logits of the same shape.
+            target: (batch,), class indices; or (batch, classes), probabilities whose largest one counts.
+        """
+        target = class_index(target)
+        require_class_logits(student, target)
         require_same_shape(student, teacher)
         others = other_cross_entropy(student, teacher, target, self.temperature)
         return (soft_target(student, teacher, target) + self.gamma * self.temperature**2 * others).mean()

@@ -27,10 +27,12 @@ from torch import Tensor, nn
 from ..layers import (
     StageHead,
     at_least_float32,
+    class_index,
     cross_entropy,
     one_of,
     reduction_scope_of,
     refuse_infinite,
+    require_class_logits,
     require_same_shape,
 )
 from ..ranges import PositiveInt, Range, checked
@@ -47,13 +49,15 @@ def target_enhanced(
     Args:
         student: Logits (batch, classes).
         teacher: Logits of the same shape.
-        target: (batch,), class indices.
+        target: (batch,), class indices; or (batch, classes), probabilities whose largest one counts.
         gamma: γ.
         mode: `paper` or `code`, see above.
 
     Returns:
         (batch,).
     """
+    target = class_index(target)
+    require_class_logits(student, target)
     require_same_shape(student, teacher)
     p = F.softmax(at_least_float32(teacher.detach()), dim=1)
     log_q = F.log_softmax(at_least_float32(student), dim=1)
@@ -105,7 +109,7 @@ class OFALoss(nn.Module):
         Args:
             student: Features of the stages, one per entry of `channels`.
             teacher: Logits (batch, classes).
-            target: (batch,), class indices.
+            target: (batch,), class indices; or (batch, classes), probabilities whose largest one counts.
 
         Raises:
             ValueError: If the number of features is not the number of heads.

@@ -28,6 +28,7 @@ from ..layers import (
     kl_divergence,
     refuse_infinite,
     refuse_infinite_target,
+    require_class_logits,
     require_same_shape,
     target_or_not,
 )
@@ -108,6 +109,7 @@ class RLDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
+        require_class_logits(student, target)
         require_same_shape(student, teacher)
         confidence = confidence_divergence(student, teacher, target, self.confidence_temperature)
         lower = lower_divergence(student, teacher, target, self.temperature)

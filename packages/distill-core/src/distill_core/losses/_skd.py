@@ -36,6 +36,7 @@ from ..layers import (
     filled,
     one_of,
     refuse_infinite,
+    require_class_logits,
     require_same_shape,
     unit_length,
     without_autocast,
@@ -105,6 +106,7 @@ class SKDInstanceLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes)."""
+        require_class_logits(student)
         divergence = gather_batch(kd_divergence(student, teacher, self.temperature))
         if self.mode == "paper":
             return divergence.mean() / self.temperature**2
@@ -136,4 +138,5 @@ class SKDDirectionLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes)."""
+        require_class_logits(student)
         return direction_distance(gather_batch(student), gather_batch(teacher.detach()), self.tikhonov, self.mode)

@@ -32,6 +32,7 @@ from ..layers import (
     kl_divergence,
     one_of,
     refuse_infinite_target,
+    require_class_logits,
     ruled_out,
 )
 from ..ranges import Fraction, PositiveFloat, checked
@@ -117,4 +118,5 @@ class TfKDLoss(nn.Module):
 
     def forward(self, student: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
+        require_class_logits(student, target)
         return virtual_divergence(student, target, self.correct, self.temperature, self.mode)

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, kl_divergence, refuse_infinite, require_same_shape
+from ..layers import at_least_float32, kl_divergence, refuse_infinite, require_class_logits, require_same_shape
 from ..ranges import NonNegativeFloat, checked
 from ..registry import register
 
@@ -85,6 +85,7 @@ class TTMLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes)."""
+        require_class_logits(student)
         return transformed_divergence(student, teacher, self.gamma).mean()
 
 
@@ -111,4 +112,5 @@ class WTTMLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes)."""
+        require_class_logits(student)
         return (power_sum(teacher, self.gamma) * transformed_divergence(student, teacher, self.gamma)).mean()

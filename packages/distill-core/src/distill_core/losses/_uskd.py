@@ -34,6 +34,7 @@ from ..layers import (
     one_of,
     other_classes,
     refuse_infinite_target,
+    require_class_logits,
     ruled_out,
     smooth_cross_entropy,
     target_or_not,
@@ -122,6 +123,7 @@ class USKDLoss(nn.Module):
         if len(student) != 2:
             message = f"`student` takes [logits, feature], got {len(student)} tensors"
             raise ValueError(message)
+        require_class_logits(student[0], target)
         logits, feature = at_least_float32(student[0]), student[1].to(self.head.weight.dtype)
         weak = at_least_float32(self.head(feature.flatten(2).mean(2) if feature.dim() > 2 else feature))
         log_target = target_or_not(logits, target)[:, 0]

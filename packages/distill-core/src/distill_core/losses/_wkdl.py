@@ -29,6 +29,7 @@ from ..layers import (
     filled,
     nothing_left,
     refuse_infinite,
+    require_class_logits,
     require_same_shape,
     within,
     without_autocast,
@@ -141,6 +142,7 @@ class WKDLLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
+        require_class_logits(student, target)
         require_same_shape(student, teacher)
         ours, theirs = self._others(student, target), self._others(teacher.detach(), target)
         alone = nothing_left(theirs)  # the teacher allows the target only, so nothing is transported

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, refuse_infinite_target, require_same_shape
+from ..layers import at_least_float32, refuse_infinite_target, require_class_logits, require_same_shape
 from ..ranges import PositiveFloat, checked
 from ..registry import register
 from ._kd import kd_divergence
@@ -68,6 +68,7 @@ class WSLDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss of logits (batch, classes) and class indices (batch,)."""
+        require_class_logits(student, target)
         require_same_shape(student, teacher)
         values = soft_label_weights(student, teacher, target) * kd_divergence(student, teacher, self.temperature)
         return refuse_infinite_target(values, student, target).mean()

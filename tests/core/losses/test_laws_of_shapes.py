@@ -1,0 +1,57 @@
+"""Losses of classification refuse logits of maps and targets that they do not take."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from distill_core import losses
+from distill_core.losses import MLKDLoss, MultiTeacherKDLoss, TfKDLoss, USKDLoss, WKDLLoss
+
+from .derivations import refusal
+
+OF_PAIRS = ["CTKDLoss", "TTMLoss", "WTTMLoss", "MLKDLoss", "SKDInstanceLoss", "SKDDirectionLoss"]
+OF_TARGETS = ["DKDLoss", "NKDLoss", "RLDLoss", "WSLDLoss", "KDLSLoss"]
+
+
+def maps() -> dict:
+    return {name: torch.randn(2, 3, 4, 5) for name in ("student", "teacher")}
+
+
+def calls(inputs: dict, target: torch.Tensor) -> dict:
+    """Return a call of each loss of logits and targets."""
+    student, teacher = inputs["student"], inputs["teacher"]
+    pooled = torch.randn(2, 6)
+    return {
+        **{name: lambda name=name: getattr(losses, name)()(student, teacher, target) for name in OF_TARGETS},
+        "WKDLLoss": lambda: WKDLLoss(1 - torch.eye(3))(student, teacher, target),
+        "TfKDLoss": lambda: TfKDLoss()(student, target),
+        "USKDLoss": lambda: USKDLoss(3, channels=6)([student, pooled], target),
+    }
+
+
+@pytest.mark.parametrize("name", [*OF_PAIRS, *calls(maps(), torch.zeros(2).long()), "MultiTeacherKDLoss"])
+def test_maps_of_logits_are_refused(name):
+    inputs = maps()
+    call = {
+        **calls(inputs, torch.zeros(2, 4, 5).long()),
+        **{pair: lambda pair=pair: getattr(losses, pair)()(**inputs) for pair in OF_PAIRS},
+        "MultiTeacherKDLoss": lambda: MultiTeacherKDLoss()(inputs["student"], [inputs["teacher"]] * 2),
+    }[name]
+    expected = "`student` must be logits (batch, classes), got shape (2, 3, 4, 5): flatten positions into the batch"
+    assert refusal(call) == expected
+
+
+def test_views_of_maps_are_refused():
+    views = [torch.randn(2, 3, 4, 5)] * 2
+    assert refusal(lambda: MLKDLoss(mode="code")(views, views)).startswith("`student` must be logits (batch, classes)")
+
+
+TAKE_INDICES = set(calls(maps(), torch.zeros(2).long())) - {"NKDLoss"}
+
+
+@pytest.mark.parametrize("name", sorted(TAKE_INDICES))
+def test_probabilities_as_targets_are_refused(name):
+    inputs = {side: torch.randn(2, 3) for side in ("student", "teacher")}
+    call = calls(inputs, torch.full((2, 3), 1 / 3))[name]
+    assert refusal(call) == "`target` must be class indices (batch,), got probabilities of shape (2, 3)"
