@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from distill_core.errors import DistillError
-from distill_core.weights import load_weights
+from distill_core.weights import load_weights, read_weights
 
 
 class Net(nn.Module):
@@ -100,7 +100,7 @@ def test_of_several_models_one_is_to_be_chosen(tmp_path):
     same(load_weights(Net(), tmp_path / "a.pt", key="state_dict.ema_model"), average)
     same(load_weights(Net(), tmp_path / "a.pt", key="state_dict.model"), student)
     torch.save({"model": student.state_dict(), "model_ema": nn.DataParallel(average).state_dict()}, tmp_path / "b.pt")
-    with pytest.raises(DistillError, match=r"in several places: 'model', 'model_ema'\n  hint: .*key: NAME"):
+    with pytest.raises(DistillError, match=r"under several keys: 'model', 'model_ema'\n  hint: .*key: NAME"):
         load_weights(Net(), tmp_path / "b.pt")
     same(load_weights(Net(), tmp_path / "b.pt", key="model_ema"), average)
     save_file(LightningLike(student=student, teacher=teacher).state_dict(), tmp_path / "c.safetensors")
@@ -176,7 +176,7 @@ def test_shards_that_are_absent_or_of_another_checkpoint_are_told(tmp_path):
     )
     index = shards(Net(), tmp_path, "safetensors")
     change(index, more="model-00001-of-00003.safetensors")
-    with pytest.raises(DistillError, match=r"does not hold what .* says: it lacks more"):
+    with pytest.raises(DistillError, match=r"does not match .*: it lacks more"):
         load_weights(Net(), index)
     index = shards(Net(), tmp_path, "safetensors")
     content = json.loads(index.read_text())
@@ -220,7 +220,7 @@ def test_a_pretrained_body_gets_a_new_head(tmp_path, caplog, kind, new_head):
     for name, tensor in net.state_dict().items():
         assert torch.equal(tensor, before[name] if name.startswith("fc.") else state[name]), name
     assert "new: fc.weight\n  new: fc.bias" in caplog.text
-    assert ("left out: head.weight" in caplog.text) == ("head.weight" in state)
+    assert ("omitted: head.weight" in caplog.text) == ("head.weight" in state)
     with pytest.raises(DistillError, match="does not fit Net"):
         load_weights(Net(), tmp_path / "a.pt")
 
@@ -282,3 +282,9 @@ def test_a_second_name_of_a_tensor_need_not_be_in_the_file(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "distill"):
         same(load_weights(tied(), tmp_path / "a.pt"), source)
     assert not caplog.text
+
+
+def test_a_key_below_a_number_is_refused(tmp_path):
+    torch.save({"epoch": 3, "model": {"weight": torch.ones(2)}}, tmp_path / "a.pt")
+    with pytest.raises(DistillError, match=r"has no 'epoch\.model'\n  hint: omit --key"):
+        read_weights(tmp_path / "a.pt", "epoch.model")

@@ -49,7 +49,7 @@ def test_the_table_is_exactly_this(folders: list[Path]) -> None:
         "| distilled | 1,234 | 2 | 91.00 ± 1.41 | 90.00 ± 1.41 | 90.00 ± 0.00 |\n"
         "| alone | 1,234 | 1 | 80.00 | 79.00 | 90.00 |\n"
         "\n"
-        "Best epoch: max top1 on val. Test split: measured once, at the end. ±: sample deviation over runs with different seeds.\n"
+        "Best epoch: max top1 on val. Test split: evaluated once, at the end. ±: sample standard deviation over runs with different seeds.\n"
     )
 
 
@@ -73,7 +73,7 @@ def test_without_a_selection_the_last_epoch_is_shown_and_nothing_is_said_of_a_ch
     rows = summarise(collect([run]))
     assert rows[0].best[0] == 70.0
     assert "| kd | 1,234 | 1 | 70.00 | 70.00 | – |" in markdown_table(rows)
-    assert caption(rows).startswith("Test split: measured once")
+    assert caption(rows).startswith("Test split: evaluated once")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_without_a_selection_the_last_epoch_is_shown_and_nothing_is_said_of_a_ch
         (
             "",
             {"test": None, "best": None, "last": {}},
-            "the run measured nothing on a test split\n  hint: give the experiment a `test:`",
+            "the run has no test metrics\n  hint: add `test:` to the experiment",
         ),
     ],
 )

@@ -56,7 +56,7 @@ def test_pickled_code_does_not_run(tmp_path):
         with pytest.raises(DistillError) as error:
             read_weights(tmp_path / name)
         said = f"{tmp_path / name} is not a file of weights that can be read without running code"
-        assert str(error.value).partition(": it wants")[0] == said
+        assert str(error.value).partition(": it needs")[0] == said
     assert not (tmp_path / "ran").exists()
 
 
@@ -86,7 +86,7 @@ def test_missing_or_other_files(tmp_path):
     with pytest.raises(DistillError) as error:
         read_weights(tmp_path / "none.pt")
     assert str(error.value) == (
-        f"there are no weights at {tmp_path / 'none.pt'}\n  hint: run the experiment that trains them, or give another path"
+        f"there are no weights at {tmp_path / 'none.pt'}\n  hint: run the experiment that trains them, or use another path"
     )
     torch.save([torch.zeros(1)], tmp_path / "list.pt")
     with pytest.raises(DistillError) as error:

@@ -58,13 +58,13 @@ def test_a_checkpoint_of_a_script_is_unwrapped_and_what_goes_is_told(distill, li
     assert ended.code == 0, ended.err
     assert ended.out.splitlines()[:-1] == [
         "taken from 'state_dict'",
-        "left out: 'epoch', int 3",
-        "left out: 'best', tensor (1,)",
-        "left out: 'name', str 'net'",
-        "left out: 'optimizer', dict of 2",
-        "left out: 'args', Namespace",
-        "names: '_orig_mod.' of torch.compile taken out of 2",
-        "names: 'module.' of nn.DataParallel taken off all 2",
+        "omitted: 'epoch', int 3",
+        "omitted: 'best', tensor (1,)",
+        "omitted: 'name', str 'net'",
+        "omitted: 'optimizer', dict of 2",
+        "omitted: 'args', Namespace",
+        "names: '_orig_mod.' of torch.compile removed from 2",
+        "names: 'module.' of nn.DataParallel removed from all 2",
         "names and shapes: exactly those of Linear",
     ]
     assert load_file("b.safetensors").keys() == {"weight", "bias"}
@@ -83,13 +83,13 @@ def test_of_several_places_one_is_to_be_chosen(distill, linear):
     ended = distill("convert", "a.pt", "b.safetensors")
     assert (ended.code, ended.err) == (
         1,
-        "a.pt has tensors by name in several places: 'model', 'teacher'\n  hint: choose with --key NAME (in a recipe: key: NAME)\n",
+        "a.pt has tensors by name under several keys: 'model', 'teacher'\n  hint: choose with --key NAME (in a recipe: key: NAME)\n",
     )
     ended = distill("convert", "a.pt", "b.safetensors", "--key", "ema.model")
     assert ended.out.splitlines()[:3] == [
         "taken from 'ema.model'",
-        "left out: 'model', OrderedDict of 2",
-        "left out: 'teacher', OrderedDict of 2",
+        "omitted: 'model', OrderedDict of 2",
+        "omitted: 'teacher', OrderedDict of 2",
     ]
     assert torch.equal(load_file("b.safetensors")["bias"], linear.bias.detach() + 1)
     assert distill("convert", "a.pt", "c.safetensors", "--key", "modle").err == (
@@ -106,7 +106,7 @@ def test_shared_tensors_are_written_each(distill):
     torch.save(model.state_dict(), "a.bin")
     ended = distill("convert", "a.bin", "b.safetensors")
     assert ended.out.splitlines()[0] == (
-        "shared: 'out.weight' has its numbers in the memory of 'embedding.weight'; in the new file each has its own"
+        "shared: 'out.weight' shares the memory of 'embedding.weight'; the new file has a copy of each"
     )
     same(load_file("b.safetensors"), model)
 
@@ -142,14 +142,14 @@ def test_a_file_that_needs_code_is_refused(distill, linear):
     ended = distill("convert", "a.pt", "b.safetensors")
     assert (ended.code, ended.err) == (
         1,
-        f"a.pt is not a file of weights that can be read without running code: it wants {Foreign.__module__}.Foreign\n"
-        "  hint: where its code is, save the state dict alone: torch.save(model.state_dict(), FILE)\n",
+        f"a.pt is not a file of weights that can be read without running code: it needs {Foreign.__module__}.Foreign\n"
+        "  hint: save the state dict alone where that code is installed: torch.save(model.state_dict(), FILE)\n",
     )
     torch.save(torch.zeros(1).expand(9), "b.pt")
     assert distill("convert", "b.pt", "b.safetensors").err == "b.pt holds Tensor, not tensors by name\n"
     torch.save({"w": torch.zeros(1).expand(9)}, "c.pt")
     assert distill("convert", "c.pt", "b.safetensors").err == (
-        "'w' of c.pt is not a plain tensor with all its numbers in the file\n"
+        "'w' of c.pt is not a plain tensor whose values are all in the file\n"
     )
     torch.save({"epoch": 1}, "d.pt")
     assert distill("convert", "d.pt", "b.safetensors").err == "d.pt has no tensors by name\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-CAPTION = "Best epoch: max top1 on val. Test split: measured once, at the end. ±: sample deviation over runs with different seeds."
+CAPTION = "Best epoch: max top1 on val. Test split: evaluated once, at the end. ±: sample standard deviation over runs with different seeds."
 
 
 def made(folder: str, seed: int, top1: float | None, **changes: Any) -> None:

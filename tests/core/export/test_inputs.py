@@ -23,7 +23,7 @@ def lists(samples):
 
 def test_a_detectors_list_of_images_is_refused():
     data = [{"input": torch.zeros(3, 4 + number, 4), "target": number} for number in range(2)]
-    with pytest.raises(DistillError, match="takes a list as `input`, and a program takes tensors") as error:
+    with pytest.raises(DistillError, match="takes a list as `input`, but a program takes tensors") as error:
         batch_for(feed(data, None, lists), nn.Identity(), "student")
     assert "--format safetensors" in str(error.value)
 

@@ -1,4 +1,4 @@
-"""Files of a run that exist complete or not at all, and their fingerprints."""
+"""Atomic writes of the files of a run, and their fingerprints."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Fingerprint(TypedDict):
 
 
 def write_record(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place and rename it, so that a crash leaves the old file or the new one.
+    """Write a file atomically: a crash leaves the old file or the new one.
 
     Args:
         path: The file.
-        content: What it holds; text as UTF-8.
+        content: The content; text is written as UTF-8.
     """
     unfinished = path.with_name(path.name + ".tmp")
     unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -31,19 +31,19 @@ def write_record(path: Path, content: str | bytes) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return the JSON object that a file holds.
+    """Return the JSON object in a file.
 
     Raises:
-        DataError: The file does not hold one.
+        DataError: The file is not a JSON object.
     """
     return parse_record(path.read_bytes(), str(path))
 
 
 def parse_record(content: bytes, name: str) -> dict[str, Any]:
-    """Return the JSON object in a text; `name` says what it is in the error.
+    """Return a JSON object from its text; `name` is the subject of the error.
 
     Raises:
-        DataError: It is not a JSON object.
+        DataError: The text is not a JSON object.
     """
     try:
         record = json.loads(content)
@@ -56,7 +56,7 @@ def parse_record(content: bytes, name: str) -> dict[str, Any]:
 
 
 def put_in_place(unfinished: Path, path: Path) -> None:
-    """Rename a file that is complete, after its content has reached the disk."""
+    """Rename a complete file after its content has been flushed to disk."""
     sync(unfinished)
     os.replace(unfinished, path)
     sync(path.parent)
@@ -69,7 +69,7 @@ def fingerprint(path: Path) -> Fingerprint:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the entries of a folder, have reached the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

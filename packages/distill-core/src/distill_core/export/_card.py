@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._export import Exported
-from ._sidecar import Travels
+from ._sidecar import Sidecar
 
 _CALL = {
     "pt2": ["import torch", "model = torch.export.load('{file}').module()", "out = model({call})    # {shapes}"],
@@ -28,14 +28,14 @@ def usage(exported: Exported) -> list[str]:
     return [line.format(file=exported.file, call=call, feed=feed, shapes=shapes) for line in _CALL[exported.format]]
 
 
-def model_card(exported: Exported, travels: Travels, model: str, run: Mapping[str, Any]) -> str:
-    """Return Markdown: what the model is, how to call it, what it reaches, how it was trained.
+def model_card(exported: Exported, sidecar: Sidecar, model: str, run: Mapping[str, Any]) -> str:
+    """Return a model card in Markdown: description, usage, metrics, training.
 
     Args:
         exported: The file.
-        travels: What is beside it.
-        model: Its name in the run.
-        run: `results` (what `results.json` holds), `models` (name → description), `recipe` (the file's text), `losses`.
+        sidecar: Class names, preprocessing and tokenizer.
+        model: Name of the model in the run.
+        run: `results` (the content of `results.json`), `models` (name → description), `recipe` (the YAML text), `losses`.
     """
     results = run["results"]
     teachers = {name: kind for name, kind in run["models"].items() if name.startswith("teacher")}
@@ -52,18 +52,18 @@ def model_card(exported: Exported, travels: Travels, model: str, run: Mapping[st
     lines += [
         f"- `{name}`: {', '.join(map(str, each['shape']))}, {each['dtype']}" for name, each in exported.inputs.items()
     ]
-    lines += [f"- {name}: {value}" for name, value in travels.preprocessing.items()]
-    lines += [f"- classes: {', '.join(travels.class_names)}"] if travels.class_names else []
+    lines += [f"- {name}: {value}" for name, value in sidecar.preprocessing.items()]
+    lines += [f"- classes: {', '.join(sidecar.class_names)}"] if sidecar.class_names else []
     lines += ["", "## Recipe", "", "```yaml", run["recipe"].rstrip(), "```", ""]
     return "\n".join(lines)
 
 
 def _metrics(results: Mapping[str, Any]) -> list[str]:
-    found = results.get("test") or {}
-    if not found:
+    metrics = results.get("test") or {}
+    if not metrics:
         return []
     percent = results.get("percent", ())
     rows = (
-        f"| {name} | {value:.2%} |" if name in percent else f"| {name} | {value:g} |" for name, value in found.items()
+        f"| {name} | {value:.2%} |" if name in percent else f"| {name} | {value:g} |" for name, value in metrics.items()
     )
     return ["## Metrics", "", "| metric | test |", "|---|---|", *rows, ""]

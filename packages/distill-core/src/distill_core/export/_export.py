@@ -1,4 +1,4 @@
-"""Trace a model, prove the file, and put it in its place."""
+"""Export of a model to a file that is verified against the model."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _PLAIN_OUTPUT = {"use_cache": False, "output_hidden_states": False, "output_atte
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that has been written and proved.
+    """A file that has been written and verified.
 
     Attributes:
-        file: Where it is.
+        file: Path of the file.
         format: `pt2`, `onnx` or `safetensors`.
-        inputs: Name → shape with `batch` and `sequence` where a size may change, and dtype.
-        outputs: The names of the outputs.
-        proof: What was compared, a sentence.
+        inputs: Name → shape and dtype; `batch` and `sequence` are dynamic sizes.
+        outputs: Names of the outputs.
+        proof: One sentence about the comparison.
     """
 
     file: Path
@@ -44,20 +44,20 @@ class Exported:
 
 
 def export(network: nn.Module, inputs: Inputs, file: Path, format: str = "pt2") -> Exported:  # noqa: A002  as the option is called
-    """Write a model to a file; it appears once it has been proved.
+    """Write a model to a file, which appears only after it has been verified.
 
-    `pt2` is a program for `torch.export.load`, `onnx` one for onnxruntime. Both take batches of any size and texts of any
-    length; images keep their size. `safetensors` holds the weights alone.
+    `pt2` is a program for `torch.export.load`, `onnx` one for onnxruntime. Both accept batches of any size and texts of
+    any length. Images keep their size. `safetensors` holds the weights alone.
 
     Args:
-        network: The model; it is put into eval mode.
-        inputs: Real samples by the names of the model's parameters; `safetensors` needs none.
-        file: Where to.
+        network: The model; it is set to eval mode.
+        inputs: Real samples by parameter name; not needed for `safetensors`.
+        file: Output path.
         format: One of `FORMATS`.
 
     Raises:
-        DistillError: The format is unknown or its packages are missing, the model cannot be traced, or the file does not
-            give what the model gives.
+        DistillError: The format is unknown or its packages are missing, the model cannot be traced, or the outputs of
+            the file and the model differ.
     """
     if format not in FORMATS:
         message = f"there is no format '{format}'"
@@ -68,23 +68,25 @@ def export(network: nn.Module, inputs: Inputs, file: Path, format: str = "pt2") 
     outputs: tuple[str, ...] = ()
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".export-") as folder, _plain_output(network):
-        made = Path(folder) / f"model.{format}"
+        unverified = Path(folder) / f"model.{format}"
         if format == "safetensors":
-            proof = _write_weights(network, made)
+            proof = _write_weights(network, unverified)
         else:
-            proof, outputs = _write_program(network, inputs, made)
-        os.replace(made, file)
+            proof, outputs = _write_program(network, inputs, unverified)
+        os.replace(unverified, file)
     described = {name: _describe(name, network, inputs) for name in inputs}
     return Exported(file, format, described, outputs, proof)
 
 
 def _write_weights(network: nn.Module, file: Path) -> str:
     save_weights(network, file)
-    own, written = network.state_dict(), read_weights(file)
-    if own.keys() != written.keys() or not all(torch.equal(own[name].cpu(), written[name]) for name in own):
-        message = "the weights that were read back are not those of the model"
+    expected, written = network.state_dict(), read_weights(file)
+    if expected.keys() != written.keys() or not all(
+        torch.equal(expected[name].cpu(), written[name]) for name in written
+    ):
+        message = "the weights in the file differ from those of the model"
         raise DistillError(message)
-    return f"{len(own)} tensors read back and equal"
+    return f"{len(expected)} tensors read back and equal"
 
 
 def _write_program(network: nn.Module, inputs: Inputs, file: Path) -> tuple[str, tuple[str, ...]]:
@@ -104,7 +106,7 @@ def _write_program(network: nn.Module, inputs: Inputs, file: Path) -> tuple[str,
 
 
 def _traced(plain: nn.Module, first: Inputs, sizes: Mapping[str, Any]) -> Any:
-    """The program; a single input is given by position, several by name."""
+    """Return the program; a single input is passed by position, several by name."""
     arguments, keywords = (tuple(first.values()), {}) if len(first) == 1 else ((), dict(first))
     try:
         with torch.no_grad():
@@ -114,7 +116,7 @@ def _traced(plain: nn.Module, first: Inputs, sizes: Mapping[str, Any]) -> Any:
         message = f"the model cannot be traced for batches of any size: {reason}"
         raise DistillError(message, hint="--format safetensors writes the weights of any model") from error
     if "torchvision" in {getattr(node.target, "namespace", "") for node in program.graph.nodes}:
-        message = "the model calls operators of torchvision (nms, roi_align), which torch alone does not have"
+        message = "the model calls operators of torchvision (nms, roi_align), which torch alone lacks"
         raise DistillError(message, hint="--format safetensors writes the weights of any model")
     return program
 
@@ -147,7 +149,7 @@ def _is_installed(name: str) -> bool:
 
 @contextlib.contextmanager
 def _plain_output(network: nn.Module) -> Iterator[None]:
-    """Ask a model of transformers for its answer alone."""
+    """Configure a model of transformers to return its main output alone."""
     config: Any = getattr(network, "config", None)
     before = {name: getattr(config, name) for name in _PLAIN_OUTPUT if hasattr(config, name)}
     for name in before:

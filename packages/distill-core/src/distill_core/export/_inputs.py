@@ -1,4 +1,4 @@
-"""What a model is fed with, and which of its sizes may change."""
+"""The inputs of an exported model and their dynamic sizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length")
 
 
 def batch_for(experiment: Experiment, network: nn.Module, model: str) -> Inputs:
-    """Return a batch of real samples, by the names of the model's parameters.
+    """Return a batch of real samples by parameter name.
 
     Raises:
         DistillError: The model reads another model's tensors, or something that is not a tensor.
@@ -37,19 +37,21 @@ def batch_for(experiment: Experiment, network: nn.Module, model: str) -> Inputs:
     for name, value in inputs.items():
         if not isinstance(value, Tensor) or value.dim() == 0:
             kind = type(value).__name__ if not isinstance(value, Tensor) else "number"
-            message = f"'{model}' takes a {kind} as `{name}`, and a program takes tensors with samples first"
+            message = (
+                f"'{model}' takes a {kind} as `{name}`, but a program takes tensors whose first dimension is the batch"
+            )
             raise DistillError(message, hint="--format safetensors writes the weights of any model, a detector's too")
     return inputs
 
 
 def dynamic_sizes(network: nn.Module, inputs: Inputs) -> dict[str, dict[int, Any]]:
-    """Name → the dimensions of the input that may change: the batch and, of integers (batch, tokens), the sequence.
+    """Return the dynamic dimensions of each input: the batch and, for integers (batch, tokens), the sequence.
 
-    Inputs of one length have one sequence; a decoder's tokens may have another one.
+    Inputs of equal length share one sequence size; the tokens of a decoder may have another.
     """
     batch, longest = torch.export.Dim("batch", min=1), longest_sequence(network)
     lengths = dict.fromkeys(value.shape[1] for value in inputs.values() if is_text(value))
-    names = {length: f"sequence{number or ''}" for number, length in enumerate(lengths)}
+    names = {length: f"sequence{index or ''}" for index, length in enumerate(lengths)}
     sequences = {length: torch.export.Dim(name, min=1, max=longest) for length, name in names.items()}
     return {
         name: {0: batch, 1: sequences[value.shape[1]]} if is_text(value) else {0: batch}
@@ -58,19 +60,19 @@ def dynamic_sizes(network: nn.Module, inputs: Inputs) -> dict[str, dict[int, Any
 
 
 def is_text(value: Tensor) -> bool:
-    """Whether an input is tokens or a mask of them."""
+    """Return whether an input holds tokens or a mask of tokens."""
     return value.dim() == 2 and not value.is_floating_point()
 
 
 def longest_sequence(network: nn.Module) -> int | None:
-    """The greatest number of tokens that a model has positions for, if its configuration says so."""
+    """Return the largest number of tokens that a model supports, if its configuration names it."""
     config = getattr(network, "config", None)
-    found = next((getattr(config, name) for name in _POSITIONS if isinstance(getattr(config, name, None), int)), None)
-    return found if found is None or found > 0 else None
+    longest = next((getattr(config, name) for name in _POSITIONS if isinstance(getattr(config, name, None), int)), None)
+    return longest if longest is None or longest > 0 else None
 
 
 def proofs(network: nn.Module, inputs: Inputs) -> Iterator[Inputs]:
-    """Yield real samples in other numbers and lengths than those that are traced."""
+    """Yield real samples with other batch sizes and lengths than the traced ones."""
     count = max(len(value) for value in inputs.values())
     tokens = [value.shape[1] for value in inputs.values() if is_text(value)]
     for size in (2, 1, 3, count):

@@ -1,4 +1,4 @@
-"""Proof that a file does without this environment what the model does in it."""
+"""Comparison of an exported file, run without this environment, with the model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PACKAGES = (
     "torchvision",
     "transformers",
 )
-"""What neither runtime needs; the packages of the model's own modules are added to these."""
+"""Packages that neither runtime needs; those of the model's modules are added."""
 
 _BLOCK = """
 import sys
@@ -77,10 +77,10 @@ for inputs, outputs in json.loads(str(content["cases"])):
 def prove(file: Path, model: nn.Module, cases: Iterable[Inputs]) -> int:
     """Run a `.pt2` or `.onnx` file in another process on each case and compare; return the number of cases.
 
-    That process can import torch, or for ONNX only NumPy and onnxruntime.
+    The process can import torch, or for ONNX only NumPy and onnxruntime.
 
     Raises:
-        DistillError: The file needs more than that, or gives something else than the model.
+        DistillError: The file needs other packages, or its outputs differ from the model's.
     """
     with torch.no_grad():
         pairs = [(inputs, _outputs(model, inputs)) for inputs in cases]
@@ -95,16 +95,16 @@ def prove(file: Path, model: nn.Module, cases: Iterable[Inputs]) -> int:
             path, script, blocked = Path(folder) / "cases.pt", _WITH_TORCH, ()
             torch.save([(inputs, list(outputs)) for inputs, outputs in pairs], path)
         names = sorted({*PACKAGES, *blocked, *_packages_of(model)})
-        words = [sys.executable, "-I", "-c", _BLOCK + script, str(file), str(path), str(tolerance), *names]
-        ended = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  its own interpreter and script
-    if ended.returncode:
-        raise DistillError(_failure(file, ended.stderr))
+        command = [sys.executable, "-I", "-c", _BLOCK + script, str(file), str(path), str(tolerance), *names]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  this interpreter and a fixed script
+    if result.returncode:
+        raise DistillError(_failure(file, result.stderr))
     return len(pairs)
 
 
 def _outputs(model: nn.Module, inputs: Inputs) -> Sequence[Tensor]:
-    found = model(**inputs)
-    return [found] if isinstance(found, Tensor) else list(found)
+    output = model(**inputs)
+    return [output] if isinstance(output, Tensor) else list(output)
 
 
 def _packages_of(model: nn.Module) -> set[str]:
@@ -119,19 +119,19 @@ def _save_arrays(pairs: Sequence[tuple[Inputs, Sequence[Tensor]]], path: Path) -
 
     arrays: dict[str, np.ndarray] = {}
     listed = []
-    for number, (inputs, outputs) in enumerate(pairs):
-        given = {name: f"{number}.in.{name}" for name in inputs}
-        expected = [f"{number}.out.{index}" for index in range(len(outputs))]
-        arrays |= {given[name]: value.numpy() for name, value in inputs.items()}
+    for case, (inputs, outputs) in enumerate(pairs):
+        keys = {name: f"{case}.in.{name}" for name in inputs}
+        expected = [f"{case}.out.{index}" for index in range(len(outputs))]
+        arrays |= {keys[name]: value.numpy() for name, value in inputs.items()}
         arrays |= {key: value.float().numpy() for key, value in zip(expected, outputs, strict=True)}
-        listed.append((given, expected))
+        listed.append((keys, expected))
     np.savez(path, cases=np.array(json.dumps(listed)), **arrays)  # type: ignore[arg-type]
 
 
-def _failure(file: Path, told: str) -> str:
-    last = (told.strip().splitlines() or ["nothing was said"])[-1]
+def _failure(file: Path, stderr: str) -> str:
+    last = (stderr.strip().splitlines() or ["no error message"])[-1]
     kind, _, text = last.partition(": ")
     if kind.endswith("AssertionError"):
-        return f"the exported {file.suffix[1:]} file gives something else than the model: {text}"
+        return f"the outputs of the exported {file.suffix[1:]} file differ from the model's: {text}"
     runtime = "NumPy and onnxruntime" if file.suffix == ".onnx" else "torch"
     return f"the exported {file.suffix[1:]} file does not run with {runtime} alone: {last}"

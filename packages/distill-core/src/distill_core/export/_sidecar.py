@@ -1,4 +1,4 @@
-"""What travels with an exported model: class names, preprocessing, tokenizer."""
+"""The files beside an exported model: class names, preprocessing, tokenizer."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..data import as_loader, class_names_of_data, class_names_of_model
 from ..experiment import Experiment
 from ._export import Exported
 
-DEEPEST = 6
+MAX_DEPTH = 6
 _SIZES = {"Resize": "resize", "CenterCrop": "size"}
 
 
 @dataclass(frozen=True)
-class Travels:
-    """What a user of the file needs besides it.
+class Sidecar:
+    """The preprocessing, class names and tokenizer of an exported model.
 
     Attributes:
-        class_names: The classes in the order of the outputs; empty if nobody names them.
-        preprocessing: `mean`, `std` and `scale` of pixels, `resize` and `size` of images, as far as they are known.
-        tokenizer: The tokenizer, if there is one.
+        class_names: The classes in the order of the outputs; empty if unknown.
+        preprocessing: `mean`, `std` and `scale` of pixels, `resize` and `size` of images, as far as known.
+        tokenizer: The tokenizer, if any.
     """
 
     class_names: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Travels:
     tokenizer: Any = None
 
     def write(self, exported: Exported) -> list[Path]:
-        """Write `<file>.json` and `<file>_tokenizer/` beside a file; return what was written."""
+        """Write `<file>.json` and `<file>_tokenizer/` beside a file, and return their paths."""
         stem = exported.file.with_suffix("")
         written = [stem.with_name(f"{stem.name}.json")]
         record: dict[str, Any] = {
@@ -53,12 +53,12 @@ class Travels:
         return written
 
 
-def describe_data(experiment: Experiment, network: nn.Module) -> Travels:
-    """Collect what the run's own data and callbacks say; the test's data come first."""
+def describe_data(experiment: Experiment, network: nn.Module) -> Sidecar:
+    """Collect class names, preprocessing and tokenizer from the test or training data, the callbacks and the model."""
     raw = experiment.test.loader if experiment.test else experiment.data["train"]
     loader = as_loader(raw)
     tokenizers = [getattr(each, "tokenizer", None) for each in (*experiment.callbacks, loader.dataset)]
-    return Travels(
+    return Sidecar(
         class_names=class_names_of_data(loader) or class_names_of_model(network),
         preprocessing=_preprocessing(loader),
         tokenizer=next((each for each in tokenizers if hasattr(each, "save_pretrained")), None),
@@ -66,22 +66,22 @@ def describe_data(experiment: Experiment, network: nn.Module) -> Travels:
 
 
 def _preprocessing(loader: Any) -> dict[str, Any]:
-    """What the transforms of a loader say of themselves: normalisation and sizes."""
-    found: dict[str, Any] = {}
-    for each in _parts(loader.dataset, DEEPEST):
+    """Return the normalisation and sizes of a loader's transforms."""
+    settings: dict[str, Any] = {}
+    for each in _parts(loader.dataset, MAX_DEPTH):
         kind = type(each).__name__
         if kind in _SIZES:
-            found.setdefault(_SIZES[kind], _numbers(each.size))
+            settings.setdefault(_SIZES[kind], _numbers(each.size))
         elif hasattr(each, "mean") and hasattr(each, "std") and not callable(each.mean):
-            found.setdefault("mean", _numbers(each.mean))
-            found.setdefault("std", _numbers(each.std))
-            found.setdefault("scale", float(getattr(each, "scale", 255.0)))
-    return found
+            settings.setdefault("mean", _numbers(each.mean))
+            settings.setdefault("std", _numbers(each.std))
+            settings.setdefault("scale", float(getattr(each, "scale", 255.0)))
+    return settings
 
 
-def _parts(value: Any, deepest: int) -> Iterator[Any]:
-    """An object and what it is made of, without its data."""
-    if deepest == 0 or isinstance(value, str | bytes | int | float | type) or value is None:
+def _parts(value: Any, depth: int) -> Iterator[Any]:
+    """Yield an object and the objects in its attributes, without its data."""
+    if depth == 0 or isinstance(value, str | bytes | int | float | type) or value is None:
         return
     if isinstance(value, Mapping):
         children = list(value.values())
@@ -91,7 +91,7 @@ def _parts(value: Any, deepest: int) -> Iterator[Any]:
         yield value
         children = [each for name, each in getattr(value, "__dict__", {}).items() if not name.startswith("__")]
     for child in children:
-        yield from _parts(child, deepest - 1)
+        yield from _parts(child, depth - 1)
 
 
 def _numbers(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A model with tensors in and tensors out."""
+"""A model with tensors as inputs and outputs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor, nn
 from ..errors import DistillError
 
 PREFERRED = ("logits", "last_hidden_state", "out")
-"""Fields that are a structured output's answer: of transformers' models, and of torchvision's segmentation."""
+"""Main fields of structured outputs: those of transformers, and of segmentation models of torchvision."""
 
 
 class TensorsOnly(nn.Module):
-    """Call a model and return the tensors of its output: one by itself, several as a tuple.
+    """Call a model and return the tensors of its output: a single tensor, or a tuple of several.
 
-    Of a structured output the answer is returned (`logits`, `last_hidden_state` or `out`), otherwise every tensor in the
-    order of the fields. Hidden states and caches that a run may have asked for are not part of the file.
+    For a structured output, the main field is returned (`logits`, `last_hidden_state` or `out`), otherwise every tensor in
+    the order of the fields. Hidden states and caches that a run may have requested are not part of the file.
 
     Args:
         model: The model.
-        names: The names of the inputs, in order. They become the parameters of the program; a single input is passed
-            on by position.
+        names: Names of the inputs, in order. They become the parameters of the program; a single input is passed by
+            position.
     """
 
     def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
@@ -35,8 +35,8 @@ class TensorsOnly(nn.Module):
         signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
 
         def forward(*args: Tensor, **kwargs: Tensor) -> Tensor | tuple[Tensor, ...]:
-            given = signature.bind(*args, **kwargs).arguments
-            output = self.model(*given.values()) if len(given) == 1 else self.model(**given)
+            arguments = signature.bind(*args, **kwargs).arguments
+            output = self.model(*arguments.values()) if len(arguments) == 1 else self.model(**arguments)
             tensors = tuple(answer(output).values())
             return tensors[0] if len(tensors) == 1 else tensors
 
@@ -45,20 +45,20 @@ class TensorsOnly(nn.Module):
 
 
 def answer(output: Any) -> dict[str, Tensor]:
-    """Name → tensor, of what a model returned.
+    """Return the tensors of a model's output by name.
 
     Raises:
-        DistillError: The output holds something else than tensors.
+        DistillError: The output holds values that are not tensors.
     """
     fields = _fields(output)
     chosen = next(({name: fields[name]} for name in PREFERRED if isinstance(fields.get(name), Tensor)), fields)
-    found = {name: value for name, value in chosen.items() if value is not None}
-    wrong = {name: type(value).__name__ for name, value in found.items() if not isinstance(value, Tensor)}
-    if wrong or not found:
-        what = ", ".join(f"'{name}' is a {kind}" for name, kind in wrong.items()) or "nothing"
-        message = f"the model's output cannot be exported as tensors: {what}"
+    values = {name: value for name, value in chosen.items() if value is not None}
+    wrong = {name: type(value).__name__ for name, value in values.items() if not isinstance(value, Tensor)}
+    if wrong or not values:
+        reason = ", ".join(f"'{name}' is a {kind}" for name, kind in wrong.items()) or "the output is empty"
+        message = f"the model's output cannot be exported as tensors: {reason}"
         raise DistillError(message, hint="--format safetensors writes the weights of any model")
-    return found
+    return values
 
 
 def _fields(output: Any) -> dict[str, Any]:

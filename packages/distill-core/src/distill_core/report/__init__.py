@@ -1,7 +1,7 @@
-"""Tables and plots of finished runs, written from their logs and from nothing else.
+"""Tables and plots of finished runs, made from their records alone.
 
-A run folder that holds a `results.json` is finished. Runs of the same row (one configuration) with several seeds become one
-line: mean ± sample deviation. All functions take and return plain data; only `plot` needs matplotlib.
+A run is finished if its folder has a `results.json`. Runs of one configuration with several seeds share a row: mean ±
+sample standard deviation. All functions take and return plain data. Only `plot` needs matplotlib.
 """
 
 from ._files import publish as publish

@@ -1,4 +1,4 @@
-"""A plot of runs: every run a dot, every mean a bar."""
+"""A plot of runs: a dot for each run, a bar for each mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._table import header, plus_minus
 
 
 def plot(path: Path, rows: Sequence[Row], *, title: str) -> None:
-    """Draw every run as a dot and every mean as a bar; the ending of `path` says the format (png, svg, pdf).
+    """Draw each run as a dot and each mean as a bar; the extension of `path` sets the format (png, svg, pdf).
 
     Raises:
         DataError: matplotlib is not installed.

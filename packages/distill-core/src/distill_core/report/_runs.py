@@ -1,4 +1,4 @@
-"""What finished runs measured: read from their `results.json`, and from nothing else."""
+"""Results of finished runs, read from their `results.json` alone."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ RESULTS = "results.json"
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What one finished run measured with one metric.
+    """The value of one metric for one finished run.
 
     Attributes:
-        row: The line of the table that it belongs to.
-        title: What the table calls that line.
+        row: Key of its row in the table.
+        title: Title of its row.
         seed: The seed of the run.
-        best: The metric on the test split, of the checkpoint that was chosen; of the last one where none was; `nan`
-            where it was not finite.
-        last: The metric on the test split after the last epoch; `nan` where it was not measured.
-        val: The metric on the validation split of the best checkpoint; `nan` where there is none.
-        metric: The name of the metric that is shown.
+        best: The metric on the test split for the selected checkpoint, or the last one if none was selected; `nan` if it
+            was not finite.
+        last: The metric on the test split after the last epoch; `nan` if it was not measured.
+        val: The metric on the validation split for the best checkpoint; `nan` if it was not measured.
+        metric: Name of the metric.
         percent: Whether the metric is a fraction and is printed in percent.
-        selection: How the best checkpoint was chosen: `max top1 on val`; empty if it was not.
-        parameters: How many numbers the student holds.
-        seconds: How long the run took.
+        selection: Rule that selected the best checkpoint: `max top1 on val`; empty if none was selected.
+        parameters: Number of parameters of the student.
+        seconds: Duration of the run.
     """
 
     row: str
@@ -49,7 +49,7 @@ class RunResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """The runs of one row together; each pair is mean and sample deviation (`nan` for a single run)."""
+    """The runs of one row; each pair is mean and sample standard deviation (`nan` for a single run)."""
 
     name: str
     seeds: int
@@ -64,15 +64,15 @@ class Row:
 
 
 def collect(folders: Iterable[Path | str], *, metric: str = "") -> list[RunResult]:
-    """Read the results of finished run folders; those without results are left out.
+    """Read the results of run folders; unfinished runs are omitted.
 
     Args:
-        folders: Run folders, `…/<row>/<seed or time>`: the parent's name is the row. The table calls it what the
-            experiment says `about` itself.
-        metric: The test metric to show; the one that chose the best checkpoint, or the first, if left out.
+        folders: Run folders, `…/<row>/<seed or time>`: the parent's name is the row. `about` of the experiment is its
+            title.
+        metric: The test metric to show; by default the one that selected the best checkpoint, or the first one.
 
     Raises:
-        DataError: A run did not measure the metric on its test split.
+        DataError: A run lacks the metric on its test split.
     """
     return [_read(Path(folder), metric) for folder in folders if (Path(folder) / RESULTS).is_file()]
 
@@ -83,8 +83,8 @@ def _read(folder: Path, metric: str) -> RunResult:
     test = best.get("test") or last.get("test") or {}
     name = str(metric or (selection.get("metric") if selection.get("metric") in test else next(iter(test), "")))
     if not test:
-        message = f"{folder / RESULTS}: the run measured nothing on a test split"
-        raise DataError(message, hint="give the experiment a `test:`")
+        message = f"{folder / RESULTS}: the run has no test metrics"
+        raise DataError(message, hint="add `test:` to the experiment")
     if name not in test:
         message = f"{folder / RESULTS}: no test metric '{name}'"
         raise DataError(message, hint=did_you_mean(name, test))
@@ -105,11 +105,11 @@ def _read(folder: Path, metric: str) -> RunResult:
 
 def _number(record: Mapping[str, Any], split: str, name: str) -> float:
     value = (record.get(split) or {}).get(name)
-    return math.nan if value is None else float(value)  # results.json has null for a number that was not finite
+    return math.nan if value is None else float(value)  # results.json has null for NaN and infinity
 
 
 def summarise(results: Sequence[RunResult]) -> list[Row]:
-    """One `Row` for each row name, in the order in which they first appear."""
+    """Return a `Row` for each row key, in the order of first appearance."""
     names = dict.fromkeys(result.row for result in results)
     return [_row(sorted((r for r in results if r.row == name), key=lambda run: run.seed)) for name in names]
 
@@ -130,7 +130,7 @@ def _row(runs: Sequence[RunResult]) -> Row:
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and the sample deviation (n − 1), which is `nan` for a single value; both are, if a value is.
+    """Return the mean and the sample standard deviation (n − 1); `nan` for a single value, or if a value is `nan`.
 
     >>> mean_and_deviation([1.0, 3.0]), mean_and_deviation([1.0, math.nan])
     ((2.0, 1.4142135623730951), (nan, nan))

@@ -10,9 +10,9 @@ from typing import Literal
 from ._runs import Row
 
 WIDE = 1000
-"""Columns where there is no terminal: a row of the table is a line."""
+"""Width in columns without a terminal, so that each row is one line."""
 NAME = 8
-"""Columns that the name of a row has in the narrowest terminal."""
+"""Smallest width of the first column."""
 
 
 def plus_minus(pair: tuple[float, float], *, percent: bool = False) -> str:
@@ -39,13 +39,13 @@ def plus_minus(pair: tuple[float, float], *, percent: bool = False) -> str:
 
 
 def header(rows: Sequence[Row]) -> list[str]:
-    """The names of the columns of `cells`."""
+    """Return the titles of the columns of `cells`."""
     metric = f"{rows[0].metric} (%)" if rows and rows[0].percent else rows[0].metric if rows else "metric"
     return ["", "parameters", "runs", f"test {metric}, best epoch", f"test {metric}, last epoch", f"val {metric}"]
 
 
 def cells(row: Row) -> list[str]:
-    """The cells of one line, as text."""
+    """Return the cells of one row as text."""
     return [
         row.name,
         f"{row.parameters:,}",
@@ -55,28 +55,28 @@ def cells(row: Row) -> list[str]:
 
 
 def caption(rows: Sequence[Row]) -> str:
-    """How the numbers came to be: the selection, and what ± means."""
-    chosen = sorted({row.selection for row in rows if row.selection})
-    how = f"Best epoch: {', '.join(chosen)}. " if chosen else ""
-    return f"{how}Test split: measured once, at the end. ±: sample deviation over runs with different seeds."
+    """Return a caption that explains the selection and ±."""
+    selections = sorted({row.selection for row in rows if row.selection})
+    selection = f"Best epoch: {', '.join(selections)}. " if selections else ""
+    return f"{selection}Test split: evaluated once, at the end. ±: sample standard deviation over runs with different seeds."
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table, followed by its caption."""
+    """Return the rows as a Markdown table with its caption."""
     lines = [header(rows), ["---", *["---:"] * 5], *map(cells, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{caption(rows)}\n"
 
 
 def print_table(rows: Sequence[Row], *, title: str) -> None:
-    """Print the rows as a table for people."""
+    """Print the rows as a table."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, caption=caption(rows), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for number, name in enumerate(header(rows)):
-        justify: Literal["left", "right"] = "right" if number else "left"
-        table.add_column(name.replace(", ", "\n"), justify=justify, overflow="fold", min_width=0 if number else NAME)
+    for column, name in enumerate(header(rows)):
+        justify: Literal["left", "right"] = "right" if column else "left"
+        table.add_column(name.replace(", ", "\n"), justify=justify, overflow="fold", min_width=0 if column else NAME)
     for row in rows:
         table.add_row(*cells(row))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)

@@ -1,6 +1,6 @@
-"""Weights in files: safetensors or torch's own format, in one file or sharded, read without running code."""
+"""Files of weights: safetensors or torch's format, one file or sharded, read without running code."""
 
-from ._load import MOST_SHOWN as MOST_SHOWN
+from ._load import MAX_SHOWN as MAX_SHOWN
 from ._load import load_weights as load_weights
 from ._load import misfit as misfit
 from ._load import other_shapes as other_shapes

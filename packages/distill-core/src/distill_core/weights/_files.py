@@ -1,4 +1,4 @@
-"""What files of weights hold: one file, or the shards that an index lists."""
+"""The content of files of weights: one file, or the shards in an index."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..errors import DistillError
 
 INDEX = ".index.json"
 IN_A_FOLDER = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model.bin", f"pytorch_model.bin{INDEX}")
-_MOST_SHOWN = 4
+_MAX_SHOWN = 4
 
 
 def read_content(path: Path) -> Mapping[Any, Any]:
-    """Return what a file, the shards of an index, or the only weights of a folder hold; nothing in them is run.
+    """Return the content of a file, the shards of an index, or the weights in a folder, without running code.
 
     Raises:
         DistillError: The file or a shard is missing, damaged, or cannot be read without running code.
@@ -30,30 +30,32 @@ def read_content(path: Path) -> Mapping[Any, Any]:
         path = _only_file(path)
     if not path.is_file():
         message = f"there are no weights at {path}"
-        raise DistillError(message, hint="run the experiment that trains them, or give another path")
+        raise DistillError(message, hint="run the experiment that trains them, or use another path")
     return _read_shards(path) if path.name.endswith(INDEX) else _read_file(path)
 
 
 def _only_file(folder: Path) -> Path:
-    found = [folder / name for name in IN_A_FOLDER if (folder / name).is_file()]
-    if not found:
+    files = [folder / name for name in IN_A_FOLDER if (folder / name).is_file()]
+    if not files:
         message = f"{folder} holds none of {', '.join(IN_A_FOLDER)}"
-        raise DistillError(message, hint="give the path of the file of weights")
-    return found[0]
+        raise DistillError(message, hint="use the path of the file of weights")
+    return files[0]
 
 
 def _read_file(path: Path) -> Mapping[Any, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):  # settings, which many scripts save beside weights
+        with torch.serialization.safe_globals(
+            [argparse.Namespace]
+        ):  # many scripts save their settings beside the weights
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's own text suggests loading unsafely
+    except Exception as error:  # torch's message suggests unsafe loading
         message = f"{path} is not a file of weights that can be read without running code"
         hint = ""
-        if wants := _foreign(path):
-            message += f": it wants {wants[0]}"
-            hint = "where its code is, save the state dict alone: torch.save(model.state_dict(), FILE)"
+        if names := _foreign(path):
+            message += f": it needs {names[0]}"
+            hint = "save the state dict alone where that code is installed: torch.save(model.state_dict(), FILE)"
         raise DistillError(message, hint=hint) from error
     if not isinstance(content, Mapping):
         message = f"{path} holds {type(content).__name__}, not tensors by name"
@@ -62,15 +64,15 @@ def _read_file(path: Path) -> Mapping[Any, Any]:
 
 
 def _foreign(path: Path) -> list[str]:
-    """Return the sorted names of what a file would load besides tensors and settings, without loading it."""
+    """Return the sorted names of classes and functions that a file needs besides tensors and settings."""
     try:
         return sorted(set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - {"argparse.Namespace"})
-    except Exception:  # noqa: BLE001  not an archive of torch
+    except Exception:  # noqa: BLE001  not a file of torch
         return []
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
-    """Return the tensors of all shards; each must hold exactly the names that the index says."""
+    """Return the tensors of all shards; each must hold exactly the names in the index."""
     names_of = _shards(index)
     if missing := [shard for shard in names_of if not (index.parent / shard).is_file()]:
         message = f"{index} lists shards that do not exist beside it: {_shown(missing)}"
@@ -80,15 +82,15 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
         content = _read_file(index.parent / shard)
         absent, surplus = sorted(names - content.keys()), sorted(map(str, content.keys() - names))
         if absent or surplus:
-            what = f"lacks {_shown(absent)}" if absent else f"also holds {_shown(surplus)}"
-            message = f"{index.parent / shard} does not hold what {index.name} says: it {what}"
+            difference = f"lacks {_shown(absent)}" if absent else f"also holds {_shown(surplus)}"
+            message = f"{index.parent / shard} does not match {index.name}: it {difference}"
             raise DistillError(message, hint="the shards and the index are of different checkpoints")
         tensors |= content
     return tensors
 
 
 def _shards(index: Path) -> dict[str, set[str]]:
-    """Shard → the names in it, as an index of Hugging Face's layout lists them."""
+    """Return the names of tensors in each shard, from an index in the layout of Hugging Face."""
     try:
         content = json.loads(index.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -108,10 +110,10 @@ def _shards(index: Path) -> dict[str, set[str]]:
 
 
 def _is_plain(shard: str) -> bool:
-    """Whether a shard is a file of weights in the index's own folder, on any system."""
+    """Return whether a shard names a file of weights in the folder of the index, on any system."""
     return not re.search(r"[/\\:\0]", shard) and not shard.startswith(".") and not shard.endswith(INDEX)
 
 
 def _shown(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
-    return ", ".join(names[:_MOST_SHOWN]) + more
+    more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
+    return ", ".join(names[:_MAX_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""Names of tensors without what wrappers put before them."""
+"""Names of tensors without the prefixes of wrappers."""
 
 from __future__ import annotations
 
@@ -20,58 +20,58 @@ WRAPPERS = (
     "ema_model",
     "model_ema",
 )
-"""What wraps a model and puts its own name before all of the model's."""
+"""Names that wrappers of a model prepend to the names of its tensors."""
 _COMPILED = re.compile(r"(^|\.)_orig_mod\.")
 _PARALLEL = "module."
 _COUNTER_OF_AVERAGES = "n_averaged"
 
 
-def unwrapped(state: State, own: Collection[str]) -> State:
-    """Take known wrappers off the names, as far as that makes them names of a model.
+def unwrapped(state: State, expected: Collection[str]) -> State:
+    """Remove the prefixes of known wrappers from names if the results are names of a model.
 
-    Names outside the wrapper stay as they are, for a loader to refuse: `head.weight` beside `model.fc.weight`.
+    Names outside the wrapper are unchanged, so that the loader refuses them: `head.weight` beside `model.fc.weight`.
 
     Args:
         state: Tensors with the names of the file.
-        own: The names in the model's own state dict.
+        expected: Names in the state dict of the model.
 
     Raises:
-        DistillError: Two wrappers fit equally well, a student's and its average's for example.
+        DistillError: Two prefixes match equally well, for example those of a student and its EMA.
     """
     names = {name: name for name in state.tensors}
-    if not any("_orig_mod." in name for name in own):
+    if not any("_orig_mod." in name for name in expected):
         names = {name: _COMPILED.sub(r"\1", name) for name in names}
-    prefix = wrapper(names.values(), own, state.key)
+    prefix = wrapper(names.values(), expected, state.key)
     notes = list(state.notes)
     if compiled := sum(new != old for old, new in names.items()):
-        notes.append(f"names: '_orig_mod.' taken out of {compiled}")
+        notes.append(f"names: '_orig_mod.' removed from {compiled}")
     if prefix:
         count = sum(name.startswith(prefix) for name in names.values())
-        notes.append(f"names: '{prefix}' taken off {count} of {len(names)}")
+        notes.append(f"names: '{prefix}' removed from {count} of {len(names)}")
         names = {old: new.removeprefix(prefix) for old, new in names.items()}
-        if prefix.endswith(_PARALLEL) and _COUNTER_OF_AVERAGES in names.keys() - set(own):
+        if prefix.endswith(_PARALLEL) and _COUNTER_OF_AVERAGES in names.keys() - set(expected):
             del names[_COUNTER_OF_AVERAGES]
-            notes.append(f"left out: '{_COUNTER_OF_AVERAGES}' of torch's AveragedModel")
+            notes.append(f"omitted: '{_COUNTER_OF_AVERAGES}' of torch's AveragedModel")
     return _renamed(state, names, notes)
 
 
-def wrapper(names: Iterable[str], own: Collection[str], key: str = "") -> str:
-    """Return the prefix of known wrappers without which most names are a model's, or "" if all are as they are.
+def wrapper(names: Iterable[str], expected: Collection[str], key: str = "") -> str:
+    """Return the prefix of known wrappers whose removal gives the most names of a model; "" if no removal helps.
 
     Args:
-        names: Those in the file.
-        own: Those in the model.
-        key: Where in the file the names are, for the hint.
+        names: Names in the file.
+        expected: Names in the model.
+        key: Key of the names in the file, for the hint.
 
     Raises:
-        DistillError: Two prefixes fit equally well.
+        DistillError: Two prefixes match equally well.
 
     >>> wrapper(["model.module.fc.weight", "epoch"], ["fc.weight"])
     'model.module.'
     """
-    names, own = list(names), set(own)
+    names, expected = list(names), set(expected)
     counts = {
-        prefix: sum(name.startswith(prefix) and name.removeprefix(prefix) in own for name in names)
+        prefix: sum(name.startswith(prefix) and name.removeprefix(prefix) in expected for name in names)
         for prefix in {"", *(prefix for name in names for prefix in _prefixes(name))}
     }
     most = max(counts.values())
@@ -87,7 +87,7 @@ def wrapper(names: Iterable[str], own: Collection[str], key: str = "") -> str:
 
 
 def _prefixes(name: str) -> Iterable[str]:
-    """The beginnings of a name that are wrappers only: `model.`, `model.module.`."""
+    """Yield the prefixes of a name that consist of wrappers only: `model.`, `model.module.`."""
     parts = name.split(".")
     for end in range(1, len(parts)):
         if parts[end - 1] not in WRAPPERS:
@@ -96,9 +96,9 @@ def _prefixes(name: str) -> Iterable[str]:
 
 
 def cleaned(state: State) -> State:
-    """Take off what `nn.DataParallel` (`module.`) and `torch.compile` (`_orig_mod.`) put into every name.
+    """Remove the prefixes of `nn.DataParallel` (`module.`) and `torch.compile` (`_orig_mod.`) from every name.
 
-    For tensors whose model is unknown; `unwrapped` knows it.
+    Used if the model is unknown; otherwise use `unwrapped`.
 
     Raises:
         DistillError: Two names become one.
@@ -106,10 +106,10 @@ def cleaned(state: State) -> State:
     names = {name: _COMPILED.sub(r"\1", name) for name in state.tensors}
     notes = list(state.notes)
     if changed := sum(new != old for old, new in names.items()):
-        notes.append(f"names: '_orig_mod.' of torch.compile taken out of {changed}")
+        notes.append(f"names: '_orig_mod.' of torch.compile removed from {changed}")
     while all(name.startswith(_PARALLEL) for name in names.values()):
         names = {old: new.removeprefix(_PARALLEL) for old, new in names.items()}
-        notes.append(f"names: '{_PARALLEL}' of nn.DataParallel taken off all {len(names)}")
+        notes.append(f"names: '{_PARALLEL}' of nn.DataParallel removed from all {len(names)}")
     return _renamed(state, names, notes)
 
 

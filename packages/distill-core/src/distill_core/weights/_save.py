@@ -1,4 +1,4 @@
-"""Tensors into safetensors files."""
+"""Safetensors files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..records import put_in_place
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Write the model's state to a `.safetensors` file that appears complete or not at all."""
+    """Write the state dict of a model to a `.safetensors` file atomically."""
     save_tensors(model.state_dict(), path)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
-    """Write tensors to a `.safetensors` file that appears complete or not at all."""
+    """Write tensors to a `.safetensors` file atomically."""
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) ->
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a `.safetensors` file with the permissions of any new file; the library's own are for their owner alone."""
+    """Write a `.safetensors` file with default permissions; the library makes it readable by its owner alone."""
     path.touch()
     mode = path.stat().st_mode
     save_file(dict(tensors), path)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from distill_core.errors import DistillError
-from distill_core.weights import MOST_SHOWN, wrapper
+from distill_core.weights import MAX_SHOWN, wrapper
 
 logger = logging.getLogger("distill")
 _POOLER = "pooler"
@@ -103,9 +103,9 @@ def _is_allowed(model: nn.Module, difference: _Difference, *, new_head: bool) ->
 
 
 def _refusal(name_or_path: str | Path, model: nn.Module, refused: list[_Difference], *, new_head: bool) -> DistillError:
-    lines = [each.text for each in refused[:MOST_SHOWN]]
-    if len(refused) > MOST_SHOWN:
-        lines.append(f"… and {len(refused) - MOST_SHOWN} more")
+    lines = [each.text for each in refused[:MAX_SHOWN]]
+    if len(refused) > MAX_SHOWN:
+        lines.append(f"… and {len(refused) - MAX_SHOWN} more")
     kind = type(model).__name__
     hint = f"give the folder of a trained {kind}"
     if not new_head and all(_is_allowed(model, each, new_head=True) for each in refused):
