@@ -1,4 +1,4 @@
-"""What all tests share: no network, one thread, known chance."""
+"""Settings and fixtures of all tests: no network, one thread, fixed seeds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let every run try the same examples, and none fail because the machine is busy."""
+    """Make hypothesis deterministic and without deadlines; list warnings instead of failing if asked to."""
     if LISTS_WARNINGS:
         config.addinivalue_line("filterwarnings", "default")
         config.addinivalue_line("filterwarnings", "error:::distill_")
@@ -82,7 +82,7 @@ def only_fast(items: list[pytest.Function]) -> list[pytest.Function]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
-    """Keep the fast tests if asked; skip a test marked `gpu` with its reason where there is no GPU."""
+    """Keep only the fast tests under `--fast`; skip tests marked `gpu` on a machine without a GPU."""
     if config.getoption("fast"):
         kept = only_fast(items)
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
@@ -95,13 +95,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
 
 
 def pytest_collection_finish() -> None:
-    """The tests themselves are no garbage: a trainer collects at the end of a stage, and would look at thousands of them."""
+    """Exclude the collected tests from garbage collection, which a trainer starts at the end of each stage."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
-    """Libraries look at the end for what was never freed."""
+    """Undo the freeze: libraries check for leaks at exit."""
     gc.unfreeze()
 
 
@@ -117,20 +117,20 @@ def _known_chance() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _own_accelerator() -> None:
-    """Accelerate keeps one state per process; what an earlier file chose, its precision say, must not bind this one."""
+    """Reset the state that Accelerate keeps per process, the precision of an earlier test file for example."""
     if state := sys.modules.get("accelerate.state"):
         state.AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The top of the repository."""
+    """Return the root of the repository."""
     return ROOT
 
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
-    """The folder of real data sets; the test is skipped where there is none."""
+    """Return the folder of real datasets; skip the test if it is not set."""
     folder = os.environ.get("DISTILL_DATA")
     if not folder:
         pytest.skip("DISTILL_DATA names no folder of data sets")
@@ -139,7 +139,7 @@ def data_root() -> Path:
 
 @pytest.fixture(scope="session")
 def python() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a piece of Python in a process of its own; it must end with 0."""
+    """Return a function that runs Python code in a separate process and asserts exit code 0."""
 
     def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-W", WARNINGS, "-c", code, *arguments]

@@ -55,21 +55,21 @@ class Undisturbed:
         self.outcome = outcome(run.folder)
 
 
-def torment(run: Run, undisturbed: Undisturbed, kills: int, workers: list[int], chance: random.Random) -> Counter[str]:
-    """Kill a run at most `kills` times before it comes to its end, and compare the end with the undisturbed one."""
+def torment(run: Run, undisturbed: Undisturbed, kills: int, workers: list[int], rng: random.Random) -> Counter[str]:
+    """Kill a run at most `kills` times before it ends, and compare the end with the undisturbed one."""
     remove(run)
     counts: Counter[str] = Counter()
     while True:
         spared = num_kills(counts) >= kills
-        at_access = not spared and chance.random() < 0.5
-        rank = chance.randrange(run.processes)
-        fatal = (rank, int(undisturbed.accesses[rank] ** chance.random())) if at_access else None
-        life = Life(run, chance.choice(workers), fatal)
-        seconds = LONGEST if spared or at_access else undisturbed.seconds * 0.7 * chance.random()
+        at_access = not spared and rng.random() < 0.5
+        rank = rng.randrange(run.processes)
+        fatal = (rank, int(undisturbed.accesses[rank] ** rng.random())) if at_access else None
+        life = Life(run, rng.choice(workers), fatal)
+        seconds = LONGEST if spared or at_access else undisturbed.seconds * 0.7 * rng.random()
         ended = life.wait(seconds)
         if ended and not any(life.codes.values()):
             break
-        kill(life, ended=ended, at_access=at_access, spared=spared, rank=rank, counts=counts, chance=chance)
+        kill(life, ended=ended, at_access=at_access, spared=spared, rank=rank, counts=counts, rng=rng)
     expected, actual = undisturbed.outcome, outcome(run.folder)
     if different := [name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name)]:
         sys.exit(f"{run} ended differently: {sorted(different)}")
@@ -78,14 +78,14 @@ def torment(run: Run, undisturbed: Undisturbed, kills: int, workers: list[int], 
 
 
 def kill(
-    life: Life, *, ended: bool, at_access: bool, spared: bool, rank: int, counts: Counter[str], chance: random.Random
+    life: Life, *, ended: bool, at_access: bool, spared: bool, rank: int, counts: Counter[str], rng: random.Random
 ) -> None:
     """Kill a life that runs, or account for one that killed itself; half of the time only one rank dies."""
     if ended and not (at_access and life.killed() == [rank]):
         life.fail("a life ended by itself")
     if not ended and (at_access or spared):
         life.fail("a life does not end")
-    alone = life.run.processes > 1 and chance.random() < 0.5
+    alone = life.run.processes > 1 and rng.random() < 0.5
     if not ended:
         life.kill([rank] if alone else life.running)
     if alone and not life.wait(LONGEST, for_all=True):
@@ -156,11 +156,11 @@ def main() -> None:
     while (left := options.kills - sum(num_kills(line["counts"]) for line in lines)) > 0:
         group, processes = kinds[len(lines) % len(kinds)]
         undisturbed = Undisturbed(Run(options.folder / f"undisturbed-{group}-{processes}", group, processes))
-        run, chance = (
+        run, rng = (
             Run(options.folder / f"run-{len(lines)}", group, processes),
             random.Random(f"{options.seed} {len(lines)}"),
         )
-        counts = torment(run, undisturbed, min(left, KILLS_PER_RUN), options.workers, chance)
+        counts = torment(run, undisturbed, min(left, KILLS_PER_RUN), options.workers, rng)
         losses = groups()[group - 1] if group else []
         lines.append({"group": group, "processes": processes, "counts": counts, "losses": losses})
         with progress.open("a") as file:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from distill_core.data import Loader
-from distill_core.train import Callback, Checkpoint, Evaluate, Experiment, Metric, Stage, Term, Trainer
+from distill_core.train import Callback, Checkpoint, Evaluate, Experiment, Metric, Run, Stage, Term
 
 from ...nlp.losses.test_derivations import CASES as TEXT_CASES
 from ...nlp.losses.test_resume import inputs_of
@@ -72,11 +72,11 @@ class Counts(Callback):
     def __init__(self) -> None:
         self.epochs = 0
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, run: Run) -> None:
         self.epochs += 1
 
-    def on_fit_end(self, trainer: Trainer, results: dict[str, Any]) -> None:
-        (trainer.output / "epochs.txt").write_text(str(self.epochs))
+    def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:
+        (run.output / "epochs.txt").write_text(str(self.epochs))
 
     def state(self) -> dict[str, Any]:
         return {"epochs": self.epochs}
