@@ -30,9 +30,7 @@ def of(loss: nn.Module, case: Golden) -> Tensor:
 
 
 def gkd(case: Golden) -> Tensor:
-    temperature = case.settings["temperature"]
-    loss = GeneralisedJSDLoss(case.settings["beta"])
-    return loss(case["student"] / temperature, case["teacher"] / temperature, case["mask"])
+    return of(GeneralisedJSDLoss(**case.settings), case)
 
 
 def abkd(case: Golden) -> Tensor:
@@ -62,9 +60,8 @@ def counted(labels: Tensor) -> Tensor:
 
 
 def uld(case: Golden) -> Tensor:
-    student = case["student"] / case.settings["student_temperature"]
-    teacher = case["teacher"] / case.settings["teacher_temperature"]
-    return ULDLoss()(student, teacher, [counted(case["labels_student"]), counted(case["labels_teacher"])])
+    masks = [counted(case[f"labels_{side}"]) for side in ("student", "teacher")]
+    return ULDLoss(**case.settings)(case["student"], case["teacher"], masks)
 
 
 def topk_kl(case: Golden) -> Tensor:

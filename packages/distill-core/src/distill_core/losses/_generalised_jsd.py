@@ -31,7 +31,7 @@ from ..layers import (
     require_same_shape,
     softmax_divergence,
 )
-from ..ranges import Fraction, PositiveInt, checked
+from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -68,6 +68,7 @@ class GeneralisedJSDLoss(nn.Module):
         beta: From 0, the forward divergence, to 1, the reverse one.
         mode: `paper`, or `scaled`: continuous in β including the ends, and 4 times the paper's value at 0.5.
         chunk: Number of tokens per chunk.
+        temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
     >>> student, teacher = torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]])
@@ -78,17 +79,24 @@ class GeneralisedJSDLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, beta: Fraction = 0.5, mode: Mode = "paper", chunk: PositiveInt = 256) -> None:
+    def __init__(
+        self,
+        beta: Fraction = 0.5,
+        mode: Mode = "paper",
+        chunk: PositiveInt = 256,
+        *,
+        temperature: PositiveFloat = 1.0,
+    ) -> None:
         super().__init__()
         self.beta, self.mode = beta, one_of("mode", mode, Mode)
-        self.chunk = chunk
+        self.chunk, self.temperature = chunk, temperature
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
-        beta, mode = self.beta, self.mode
+        beta, mode, temperature = self.beta, self.mode, self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
-            return generalised_jsd(ours, theirs, beta, mode)
+            return generalised_jsd(ours / temperature, theirs / temperature, beta, mode)
 
         return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import per_token, refuse_infinite
-from ..ranges import PositiveInt, checked
+from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -54,6 +54,8 @@ class ULDLoss(nn.Module):
 
     Args:
         chunk: Number of tokens per chunk.
+        student_temperature: > 0, divides the student's logits.
+        teacher_temperature: > 0, divides the teacher's logits.
 
     >>> import torch
     >>> ULDLoss()(torch.zeros(1, 1, 2), torch.zeros(1, 1, 4))
@@ -63,9 +65,16 @@ class ULDLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, chunk: PositiveInt = 256) -> None:
+    def __init__(
+        self,
+        chunk: PositiveInt = 256,
+        *,
+        student_temperature: PositiveFloat = 1.0,
+        teacher_temperature: PositiveFloat = 1.0,
+    ) -> None:
         super().__init__()
         self.chunk = chunk
+        self.student_temperature, self.teacher_temperature = student_temperature, teacher_temperature
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | Sequence[Tensor] | None = None) -> Tensor:
         """Return the scalar loss.
@@ -81,7 +90,12 @@ class ULDLoss(nn.Module):
         order = [(~counted).to(torch.uint8).argsort(dim=1, stable=True)[:, :tokens] for counted in (ours, theirs)]
         num_pairs = torch.minimum(ours.sum(1), theirs.sum(1))
         both = torch.arange(tokens, device=student.device) < num_pairs[:, None]
-        values = per_token(sorted_distance, student, teacher, chunk=self.chunk, mask=both, positions=order)
+        of_student, of_teacher = self.student_temperature, self.teacher_temperature
+
+        def function(ours: Tensor, theirs: Tensor) -> Tensor:
+            return sorted_distance(ours / of_student, theirs / of_teacher)
+
+        values = per_token(function, student, teacher, chunk=self.chunk, mask=both, positions=order)
         return token_mean(values, both)
 
     @staticmethod
