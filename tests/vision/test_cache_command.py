@@ -46,7 +46,7 @@ def distill(tmp_path, monkeypatch, capsys):
 
 def test_build_verify_and_damage(distill, tmp_path):
     code, out, err = distill("cache", "verify")
-    assert (code, err) == (2, "there is no complete view to verify\n  hint: 'distill cache build' makes them\n")
+    assert (code, err) == (2, "there is no complete view to verify\n  hint: 'distill cache build' creates them\n")
     code, out, err = distill("cache", "build")
     assert (code, err) == (0, "")
     shards = sorted(tmp_path.glob("cache/teacher-*/view-*.safetensors"))
@@ -79,8 +79,8 @@ def test_plan(distill, tmp_path):
 def test_check_deep_refuses_what_a_codec_cannot_give(distill):
     code, _, err = distill("check", "--deep", codec="topk-4")
     assert code == 2
-    assert "losses.kd: KDLoss takes 'teacher', and the codec 'topk-4' of cache.teacher gives" in err
+    assert "KDLoss takes 'teacher', but the codec 'topk-4' of cache.teacher gives" in err
     code, _, err = distill("check", "--deep", codec="float8")
     assert code == 2
-    assert "cache.teacher.codec: there is no codec 'float8'" in err
+    assert "there is no codec 'float8'" in err
     assert "did you mean 'float32'?" in err

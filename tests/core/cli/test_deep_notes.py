@@ -86,7 +86,7 @@ NOTES = {
     ),
     "a last batch of one": (
         [("toy.points {split: train}", "odd.nine {}"), ("toy.Net {width: 4}", "odd.normed {width: 4}")],
-        "stages.0: the last batch has one sample, of which BatchNorm in 'student' makes poor statistics or none",
+        "stages.0: the last batch has one sample, from which BatchNorm in 'student' gets poor statistics or none",
     ),
 }
 

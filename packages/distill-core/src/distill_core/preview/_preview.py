@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch.nn.parameter import is_lazy
@@ -67,7 +68,8 @@ def preview(experiment: Experiment, document: Document | None = None) -> Preview
 
 
 def _size(name: str, model: torch.nn.Module) -> ModelPreview:
-    num_parameters = sum(parameter.numel() for parameter in model.parameters() if not is_lazy(parameter))
+    parameters: list[Any] = list(model.parameters())
+    num_parameters = sum(parameter.numel() for parameter in parameters if not is_lazy(parameter))
     return ModelPreview(name=name, kind=type(model).__name__, num_parameters=num_parameters)
 
 

@@ -86,7 +86,7 @@ class StageCheck:
 
     def _prepared(self, loader: Loader | None) -> StageRun | None:
         prepare = functools.partial(
-            prepare_stage, self.models, self.stage, self.index, loader or Loader([0], 1), lambda: self.batch,
+            prepare_stage, self.models, self.stage, self.index, loader, lambda: self.batch,
             torch.device("meta"), self.averages, self.caches,
         )  # fmt: skip
         try:

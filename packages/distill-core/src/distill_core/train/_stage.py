@@ -48,7 +48,7 @@ class StageRun:
     """The objects that exist while a stage runs; `connect` sets the last four."""
 
     stage: ResolvedStage
-    loader: Loader
+    loader: Any  # the `Loader`; None in a preview of data that are not read
     steps_per_epoch: int
     distiller: Distiller
     trainable: dict[str, nn.Parameter]
@@ -140,7 +140,7 @@ def prepare_stage(
     models: Mapping[str, nn.Module],
     stage: ResolvedStage,
     index: int,
-    loader: Loader,
+    loader: Loader | None,
     first_batch: Callable[[], Batch],
     device: torch.device,
     ema_names: Collection[str] = (),
@@ -156,7 +156,7 @@ def prepare_stage(
         models: All models by name, on the device.
         stage: The stage.
         index: Its index, from 0.
-        loader: Its loader.
+        loader: Its loader; None if its length is not known, as in a preview. One step per epoch is then assumed.
         first_batch: Returns the first batch, on the device; called only if lazy parameters need shapes.
         device: Device of models and losses.
         ema_names: Names of the EMA copies, which never learn.
@@ -173,7 +173,7 @@ def prepare_stage(
     trained = {name.split(".")[0] for name in chosen} & set(able)
     if caches:
         caches.prepare(terms)
-    size = loader.batch_size if loader.batch_sampler is None else None
+    size = loader.batch_size if loader is not None and loader.batch_sampler is None else None
     wrap = functools.partial(caches.wrap, size=size) if caches else None
     distiller = Distiller(models, terms, trained, stage.feed, wrap)
     distiller.to(device)
@@ -186,7 +186,7 @@ def prepare_stage(
     refuse_lazy(trainable, key)
     required_grad = _require_grad(named, learning)
     optimizer = _optimizer(stage, trainable, named, key)
-    num_per_epoch = stage.steps_per_epoch(loader)
+    num_per_epoch = stage.steps_per_epoch(loader) if loader is not None else 1
     scheduler = make_scheduler(stage, optimizer, num_per_epoch * stage.epochs, key) if stage.scheduler else None
     run = StageRun(
         stage, loader, num_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, Schedules(terms), frozen,
