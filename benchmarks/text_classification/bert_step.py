@@ -152,9 +152,9 @@ def write(
 ) -> None:
     """Write the tables as Markdown."""
     lines = [
-        f"A training step of BERT-Tiny (2 layers, width 128, {WORDS:,} words; batch {BATCH}, length {LENGTH}) relative to the",
-        "plain loop of transformers with torch's AdamW, which gathers the same batches; loops take turns in one process and",
-        f"come to the same weights. CPU time, median over the rounds, quartiles in brackets; load {os.getloadavg()[0]:.0f}.",
+        f"A training step of BERT-Tiny (2 layers, width 128, {WORDS:,} tokens; batch {BATCH}, length {LENGTH}) relative to the",
+        "plain loop of transformers with torch's AdamW, with the same batches. The loops alternate in one process and",
+        f"end with the same weights. CPU time, median over the rounds, quartiles in brackets; load {os.getloadavg()[0]:.0f}.",
         "",
         "| Distill with | ratio | of which the optimizer |",
         "| --- | ---: | ---: |",
@@ -163,10 +163,10 @@ def write(
             for name, (first, middle, third) in times.items()
         ),
         "",
-        "The rest is forward and backward, which no optimizer makes shorter: the faster a machine multiplies matrices, the more the",
-        "fused one saves.",
+        "The rest is forward and backward, which do not depend on the optimizer. The faster a machine multiplies matrices, the more",
+        "the fused optimizer saves.",
         "",
-        f"Share of tokens that are no padding, an epoch of SST-2's training set in batches of {BATCH}:",
+        f"Fraction of tokens that are not padding, for an epoch of SST-2's training set in batches of {BATCH}:",
         "",
         "| batches | real tokens |",
         "| --- | ---: |",

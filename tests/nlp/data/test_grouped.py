@@ -11,7 +11,7 @@ WORDS = "the film is a delight from first scene to last plot mess jokes old girl
 
 @pytest.fixture(scope="module")
 def texts(tokenizer):
-    """A thousand texts of 1 to 40 words, most of them short."""
+    """Build a loader of 1,000 texts of 1 to 40 words, most of them short."""
     torch.manual_seed(5)
     counts = (torch.rand(1003).pow(3) * 40).long() + 1
     return EncodedTexts([[" ".join(WORDS[i % 15] for i in range(int(n))) for n in counts]], [0] * 1003, tokenizer)

@@ -86,7 +86,7 @@ def test_an_adapter_that_names_a_module_to_import_is_refused(folder):
 
 
 def test_transformers_would_load_the_kernel(folder):
-    """Without the check, the library reads the key from the folder and only lacks the package that downloads the code."""
+    """Show that without the check, the library reads the key and only lacks the package that downloads the code."""
     import transformers
 
     add(folder / "config.json", {"attn_implementation": "owner/kernel"})
@@ -95,7 +95,7 @@ def test_transformers_would_load_the_kernel(folder):
 
 
 def test_transformers_does_not_ask_to_run_code(monkeypatch, tmp_path):
-    """A config that names a class of transformers. For code of a hub model, transformers would ask on the terminal."""
+    """Use a config that names a class of transformers: for code of a hub model it would ask on the terminal."""
     from transformers.dynamic_module_utils import resolve_trust_remote_code
 
     from distill_core.config import Builder, read
@@ -113,7 +113,7 @@ def test_transformers_does_not_ask_to_run_code(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("value", [f"!import_call:distill_nlp.models.from_pretrained [{CLASSES}, model]", "model"])
 def test_check_names_the_line_of_a_folder_with_code(folder, monkeypatch, value):
-    """The static check also reads the settings of a model and of a dataset's tokenizer."""
+    """Check the settings of a model and of a dataset's tokenizer statically."""
     from distill_core.config import TrustProblem, check, read
     from distill_core.experiment import Experiment
 

@@ -117,6 +117,6 @@ def test_a_model_with_a_different_vocabulary_is_refused(folder):
     with pytest.raises(DistillError) as caught:
         from_pretrained(CLASSES, folder, tokenizer=other)
     assert str(caught.value) == (
-        f"'{folder}' has a different vocabulary than the data: {len(own)} tokens of its own and {len(other)} of `tokenizer`\n"
+        f"'{folder}' has a different vocabulary than the data: its tokenizer has {len(own)} tokens, `tokenizer` has {len(other)}\n"
         "  hint: tokenise the data for both, `tokenizers: {teacher: …}`, and feed batch.teacher_input_ids"
     )

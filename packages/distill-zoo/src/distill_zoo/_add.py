@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from ._atomic import atomic_path
 from ._card import Card
 from ._cards import forget
 from ._checkpoint import read_state_dict
@@ -77,9 +78,8 @@ def add_run(
     for source, copy in KEPT.items():
         if (folder / source).is_file():
             shutil.copyfile(folder / source, target / kept / copy)
-    unfinished = file.with_name(f".{os.getpid()}-{file.name}")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, file)
+    with atomic_path(file) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
     forget()
     return card
 

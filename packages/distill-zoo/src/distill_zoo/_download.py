@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ._archive import NoMatchError, extract
+from ._atomic import atomic_path
 from ._card import Card
 from ._cards import beside
 from ._cards import card as find_card
@@ -122,11 +123,9 @@ def check(card: Card, path: Path, folder: Path) -> None:
 
 
 def _pin(pin: Path, digest: str) -> None:
-    with suppress(PermissionError):  # a read-only cache is pinned by its owner
-        pin.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = pin.with_name(f".{os.getpid()}-{pin.name}")
+    # A read-only cache is pinned by its owner.
+    with suppress(PermissionError), atomic_path(pin) as unfinished:
         unfinished.write_text(digest + "\n", encoding="ascii")
-        os.replace(unfinished, pin)
 
 
 def _expected(card: Card, folder: Path) -> str:

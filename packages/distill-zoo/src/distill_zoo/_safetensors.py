@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._atomic import atomic_path
 from ._optional import optional
 from ._sniff import MOST_HEADER
 
@@ -143,12 +144,9 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path) -> None:
         position += len(piece)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{os.getpid()}-{path.name}")
-    with unfinished.open("wb") as file:
+    with atomic_path(path) as unfinished, unfinished.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.writelines(pieces)
-    os.replace(unfinished, path)
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from collections.abc import Sequence
+from typing import final
 
 import torch
 from torch import Tensor
@@ -32,6 +33,6 @@ class Accuracy(AbstractFraction):
         correct = predicted_classes(preds, target) == target
         self._add(correct, torch.ones_like(correct))
 
-    def add_batch(self, *, predictions: Any, references: Any) -> None:
+    def add_batch(self, *, predictions: Tensor | Sequence[float], references: Tensor | Sequence[int]) -> None:
         """Add a batch, with the argument names of `evaluate`."""
         self.update(torch.as_tensor(predictions), torch.as_tensor(references))

@@ -129,7 +129,7 @@ def _check_vocabulary(name_or_path: str | Path, tokenizer: Any) -> None:
     own: Any = tokenizer_of(str(name_or_path)) or tokenizer
     expected, given = own.get_vocab(), tokenizer.get_vocab()
     if expected != given:
-        sizes = f"{len(expected)} tokens of its own and {len(given)} of `tokenizer`"
+        sizes = f"its tokenizer has {len(expected)} tokens, `tokenizer` has {len(given)}"
         message = f"'{name_or_path}' has a different vocabulary than the data: {sizes}"
         hint = "tokenise the data for both, `tokenizers: {teacher: …}`, and feed batch.teacher_input_ids"
         raise DistillError(message, hint=hint)
