@@ -13,7 +13,7 @@ from ._fraction import AbstractFraction
 
 
 @final
-class Accuracy(AbstractFraction):
+class Accuracy(AbstractFraction[Tensor | Sequence[float]]):
     """The fraction of samples whose class is predicted correctly.
 
     >>> metric = Accuracy()
@@ -33,6 +33,6 @@ class Accuracy(AbstractFraction):
         correct = predicted_classes(preds, target) == target
         self._add(correct, torch.ones_like(correct))
 
-    def add_batch(self, *, predictions: Tensor | Sequence[float], references: Tensor | Sequence[int]) -> None:
+    def add_batch(self, *, predictions: Tensor | Sequence[float], references: Tensor | Sequence[float]) -> None:
         """Add a batch, with the argument names of `evaluate`."""
         self.update(torch.as_tensor(predictions), torch.as_tensor(references))

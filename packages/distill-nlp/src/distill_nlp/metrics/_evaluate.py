@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from torch import nn
 
 Value = TypeVar("Value")
+Batch = TypeVar("Batch")
 
 
-class AbstractEvaluateMetric(nn.Module, Generic[Value]):
+class AbstractEvaluateMetric(nn.Module, Generic[Value, Batch]):
     """A metric that also accepts `add_batch` and `compute(predictions=…, references=…)`, as in `evaluate`."""
-
-    add_batch: Callable[..., None]
-    """Add a batch, `add_batch(predictions=…, references=…)`. The types depend on the metric."""
 
     @abstractmethod
     def reset(self) -> None:
         """Reset the metric."""
 
     @abstractmethod
+    def add_batch(self, *, predictions: Batch, references: Batch) -> None:
+        """Add a batch, with the argument names of `evaluate`."""
+
+    @abstractmethod
     def _value(self) -> Value:
         """Return the metric over everything added, over all processes."""
 
-    def compute(self, *, predictions: object = None, references: object = None) -> Value:
+    def compute(self, *, predictions: Batch | None = None, references: Batch | None = None) -> Value:
         """Return the metric over all processes.
 
         Args:

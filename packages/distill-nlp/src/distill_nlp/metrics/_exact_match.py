@@ -15,7 +15,7 @@ from ._fraction import AbstractFraction
 
 
 @final
-class ExactMatch(AbstractFraction):
+class ExactMatch(AbstractFraction[Sequence[str]]):
     """Exact match: the fraction of completions generated token for token.
 
     `add_batch` and `compute(predictions=…, references=…)` compare strings, without surrounding whitespace.

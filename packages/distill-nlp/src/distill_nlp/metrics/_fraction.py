@@ -9,10 +9,10 @@ from torch import Tensor
 
 from distill_core.distributed import sum_over_processes
 
-from ._evaluate import AbstractEvaluateMetric
+from ._evaluate import AbstractEvaluateMetric, Batch
 
 
-class AbstractFraction(AbstractEvaluateMetric[float]):
+class AbstractFraction(AbstractEvaluateMetric[float, Batch]):
     """The number of correct samples or tokens divided by the number counted, NaN if none is."""
 
     percent = True

@@ -21,7 +21,7 @@ from ._matthews import MatthewsCorrelation
 
 
 @final
-class GlueMetric(AbstractEvaluateMetric[dict[str, float]]):
+class GlueMetric(AbstractEvaluateMetric[dict[str, float], Sequence[float] | Tensor]):
     """The metrics of a GLUE task, without downloads.
 
     CoLA and AX: Matthews correlation. STS-B: Pearson's and Spearman's correlation. MRPC and QQP: accuracy and F1. The

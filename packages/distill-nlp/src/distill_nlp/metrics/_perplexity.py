@@ -18,7 +18,7 @@ from ._evaluate import AbstractEvaluateMetric
 
 
 @final
-class Perplexity(AbstractEvaluateMetric[float]):
+class Perplexity(AbstractEvaluateMetric[float, Tensor | Sequence[Sequence[int]]]):
     """`exp` of the mean negative log-likelihood of all tokens that count, NaN without tokens.
 
     All tokens of all batches and processes have the same weight. With `add_batch` and
@@ -67,7 +67,9 @@ class Perplexity(AbstractEvaluateMetric[float]):
             loss = F.cross_entropy(rows[chunk].float(), counted[chunk], ignore_index=IGNORED, reduction="none")
             self.sums += torch.stack([loss.double().sum(), (counted[chunk] != IGNORED).sum()]).to(self.sums.device)
 
-    def add_batch(self, *, predictions: Tensor, references: Tensor | Sequence[Sequence[int]]) -> None:
+    def add_batch(
+        self, *, predictions: Tensor | Sequence[Sequence[int]], references: Tensor | Sequence[Sequence[int]]
+    ) -> None:
         """Add a batch, with the argument names of `evaluate`."""
         self.update(torch.as_tensor(predictions), torch.as_tensor(references))
 

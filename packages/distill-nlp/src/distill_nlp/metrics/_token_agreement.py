@@ -13,7 +13,7 @@ from ._fraction import AbstractFraction
 
 
 @final
-class TokenAgreement(AbstractFraction):
+class TokenAgreement(AbstractFraction[Tensor]):
     """The fraction of positions at which student and teacher have the same most probable token.
 
     >>> metric = TokenAgreement()
