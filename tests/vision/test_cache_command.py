@@ -30,7 +30,7 @@ stages:
 
 @pytest.fixture
 def distill(tmp_path, monkeypatch, capsys):
-    """Runs a command on a file with this codec; gives its code and what it printed."""
+    """Run a command on a file with this codec; return its exit code and output."""
 
     def run(*command, codec="float16"):
         file = tmp_path / "kd.yaml"

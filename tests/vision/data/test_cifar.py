@@ -14,7 +14,7 @@ from distill_vision.transforms import crop_and_flip, horizontal_flip, random_cro
 
 @pytest.fixture
 def folder(tmp_path):
-    """Both data sets, small, with pixels that are the image's number and channel."""
+    """Write both datasets, small, with pixels that hold the image's index and channel."""
     ten, hundred = tmp_path / "cifar-10-batches-bin", tmp_path / "cifar-100-binary"
     for path, names, labels, count in (
         (ten, [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"], 1, 20),
@@ -82,7 +82,7 @@ def test_the_example_batch_is_like_a_real_one(folder):
     }
 
 
-def test_missing_files_are_told_with_where_to_put_them(tmp_path):
+def test_missing_files_are_named_with_their_expected_folder(tmp_path):
     with pytest.raises(DataError) as raised:
         cifar10("train", batch_size=8, root=tmp_path)
     assert str(raised.value) == (
@@ -92,7 +92,7 @@ def test_missing_files_are_told_with_where_to_put_them(tmp_path):
     )
 
 
-def test_a_damaged_file_is_told(folder):
+def test_a_damaged_file_is_refused(folder):
     file = folder / "cifar-100-binary" / "train.bin"
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DataError) as raised:

@@ -30,7 +30,7 @@ def annotation(number: int, image: int, category: int, left: int, top: int, side
 
 @pytest.fixture
 def coco(tmp_path: Path) -> Path:
-    """Six images a part: persons (1), bottles (44) and kites (38, no class of VOC), a crowd, an empty image."""
+    """Write six images per part: persons (1), bottles (44) and kites (38, not in VOC), a crowd, an empty image."""
     (tmp_path / "annotations").mkdir()
     for part in ("train2017", "val2017"):
         (tmp_path / part).mkdir()
@@ -53,7 +53,7 @@ def coco(tmp_path: Path) -> Path:
 
 
 def change(folder: Path, **tables) -> Path:
-    """The annotations of the training images with other tables; returns their file."""
+    """Replace tables in the annotations of the training images, and return their file."""
     file = folder / "annotations" / "instances_train2017.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **tables}))
     return file
@@ -123,7 +123,7 @@ def test_training_leaves_out_crowds_and_images_without_boxes(coco):
     assert sorted(int(target["image_id"]) for target in whole(loader)["target"]) == [1, 2, 3, 4]
 
 
-def test_the_splits_of_the_training_images_are_disjoint_and_whole(coco):
+def test_the_splits_of_the_training_images_are_disjoint_and_complete(coco):
     numbers = {
         split: [image.number for image in coco_detection(split, batch_size=1, root=coco, holdout=2).dataset.images]
         for split in ("train", "val")

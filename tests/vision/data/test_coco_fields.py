@@ -60,7 +60,7 @@ def refusal(root: Path, split: str = "test", function=coco_detection, **options)
     return str(error.value)
 
 
-# Ids of categories and the labels that stand for them: a detector's classes begin with 1.
+# Ids of categories and their labels: a detector's classes begin with 1.
 LABELS = {
     (1, 2, 3): (1, 2, 3),
     (1, 44, 90): (1, 44, 90),
@@ -129,7 +129,7 @@ def test_the_categories_of_the_training_file_are_found_wherever_they_are(order, 
 
 
 @pytest.mark.parametrize("value", [1, 1.0, "1", "0001"])
-def test_a_whole_number_may_be_written_in_several_ways(value, tmp_path):
+def test_an_integer_may_be_written_in_several_ways(value, tmp_path):
     write(
         tmp_path,
         images=[picture(id=value, height=40.0, width="60")],
@@ -202,7 +202,7 @@ ODD_ANNOTATIONS = {
 @pytest.mark.parametrize(
     ("name", "value", "message"), [(n, *odd) for n, odds in ODD_ANNOTATIONS.items() for odd in odds]
 )
-def test_an_odd_field_of_an_annotation_is_named(name, value, message, tmp_path):
+def test_an_invalid_field_of_an_annotation_is_named(name, value, message, tmp_path):
     write(tmp_path, annotations=[thing(**{name: value})])
     said = refusal(tmp_path)
     assert "annotation " in said
@@ -229,7 +229,7 @@ def test_a_missing_id_of_an_annotation_is_named(name, tmp_path):
         ({"id": "first"}, "must have an integer as `id`, got 'first'"),
     ],
 )
-def test_an_odd_field_of_an_image_is_named(fields, message, tmp_path):
+def test_an_invalid_field_of_an_image_is_named(fields, message, tmp_path):
     file = write(tmp_path, images=[picture(**fields)], annotations=[])
     assert refusal(tmp_path).startswith(f"{file}: image {fields.get('id', 1)} {message}")
 
@@ -255,7 +255,7 @@ def test_a_missing_field_of_an_image_is_named(name, tmp_path):
         ({"categories": ["person"]}, "the category 'person' is not an object with fields"),
     ],
 )
-def test_repeated_ids_and_odd_tables_are_named(tables, message, tmp_path):
+def test_repeated_ids_and_invalid_tables_are_named(tables, message, tmp_path):
     file = write(tmp_path)
     file.write_text(json.dumps({**json.loads(file.read_text()), **tables}))
     said = refusal(tmp_path)

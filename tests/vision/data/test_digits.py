@@ -58,7 +58,7 @@ def test_few_labels_are_balanced_training_images_that_follow_from_the_seed():
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_few_labels_leave_the_other_splits_whole(split):
+def test_few_labels_do_not_change_the_other_splits(split):
     assert images(digits(split, batch_size=64, labels=100)) == images(digits(split, batch_size=64))
 
 
@@ -76,7 +76,7 @@ def test_batches():
     )
 
 
-def test_only_training_is_shuffled_unless_told_otherwise():
+def test_only_training_is_shuffled_by_default():
     assert [digits(split, batch_size=9).shuffle for split in ("train", "val", "test")] == [True, False, False]
     assert not digits("train", batch_size=9, shuffle=False).shuffle
     assert digits("test", batch_size=9, shuffle=True).shuffle

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: read from files; what is wrong with them is named. The files here are drawn by the tests."""
+"""MNIST and Fashion-MNIST: read from files; invalid files are named. The tests draw the files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 
 def write(path: Path, values: np.ndarray) -> None:
-    """The IDX format: two zeros, 8 for unsigned bytes, the number of dimensions, each dimension, the bytes."""
+    """Write the IDX format: two zeros, 8 for unsigned bytes, number of dimensions, each dimension, the bytes."""
     header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
     path.write_bytes(header + values.astype(np.uint8).tobytes())
 
@@ -106,7 +106,7 @@ def test_wrong_labels_are_named_with_their_file(folder, labels, problem):
     assert str(error.value) == f"{path}: {problem}"
 
 
-def test_mnist_has_a_folder_of_its_own_and_the_same_layout(folder, monkeypatch):
+def test_mnist_has_a_separate_folder_and_the_same_layout(folder, monkeypatch):
     monkeypatch.setenv("DISTILL_DATA", str(folder))
     with pytest.raises(DataError) as error:
         mnist("train", batch_size=8)

@@ -1,4 +1,4 @@
-"""What an image file may be: a test for each row, with pixel values written down by hand or by another decoder."""
+"""Supported image files: a test for each row of the table, with pixel values written by hand or by another decoder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def png(bits: int, kind: int, row: bytes, width: int, *extra: bytes) -> bytes:
-    """One row of pixels, written without Pillow."""
+    """Encode one row of pixels without Pillow."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0))
     return b"".join(
         [b"\x89PNG\r\n\x1a\n", header, *extra, chunk(b"IDAT", zlib.compress(b"\0" + row)), chunk(b"IEND", b"")]
@@ -151,7 +151,7 @@ def test_lab_is_converted_back_to_the_colour_that_it_was(colour, tmp_path):
     )  # steps of 8 bits in LAB, large where it is dark
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torchvision's decoder, for which there is no other yet
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torchvision's decoder, which has no replacement yet
 @pytest.mark.parametrize("name", ["grey.png", "colour.jpg", "colour.png"])
 def test_ordinary_images_are_as_torchvision_decodes_them(name, tmp_path):
     from torchvision.io import ImageReadMode, decode_image

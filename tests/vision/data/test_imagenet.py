@@ -1,4 +1,4 @@
-"""ImageNet's layout: folders of images, held out by seed, several views, rotations of whole batches."""
+"""ImageNet's layout: folders of images, held out by seed, several views, rotations of batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distill_vision.transforms import horizontal_flip, imagenet_eval, imagenet_t
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three classes of 8 images to train on and 2 to test; one image is grey."""
+    """Write three classes of 8 training and 2 test images; one image is grey."""
     rng = np.random.default_rng(0)
     for part, count in (("train", 8), ("val", 2)):
         for number in range(3):
@@ -87,7 +87,7 @@ def test_measuring_cuts_out_the_middle():
     assert out[0].min().item() == pytest.approx((1 - 0.485) / 0.229)
 
 
-def test_a_missing_folder_is_told_with_what_to_put_there(tmp_path):
+def test_a_missing_folder_is_named_with_its_expected_content(tmp_path):
     with pytest.raises(DataError) as raised:
         imagenet("test", batch_size=4, root=tmp_path)
     assert str(raised.value) == (
@@ -97,7 +97,7 @@ def test_a_missing_folder_is_told_with_what_to_put_there(tmp_path):
     )
 
 
-def test_a_folder_without_classes_is_told(tmp_path):
+def test_a_folder_without_classes_is_refused(tmp_path):
     (tmp_path / "val").mkdir()
     with pytest.raises(DataError) as raised:
         imagenet("test", batch_size=4, root=tmp_path)

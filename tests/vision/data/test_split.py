@@ -32,7 +32,7 @@ def test_an_order_follows_from_its_seed():
 
 
 def test_the_order_is_this_one_on_every_machine():
-    """Written down: another order would put images that teachers were trained on into the test split."""
+    """Compare with fixed values: another order would move training images of teachers into the test split."""
     assert stratified_order(torch.arange(12) % 3, 0).tolist() == [0, 7, 11, 9, 4, 2, 6, 1, 8, 3, 10, 5]
 
 

@@ -1,4 +1,4 @@
-"""Pictures: boxes and classes in their colours, truth beside prediction, at the end of a run."""
+"""Pictures of boxes and class maps: colours, ground truth and prediction, drawn at the end of a run."""
 
 from __future__ import annotations
 

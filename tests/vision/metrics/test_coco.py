@@ -1,4 +1,4 @@
-"""COCO's numbers are pycocotools' own, to the last bit; several processes equal one; edge cases."""
+"""COCO's metrics equal those of pycocotools to the last bit; several processes equal one; edge cases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCENES = '''
 import torch
 
 def masks(boxes, draw):
-    """Parts of the boxes."""
+    """Draw masks that cover parts of the boxes."""
     inside = torch.zeros(len(boxes), 200, 260)
     for mask, (left, top, right, bottom) in zip(inside, boxes.round().int().clamp(min=0).tolist(), strict=True):
         mask[top:bottom, left:right] = 1
@@ -28,7 +28,7 @@ def masks(boxes, draw):
     return inside
 
 def scenes(images=12, seed=0):
-    """Random truth, crowds and empty images among it, and what a fair detector would find."""
+    """Return random ground truth, including crowds and empty images, and predictions of a moderate detector."""
     draw = torch.Generator().manual_seed(seed)
     preds, targets = [], []
     for image in range(images):
@@ -58,7 +58,7 @@ EVALUATORS = [name for name in ("pycocotools", "faster_coco_eval") if importlib.
 
 
 def reference(preds, targets, folder, iou_type="bbox") -> list[float]:
-    """The evaluator as its own documentation uses it: files, `loadRes`, twelve numbers."""
+    """Run the evaluator as in its documentation: files, `loadRes`, twelve numbers."""
     from pycocotools import mask
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -97,7 +97,7 @@ def reference(preds, targets, folder, iou_type="bbox") -> list[float]:
 @pytest.mark.parametrize("evaluator", [None, *EVALUATORS])
 @pytest.mark.parametrize("iou_type", ["bbox", "segm"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_numbers_are_pycocotools_own(seed, iou_type, evaluator, tmp_path):
+def test_values_equal_those_of_pycocotools(seed, iou_type, evaluator, tmp_path):
     preds, targets = scenes(seed=seed)  # noqa: F821
     metric = CocoAP(iou_type, evaluator)
     for start in range(0, 12, 5):
@@ -109,7 +109,7 @@ def test_the_numbers_are_pycocotools_own(seed, iou_type, evaluator, tmp_path):
 
 @pytest.mark.parametrize("evaluator", EVALUATORS)
 def test_all_evaluators_give_the_same_bits(evaluator):
-    # Equal scores, more boxes than count, boxes of no width, and crowds that take many.
+    # Equal scores, more boxes than are evaluated, boxes without width, and crowds that match many.
     draw = torch.Generator().manual_seed(3)
     preds, targets = [], []
     for image in range(4):

@@ -61,7 +61,7 @@ def test_agreement_is_the_accuracy_against_the_teachers_choice():
 
 
 def slow_calibration_error(preds, target, num_bins) -> float:
-    """Bin by bin from numpy's probabilities."""
+    """Compute the error bin by bin from NumPy's probabilities."""
     probabilities = np.exp(preds.numpy().astype(float))
     probabilities /= probabilities.sum(1, keepdims=True)
     confidence, correct = probabilities.max(1), probabilities.argmax(1) == target.numpy()
@@ -83,7 +83,7 @@ def test_calibration_error_is_its_definition(num_bins, sharpness):
 
 
 def test_confidence_on_an_edge_belongs_to_the_bin_below():
-    # Confidences 0.5 and 0.75, both wrong: one bin (0, 0.5], one (0.5, 1]. Right answers elsewhere would not mend them.
+    # Confidences 0.5 and 0.75, both wrong: one bin (0, 0.5], one (0.5, 1]. Correct answers in other bins do not compensate.
     preds = torch.tensor([[0.0, 0.0], [np.log(3.0), 0.0]])
     assert over(CalibrationError(2), preds, torch.tensor([1, 0])) == pytest.approx((0.5 + 0.25) / 2)
 

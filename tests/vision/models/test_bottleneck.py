@@ -1,4 +1,4 @@
-"""Bottlenecks for split computing: shapes, what is left of the model, the cut, and what is sent."""
+"""Bottlenecks for split computing: shapes, unchanged modules, head and tail, and the size of the transfer."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from distill_vision.models import (
 
 
 def small_resnet():
-    """Torchvision's, a block a layer."""
+    """Build torchvision's, one block per layer."""
     return torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1])
 
 
 def small_densenet():
-    """Torchvision's, two layers a block."""
+    """Build torchvision's, two layers per block."""
     return torchvision.models.DenseNet(8, (2, 2, 2, 2), 16)
 
 
@@ -183,7 +183,7 @@ def test_what_cannot_be_last_is_refused():
     assert str(raised.value) == "`last` of ResNet must be one of layer1, layer2, layer3, got 'layer4'"
 
 
-def test_a_model_without_a_bottleneck_is_told():
+def test_a_model_without_a_bottleneck_is_refused():
     with pytest.raises(WiringError) as raised:
         cut(resnet(8))
     assert str(raised.value) == (

@@ -10,7 +10,7 @@ from distill_vision.models import resnet20, resnet_state_dict
 
 
 def foreign(state, *, prefix: str = "module.", counts: bool = True):
-    """The same weights as they are often published."""
+    """Return the same weights in a common published layout."""
     renamed = {}
     for name, tensor in state.items():
         if counts or not name.endswith("num_batches_tracked"):
@@ -29,7 +29,7 @@ def test_the_converted_weights_give_the_same_logits(shortcut, prefix, counts):
     assert torch.equal(source(images), loaded(images))
 
 
-def test_our_own_names_stay():
+def test_names_of_this_package_do_not_change():
     state = resnet20().state_dict()
     assert list(resnet_state_dict(state)) == list(state)
 

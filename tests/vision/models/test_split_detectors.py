@@ -1,4 +1,4 @@
-"""Bottlenecks in R-CNNs: in their place, cut in two, measured, learning to give what was replaced."""
+"""Bottlenecks in R-CNNs: position, head and tail, size of the transfer, training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALL = {"min_size": 64, "max_size": 96, "box_detections_per_img": 5, "rpn_post_
 
 
 def images() -> list[torch.Tensor]:
-    """Of two sizes, so that the batch is padded."""
+    """Return images of two sizes, so that the batch is padded."""
     return [torch.rand(3, 70, 90), torch.rand(3, 100, 80)]
 
 
@@ -26,7 +26,7 @@ def detector(kind=FasterRCNN):
 
 
 @pytest.mark.parametrize("kind", [FasterRCNN, MaskRCNN])
-def test_head_and_tail_together_are_the_whole(kind):
+def test_head_and_tail_together_equal_the_model(kind):
     model = bottleneck_rcnn(detector(kind)).eval()
     head, tail = cut_rcnn(model)
     batch = images()

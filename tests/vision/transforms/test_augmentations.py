@@ -1,4 +1,4 @@
-"""Augmentations of whole batches: what each does, how often, and that a sample's result is its seed's alone."""
+"""Batch augmentations: effect and frequency of each; the result of a sample depends on its seed alone."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_no_padding_changes_nothing():
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_a_flip_mirrors_a_whole_image_with_its_probability(probability):
+def test_a_flip_mirrors_an_image_with_its_probability(probability):
     images = torch.arange(4.0).view(1, 1, 2, 2).expand(10_000, 1, 2, 2)
     out = horizontal_flip(images, torch.arange(10_000), probability=probability)
     mirrored = (out == torch.tensor([[1.0, 0.0], [3.0, 2.0]])).flatten(1).all(1)

@@ -13,7 +13,7 @@ MASK = (1 << 64) - 1
 
 
 def splitmix64(state: int) -> int:
-    """The published algorithm on Python's integers."""
+    """Return the output of the published algorithm on Python's integers."""
     state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & MASK
     state = (state ^ (state >> 27)) * 0x94D049BB133111EB & MASK
     return state ^ (state >> 31)

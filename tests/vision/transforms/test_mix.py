@@ -1,4 +1,4 @@
-"""Mixup and CutMix: what they mix, how much, and that it is torchvision's mixing."""
+"""Mixup and CutMix: partners, weights, and equality with torchvision's mixing."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_one_mix_draws_for_each_sample():
         (lambda: OneMix([Mixup()], [1, 2]), "`weights` must have one number per mix, got 2 for 1"),
     ],
 )
-def test_mistakes_are_told(make, sentence):
+def test_invalid_arguments_are_refused(make, sentence):
     with pytest.raises(ValueError) as raised:
         make()
     assert str(raised.value) == sentence

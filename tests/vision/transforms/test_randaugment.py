@@ -1,4 +1,4 @@
-"""RandAugment and Cutout on whole batches: torchvision's operations, drawn by each image's own seed."""
+"""RandAugment and Cutout for batches: torchvision's operations, drawn by the seed of each image."""
 
 from __future__ import annotations
 
