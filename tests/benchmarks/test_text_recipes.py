@@ -34,7 +34,7 @@ def name(file: Path) -> str:
 
 
 class Generated(TensorData):
-    """Two batches like the example: short texts of words by chance, class numbers 0 and 1, scores."""
+    """Return two batches like the example: short texts of random words, class indices 0 and 1, scores."""
 
     def __init__(self, example: dict[str, torch.Tensor]) -> None:
         self.example = example
@@ -62,7 +62,7 @@ def generated(loader) -> Loader:
 
 
 def own(data):
-    """The data of a stage, if it has any of its own."""
+    """Return the data of a stage, if it is set."""
     return generated(data) if isinstance(data, partial) else data
 
 
