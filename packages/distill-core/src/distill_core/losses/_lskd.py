@@ -16,6 +16,7 @@ Link: https://arxiv.org/abs/2403.01427
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -85,7 +86,7 @@ class StandardisedLogits(nn.Module):
         Raises:
             ValueError: If `student` or `teacher` is a list.
         """
-        if not isinstance(student, Tensor) or not isinstance(teacher, Tensor):
+        if any(isinstance(logits, Sequence) for logits in (student, teacher)):
             message = (
                 "`student` and `teacher` must be tensors, not lists: for several views use MLKDLoss(standardise=True)"
             )
