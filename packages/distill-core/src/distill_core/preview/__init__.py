@@ -5,9 +5,11 @@ for problem in found.problems: print(problem)
 for tap in found.stages[0].taps: print(tap.tap, tap.shape)
 """
 
-from ._cache_tools import build_caches as build_caches
-from ._cache_tools import plan_caches as plan_caches
-from ._cache_tools import verify_caches as verify_caches
+from ._cache_cost import CacheCost as CacheCost
+from ._cache_cost import plan_caches as plan_caches
+from ._cache_verify import CacheDifference as CacheDifference
+from ._cache_verify import verify_caches as verify_caches
+from ._cached_stages import build_caches as build_caches
 from ._meta_build import build_on_meta as build_on_meta
 from ._preview import preview as preview
 from ._record import ForwardPreview as ForwardPreview

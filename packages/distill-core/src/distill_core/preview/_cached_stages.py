@@ -1,0 +1,74 @@
+"""Caches of an experiment without training: the cached models of each stage, and building of their caches."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..data import BatchPlan, Loader, SeedPath
+from ..train import first_batch, prepare_stage
+from ..train.teachers import CachedSource, place_models
+
+if TYPE_CHECKING:
+    from ..train import Trainer
+
+
+def build_caches(trainer: Trainer, report: Callable[[str], None]) -> None:
+    """Compute and store all views of all cached models, stage by stage.
+
+    Args:
+        trainer: The run that will read the caches; it is not started.
+        report: Called with a sentence for each view.
+    """
+    caches = trainer.caches
+    for _, sources in cached_stages(trainer):
+        for source in sources:
+            for view in range(caches.views or 1):
+                caches.complete(source, view)
+                report(f"{source.name}: view {view + 1} of {caches.views} is in {source.cache.path(view)}")  # type: ignore[union-attr]
+
+
+def cached_stages(trainer: Trainer, *, writing: bool = True) -> Iterator[tuple[Loader, list[CachedSource]]]:
+    """Yield the loader and the cached models of each stage, with their caches opened if `writing`.
+
+    A model that learns in one stage and is frozen in a later one is omitted: its values are known only during the run.
+    """
+    learnt: set[str] = set()
+    place_models(trainer.models, trainer.experiment, trainer.stages, trainer.device)
+    for index, stage in enumerate(trainer.stages):
+        loader, start = stage.loader(trainer.experiment), SeedPath(trainer.experiment.seed, index)
+        batch = functools.partial(_first_batch, trainer, loader, start)
+        run = prepare_stage(
+            trainer.models,
+            stage,
+            index,
+            loader,
+            batch,
+            trainer.device,
+            trainer.ema.names,
+            trainer.caches,
+            seed=start.seed,
+        )
+        try:
+            if writing:
+                trainer.caches.open(trainer.cache_inputs(loader))
+            with torch.no_grad(), trainer.autocast():
+                yield loader, [source for source in trainer.caches.sources if source.name not in learnt]
+            learnt |= {name.split(".")[0] for name in run.trainable}
+        finally:
+            run.end()
+            trainer.caches.end()
+
+
+def _first_batch(trainer: Trainer, loader: Loader, start: SeedPath) -> dict[str, Any]:
+    return trainer.moved(first_batch(loader, start))
+
+
+def view_batches(plan: BatchPlan, view: int, loader: Loader, trainer: Trainer) -> Iterator[dict[str, Any]]:
+    """Yield the batches of a plan with the augmentation of a view, on the device."""
+    seed_path = trainer.caches.seed_path(SeedPath(trainer.experiment.seed, 0, view))
+    for batch in loader.batches(seed_path, plan=plan):
+        yield trainer.moved(batch)
