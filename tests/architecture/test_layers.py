@@ -19,7 +19,8 @@ SIBLINGS = {
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
-    "experiment": {"errors", "ranges"},
+    "experiment": {"ranges"},
+    "stage_problems": {"errors", "experiment"},
     "schedules": {"experiment", "ranges"},
     "lengths": set(),
     "ranges": set(),
@@ -41,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "cache",
         "layers",
         "lengths",
+        "stage_problems",
         "experiment",
         "optim",
         "ranges",

@@ -244,7 +244,7 @@ MISTAKES = [
     ({"cache": {"teacher": CacheSettings(folder="x", views=2)}, "views": 3},
      "all models of a run see the same views: cache.teacher.views: 2, views: 3"),
     ({"cache": {"teacher": CacheSettings(folder="x", views=1, codec={"student": "int8"})}},
-     "cache.teacher.codec: 'student' is no tap of 'teacher'\n  hint: write it like 'teacher' or 'teacher.layer*'"),
+     "cache.teacher.codec: 'student' is not a tap of 'teacher'\n  hint: write it like 'teacher' or 'teacher.layer*'"),
     ({"cache": {"teacher": CacheSettings(folder="x")}}, "cache: the number of views of each sample is not set\n  hint: set "
      "`views`: 1 without augmentation, otherwise the number of epochs after which augmentations repeat"),
 ]  # fmt: skip

@@ -170,7 +170,7 @@ def test_a_patch_release_of_torch_needs_the_option(experiment, tmp_path, monkeyp
     interrupt(tmp_path, run)
     major, minor, patch = torch.__version__.split("+")[0].split(".")[:3]
     monkeypatch.setattr(torch, "__version__", f"{major}.{minor}.{int(patch) + 1}")
-    with pytest.raises(TrainingError, match="torch: .*\n  hint: .*`--resume --change` accepts them"):
+    with pytest.raises(TrainingError, match=r"torch: .*\n  hint: .*`--resume --change` accepts them"):
         Trainer(make(experiment, LR.CosineAnnealingLR), output=tmp_path).fit(resume=True)
     assert max(resumed(tmp_path, make(experiment, LR.CosineAnnealingLR))) == 21
     [record] = map(json.loads, (tmp_path / "changes.jsonl").read_text().splitlines())
@@ -181,5 +181,5 @@ def test_a_minor_release_of_torch_is_refused(experiment, tmp_path, monkeypatch):
     interrupt(tmp_path, make(experiment, LR.CosineAnnealingLR))
     major, minor, *_ = torch.__version__.split(".")
     monkeypatch.setattr(torch, "__version__", f"{major}.{int(minor) + 1}.0")
-    with pytest.raises(TrainingError, match="torch: .*\n  hint: this would change what was trained so far"):
+    with pytest.raises(TrainingError, match=r"torch: .*\n  hint: this would change what was trained so far"):
         resumed(tmp_path, make(experiment, LR.CosineAnnealingLR))

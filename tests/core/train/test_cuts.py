@@ -127,9 +127,9 @@ def test_a_loss_that_says_nothing_is_refused_where_it_is_accumulated(loss, input
 @pytest.mark.parametrize(
     ("loss", "said", "message"),
     [
-        (KDLoss(), "samples", "KDLoss says itself what it averages over"),
-        (nn.MSELoss(), "sum", "MSELoss says itself what it averages over"),
-        (RKDLoss(), "sum", "RKDLoss says itself what it averages over"),
+        (KDLoss(), "samples", "KDLoss declares itself what it averages over"),
+        (nn.MSELoss(), "sum", "MSELoss declares itself what it averages over"),
+        (RKDLoss(), "sum", "RKDLoss declares itself what it averages over"),
         (mine, "tokens", "'samples', 'sum' or the tap of a mask whose sum is the count"),
         (mine, 3, "'samples', 'sum' or the tap of a mask whose sum is the count"),
         (mine, "batch..mask", "losses.x.averages_over"),

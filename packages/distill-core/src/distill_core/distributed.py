@@ -1,4 +1,4 @@
-"""Several processes seen as one: rank, world size, sums and gathers that are the identity in a single process."""
+"""Rank, world size, and sums and gathers over processes that are the identity in a single process."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor
 
 
 def is_distributed() -> bool:
-    """Whether this is one of several processes of a run."""
+    """Return whether this is one of several processes of a run."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def rank() -> int:
-    """The number of this process, 0 in a single one."""
+    """Return the rank of this process; 0 in a single process."""
     return dist.get_rank() if is_distributed() else 0
 
 
 def world_size() -> int:
-    """The number of processes."""
+    """Return the number of processes."""
     return dist.get_world_size() if is_distributed() else 1
 
 
 def sum_over_processes(tensor: Tensor) -> Tensor:
-    """The sum of `tensor` over all processes, as a new tensor; no gradient flows through it.
+    """Return the sum of `tensor` over all processes as a new tensor, without a gradient.
 
     >>> sum_over_processes(torch.tensor([1.0, 2.0]))
     tensor([1., 2.])
@@ -37,10 +37,10 @@ def sum_over_processes(tensor: Tensor) -> Tensor:
 
 
 class _GatherBatch(torch.autograd.Function):
-    """Stack all processes' batches; the gradient to the local part is scaled by the number of processes.
+    """Concatenate all processes' batches; the gradient of the local batch is scaled by the number of processes.
 
-    Each process computes the same loss of the whole batch, and data-parallel training *averages* the gradients: the
-    factor makes that average the gradient of the one loss.
+    Each process computes the same loss of the complete batch, and data-parallel training *averages* the gradients. With
+    the factor, that average is the gradient of the loss.
     """
 
     @staticmethod
@@ -51,10 +51,10 @@ class _GatherBatch(torch.autograd.Function):
         counts = [int(size) for size in sizes]
         padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
         padded[: tensor.shape[0]] = tensor
-        parts = [torch.empty_like(padded) for _ in counts]
-        dist.all_gather(parts, padded)
+        batches = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(batches, padded)
         ctx.start, ctx.count = sum(counts[: rank()]), tensor.shape[0]
-        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+        return torch.cat([batch[:count] for batch, count in zip(batches, counts, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
@@ -62,10 +62,10 @@ class _GatherBatch(torch.autograd.Function):
 
 
 def gather_batch(tensor: Tensor) -> Tensor:
-    """All processes' batches, stacked along the first dimension in the order of the ranks; sizes may differ.
+    """Return all processes' batches, concatenated along the first dimension in the order of ranks; sizes may differ.
 
-    For losses of a whole batch: computed from gathered tensors on every process and trained data-parallel (gradients
-    averaged), such a loss has the gradient of a single process that sees the whole batch.
+    For losses that compare samples: computed from gathered tensors on every process and trained data-parallel (gradients
+    averaged), such a loss has the gradient of a single process that has the complete batch.
 
     Args:
         tensor: (batch, …), the same trailing shape on every process.

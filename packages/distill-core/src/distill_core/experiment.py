@@ -1,4 +1,4 @@
-"""What an experiment consists of: plain records of ordinary objects.
+"""The records of an experiment: plain dataclasses of ordinary objects.
 
 The trainer takes these records; the command line fills them from a YAML file. This module imports neither torch nor
 yaml, so a file can be checked against it in milliseconds. In YAML each field is a key of the same name.
@@ -11,12 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
-from .errors import Problem
 from .ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, check_fields
 
 
 class Inherit(enum.Enum):
-    """The value of a stage's field that was left out: it comes from the stage before."""
+    """The value of an omitted field of a stage: it comes from the stage before."""
 
     INHERIT = "inherit"
 
@@ -68,14 +67,15 @@ class Term:
 
     Attributes:
         loss: A callable that returns a scalar tensor, usually an `nn.Module`.
-        inputs: Which tensor each parameter of the loss receives.
+        inputs: The wiring: parameter of the loss → tap.
         weight: A number, or a callable from a `StageProgress` to a number (a schedule).
-        schedules: Number that the loss holds (`temperature`) → schedule that sets it before each batch.
-        separate_gradient: Whether its gradient reaches the optimizer separately from that of the other terms (`distill_core.optim`).
+        schedules: Attribute of the loss (`temperature`) → schedule that sets it before each batch.
+        separate_gradient: Whether the optimizer gets its gradient separately from that of the other terms
+            (`distill_core.optim`).
         averages_over: What the loss averages over, if it does not declare it: `samples`, `sum` (values add up), or the tap
-            of a mask or weights whose sum is the count (`batch.mask`). Accumulated batches and several processes need
-            it. The losses of this project and of torch are known. Of a loss that compares samples with each other,
-            `samples` says that it may be accumulated.
+            of a mask or weights whose sum is the count (`batch.mask`). Gradient accumulation and several processes need
+            it. The losses of this project and of torch are known. For a loss that compares samples with each other,
+            `samples` allows accumulation.
     """
 
     loss: Callable[..., Any]
@@ -105,7 +105,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What to measure on which data."""
+    """A loader and the metrics to compute on it."""
 
     loader: Any
     metrics: Mapping[str, Metric]
@@ -133,10 +133,10 @@ def _contains(percent: bool | Collection[str], part: str) -> bool:
 class Stage:
     """A stretch of training with one objective, one optimizer and one set of trainable parameters.
 
-    A field that is left out has the value it had in the stage before; `null` clears it.
+    An omitted field has the value of the stage before; `null` clears it.
 
     Attributes:
-        epochs: How many times to go over `data`.
+        epochs: Number of epochs over `data`.
         losses: The terms of the objective, by name.
         optimizer: A callable from parameter groups to an optimizer (`!import_partial:torch.optim.SGD`). SGD, Adam and
             AdamW run fused unless `fused` or `foreach` is given.
@@ -144,14 +144,14 @@ class Stage:
             a number of steps may be a share of the stage, `5%`.
         scheduler_step: When the scheduler advances: after each `epoch` or after each optimizer `step`.
         data: The loader to train on; `data.train` of the experiment if never set.
-        train: Globs over `student`, `student.layer1`, `losses.kd`: which parts learn. By default every model whose
-            name does not begin with `teacher`, and all losses.
-        groups: Glob → options of its own parameter group (`lr`, `weight_decay`); the first glob that matches wins.
-        feed: Model → wiring of its inputs; `batch.input` as the first argument if left out.
-        modes: Model → `train` or `eval`, where it is not train for what learns and eval for what is frozen. The running
-            statistics of a frozen model in train mode are put back at the end of the stage.
-        accumulate: How many batches make one optimizer step.
-        clip_grad_norm: The greatest norm of all gradients together, if any.
+        train: Globs over `student`, `student.layer1`, `losses.kd`: the parameters that learn. By default every model
+            whose name does not begin with `teacher`, and all losses.
+        groups: Glob → options of a parameter group (`lr`, `weight_decay`); the first glob that matches wins.
+        feed: Model → wiring of its inputs; by default `batch.input` is the first argument.
+        modes: Model → `train` or `eval`; by default train for models that learn and eval for frozen ones. The running
+            statistics of a frozen model in train mode are restored at the end of the stage.
+        accumulate: Number of batches for each optimizer step.
+        clip_grad_norm: Maximum norm of all gradients together; not clipped by default.
     """
 
     epochs: PositiveInt | Inherit = INHERIT
@@ -171,9 +171,9 @@ class Stage:
         check_fields(self)
 
     def after(self, previous: Stage) -> Stage:
-        """This stage with what it leaves out taken from `previous`."""
-        left_out = {f.name: getattr(previous, f.name) for f in fields(self) if getattr(self, f.name) is INHERIT}
-        return replace(self, **left_out)
+        """Return this stage with omitted fields taken from `previous`."""
+        omitted = {f.name: getattr(previous, f.name) for f in fields(self) if getattr(self, f.name) is INHERIT}
+        return replace(self, **omitted)
 
 
 FIRST_STAGE = Stage(
@@ -187,51 +187,18 @@ FIRST_STAGE = Stage(
     accumulate=1,
     clip_grad_norm=None,
 )
-"""What the first stage takes where it is silent."""
-
-
-REQUIRED_OF_FIRST = ("epochs", "losses", "optimizer")
-
-
-def incomplete(stages: Sequence[Stage], data: Collection[str]) -> list[Problem]:
-    """Return the problems that keep stages from training, each with its key.
-
-    Args:
-        stages: The stages as they were given.
-        data: The names of the loaders of the experiment.
-
-    >>> [problem.key for problem in incomplete([], ["train"])]
-    ['stages']
-    """
-    if not stages:
-        return [Problem("an experiment needs at least one stage", key="stages", id="no-stages")]
-    missing = [name for name in REQUIRED_OF_FIRST if getattr(stages[0], name) is INHERIT]
-    problems = [
-        Problem(f"the first stage needs '{name}'", key="stages.0", id="first-stage-incomplete") for name in missing
-    ]
-    if "train" not in data and (stages[0].data is INHERIT or stages[0].data is None):
-        hint = "give `data.train`, or `data` of the stage"
-        problems.append(Problem("there is no training data", key="stages.0", hint=hint, id="no-training-data"))
-    for index, stage in enumerate(stages):
-        if stage.losses is not INHERIT and not stage.losses:
-            hint = "give at least one under `losses`"
-            problems.append(Problem("a stage has no losses", key=f"stages.{index}.losses", hint=hint, id="no-losses"))
-        if stage.train is not INHERIT and stage.train is not None and not stage.train:
-            message = "the list is empty, so nothing would be trained"
-            hint = "omit `train` to train all losses and every model whose name does not begin with 'teacher'"
-            problems.append(Problem(message, key=f"stages.{index}.train", hint=hint, id="nothing-to-train"))
-    return problems
+"""Defaults for fields that the first stage omits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CacheSettings:
-    """Keep what a frozen model gives on disk, and read it where it is there.
+    """The cache of a frozen model on disk.
 
     Attributes:
-        folder: Where; a cache's own folder in it is named by the hash of all that its content depends on.
-        codec: How it is stored: `float32`, `float16`, `bfloat16`, `int8`, `topk-8` (any number), `sampled-64`; or glob
-            over taps (`teacher`, `teacher.layer*`) → that, `float32` where none matches.
-        views: How many different augmentations of each sample there are; `views` of the experiment if left out.
+        folder: Folder of caches; each cache has a folder in it, named by a hash of everything that its content depends on.
+        codec: Format of the values: `float32`, `float16`, `bfloat16`, `int8`, `topk-8` (any number), `sampled-64`; or glob
+            over taps (`teacher`, `teacher.layer*`) → format, `float32` if none matches.
+        views: Number of augmentations of each sample; by default `views` of the experiment.
     """
 
     folder: str
@@ -244,12 +211,12 @@ class CacheSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSettings:
-    """How a model runs while it is frozen, where that differs from the rest of the run.
+    """Settings of a frozen model that differ from the rest of the run.
 
     Attributes:
-        precision: `fp32`, or mixed precision with `bf16` or `fp16`; the losses get what it gives as float32 if the run
-            is in `fp32`. Its weights stay in the type that they have: build the model in bfloat16 to halve them, too.
-        compile: Compile it with `torch.compile` by itself; a text names the backend.
+        precision: `fp32`, or mixed precision with `bf16` or `fp16`; the losses get its outputs as float32 if the
+            run is in `fp32`. The dtype of its weights does not change: build the model in bfloat16 to halve them too.
+        compile: Compile it separately with `torch.compile`; a string names the backend.
     """
 
     precision: Literal["fp32", "fp16", "bf16"] | None = None
@@ -258,36 +225,34 @@ class SourceSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One run, whole: models, data, stages, what to do on the way, what to measure at the end.
+    """A complete run: models, data, stages, callbacks and the test at the end.
 
     Attributes:
         models: The models by name, in the order in which they run.
         data: The loaders by name; the stages train on `train`.
         stages: The stages in order.
-        callbacks: What happens on the way: evaluation, checkpoints.
-        test: What to measure once, at the end.
-        seed: All chance follows from it.
+        callbacks: Callbacks: evaluation, checkpoints, logging.
+        test: The evaluation at the end.
+        seed: Seeds all randomness.
         precision: `fp32`, or mixed precision with `bf16` or `fp16`.
-        deterministic: Ask torch for deterministic kernels (slower on a GPU).
-        compile: Compile models and losses together with `torch.compile`; a text names the backend.
-        channels_last: Keep maps with the channels last in memory, which convolutions may compute faster.
+        deterministic: Use deterministic kernels of torch (slower on a GPU).
+        compile: Compile models and losses together with `torch.compile`; a string names the backend.
+        channels_last: Use the channels-last memory format, which may speed up convolutions.
         ema: Model → decay of an exponential moving average, a model named `<model>_ema`.
-        nonfinite: What happens when a gradient or a buffer is not finite. The update is withheld in any case, and buffers
-            are put back; `stop` ends the run, `skip` goes on, `rollback` takes up the last checkpoint and leaves those
-            batches out.
-        max_nonfinite: How many batches `skip` and `rollback` leave out before the run ends.
-        views: How many different augmentations of each sample there are: epoch e shows those of epoch e − views again,
-            in another order; where a loader mixes batches, the same batches in another order. A new one in each epoch
-            if left out.
-        cache: Frozen model → where its values are kept. During the first `views` epochs they are computed and stored,
-            afterwards read.
-        sources: Frozen model → how it runs: a teacher in bfloat16, or compiled, beside a student that is neither.
-        parallel: How several processes share the work: `ddp` has every model whole on each, `fsdp` spreads models over them,
-            `deepspeed` has models whole and spreads gradients and the optimizer's state (ZeRO, stage 2).
-        shard: Which models `fsdp` spreads; those that do not begin with `teacher` if left out.
-        timeout: Seconds that several processes wait for one of them before they end.
-        log_every: Steps between two log lines.
-        imports: Modules to import first, so that what they `@register` can be named (needs `--trust`).
+        nonfinite: Policy for a gradient or buffer that is not finite. The update is always withheld and buffers are
+            restored; `stop` ends the run, `skip` continues, `rollback` resumes from the last checkpoint and skips those
+            batches.
+        max_nonfinite: Number of batches that `skip` and `rollback` may skip before the run ends.
+        views: Number of augmentations of each sample: epoch e repeats those of epoch e − views in another order. If a
+            loader mixes batches, it repeats the same batches in another order. By default each epoch has new ones.
+        cache: Frozen model → its cache. Values are computed and stored in the first `views` epochs, and read afterwards.
+        sources: Frozen model → its settings: a teacher in bfloat16, or compiled, next to a student that is neither.
+        parallel: Parallelism of several processes: `ddp` replicates every model, `fsdp` shards models, `deepspeed`
+            replicates models and shards gradients and the optimizer's state (ZeRO, stage 2).
+        shard: The models that `fsdp` shards; by default those whose name does not begin with `teacher`.
+        timeout: Seconds that processes wait for each other before they end.
+        log_every: Number of steps between two log lines.
+        imports: Modules to import first, so that their `@register`ed names are known (needs `--trust`).
         about: A sentence for the report.
     """
 

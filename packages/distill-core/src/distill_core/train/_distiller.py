@@ -61,8 +61,8 @@ class Distiller(nn.Module):
         self._sources = [wrap(source) for source in sources] if wrap else sources
         idle = [name for name in trained if name not in {source.name for source in self._sources}]
         if idle:
-            message = f"'{idle[0]}' is trained, but no loss reads it\n  hint: name it in the inputs of a loss, or leave it out of `train`"
-            raise WiringError(message)
+            message = f"'{idle[0]}' is trained, but no loss reads it"
+            raise WiringError(message, hint="name it in the inputs of a loss, or omit it from `train`")
         self._is_fed = any(source.feed for source in self._sources)
         model_order = [tap for source in self._sources for tap in source.taps]
         wired = dict.fromkeys(tap for wiring in self.wirings.values() for tap in wiring.taps)
@@ -151,8 +151,8 @@ class Distiller(nn.Module):
                 total = weighted if total is None else total + weighted
         totals = tuple(part for part in (total, apart) if part is not None)
         if not totals:
-            message = "a stage has no losses\n  hint: give at least one under `losses`"
-            raise WiringError(message)
+            message = "a stage has no losses"
+            raise WiringError(message, hint="give at least one under `losses`")
         return totals, terms
 
 

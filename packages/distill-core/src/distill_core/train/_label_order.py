@@ -19,15 +19,14 @@ _MOST_SHOWN = 5
 
 
 def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[ResolvedStage]) -> None:
-    """Compare the names of the classes of each model with those of all data that are read.
+    """Compare the class names of each model with those of all data that the run reads.
 
-    Names are compared without case, hyphens and underscores. Different names are logged: nobody can say which of them
-    mean the same.
+    Names are compared without case, hyphens and underscores. Different names are logged, because they may mean the same.
 
     Args:
         models: Models by name.
-        experiment: What is run.
-        stages: Its stages, with nothing omitted.
+        experiment: The experiment.
+        stages: Its stages.
 
     Raises:
         WiringError: A frozen model whose output is read has the classes of the data in another order.
@@ -44,8 +43,7 @@ def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, s
             shown = f"{_shown(own)} in the model, {_shown(theirs)} in the data"
             message = f"the classes of '{name}' are {what} than those of {where}: {shown}"
             if is_order and name in read and not any(may_learn(name, stage) for stage in stages):
-                message += "\n  hint: give the data `labels` in the model's order"
-                raise WiringError(message)
+                raise WiringError(message, hint="give the data `labels` in the model's order")
             logger.warning(message)
             break
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from ..data import Loader, as_loader
 from ..errors import TrainingError, WiringError
-from ..experiment import FIRST_STAGE, Experiment, Inputs, Stage, Term, incomplete
+from ..experiment import FIRST_STAGE, Experiment, Inputs, Stage, Term
+from ..stage_problems import stage_problems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def resolve(stages: Sequence[Stage], data: Collection[str]) -> list[ResolvedStag
     Raises:
         WiringError: A stage lacks a required field.
     """
-    for problem in incomplete(stages, data):
+    for problem in stage_problems(stages, data):
         raise WiringError(problem.message, key=problem.key, hint=problem.hint)
     resolved, previous = [], FIRST_STAGE
     for stage in stages:

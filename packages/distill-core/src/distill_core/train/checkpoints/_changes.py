@@ -1,4 +1,4 @@
-"""Resume with changes: what may differ from the run that a checkpoint is of, and how the difference is recorded."""
+"""Resuming with changes: which differences from the checkpoint's run are accepted, and their record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...errors import Problem, TrainingError
+from ...errors import TrainingError
 
 CHANGES = "changes.jsonl"
 PROMISE = "from here on the results are not promised to be bit for bit those of an undisturbed run"
@@ -21,36 +21,38 @@ Difference = tuple[Any, Any]
 
 
 def accept_changes(
-    saved: Mapping[str, Any], own: Mapping[str, Any], position: Mapping[str, int], *, change: bool
+    saved: Mapping[str, Any], new: Mapping[str, Any], position: Mapping[str, int], *, change: bool
 ) -> dict[str, Difference]:
-    """Return how an experiment differs from the one that a checkpoint is of: key → then, now.
+    """Return the differences between an experiment and that of a checkpoint: key → old, new value.
 
     Args:
         saved: The identity in the checkpoint.
-        own: The identity of the experiment that resumes it.
+        new: The identity of the experiment that resumes it.
         position: The stage, epoch and batch of the checkpoint.
-        change: Whether differences that cannot change the past are accepted.
+        change: Whether to accept differences that do not concern what was trained so far.
 
     Raises:
-        TrainingError: There is a difference that is not accepted.
+        TrainingError: A difference is not accepted.
     """
-    keys = sorted(own.keys() | saved.keys())
-    found = {key: (saved.get(key), own.get(key)) for key in keys if saved.get(key) != own.get(key)}
-    refused = {key: difference for key, difference in found.items() if not _is_future(key, *difference, position)}
-    if refused or (found and not change):
-        lines = [f"{key}: {then!r} then, {now!r} now" for key, (then, now) in (refused if change else found).items()]
+    keys = sorted(new.keys() | saved.keys())
+    differences = {key: (saved.get(key), new.get(key)) for key in keys if saved.get(key) != new.get(key)}
+    refused = {key: difference for key, difference in differences.items() if not _is_future(key, *difference, position)}
+    if refused or (differences and not change):
+        lines = [
+            f"{key}: {then!r} then, {now!r} now" for key, (then, now) in (refused if change else differences).items()
+        ]
         message = "\n  ".join(["this is not the run that was interrupted:", *lines])
         hint = "none of these changes what was trained so far: `--resume --change` accepts them"
         if change:
             hint = "this would change what was trained so far; begin a new run for it"
-        raise TrainingError(str(Problem(message, hint="" if refused and not change else hint)))
-    return found
+        raise TrainingError(message, hint="" if refused and not change else hint)
+    return differences
 
 
 def record_changes(folder: Path, changes: Mapping[str, Difference], **more: Any) -> None:
     """Append changes to `changes.jsonl` of a run, and log them."""
-    told = "; ".join(f"{key}: {then} → {now}" for key, (then, now) in changes.items())
-    logger.warning("resumed with changes (%s); %s", told, PROMISE)
+    text = "; ".join(f"{key}: {then} → {now}" for key, (then, now) in changes.items())
+    logger.warning("resumed with changes (%s); %s", text, PROMISE)
     record = {
         "time": dt.datetime.now(dt.UTC).isoformat(),
         **more,
@@ -61,7 +63,7 @@ def record_changes(folder: Path, changes: Mapping[str, Difference], **more: Any)
 
 
 def _is_future(key: str, then: Any, now: Any, position: Mapping[str, int]) -> bool:
-    """Whether a difference concerns only what comes after a checkpoint."""
+    """Return whether a difference concerns only what comes after a checkpoint."""
     stage = position["stage"]
     if key == "callbacks":
         return True

@@ -1,7 +1,7 @@
-"""A folder of checkpoints: each a directory of safetensors and JSON that exists whole or not at all.
+"""A folder of checkpoints: each is a directory of safetensors and JSON, written atomically.
 
-A checkpoint is built beside its place, synced and renamed; its manifest of sizes and SHA-256 is written last. Two small
-files, replaced atomically, name the checkpoints that matter: `latest` and `best`.
+A checkpoint is written to a temporary directory, synced and renamed; its manifest of sizes and SHA-256 is written last.
+Two small files, replaced atomically, name the checkpoints `latest` and `best`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CheckpointStore:
     """The checkpoints of one run.
 
     Args:
-        folder: Where they are; made when the first one is written.
+        folder: Their folder; created with the first checkpoint.
 
     Attributes:
         keep: Number of the newest checkpoints to keep besides the best.
@@ -42,16 +42,16 @@ class CheckpointStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.keep = 2
-        self._kept: list[str] = []  # oldest first; the last one was read or written last, and is known to be whole
+        self._kept: list[str] = []  # oldest first; the last one was read or written last, and is known to be intact
 
     def write(self, name: str, state: dict[str, Any], *, best: bool = False) -> None:
         """Write a checkpoint, name it `latest` (and `best`), then remove those that are no longer needed.
 
-        The newest ones are kept, and the best; an old one goes only when the new one has been read back and is whole.
+        The newest ones and the best are kept. Old ones are removed only after the new one has been read back intact.
 
         Raises:
-            TrainingError: It cannot be written: the disk is full, or the folder may not be written. What was there before
-                is untouched.
+            TrainingError: The checkpoint cannot be written (the disk is full, or the folder is read-only). Earlier
+                checkpoints are untouched.
         """
         try:
             self._write(name, state, best=best)
@@ -59,12 +59,13 @@ class CheckpointStore:
             shutil.rmtree(self.folder / f".{name}.tmp", ignore_errors=True)
             reason = getattr(error, "strerror", None) or str(error)
             kept = self.name("latest")
-            message = f"the checkpoint {self.folder / name} cannot be written: {reason}\n  hint: " + (
+            message = f"the checkpoint {self.folder / name} cannot be written: {reason}"
+            hint = (
                 f"make room and go on with --resume from {kept}, which is untouched"
                 if kept
                 else "choose another folder"
             )
-            raise TrainingError(message) from error
+            raise TrainingError(message, hint=hint) from error
 
     def _write(self, name: str, state: dict[str, Any], *, best: bool) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -74,10 +75,10 @@ class CheckpointStore:
         tensors, tree = pack(state)
         write_tensors(tensors, unfinished / _TENSORS)
         (unfinished / _STATE).write_text(json.dumps(tree))
-        final = next(path for path in self._places(name) if not path.exists())
-        manifest = {"name": final.name, "files": {part: fingerprint(unfinished / part) for part in (_TENSORS, _STATE)}}
-        for part in (_TENSORS, _STATE):
-            sync(unfinished / part)
+        final = next(path for path in self._folders(name) if not path.exists())
+        manifest = {"name": final.name, "files": {file: fingerprint(unfinished / file) for file in (_TENSORS, _STATE)}}
+        for file in (_TENSORS, _STATE):
+            sync(unfinished / file)
         (unfinished / _MANIFEST).write_text(json.dumps(manifest, indent=1))
         sync(unfinished / _MANIFEST)
         sync(unfinished)
@@ -87,7 +88,7 @@ class CheckpointStore:
         sync(self.folder)
         if best:
             self.warn_of_damaged_best()
-            # First: should the run die here, it will come to this point again and find it named.
+            # First: a run that is killed here resumes before this point and names it again.
             self._point("best", final.name)
         self._point("latest", final.name)
         if damaged := _damaged(final):
@@ -101,24 +102,24 @@ class CheckpointStore:
                 shutil.rmtree(path)
 
     def sweep(self) -> None:
-        """Remove what a run that died left unfinished."""
+        """Remove unfinished files of a run that was killed."""
         for path in self.folder.glob("*.tmp"):
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink()
 
-    def _places(self, name: str) -> Iterator[Path]:
-        """A checkpoint is never written over another: a second one of the same step gets a number."""
+    def _folders(self, name: str) -> Iterator[Path]:
+        """Yield folder names for a checkpoint: a second one of the same step gets a number, nothing is overwritten."""
         yield self.folder / name
         for number in itertools.count(1):
             yield self.folder / f"{name}-{number}"
 
     def read(self, which: str) -> dict[str, Any]:
-        """The state in the checkpoint that `latest` or `best` names.
+        """Return the state in the checkpoint that `latest` or `best` names.
 
         Raises:
-            TrainingError: There is none, or it is damaged.
+            TrainingError: It does not exist, or it is damaged.
         """
         name = self.name(which)
         if name is None:
@@ -127,7 +128,7 @@ class CheckpointStore:
         return self.read_named(name)
 
     def read_named(self, name: str) -> dict[str, Any]:
-        """The state in the checkpoint of this name, checked against its manifest."""
+        """Return the state in the checkpoint of this name, after checking it against its manifest."""
         folder = self.folder / name
         try:
             damaged = _damaged(folder)
@@ -141,31 +142,31 @@ class CheckpointStore:
         return state
 
     def newest_intact(self) -> tuple[dict[str, Any], list[str]]:
-        """The newest checkpoint that is whole, and what was wrong with those that were passed over.
+        """Return the newest intact checkpoint, and the errors of the newer ones, which are damaged.
 
         Raises:
-            TrainingError: None is whole.
+            TrainingError: None is intact.
         """
-        found = [path.name for path in self.newest_first()]
+        names = [path.name for path in self.newest_first()]
         named = [name for name in (self.name("latest"),) if name]
-        wrong: list[str] = []
-        for name in dict.fromkeys(named + found):
+        errors: list[str] = []
+        for name in dict.fromkeys(named + names):
             try:
                 state = self.read_named(name)
-                self._kept = found[found.index(name) :][::-1]
-                return state, wrong
+                self._kept = names[names.index(name) :][::-1]
+                return state, errors
             except DistillError as error:
-                wrong.append(str(error))
-        message = "\n".join([f"there is no checkpoint to resume from in {self.folder}", *wrong])
+                errors.append(str(error))
+        message = "\n".join([f"there is no checkpoint to resume from in {self.folder}", *errors])
         raise TrainingError(message)
 
     def newest_first(self) -> list[Path]:
-        """The folders of all checkpoints, whole or not."""
-        found = [path for path in self.folder.glob("step-*") if path.is_dir()]
-        return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)], reverse=True)
+        """Return the folders of all checkpoints, intact or not."""
+        folders = [path for path in self.folder.glob("step-*") if path.is_dir()]
+        return sorted(folders, key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)], reverse=True)
 
     def warn_of_damaged_best(self) -> bool:
-        """Whether the best checkpoint is missing or damaged, which is logged."""
+        """Return whether the best checkpoint is missing or damaged, which is logged."""
         if (name := self.name("best")) is None:
             return False
         try:
@@ -177,7 +178,7 @@ class CheckpointStore:
         return bool(damaged)
 
     def name(self, which: str) -> str | None:
-        """The name of the `latest` or `best` checkpoint."""
+        """Return the name of the `latest` or `best` checkpoint."""
         pointer = self.folder / which
         return pointer.read_text(errors="replace").strip() if pointer.is_file() else None
 
@@ -186,11 +187,11 @@ class CheckpointStore:
 
 
 def _damaged(folder: Path) -> list[str]:
-    """The files of a checkpoint that are not what its manifest says; the manifest itself if it is of another one."""
+    """Return the files of a checkpoint that differ from its manifest; the manifest itself if it is of another one."""
     manifest = json.loads((folder / _MANIFEST).read_text())
     if manifest["name"] != folder.name or set(manifest["files"]) != {_TENSORS, _STATE}:
         return [_MANIFEST]
-    return [part for part, expected in manifest["files"].items() if fingerprint(folder / part) != expected]
+    return [file for file, expected in manifest["files"].items() if fingerprint(folder / file) != expected]
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -116,10 +116,9 @@ class _Bucket:
     def note(self, number: int) -> None:
         if self._flat is not None:
             message = (
-                "a backward pass within the backward pass changed a gradient that had been sent to the other processes\n"
-                "  hint: checkpoint activations with use_reentrant=False"
+                "a backward pass within the backward pass changed a gradient that had been sent to the other processes"
             )
-            raise TrainingError(message)
+            raise TrainingError(message, hint="checkpoint activations with use_reentrant=False")
         self.waiting.discard(number)
 
     def send(self) -> None:

@@ -139,7 +139,7 @@ def _deepspeed() -> Any:
     try:
         import deepspeed
     except ImportError:
-        message = "parallel: deepspeed needs the package deepspeed, which is not installed\n  hint: pip install 'distill-core[deepspeed]', or parallel: fsdp"
-        raise TrainingError(message) from None
+        message = "parallel: deepspeed needs the package deepspeed, which is not installed"
+        raise TrainingError(message, hint="pip install 'distill-core[deepspeed]', or parallel: fsdp") from None
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     return deepspeed

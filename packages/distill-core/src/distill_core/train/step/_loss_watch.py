@@ -69,7 +69,7 @@ class LossWatch:
             message = (
                 f"no parameter that learns has an influence on {', '.join(f'losses.{n}' for n in self._has_gradient)}"
             )
-            raise WiringError(str(Problem(message, hint=_REACH)))
+            raise WiringError(message, hint=_REACH)
         if not any(self._teaches.values()):
             raise WiringError(self.notes[-1])
 

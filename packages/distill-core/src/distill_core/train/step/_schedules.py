@@ -84,5 +84,5 @@ def _check(loss: Any, attribute: str, where: str) -> None:
         return
     numbers = [name for name, number in vars(loss).items() if type(number) in (int, float) and name[0] != "_"]
     hint = did_you_mean(attribute, numbers) if numbers else "it has no number of its own"
-    message = f"{where}.schedules: {type(loss).__name__} has no number '{attribute}'\n  hint: {hint}"
-    raise WiringError(message)
+    message = f"{where}.schedules: {type(loss).__name__} has no number '{attribute}'"
+    raise WiringError(message, hint=hint)

@@ -168,11 +168,13 @@ class CachedSource(ModelSource):
         path = self.cache.path(view) if self.cache else ""
         message = (
             f"cache.{self.name}: sample {sample} is not the input from which {path} was built, although data, transforms "
-            "and seed are the same\n"
-            "  hint: what a sample looks like must follow from its own seed, not from its batch (mix samples with the "
-            "loader's `mix`, which is replayed), or run this teacher without a cache"
+            "and seed are the same"
         )
-        raise DataError(message)
+        hint = (
+            "the augmentation of a sample must follow from its seed, not from its batch (mix samples with the loader's "
+            "`mix`, which is replayed); or run this teacher without a cache"
+        )
+        raise DataError(message, hint=hint)
 
 
 def _seeds(view: int, rows: Tensor) -> Tensor:

@@ -40,11 +40,8 @@ class TapCodecs:
         self._codecs = {glob: _codec(model, name) for glob, name in named.items()}
         for glob in self._codecs:
             if not fnmatch.fnmatchcase(model, glob.partition(":")[0].partition(".")[0]):
-                message = (
-                    f"cache.{model}.codec: '{glob}' is no tap of '{model}'\n"
-                    f"  hint: write it like '{model}' or '{model}.layer*'"
-                )
-                raise WiringError(message)
+                message = f"cache.{model}.codec: '{glob}' is not a tap of '{model}'"
+                raise WiringError(message, hint=f"write it like '{model}' or '{model}.layer*'")
 
     def of(self, tap: Tap) -> Codec:
         """The codec of a tap, or of the tap whose field it is if the codec gives fields."""

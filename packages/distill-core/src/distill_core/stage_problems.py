@@ -1,0 +1,40 @@
+"""Problems that keep the stages of an experiment from training, found without building anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from .errors import Problem
+from .experiment import INHERIT, Stage
+
+_REQUIRED_OF_FIRST = ("epochs", "losses", "optimizer")
+
+
+def stage_problems(stages: Sequence[Stage], data: Collection[str]) -> list[Problem]:
+    """Return the problems that keep stages from training, each with its key.
+
+    Args:
+        stages: The stages as written.
+        data: The names of the loaders of the experiment.
+
+    >>> [problem.key for problem in stage_problems([], ["train"])]
+    ['stages']
+    """
+    if not stages:
+        return [Problem("an experiment needs at least one stage", key="stages", id="no-stages")]
+    missing = [name for name in _REQUIRED_OF_FIRST if getattr(stages[0], name) is INHERIT]
+    problems = [
+        Problem(f"the first stage needs '{name}'", key="stages.0", id="first-stage-incomplete") for name in missing
+    ]
+    if "train" not in data and (stages[0].data is INHERIT or stages[0].data is None):
+        hint = "give `data.train`, or `data` of the stage"
+        problems.append(Problem("there is no training data", key="stages.0", hint=hint, id="no-training-data"))
+    for index, stage in enumerate(stages):
+        if stage.losses is not INHERIT and not stage.losses:
+            hint = "give at least one under `losses`"
+            problems.append(Problem("a stage has no losses", key=f"stages.{index}.losses", hint=hint, id="no-losses"))
+        if stage.train is not INHERIT and stage.train is not None and not stage.train:
+            message = "the list is empty, so nothing would be trained"
+            hint = "omit `train` to train all losses and every model whose name does not begin with 'teacher'"
+            problems.append(Problem(message, key=f"stages.{index}.train", hint=hint, id="nothing-to-train"))
+    return problems
