@@ -10,14 +10,14 @@ from .experiment import INHERIT, Stage
 _REQUIRED_OF_FIRST = ("epochs", "losses", "optimizer")
 
 
-def stage_problems(stages: Sequence[Stage], data: Collection[str]) -> list[Problem]:
+def incomplete_stages(stages: Sequence[Stage], data: Collection[str]) -> list[Problem]:
     """Return the problems that keep stages from training, each with its key.
 
     Args:
         stages: The stages as written.
         data: The names of the loaders of the experiment.
 
-    >>> [problem.key for problem in stage_problems([], ["train"])]
+    >>> [problem.key for problem in incomplete_stages([], ["train"])]
     ['stages']
     """
     if not stages:

@@ -11,7 +11,7 @@ from yaml import MappingNode, Node, SequenceNode
 from ..config import Document, NodesByKey, is_untagged, pairs
 from ..errors import Problem
 from ..experiment import Stage
-from ..stage_problems import stage_problems
+from ..stage_problems import incomplete_stages
 
 NULL_TAG = "tag:yaml.org,2002:null"
 _GIVEN: Any = object()  # a value that is neither null nor empty, or that is known only when it is built
@@ -26,7 +26,7 @@ def stage_problems(document: Document) -> Iterator[Problem]:
         return
     loaders = pairs(data) if isinstance(data, MappingNode) and is_untagged(data) else ["train"]
     nodes = NodesByKey(document)
-    for problem in stage_problems([_stage(node) for node in stages.value], loaders):
+    for problem in incomplete_stages([_stage(node) for node in stages.value], loaders):
         yield nodes.located(problem, problem.key)
 
 

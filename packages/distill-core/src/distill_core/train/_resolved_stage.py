@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ..data import Loader, as_loader
 from ..errors import TrainingError, WiringError
 from ..experiment import FIRST_STAGE, Experiment, Inputs, Stage, Term
-from ..stage_problems import stage_problems
+from ..stage_problems import incomplete_stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def resolve(stages: Sequence[Stage], data: Collection[str]) -> list[ResolvedStag
     Raises:
         WiringError: A stage lacks a required field.
     """
-    for problem in stage_problems(stages, data):
+    for problem in incomplete_stages(stages, data):
         raise WiringError(problem.message, key=problem.key, hint=problem.hint)
     resolved, previous = [], FIRST_STAGE
     for stage in stages:
