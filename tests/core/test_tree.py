@@ -15,7 +15,7 @@ Pair = namedtuple("Pair", "left right")
 
 
 class Checked(namedtuple("Checked", "left right")):
-    """A named tuple with a constructor of its own."""
+    """A named tuple with its own constructor."""
 
     def __new__(cls, both):
         return super().__new__(cls, both, both)

@@ -1,4 +1,4 @@
-"""What objects are, as a hash: the same in another process, another after each change that matters."""
+"""Hashes of objects: the same in another process, and different after each relevant change."""
 
 from __future__ import annotations
 

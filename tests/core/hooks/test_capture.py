@@ -1,4 +1,4 @@
-"""What is captured: ports, fields, several calls, structures; and what is not kept."""
+"""Captured values: ports, fields, several calls, structures; and what is not kept."""
 
 from __future__ import annotations
 

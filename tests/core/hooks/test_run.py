@@ -1,4 +1,4 @@
-"""What `Capture.run` does without a hook, and values that change their kind from call to call."""
+"""`Capture.run` without a hook, and values that change their kind from call to call."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ def test_a_real_error_comes_through(chain, x):
 
 
 def test_an_outer_capture_survives_an_inner_end(chain, x):
-    """The inner one ends the forward of its own model only."""
+    """The inner capture ends only the forward of its model."""
 
     class Outer(nn.Module):
         def __init__(self) -> None:

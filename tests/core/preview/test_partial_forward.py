@@ -1,4 +1,4 @@
-"""What `distill check --deep` sees of a model that looks at numbers on its way."""
+"""Partial forwards of models that read the values of their tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Detector(nn.Module):
         self.features, self.head, self.last = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(2, 1)
 
     def forward(self, images):
-        side = int(torch.tensor(images.shape).max())  # a number of its own, which is known
+        side = int(torch.tensor(images.shape).max())  # a tensor that the model creates, which has data
         scores = self.head(self.features(images[:, :side]))
         chosen = scores[scores > 0].view(-1, 1).expand(-1, 2)
         return self.last(chosen[: int(scores.max() > 1) + 1])

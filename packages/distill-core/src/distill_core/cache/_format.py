@@ -30,7 +30,7 @@ class Leaf:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the rows are contiguous in memory."""
+        """True if the rows are contiguous in memory."""
         return self.order == tuple(range(len(self.order)))
 
 

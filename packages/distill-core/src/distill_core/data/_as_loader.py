@@ -31,7 +31,7 @@ OPTIONS = {
     "pin_memory_device": "refused: torch ignores it",
     "in_order": "False is refused with workers: a run could not be repeated",
 }
-"""What happens to each option of a DataLoader. An option that is not listed is refused unless it has its default."""
+"""The treatment of each option of a DataLoader. An option that is not listed is refused unless it has its default."""
 
 
 def as_loader(data: Any) -> Loader:

@@ -114,7 +114,7 @@ class Loader:
 
     @property
     def shuffle(self) -> bool:
-        """Whether each epoch has a new order of all samples."""
+        """True if each epoch has a new order of all samples."""
         return self._order.shuffle
 
     @property

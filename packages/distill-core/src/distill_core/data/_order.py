@@ -45,7 +45,7 @@ class Order:
 
     @property
     def is_permutation(self) -> bool:
-        """Whether an epoch contains each sample once."""
+        """True if an epoch contains each sample once."""
         return self.sampler is None and self.batch_sampler is None and self.weights is None
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""How far a model runs in a step, and how much work that is."""
+"""The forward of each model in a step: where it ends, and its floating-point operations."""
 
 from __future__ import annotations
 

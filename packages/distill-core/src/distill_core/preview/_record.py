@@ -64,7 +64,7 @@ class TrainablePreview:
 
 @dataclass(frozen=True, kw_only=True)
 class ForwardPreview:
-    """How one model runs in a step.
+    """The forward of one model in a step.
 
     Attributes:
         model: The model's name.
@@ -91,7 +91,7 @@ class ForwardPreview:
 
 @dataclass(frozen=True, kw_only=True)
 class StagePreview:
-    """What one stage will do.
+    """The plan of one stage.
 
     Attributes:
         index: The stage's index.
@@ -130,7 +130,7 @@ class MetricPreview:
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What a run will do.
+    """The plan of a run.
 
     Attributes:
         models: The models.
