@@ -1,4 +1,4 @@
-"""What tests of recipes share: a BERT of a few numbers in the place of one of the hub, and what a training logs."""
+"""Fixtures for tests of recipes: a tiny BERT in place of a model from the hub, and the losses that training logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABELS = {"mnli": 3, "stsb": 1, "conll2003": 9}
 
 @pytest.fixture(scope="session")
 def instead(tmp_path_factory):
-    """File → the changes that put a tiny model, with as many labels as the task has, where the file names one of the hub."""
+    """Return overrides that replace a file's model from the hub by a tiny one with the number of labels of the task."""
     from transformers import BertForMaskedLM
 
     from distill_core.config import read
@@ -51,7 +51,7 @@ def digest(model: nn.Module) -> str:
 
 
 class Losses(Callback):
-    """Keeps what the training logs, and proves that the run leaves models that do not learn as they were built."""
+    """Records the logged losses, and verifies that the run does not change frozen models."""
 
     def __init__(self) -> None:
         self.terms: list[dict[str, float]] = []
@@ -72,5 +72,5 @@ class Losses(Callback):
 
 @pytest.fixture
 def seen() -> Losses:
-    """A callback that keeps the terms of each log line of the training."""
+    """Return a callback that records the terms of each training log line."""
     return Losses()

@@ -25,7 +25,7 @@ QUICK = ("ce_fasterrcnn_mobilenet_v3_small", "fgd_retinanet", "crosskd_fcos", "g
 
 
 def generated(loader: functools.partial) -> Loader:
-    """Two batches of two small images with an object each, in the place of the loader that the file names."""
+    """Return two batches of two small images with one object each, in place of the file's loader."""
     samples = []
     for number in range(4):
         height, width = 70 + 10 * (number % 2), 90
@@ -42,7 +42,7 @@ def generated(loader: functools.partial) -> Loader:
 
 
 def experiment(file: Path) -> Experiment:
-    """What the file describes, with one epoch and detectors that take small images and few boxes."""
+    """Build the file's experiment with one epoch and detectors for small images and few boxes."""
     document = load_document(file)
     for node in NodesByKey(document).loaders():
         node.tag = node.tag.replace("!import_call", "!import_partial", 1)

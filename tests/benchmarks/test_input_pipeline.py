@@ -1,4 +1,4 @@
-"""The benchmark of the input pipeline: every way gives batches, and its page has what was measured."""
+"""The benchmark of the input pipeline: every pipeline yields batches, and the page lists all of them."""
 
 from __future__ import annotations
 

@@ -50,12 +50,12 @@ class Generated(TensorData):
 
 
 def generated(loader: functools.partial) -> Loader:
-    """A loader of two small batches in the place of the one that the file names."""
+    """Return a loader of two small batches in place of the file's."""
     return Loader(Generated(loader.func.example_batch(*loader.args, **loader.keywords)), 3)
 
 
 def overrides(file: Path, folder: Path) -> list[str]:
-    """Small models, a tokenizer that is there, short answers."""
+    """Use small models, a local tokenizer and short completions."""
     document = load_document(file, [])
     changes = []
     for key, node in document.root.value:

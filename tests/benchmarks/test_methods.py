@@ -1,4 +1,4 @@
-"""The comparison of all methods: what is tried, what is chosen, what the table says. Nothing is trained here."""
+"""The comparison of all methods: values to try, selection, table. Nothing is trained here."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Generated(TensorData):
 
 
 def generated(loader: functools.partial, size: int | None) -> Loader:
-    """A loader of two small batches in the place of the one that the file names."""
+    """Return a loader of two small batches in place of the file's."""
     options = {**loader.keywords, "batch_size": 4}
     if size is not None and loader.func.__name__ not in {"digits", "fashion_mnist", "cifar10", "cifar100"}:
         options["size" if loader.func.__name__ == "imagenet" else "crop"] = size
@@ -72,7 +72,7 @@ def generated(loader: functools.partial, size: int | None) -> Loader:
 
 
 def experiment(file: Path) -> Experiment:
-    """What the file describes, with one epoch a stage, small batches and no weights from elsewhere."""
+    """Build the file's experiment with one epoch per stage, small batches and no pretrained weights."""
     overrides = SMALLER.get(file.stem.split("_")[0], []) if file.parent.name == "ilsvrc2012" else []
     document = load_document(file, overrides)
     for node in NodesByKey(document).loaders():

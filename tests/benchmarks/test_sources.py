@@ -21,7 +21,7 @@ COCO = BENCHMARKS / "semantic_segmentation/configs/coco"
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage does: one weight for each term, by the class of its loss."""
+    """Return the weight of each term of a stage, by the class of its loss."""
 
     epochs: int
     batch: int
@@ -139,11 +139,11 @@ ARGUMENTS = {
     "KTAutoencoderLoss": {"sparsity": 1e-7},
     "RKDLoss": {"distance_weight": 1.0, "angle_weight": 2.0},
 }
-"""What their losses are made with; torchdistill's SRDLoss has an exponent of 4, which is ours by default."""
+"""Arguments of torchdistill's losses; its SRDLoss has an exponent of 4, the default of this project."""
 
 
 def read(node: yaml.Node) -> Any:
-    """A document as ordinary values: what is called is (its name, its arguments)."""
+    """Convert a document to plain values: a call becomes (name, arguments)."""
     if isinstance(node, yaml.MappingNode):
         value: Any = {read(key): read(part) for key, part in node.value}
     elif isinstance(node, yaml.SequenceNode):

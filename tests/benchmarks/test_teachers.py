@@ -1,4 +1,4 @@
-"""The ways to have a teacher that benchmarks/teacher_cache shows: each file runs, on a few digits, and does what it says."""
+"""The teacher sources of benchmarks/teacher_cache: each file runs on a few digits and does what it describes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODES = {
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs a file in an empty folder; gives its log, the student's hash and the shapes that wide networks have seen."""
+    """Run a file in an empty folder; return its log, the student's hash and the input shapes of wide networks."""
 
     @functools.wraps(distill_core.weights.load_weights)
     def load_weights(model, path, *, strict=True):

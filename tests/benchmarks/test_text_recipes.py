@@ -1,4 +1,4 @@
-"""Recipes of texts run two batches of generated data, with tiny models; sweeps name keys that there are."""
+"""Recipes of texts run two batches of generated data, with tiny models; sweeps name existing keys."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def own(data):
 
 
 def experiment(file: Path, changes: list[str]) -> Experiment:
-    """What the file describes, with one epoch a stage and small batches."""
+    """Build the file's experiment with one epoch per stage and small batches."""
     document = load_document(file, changes)
     for node in NodesByKey(document).loaders():
         node.tag = node.tag.replace("!import_call", "!import_partial", 1)
