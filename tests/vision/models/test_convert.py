@@ -26,7 +26,7 @@ def test_a_foreign_resnet_becomes_ours(tmp_path, monkeypatch, capsys):
     assert (ended.value.code or 0, said.err) == (0, "")
     assert said.out.splitlines()[1:3] == [
         "names: 2 changed by distill_vision.models.resnet_state_dict",
-        "names and shapes: all those of CifarResNet, no other",
+        "names and shapes: exactly those of CifarResNet",
     ]
     new = load_file("b.safetensors")
     assert all(torch.equal(new[name], tensor) for name, tensor in model.state_dict().items())
