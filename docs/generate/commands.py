@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import typer
+import click
 
 from distill_core.cli._app import app
 
@@ -15,7 +14,7 @@ from .docstrings import escaped, markdown
 def page() -> str:
     """Return the page as Markdown, a section for each command."""
     parts = ["# Commands", "`distill COMMAND --help` prints the same."]
-    for name, command in _leaves("distill", typer.main.get_command(app)):
+    for name, command in _leaves("distill", app):
         parts += [
             f"## {name}",
             f"```text\n{_usage(name, command)}\n```",
@@ -25,23 +24,24 @@ def page() -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
-    if not hasattr(command, "list_commands"):
+def _leaves(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
         yield name, command
         return
-    context = command.context_class(command, info_name=name)
+    context = click.Context(command, info_name=name)
     for each in command.list_commands(context):
-        yield from _leaves(f"{name} {each}", command.get_command(context, each))
+        if inner := command.get_command(context, each):
+            yield from _leaves(f"{name} {each}", inner)
 
 
-def _usage(name: str, command: Any) -> str:
-    context = command.context_class(command, info_name=name)
+def _usage(name: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=name)
     return " ".join([name, *command.collect_usage_pieces(context)])
 
 
-def _parameters(command: Any) -> Iterator[str]:
+def _parameters(command: click.Command) -> Iterator[str]:
     for parameter in command.params:
         names = ", ".join(f"`{name}`" for name in parameter.opts)
-        if parameter.param_type_name == "argument":
-            names = f"`{parameter.metavar or parameter.name.upper()}`"
+        if isinstance(parameter, click.Argument):
+            names = f"`{parameter.human_readable_name}`"
         yield f"{names}\n: {escaped(getattr(parameter, 'help', None) or '–')}"

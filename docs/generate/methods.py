@@ -8,7 +8,7 @@ import inspect
 from itertools import groupby
 from pathlib import Path
 
-from distill_core.cli._methods import methods as all_methods
+from distill_core.cli.inspect._methods import methods as all_methods
 
 from .docstrings import escaped, fenced
 

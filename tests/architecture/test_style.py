@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 
 import pytest
 
@@ -87,3 +88,13 @@ def test_private_files_lie_behind_their_package(modules):
     """Files in a subpackage begin with an underscore, so that each name has one path."""
     inner = [module for module in modules if module.name.count(".") >= 2 and module.path.name != "__init__.py"]
     assert [module.name for module in inner if not module.path.name.startswith("_")] == []
+
+
+def test_every_folder_is_a_package_that_git_tracks(root, modules):
+    """A wheel contains what git does not ignore."""
+    folders = {module.path.parent for module in modules}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
+    paths = "\n".join(str(module.path) for module in modules)
+    command = ["git", "check-ignore", "--no-index", "--stdin"]
+    ignored = subprocess.run(command, cwd=root, input=paths, capture_output=True, text=True, check=False).stdout
+    assert ignored == ""
