@@ -19,7 +19,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Distiller(nn.Module):
-    """Runs the models on a batch, hands the tapped tensors to the losses and adds them up.
+    """Runs the models on a batch, passes the tapped tensors to the losses and sums these.
 
     Trained models and losses are submodules: they are moved, wrapped, synchronised and saved with it. Frozen models are
     not: they run without gradients, in eval mode, and stop after their last tapped module.
@@ -28,8 +28,8 @@ class Distiller(nn.Module):
         models: All models by name, in the order in which they run.
         terms: The terms of the objective by name.
         trained: The names of the models that learn.
-        feed: Model → wiring of its inputs; `batch.input` as the first argument where there is none.
-        wrap: What stands in the place of a model, a cache of it for example.
+        feed: Model → wiring of its inputs; by default `batch.input` is the first argument.
+        wrap: Replaces a model, for example with its cache.
 
     Attributes:
         watch: Calls the losses, given name, loss and arguments, if set; not for a compiled distiller.
@@ -71,12 +71,12 @@ class Distiller(nn.Module):
         self._arguments = {name: _numbered(wiring, self._order) for name, wiring in self.wirings.items()}
 
     def attach(self) -> None:
-        """Place the hooks for good; before the module is wrapped or compiled."""
+        """Place the hooks, before the module is wrapped or compiled."""
         for source in self._sources:
             source.attach()
 
     def detach(self) -> None:
-        """Take the hooks away again."""
+        """Remove the hooks."""
         for source in self._sources:
             source.detach()
 
@@ -86,11 +86,11 @@ class Distiller(nn.Module):
         return tuple(self._sources)
 
     def tapped(self, batch: Batch) -> dict[Tap, Any]:
-        """Run the models that are needed: the value of every tap."""
+        """Run the models that are needed and return the value of every tap."""
         return dict(zip(self._order, self._values(batch, NOTHING), strict=True))
 
     def before(self, batch: Batch, names: Collection[str]) -> dict[str, list[Any]]:
-        """Run frozen models before a step: the values of their taps, for `forward`.
+        """Run frozen models before a step and return the values of their taps, for `forward`.
 
         Args:
             batch: Fields by name.
@@ -105,7 +105,7 @@ class Distiller(nn.Module):
         return found
 
     def _values(self, batch: Batch, given: Mapping[str, Sequence[Any]]) -> list[Any]:
-        """The values of all taps in order: a step looks them up by number."""
+        """Return the values of all taps in order; a step looks them up by index."""
         values: list[Any] = []
         for source in self._sources:
             known = dict(zip(self._order, values, strict=False)) if self._is_fed else {}
@@ -119,12 +119,12 @@ class Distiller(nn.Module):
         weights: Mapping[str, float | Tensor],
         given: Mapping[str, Sequence[Any]] = NOTHING,
     ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        """The objective and its terms.
+        """Return the objective and its terms.
 
         Args:
             batch: Fields by name.
             weights: The weight of each term in this step.
-            given: The values of models that ran `before`.
+            given: The values of models that `before` ran.
 
         Returns:
             `Σ weight · term`, and the sum of those with `separate_gradient` as a second one if there are any; each term by name
@@ -157,7 +157,7 @@ class Distiller(nn.Module):
 
 
 def _numbered(wiring: Wiring, order: Sequence[Tap]) -> tuple[list[tuple[str, int]], list[tuple[str, list[int]]]]:
-    """Parameters with the number of their tap, and those that take a list with the numbers of several."""
+    """Return parameters with the index of their tap, and those that take a list with the indices of several."""
     inputs = wiring.inputs.items()
     singles = [(parameter, order.index(tap)) for parameter, tap in inputs if not isinstance(tap, tuple)]
     lists = [(parameter, [order.index(tap) for tap in taps]) for parameter, taps in inputs if isinstance(taps, tuple)]
@@ -165,11 +165,11 @@ def _numbered(wiring: Wiring, order: Sequence[Tap]) -> tuple[list[tuple[str, int
 
 
 def not_one_number(name: str, term: Term, loss: Any) -> str:
-    """The message for a loss that is not a scalar."""
+    """Return the message for a loss that is not a scalar."""
     given = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
     return f"losses.{name}: {type(term.loss).__name__} gave {given}, and a loss is one number (a 0-dim tensor)"
 
 
 def batch_values(taps: Iterable[Tap], batch: Batch, known: Mapping[Tap, Any]) -> dict[Tap, Any]:
-    """The values of those taps that read the batch."""
+    """Return the values of the taps that read the batch."""
     return {tap: read_batch(batch, tap) for tap in taps if tap.source == "batch" and tap not in known}

@@ -1,4 +1,4 @@
-"""Metrics over a whole data set, exact on any number of processes."""
+"""Metrics over a complete dataset, exact on any number of processes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def evaluate(
 
 
 def _batches(loader: Loader, models: Sequence[nn.Module]) -> Iterator[tuple[dict[str, Any], bool]]:
-    """The batches of this process, and whether they count.
+    """Yield the batches of this process, and whether they count.
 
     A sharded model runs only on all processes together: one that has fewer batches than the others runs it on its first
     sample, for nothing.

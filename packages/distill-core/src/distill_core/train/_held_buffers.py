@@ -1,4 +1,4 @@
-"""Buffers of modules, remembered and put back."""
+"""Snapshots of module buffers, and their restoration."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Held(NamedTuple):
 
     @property
     def present(self) -> Tensor | None:
-        """What the module has under this name now; a forward may put another tensor there."""
-        return self.module._buffers[self.name]  # noqa: SLF001 - `named_buffers` leaves out None
+        """The buffer that the module has under this name now; a forward pass may replace it."""
+        return self.module._buffers[self.name]  # noqa: SLF001 - `named_buffers` omits None
 
 
 def hold(modules: Iterable[nn.Module]) -> list[Held]:
-    """Remember the buffers of these modules, not of those inside them, without those that are lazy."""
+    """Take a snapshot of the buffers of these modules, without those of submodules and lazy ones."""
     return [
         Held(module, name, buffer, None if buffer is None else buffer.clone())
         for module in modules
@@ -36,7 +36,7 @@ def hold(modules: Iterable[nn.Module]) -> list[Held]:
 
 @torch.no_grad()
 def put_back(held: Iterable[Held]) -> None:
-    """Let each module have the tensor that it had, with the value that it had."""
+    """Restore the tensor and the value of each buffer."""
     for module, name, buffer, value in held:
         if buffer is not None and value is not None:
             buffer.copy_(value)

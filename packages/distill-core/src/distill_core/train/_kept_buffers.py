@@ -1,4 +1,4 @@
-"""Copies of the buffers that a forward pass changes, put back where its update is withheld."""
+"""Copies of the buffers that a forward pass changes, restored if its update is withheld."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class KeptBuffers:
 
 
 def _is_writable(value: Tensor) -> bool:
-    """Whether each element has a place of its own: an expanded tensor cannot be written and so does not change."""
+    """Return whether each element has separate memory: an expanded tensor cannot be written, so it does not change."""
     return value.layout == torch.strided and 0 not in value.stride()
 
 

@@ -1,4 +1,4 @@
-"""Where a run reads data, and what it does with them: in the stages, the measurements and the test."""
+"""The uses of data in a run: stages, evaluations and the test."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Trainer:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process logs and writes."""
+        """True if this process logs and writes."""
         return bool(self.accelerator.is_main_process)
 
     @property

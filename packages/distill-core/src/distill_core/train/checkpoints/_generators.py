@@ -15,10 +15,10 @@ from ..parallel import each_process
 
 
 def generator_states(device: torch.device) -> dict[str, list[Tensor]]:
-    """Return the states of Python, NumPy, torch and the device on each process. All processes ask together.
+    """Return the states of Python, NumPy, torch and the device on each process. A collective operation.
 
     Args:
-        device: Where this process computes.
+        device: Device of this process.
     """
     version, numbers, gauss = random.getstate()
     of_numpy: Any = np.random.get_state(legacy=False)
@@ -27,7 +27,7 @@ def generator_states(device: torch.device) -> dict[str, list[Tensor]]:
         "python_gauss": torch.tensor([gauss is not None, gauss or 0.0], dtype=torch.float64),
         "torch": torch.get_rng_state(),
     }
-    if of_numpy["bit_generator"] == "MT19937":  # not one that somebody has put in its place
+    if of_numpy["bit_generator"] == "MT19937":  # not a replacement
         own["numpy"] = torch.tensor([*of_numpy["state"]["key"].tolist(), of_numpy["state"]["pos"]])
         own["numpy_gauss"] = torch.tensor([of_numpy["has_gauss"], of_numpy["gauss"]], dtype=torch.float64)
     if device.type == "cuda":
@@ -36,7 +36,7 @@ def generator_states(device: torch.device) -> dict[str, list[Tensor]]:
 
 
 def restore_generators(states: Mapping[str, Sequence[Tensor]], device: torch.device) -> None:
-    """Take back what this process had."""
+    """Restore the states of this process."""
     own: dict[str, Any] = {name: values[rank()].cpu() for name, values in states.items()}
     version, *numbers = own["python"].tolist()
     has_gauss, gauss = own["python_gauss"].tolist()

@@ -1,4 +1,4 @@
-"""Any nest of state (dicts, lists, numbers, tensors) as named tensors plus JSON, and back; no pickle."""
+"""Nested state (dicts, lists, numbers, tensors) as named tensors plus JSON, and back; no pickle."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pack(state: Any) -> tuple[dict[str, Tensor], Any]:
 
 
 def unpack(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """The nest that `pack` split."""
+    """Return the nest that `pack` split."""
     if isinstance(tree, list):
         return [unpack(part, tensors) for part in tree]
     if not isinstance(tree, dict):

@@ -59,7 +59,7 @@ class SharedGradients:
         ]
 
     def averaged(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
-        """Around a forward and backward pass.
+        """Return the context of a forward and backward pass.
 
         Args:
             last: Whether this is the last batch before the update; the others only add up what this process has.
@@ -83,7 +83,7 @@ class SharedGradients:
             bucket.receive()
 
     def end(self) -> None:
-        """Leave the parameters as they were."""
+        """Remove the hooks from the parameters."""
         for handle in self._handles if self._buckets else ():
             handle.remove()
         self._buckets = []
@@ -97,14 +97,14 @@ class SharedGradients:
         return ready
 
     def _send(self, *, all_of_them: bool) -> None:
-        """Every process sends the buckets in the same order, however its gradients become ready."""
+        """Send the buckets that are ready. Every process sends them in the same order."""
         while self._next < len(self._buckets) and (all_of_them or not self._buckets[self._next].waiting):
             self._buckets[self._next].send()
             self._next += 1
 
 
 class _Bucket:
-    """Some gradients in one flat tensor, with a flag for each at its end."""
+    """Several gradients in one flat tensor, with a flag for each at its end."""
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self.parameters = parameters
@@ -160,7 +160,7 @@ class _Bucket:
 
 
 def _split(parameters: Sequence[nn.Parameter], size: int) -> Iterator[list[nn.Parameter]]:
-    """Neighbours of one kind, as many as fit into `size` bytes."""
+    """Yield neighbouring parameters of one dtype and device, as many as fit into `size` bytes."""
     part: list[nn.Parameter] = []
     taken = 0
     for parameter in parameters:

@@ -1,11 +1,11 @@
-"""Gradients and the optimizer's state spread over the processes of a run by DeepSpeed: ZeRO, stage 2.
+"""Gradients and optimizer state sharded by DeepSpeed: ZeRO, stage 2.
 
 Samyam Rajbhandari, Jeff Rasley, Olatunji Ruwase, Yuxiong He. "ZeRO: Memory Optimizations Toward Training Trillion
 Parameter Models". SC 2020. https://arxiv.org/abs/1910.02054
 
-The models stay whole on each process, so hooks, averages and checkpoints see them as they are. What else is to be spread,
-`parallel: fsdp` spreads. DeepSpeed joins the parameters of a group to one: a tensor that no loss reaches has a gradient of
-zero there instead of none, so weight decay shrinks it.
+The models are replicated, so hooks, EMA copies and checkpoints see complete tensors; `parallel: fsdp` shards models as
+well. DeepSpeed flattens the parameters of a group: a tensor that no loss reaches has a gradient of zero instead of none,
+so weight decay shrinks it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _BUCKET = 25 * 2**20  # numbers that are sent at once
 
 
 class ZeroEngine:
-    """Stands in the places of the averaging of gradients, of the backward pass and of the update.
+    """Replaces gradient averaging, backward pass and optimizer step.
 
     Args:
         module: The distiller, as prepared and compiled.
         parameters: All that learns.
         optimizer: The stage's optimizer; it is given flat stretches of the parameters in the place of these.
         clip_grad_norm: The greatest norm of all gradients together, if any.
-        buffers: The buffers of everything that learns, put back where an update is withheld.
+        buffers: The buffers of everything that learns, restored if an update is withheld.
         sticky: Whether one step with gradients that are not finite withholds all later ones, until it was told.
 
     Raises:
@@ -80,7 +80,7 @@ class ZeroEngine:
         last: bool,
         given: Mapping[str, Any] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Forward and backward, as `Backward` does them."""
+        """Run the forward and the backward pass, as `Backward` does."""
         del last
         (total,), terms = self.engine(batch, weights, *([given] if given else []))
         self.engine.backward(total if share == 1 else total * share, scale_wrt_gas=False)
@@ -102,20 +102,20 @@ class ZeroEngine:
         self._buffers.settle(torch.tensor(batch in self._bad[-1:]))
 
     def bad_batches(self) -> list[int]:
-        """The batches since the last call whose update was withheld, from the first bad one on."""
+        """Return the batches since the last call whose update was withheld, from the first bad one on."""
         bad, self._bad = self._bad, []
         return bad
 
     def has_bad(self) -> bool:
-        """Whether there are such batches; on every process the same."""
+        """Return whether such batches exist; the same on every process."""
         return bool(self._bad)
 
     def keep_buffers(self) -> None:
-        """Note the buffers as they are now: a withheld update puts them back."""
+        """Copy the buffers; a withheld update restores the copies."""
         self._buffers.keep()
 
     def state(self) -> dict[str, Any]:
-        """The optimizer's state on every process; all must ask together."""
+        """Return the optimizer's state on every process. A collective operation."""
         state = self.optimizer.state_dict()
         parts = {
             number: {name: each_process(value.to(self._device)) for name, value in entry.items()}
@@ -124,7 +124,7 @@ class ZeroEngine:
         return {**state, "state": parts}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what this process had."""
+        """Restore the state of this process."""
         own = {
             number: {name: parts[rank()] for name, parts in entry.items()} for number, entry in state["state"].items()
         }

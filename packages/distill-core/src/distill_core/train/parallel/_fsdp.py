@@ -1,4 +1,4 @@
-"""Models spread over the processes of a run by FSDP2, and their tensors whole again where a file needs them.
+"""Models sharded by FSDP2, and their unsharded tensors for files.
 
 Yanli Zhao et al. "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel". VLDB 2023.
 https://doi.org/10.14778/3611540.3611569
@@ -26,21 +26,21 @@ SUFFIX = "_ema"  # of an average's name
 
 
 def sharded_names(experiment: Experiment, models: Mapping[str, nn.Module]) -> list[str]:
-    """The models that `parallel: fsdp` spreads, each with its average."""
+    """Return the names of the models that `parallel: fsdp` shards, each with its EMA copy."""
     names = list(experiment.shard) or [name for name in models if not name.startswith("teacher")]
     return [*names, *(name + SUFFIX for name in names if name in experiment.ema and name + SUFFIX not in names)]
 
 
 def shard_models(models: Mapping[str, nn.Module], names: Sequence[str], device: torch.device) -> None:
-    """Spread some models over all processes, block by block; with one process nothing happens.
+    """Shard some models over all processes, block by block; do nothing in a single process.
 
     Args:
         models: All models by name, with the same values on all processes.
-        names: Which are spread.
+        names: The models to shard.
         device: Where they are.
 
     Raises:
-        WiringError: There is no such model.
+        WiringError: A model does not exist.
     """
     for name in names:
         if name not in models:
@@ -58,7 +58,7 @@ def shard_models(models: Mapping[str, nn.Module], names: Sequence[str], device: 
 
 
 def blocks(model: nn.Module) -> Iterator[nn.Module]:
-    """The parts that are gathered one at a time: the entries of the outermost lists that have parameters.
+    """Yield the modules that are gathered one at a time: the entries of the outermost lists that have parameters.
 
     >>> [type(block).__name__ for block in blocks(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)))]
     ['Linear', 'Linear']
@@ -72,12 +72,12 @@ def blocks(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def is_sharded(module: nn.Module) -> bool:
-    """Whether a part of it is spread over the processes."""
+    """Return whether a submodule is sharded."""
     return any(isinstance(part, FSDPModule) for part in module.modules())
 
 
 def synchronise(module: nn.Module, *, last: bool) -> None:
-    """Whether the next backward pass sums the gradients of sharded parts over the processes."""
+    """Set whether the next backward pass sums the gradients of sharded modules over the processes."""
     for part in module.modules():
         if isinstance(part, FSDPModule):
             part.set_requires_gradient_sync(last, recurse=False)
@@ -87,7 +87,7 @@ def let_learn(module: nn.Module) -> None:
     """Tell FSDP what learns in this stage; it looks only once by itself."""
     for part in module.modules():
         if isinstance(part, FSDPModule):
-            state = part._get_fsdp_state()  # noqa: SLF001  there is no public way
+            state = part._get_fsdp_state()  # noqa: SLF001  no public way exists
             groups = state._fsdp_param_groups if hasattr(state, "_fsdp_param_groups") else [state._fsdp_param_group]  # noqa: SLF001
             for group in groups:
                 for entry in group.fsdp_params if group else ():
@@ -96,25 +96,25 @@ def let_learn(module: nn.Module) -> None:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """What this process has of a tensor."""
+    """Return this process's shard of a tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def unsharded(state: Any) -> Any:
-    """A nest of state with every sharded tensor put together; all processes ask for it together."""
+    """Return nested state with every sharded tensor unsharded. A collective operation."""
     return map_tensors(
         state, lambda tensor: tensor.full_tensor().detach().cpu() if isinstance(tensor, DTensor) else tensor
     )
 
 
 def load_unsharded(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """`load_state_dict` of whole tensors into a module that may be sharded."""
+    """Load unsharded tensors into a module that may be sharded."""
     own = module.state_dict()
     module.load_state_dict({name: like(value, own.get(name)) for name, value in weights.items()})
 
 
 def load_unsharded_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
-    """`load_state_dict` of whole tensors into an optimizer of parameters that may be sharded."""
+    """Load unsharded tensors into an optimizer of parameters that may be sharded."""
     numbers = [number for group in state["param_groups"] for number in group["params"]]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     owners = dict(zip(numbers, parameters, strict=True))
@@ -126,7 +126,7 @@ def load_unsharded_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
 
 
 def clip_sharded(parameters: Iterable[nn.Parameter], most: float) -> None:
-    """`clip_grad_norm_` where some gradients are sharded and others are not."""
+    """Clip the gradient norm where some gradients are sharded and others are not."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return
@@ -139,7 +139,7 @@ def clip_sharded(parameters: Iterable[nn.Parameter], most: float) -> None:
 
 
 def like(value: Any, owner: Any) -> Any:
-    """This process's part of `value`, if it is of the shape of `owner`, laid out in memory as that is.
+    """Return this process's shard of `value`, if it has the shape of `owner`, in the memory layout of `owner`.
 
     A fused optimizer goes through parameter and state as they lie in memory: with another layout, it would mix up entries.
     """

@@ -32,7 +32,7 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._on_signal)
         if is_distributed():
-            self._store = dist.distributed_c10d._get_default_store()  # noqa: SLF001  there is no public name for it
+            self._store = dist.distributed_c10d._get_default_store()  # noqa: SLF001  it has no public name
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -41,7 +41,7 @@ class StopRequest:
             self._before = None
 
     def is_due(self, step: int) -> bool:
-        """Whether all processes stop after this step; each of them gets the same answer."""
+        """Return whether all processes stop after this step; the same on every process."""
         if self._store is None:
             return self._signalled
         self._wait_for_the_step_before()

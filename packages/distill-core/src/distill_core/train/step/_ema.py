@@ -30,14 +30,14 @@ class _Pair(NamedTuple):
 
 
 class EMA:
-    """Keeps the averages of some models.
+    """Exponential moving averages of models.
 
     Args:
         models: All models by name; the averages are added, `student_ema` for `student`.
         decays: Model → d, from 0 to 1.
 
     Raises:
-        WiringError: There is no such model, or its decay is not a decay.
+        WiringError: A model does not exist, or its decay is not from 0 to 1.
     """
 
     def __init__(self, models: dict[str, nn.Module], decays: Mapping[str, float]) -> None:
@@ -57,11 +57,11 @@ class EMA:
 
     @property
     def names(self) -> list[str]:
-        """What the averages are called."""
+        """The names of the EMA copies."""
         return list(self._pairs)
 
     def initialise(self) -> None:
-        """Give an average of a lazy model the tensors that the model has been given since."""
+        """Initialise the average of a lazy model with the tensors that the model has now."""
         for _, average, model in self._pairs.values():
             lazy = {name for name, tensor in average.state_dict().items() if is_lazy(tensor)}
             if lazy:
@@ -84,11 +84,11 @@ class EMA:
                 torch._foreach_copy_(buffers, list(model.buffers()))
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """The float32 averages of parameters that their model holds rounded, by model and name."""
+        """Return the float32 averages of parameters that their model holds rounded, by model and name."""
         return {name: dict(self._exact(name)) for name in self._pairs}
 
     def load_state(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Take back what `state` gave, after the models have their weights.
+        """Restore what `state` returned, after the models have their weights.
 
         Raises:
             TrainingError: The state is of other parameters.
@@ -103,7 +103,7 @@ class EMA:
                 local(exact[key]).copy_(local(like(value, exact[key])))
 
     def _exact(self, name: str) -> dict[str, Tensor]:
-        """The float32 averages of one model; they begin as its parameters, once these are on their device."""
+        """Return the float32 averages of one model; they start as its parameters, once these are on their device."""
         if name not in self._float32:
             parameters = self._pairs[name].average.named_parameters()
             self._float32[name] = {key: value.detach().float() for key, value in parameters if _is_half(value)}
@@ -111,7 +111,7 @@ class EMA:
 
 
 def _copy(model: nn.Module) -> nn.Module:
-    """A copy of the model that does not learn; torch does not copy a lazy buffer by itself."""
+    """Return a copy of the model that does not learn; torch does not copy a lazy buffer by itself."""
     lazy = [buffer for buffer in model.buffers() if is_lazy(buffer)]
     make: Any = UninitializedBuffer  # its stub takes no arguments
     made = {id(buffer): make(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}

@@ -18,7 +18,7 @@ from ..parallel import local
 class FiniteGuard:
     """Withholds every update with a gradient, or a buffer after the forward pass, that is not finite.
 
-    The buffers are part of the update: a withheld one puts them back.
+    The buffers are part of the update: a withheld one restores them.
 
     A fused optimizer takes the flag on the device and leaves the weights as they are, so the host need not wait; for any
     other optimizer the host asks in each step.
@@ -27,7 +27,7 @@ class FiniteGuard:
         optimizer: The stage's optimizer.
         device: Where its tensors are.
         buffers: The buffers of everything that learns.
-        sticky: Whether one bad step withholds all later ones, until the host has heard of it.
+        sticky: Whether one bad step withholds all later ones until the host reads the flags.
     """
 
     def __init__(self, optimizer: Any, device: torch.device, buffers: KeptBuffers, *, sticky: bool) -> None:
@@ -45,8 +45,8 @@ class FiniteGuard:
         """Step the optimizer if every gradient is finite.
 
         Args:
-            parameters: All that the optimizer updates.
-            batch: The number of the batch in the epoch, for the report.
+            parameters: The parameters that the optimizer updates.
+            batch: Index of the batch in the epoch, for the report.
             others: Gradients that the optimizer has besides.
         """
         groups: dict[Any, list[Tensor]] = {}
@@ -71,7 +71,7 @@ class FiniteGuard:
 
         Args:
             scaler: The loss scaler.
-            batch: The number of the batch in the epoch, for the report.
+            batch: Index of the batch in the epoch, for the report.
         """
         if self.buffers:
             self._agree(batch)
@@ -93,11 +93,11 @@ class FiniteGuard:
             self._found.zero_()
 
     def has_bad(self) -> bool:
-        """Whether an update was withheld since `bad_batches` was called."""
+        """Return whether an update was withheld since `bad_batches` was called."""
         return bool(self._flags) and bool(torch.stack([flag for _, flag in self._flags]).any())
 
     def bad_batches(self) -> list[int]:
-        """The batches since the last call whose update was withheld, from the first bad one on."""
+        """Return the batches since the last call whose update was withheld, from the first bad one on."""
         if not self._flags:
             return []
         flags = torch.stack([flag for _, flag in self._flags]).tolist()

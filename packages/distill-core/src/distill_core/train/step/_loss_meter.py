@@ -1,4 +1,4 @@
-"""Means of the losses over samples and processes, without asking the device for a number in each step."""
+"""Means of the losses over samples and processes, without a host sync in each step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..parallel import each_process
 
 @dataclass(frozen=True)
 class LogWindow:
-    """What happened between two log lines.
+    """The means of the steps between two log lines.
 
     Attributes:
         loss: The mean of the objective over the samples of all processes.
@@ -31,7 +31,7 @@ class LogWindow:
 
 
 class LossMeter:
-    """Keeps the steps' losses where they are until they are to be shown.
+    """Keeps the losses of steps on the device until they are logged.
 
     Args:
         names: The terms.
@@ -48,7 +48,7 @@ class LossMeter:
         self._waiting.append((batch, samples, (total, *(terms[name] for name in self.names))))
 
     def flush(self) -> LogWindow | None:
-        """The means since the last call; None if there was no batch."""
+        """Return the means since the last call; None without a batch."""
         if not self._waiting:
             return None
         values = _table([row for _, _, row in self._waiting])
@@ -63,17 +63,17 @@ class LossMeter:
         return LogWindow(means[0], dict(zip(self.names, means[1:], strict=True)), int(samples), int(bad))
 
     def terms(self, batch: int) -> dict[str, float]:
-        """The terms of a batch that the last `flush` held, of this process."""
+        """Return the terms of a batch of the last `flush`, of this process."""
         batches, values = self._flushed
         return dict(zip(self.names, values[batches.index(batch), 1:].tolist(), strict=True))
 
     def bad_batches(self) -> list[int]:
-        """Those batches of the last `flush` in which a number of this process was not finite."""
+        """Return the batches of the last `flush` in which a number of this process was not finite."""
         batches, values = self._flushed
         return [batch for batch, finite in zip(batches, values.isfinite().all(1).tolist(), strict=True) if not finite]
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint within an epoch must hold; all processes ask for it together."""
+        """Return the state for a checkpoint within an epoch. A collective operation."""
         if not self._waiting:
             return {"waiting": None, "sums": self._sums}
         rows = _table([row for _, _, row in self._waiting])
@@ -81,7 +81,7 @@ class LossMeter:
         return {"waiting": (each_process(counts), each_process(rows)), "sums": self._sums}
 
     def load_state(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on from there."""
+        """Restore what `state` returned."""
         self._sums, self._waiting = state["sums"], []
         if state["waiting"]:
             counts, rows = (parts[rank()] for parts in state["waiting"])
@@ -91,11 +91,11 @@ class LossMeter:
             ]
 
     def epoch(self) -> float:
-        """The mean of the objective over all batches that were flushed."""
+        """Return the mean of the objective over all flushed batches."""
         return self._sums[2] / max(self._sums[1], 1)
 
 
 def _table(rows: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Numbers of so many rows as one tensor (rows, columns)."""
+    """Return rows of numbers as one tensor (rows, columns)."""
     numbers = [number if number.dtype == torch.float32 else number.float() for row in rows for number in row]
     return torch.stack(numbers).view(len(rows), -1)

@@ -1,4 +1,4 @@
-"""How much each batch counts for each term of the objective, where several batches make one update."""
+"""The scale of each batch's loss terms, if several batches make one update."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Values = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True)
 class LossScale:
-    """A batch's part in its update.
+    """The scale of a batch in its update.
 
     Attributes:
         gradient: What the terms are multiplied by: one number, or one for each where they differ.
@@ -82,7 +82,7 @@ class LossScales:
         accumulate: int,
         before: Callable[[int, dict[str, Any], Sequence[str]], tuple[dict[str, Any], Values]],
     ) -> Iterator[tuple[dict[str, Any], LossScale]]:
-        """Pair the batches of an epoch with their shares.
+        """Pair the batches of an epoch with their scales.
 
         Args:
             batches: Those from number `start` on, as the loader gives them.
@@ -111,7 +111,7 @@ class LossScales:
             start += len(rows)
 
     def planned(self, plan: BatchPlan, number: int, accumulate: int) -> LossScale:
-        """The share of a batch where the plan alone tells it.
+        """Return the scale of a batch if it follows from the plan alone.
 
         Args:
             plan: The epoch's batches.
@@ -126,7 +126,7 @@ class LossScales:
         return LossScale(parts, {name: part / own for name, part in parts.items()})
 
     def _parts(self, plan: BatchPlan, number: int, accumulate: int) -> tuple[float, dict[str, float]]:
-        """What the plan tells: the part of this process's samples, and the part of each term."""
+        """Return the scales that follow from the plan: of this process's samples, and of each term."""
         begin = number - number % accumulate
         samples = sum(plan.global_sizes[begin : begin + accumulate])
         own = plan.indices[number].shape[0] * world_size() / samples
@@ -137,14 +137,14 @@ class LossScales:
         }
 
     def _counting(self, accumulate: int) -> list[str]:
-        """The terms whose share depends on what is in the batches."""
+        """Return the terms whose scale depends on the content of the batches."""
         if accumulate == 1 and world_size() == 1:
             return []
         counted = {name: entry for name, entry in self.normalisers.items() if entry.unit == "count" and entry.taps}
         return [name for name, entry in counted.items() if accumulate > 1 or not entry.gathered]
 
     def _needed(self, models: set[str]) -> list[str]:
-        """These models and those that feed them."""
+        """Return these models and those that feed them."""
         for source in reversed(self._sources):
             if source.name in models and source.feed is not None:
                 models |= {tap.source for tap in source.feed.taps if tap.source != BATCH}
@@ -162,7 +162,7 @@ class LossScales:
     def _shared(
         self, plan: BatchPlan, begin: int, names: Sequence[str], rows: Sequence[Sequence[Count]], accumulate: int
     ) -> Iterator[tuple[Mapping[str, Number], Mapping[str, Number]]]:
-        """For each batch of an update what `LossScale` holds of the gradients and of the log."""
+        """Yield for each batch of an update the `gradient` and `logged` of its `LossScale`."""
         sizes = [plan.indices[begin + number].shape[0] for number in range(len(rows))]
         own = _table(rows, sizes, self._device)
         every = sum_over_processes(own)
@@ -179,7 +179,7 @@ class LossScales:
 def scaled_backward(
     backward: Any, batch: Mapping[str, Any], weights: Mapping[str, float], share: LossScale, *, last: bool
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """A backward pass with the gradients of each term times its share.
+    """Run a backward pass with the gradient of each term times its scale.
 
     Args:
         backward: From batch, weights, a share of all, `last` and values of frozen models to the objective and its terms.
@@ -204,13 +204,13 @@ def scaled_backward(
 
 
 def _logged(term: Tensor, part: Number) -> Tensor:
-    """A term times its part; 0 where it has none, since a mean over nothing is NaN."""
+    """Return a term times its scale; 0 if the scale is 0, because a mean over nothing is NaN."""
     value = term.float() * part
     return torch.where(part == 0, 0, value) if isinstance(part, Tensor) else value
 
 
 def _table(rows: Sequence[Sequence[Count]], sizes: Sequence[int], device: torch.device) -> Tensor:
-    """The counts (batches, terms); a count that is None is that of the samples."""
+    """Return the counts (batches, terms); a count that is None is the number of samples."""
     numbers = [
         torch.as_tensor(size if count is None else count, dtype=torch.float32)
         for row, size in zip(rows, sizes, strict=True)

@@ -59,7 +59,7 @@ def _name(make: Any) -> str:
 
 
 def _plateau(scheduler: Any) -> ReduceLROnPlateau | None:
-    """The plateau that a scheduler watches, torch's or the one inside timm's; None if it watches none."""
+    """Return the plateau scheduler, torch's or the one inside timm's; None for another scheduler."""
     inner = getattr(scheduler, "lr_scheduler", scheduler)
     return inner if isinstance(inner, ReduceLROnPlateau) else None
 
@@ -82,7 +82,7 @@ def step_scheduler(stage: ResolvedStage, scheduler: Any, count: int, loss: float
 
 
 def scheduler_note(stage: ResolvedStage, scheduler: Any, steps: int | None, key: str) -> str:
-    """Say that a scheduler does not fit its stage; empty if it does, or if that is not known.
+    """Return a note if a scheduler does not match its stage; empty if it does, or if that is not known.
 
     Args:
         stage: The stage.
@@ -124,6 +124,6 @@ def _is_fit(name: str, value: int, length: int, scheduler: Any, given: Mapping[s
 
 
 def _numbers(names: Sequence[str], scheduler: Any, given: Mapping[str, Any]) -> dict[str, int]:
-    """The numbers of steps that a scheduler has or was given, by name."""
+    """Return the lengths of a scheduler by name, from its attributes or arguments."""
     found = {name: getattr(scheduler, name, given.get(name)) for name in names}
     return {name: value for name, value in found.items() if isinstance(value, int) and not isinstance(value, bool)}

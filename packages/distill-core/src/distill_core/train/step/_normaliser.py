@@ -1,4 +1,4 @@
-"""What the value of each term is a mean over: samples, whatever its loss counts, nothing (a sum), or unknown."""
+"""The count that each term averages over: samples, what its loss counts, nothing (a sum), or unknown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCOPES = ("sample", "gathered", "token", "local", "unknown")
 
 @dataclass(frozen=True)
 class Normaliser:
-    """What one term averages over.
+    """The count that one term averages over.
 
     Attributes:
         unit: `samples`; `count`: what `count` gives; `sum`: nothing, values add up; `unknown`.
@@ -46,11 +46,11 @@ class Normaliser:
 
     @property
     def taps(self) -> tuple[Tap, ...]:
-        """What `count` reads."""
+        """The taps that `count` reads."""
         return self.wiring.taps if self.wiring is not None else ()
 
     def counted(self, values: Mapping[Tap, Any]) -> Count:
-        """The count of a batch with these values of the taps."""
+        """Return the count of a batch with these values of the taps."""
         assert self.count is not None and self.wiring is not None  # noqa: S101, PT018  only asked of a count
         return self.count(**self.wiring.kwargs(values))
 
@@ -79,7 +79,7 @@ def normaliser(name: str, term: Term) -> Normaliser:
 
 
 def kind_of(loss: Any) -> str:
-    """The name of a loss's class or function."""
+    """Return the name of a loss's class or function."""
     function = getattr(loss, "func", loss)
     return getattr(function, "__name__", type(function).__name__)
 
@@ -102,7 +102,7 @@ def _declared(name: str, term: Term, loss: Any) -> Normaliser | None:
 
 
 def averages_elements(name: str, term: Term) -> bool:
-    """Whether a term's value is a mean over all elements or tokens of what models give, none of them masked."""
+    """Return whether a term's value is a mean over all elements or tokens of models' outputs, without a mask."""
     loss = unwrap(term.loss) if isinstance(term.loss, nn.Module) else term.loss
     known = normaliser(name, term)
     if known.taps or known.unit not in ("samples", "count"):
@@ -112,7 +112,7 @@ def averages_elements(name: str, term: Term) -> bool:
 
 
 def masked(mask: Tensor | None = None) -> Count:
-    """The count of a loss that declares `token`: the tokens that its `mask` counts; all without one."""
+    """Return the count of a loss that declares `token`: the tokens that its `mask` counts; all without one."""
     return None if mask is None else mask.bool().sum()
 
 
@@ -138,7 +138,7 @@ def _of_torch(name: str, term: Term, loss: Any) -> Normaliser | None:
 
 
 def _said(name: str, given: Any) -> Normaliser:
-    """By `averages_over` of the term."""
+    """Return what `averages_over` of the term sets."""
     if given == "samples":
         return Normaliser("samples")
     if given == "sum":

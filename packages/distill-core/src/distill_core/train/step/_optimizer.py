@@ -1,4 +1,4 @@
-"""Optimizers in one kernel, where that is the same arithmetic."""
+"""Creation of optimizers, fused if that is the same arithmetic."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _leaves_open(make: Callable[..., Any]) -> bool:
 
 
 def _allow(tensors: Sequence[Tensor], kind: type[Optimizer]) -> bool:
-    """Whether there is a fused kernel for all of the tensors."""
+    """Return whether a fused kernel exists for all of the tensors."""
     return all(
         torch.is_floating_point(tensor)
         and tensor.device.type in _DEVICES

@@ -1,4 +1,4 @@
-"""Which tensors learn, and in which parameter group: globs over dotted names."""
+"""The trainable parameters and their groups, chosen by globs over dotted names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger("distill")
 
 
 def named_parameters(models: Mapping[str, nn.Module], losses: Mapping[str, Any]) -> dict[str, nn.Parameter]:
-    """Every parameter by its address: `student.fc.weight`, `losses.fitnet.regressor.weight`.
+    """Return every parameter by its address: `student.fc.weight`, `losses.fitnet.regressor.weight`.
 
     A tensor that is reached by two names is listed under both.
     """
@@ -30,7 +30,7 @@ def named_parameters(models: Mapping[str, nn.Module], losses: Mapping[str, Any])
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether the glob names this parameter or a part that contains it.
+    """Return whether the glob names this parameter or a module that contains it.
 
     >>> matches("student.layer1.0.weight", "student.layer1"), matches("student.layer1.0.weight", "student.layer2")
     (True, False)
@@ -42,10 +42,10 @@ def matches(name: str, pattern: str) -> bool:
 
 
 def select(names: Iterable[str], patterns: Sequence[str], key: str) -> set[str]:
-    """The names that the globs choose; one that begins with `!` takes names away again.
+    """Return the names that the globs choose; a glob that begins with `!` removes names.
 
     Args:
-        key: Where the globs stand, for the message.
+        key: Key of the globs, for the message.
 
     Raises:
         WiringError: A glob matches nothing.
@@ -65,14 +65,14 @@ def select(names: Iterable[str], patterns: Sequence[str], key: str) -> set[str]:
 
 
 def default_patterns(parameters: Named) -> list[str]:
-    """Every model whose name does not begin with `teacher`, and all losses."""
+    """Return globs for every model whose name does not begin with `teacher`, and all losses."""
     return sorted({name.split(".")[0] for name in parameters if not name.startswith("teacher")})
 
 
 def parameter_groups(
     trainable: Named, groups: Mapping[str, Mapping[str, Any]] | None, key: str
 ) -> list[dict[str, Any]]:
-    """Groups for an optimizer: one for each glob of `groups`, and one for the rest.
+    """Return parameter groups for an optimizer: one for each glob of `groups`, and one for the rest.
 
     Each tensor is in the first group whose glob matches one of its names.
 
@@ -99,10 +99,10 @@ def parameter_groups(
 
 
 def verify_groups(optimizer: Optimizer, trainable: Named, frozen: Named) -> None:
-    """Make sure that each trainable tensor is in exactly one group and no frozen one is in any.
+    """Verify that each trainable tensor is in exactly one group and no frozen one is in any.
 
     Raises:
-        TrainingError: It is not so; the tensors are named.
+        TrainingError: A tensor is not; the message names it.
     """
     counts: dict[int, int] = {}
     for group in optimizer.param_groups:
@@ -119,7 +119,7 @@ def verify_groups(optimizer: Optimizer, trainable: Named, frozen: Named) -> None
 
 
 def shorten(names: Sequence[str], limit: int = 6) -> str:
-    """The first names and how many more there are."""
+    """Return the first names and the number of the others."""
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 

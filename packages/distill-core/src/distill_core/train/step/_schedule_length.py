@@ -50,7 +50,7 @@ def schedules_of(stages: Sequence[ResolvedStage], loaders: Iterable[Loader]) -> 
 
 
 def _text(value: Any) -> str:
-    """A value as text that is the same in every process."""
+    """Return a value as text that is the same in every process."""
     if isinstance(value, functools.partial):
         return f"{_text(value.func)}({', '.join(f'{name}={_text(part)}' for name, part in sorted(value.keywords.items()))})"
     if isinstance(value, list | tuple):
@@ -112,7 +112,7 @@ def _refuse_short(call: functools.partial[Any], length: int, stage: ResolvedStag
 def _omitted(
     call: functools.partial[Any], length: int, stage: ResolvedStage, key: str, *, is_part: bool
 ) -> dict[str, Any]:
-    """The lengths that the call leaves open, from the stage."""
+    """Return the lengths that the call omits, from the stage."""
     given, parameters = call.keywords, parameters_of(call)
     free = {name: parameter.default for name, parameter in parameters.items() if name not in given}
     if "t_in_epochs" in parameters:
@@ -146,17 +146,17 @@ def _omitted(
 
 
 def _is_one_cycle(make: Any) -> bool:
-    """Whether this is a scheduler that raises when it advances beyond its length."""
+    """Return whether this is a scheduler that raises when it advances beyond its length."""
     return isinstance(make, type) and issubclass(make, OneCycleLR)
 
 
 def _spans(make: Any, is_part: bool) -> bool:
-    """Whether torch's default of `total_iters`, 5, is replaced: a decay takes the stage, a part of a sequence its part."""
+    """Return whether torch's default of `total_iters`, 5, is replaced: a decay takes the stage, a part of a sequence its part."""
     return is_part or (isinstance(make, type) and issubclass(make, PolynomialLR))
 
 
 def _part_lengths(make: Any, given: Mapping[str, Any], length: int) -> list[int]:
-    """The length of each scheduler in a sequence or a chain."""
+    """Return the length of each scheduler in a sequence or a chain."""
     if not (isinstance(make, type) and issubclass(make, SequentialLR)):
         return []
     ends = [0, *given.get("milestones", ()), length]
@@ -183,7 +183,7 @@ def _refuse_length(key: str, name: str, value: Any) -> None:
 
 
 def _covered(call: functools.partial[Any]) -> int | None:
-    """How often a scheduler can advance before it raises; None if it never does, or that is not known."""
+    """Return how often a scheduler can advance before it raises; None if it never does, or if that is not known."""
     given = call.keywords
     if not _is_one_cycle(call.func):
         return None

@@ -1,4 +1,4 @@
-"""What changes from step to step by plan: the weights of the terms, and whatever a loss or a layer wants to know."""
+"""Scheduled values: weights of terms, attributes of losses, and modules that follow the progress."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _WEIGHTS = Range(min=0)
 class Schedules:
     """The schedules of a stage.
 
-    A module anywhere in a loss that has a method `set_progress` is told the moment before each batch.
+    The method `set_progress` of a module in a loss is called with the progress before each batch.
 
     Args:
         terms: The terms of the objective by name.
 
     Attributes:
-        constant: The weight of each term, if nothing at all changes by plan.
+        constant: The weight of each term, if nothing is scheduled.
 
     Raises:
         WiringError: A term schedules a number that its loss does not have.
@@ -33,21 +33,21 @@ class Schedules:
     def __init__(self, terms: Mapping[str, Term]) -> None:
         self.terms = dict(terms)
         losses = [term.loss for term in terms.values()]
-        self._told = list({id(part): part for part in _parts(losses) if hasattr(part, "set_progress")}.values())
+        self._followers = list({id(part): part for part in _parts(losses) if hasattr(part, "set_progress")}.values())
         for name, term in terms.items():
             for attribute in term.schedules:
                 _check(term.loss, attribute, f"losses.{name}")
         weights = {name: term.weight for name, term in terms.items() if not callable(term.weight)}
-        changes = self._told or len(weights) < len(terms) or any(term.schedules for term in terms.values())
+        changes = self._followers or len(weights) < len(terms) or any(term.schedules for term in terms.values())
         self.constant = None if changes else weights
 
     def at(self, progress: StageProgress) -> dict[str, float]:
-        """Set everything for this moment; return the weight of each term.
+        """Set every scheduled value; return the weight of each term.
 
         Raises:
             TrainingError: A schedule returns a weight that is not a finite number >= 0.
         """
-        for part in self._told:
+        for part in self._followers:
             part.set_progress(progress)
         for term in self.terms.values():
             for attribute, schedule in term.schedules.items():
@@ -83,6 +83,6 @@ def _check(loss: Any, attribute: str, where: str) -> None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return
     numbers = [name for name, number in vars(loss).items() if type(number) in (int, float) and name[0] != "_"]
-    hint = did_you_mean(attribute, numbers) if numbers else "it has no number of its own"
+    hint = did_you_mean(attribute, numbers) if numbers else "it has no numbers"
     message = f"{where}.schedules: {type(loss).__name__} has no number '{attribute}'"
     raise WiringError(message, hint=hint)

@@ -1,4 +1,4 @@
-"""What the losses of torch average over, as functions and as modules, by `reduction`, `ignore_index` and `weight`."""
+"""The units that the losses of torch average over, as functions and as modules, by `reduction`, `ignore_index` and `weight`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Unit = Literal["samples", "sum", "elements", "labels"]
 
 @dataclass(frozen=True)
 class TorchUnit:
-    """What a loss of torch averages over.
+    """The unit that a loss of torch averages over.
 
     Attributes:
         unit: Samples, nothing (a sum), all elements, or labels.
@@ -114,7 +114,7 @@ def torch_unit(loss: Any) -> TorchUnit | None:
 
 
 def _function(loss: Any) -> tuple[Any, Mapping[str, Any]]:
-    """The function that computes the loss, and its settings."""
+    """Return the function that computes the loss, and its settings."""
     if isinstance(loss, nn.Module):
         return _FUNCTIONS.get(type(loss).forward), {name: getattr(loss, name, None) for name in _SETTINGS}
     function, given = (loss.func, loss.keywords) if isinstance(loss, functools.partial) else (loss, {})
@@ -125,7 +125,7 @@ def _function(loss: Any) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _labels(ignored: int, of_classes: Tensor | None) -> Callable[..., Tensor | int]:
-    """The count of a mean over labels: those that are not ignored, each with the weight of its class."""
+    """Return the count of a mean over labels: those that are not ignored, each with the weight of its class."""
 
     def count(target: Tensor, weight: Tensor | None = of_classes) -> Tensor | int:
         if target.is_floating_point():  # probabilities: a mean over positions
@@ -140,5 +140,5 @@ def _labels(ignored: int, of_classes: Tensor | None) -> Callable[..., Tensor | i
 
 
 def _elements(target: Tensor) -> int:
-    """The count of a mean over elements."""
+    """Return the count of a mean over elements."""
     return target.numel()

@@ -19,9 +19,9 @@ class Update:
 
     Args:
         optimizer: The stage's optimizer.
-        parameters: All that it updates.
+        parameters: The parameters that it updates.
         clip_grad_norm: The greatest norm of all gradients together, if any.
-        scaler: The loss scaler of fp16; it leaves out steps that overflow, as is its way of finding its scale.
+        scaler: The loss scaler of fp16; it skips steps that overflow while it adjusts its scale.
         guard: Withholds every other update that is not finite.
     """
 
@@ -41,10 +41,10 @@ class Update:
         self.separate = optimizer.separate_gradients if isinstance(optimizer, SplitOptimizer) else {}
 
     def step(self, batch: int) -> None:
-        """Update the weights and forget the gradients.
+        """Update the weights and clear the gradients.
 
         Args:
-            batch: The number of the batch in the epoch.
+            batch: Index of the batch in the epoch.
         """
         if self.clip_grad_norm is not None:
             if self.scaler:
@@ -64,24 +64,24 @@ class Update:
         self.separate.clear()
 
     def bad_batches(self) -> list[int]:
-        """The batches since the last call whose update was withheld."""
+        """Return the batches since the last call whose update was withheld."""
         return self.guard.bad_batches()
 
     def has_bad(self) -> bool:
-        """Whether there are such batches; on every process the same."""
+        """Return whether such batches exist; the same on every process."""
         return self.guard.has_bad()
 
     def keep_buffers(self) -> None:
-        """Note the buffers as they are now: a withheld update puts them back."""
+        """Copy the buffers; a withheld update restores the copies."""
         self.guard.buffers.keep()
 
     def state(self) -> dict[str, Any]:
-        """The optimizer's state, whole; all processes ask for it together."""
+        """Return the unsharded state of the optimizer. A collective operation."""
         state: dict[str, Any] = unsharded(self.optimizer.state_dict())
         return state
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Restore what `state` returned."""
         load_unsharded_optimizer(self.optimizer, state)
 
 

@@ -1,4 +1,4 @@
-"""All that the content of a model's cache depends on."""
+"""The key of a cache: everything that its content depends on."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ...experiment import Experiment
 from ._cached_source import CachedSource
 from ._view_plan import is_mixed
 
-_ITEMS = 16  # samples of a data set that are read and hashed where its tensors are not at hand
+_ITEMS = 16  # samples of a data set that are read and hashed if its tensors are not available
 
 
 def key_of(source: CachedSource, loader: Loader, experiment: Experiment, views: int) -> Key:
-    """The key of a model's values on these data.
+    """Return the key of a model's values on these data.
 
     Args:
         source: The frozen model with its taps and its feed.
@@ -53,13 +53,13 @@ def key_of(source: CachedSource, loader: Loader, experiment: Experiment, views: 
 
 
 def module_text(model: nn.Module) -> str:
-    """A hash of the model's structure and the source of its classes."""
+    """Return a hash of the model's structure and the source of its classes."""
     classes = {f"{type(part).__module__}.{type(part).__qualname__}": source_of(type(part)) for part in model.modules()}
     return describe([repr(model), sorted(classes.items())])
 
 
 def data_parts(loader: Loader, seed: int) -> tuple[str, str]:
-    """Hashes of a loader's samples and of what is done to them."""
+    """Return hashes of a loader's samples and of their transforms."""
     data = loader.dataset
     if isinstance(data, TensorData):
         return hash_tensors(data.tensors.items()), describe([data.augment, data.views])

@@ -1,4 +1,4 @@
-"""A frozen model whose values are read from a cache where they are there, and computed and stored where they are not."""
+"""A cached frozen model: stored values are read, missing ones are computed and stored."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ INPUT = "#input"
 _CHECK_EVERY = 32  # batches; a batch's input is compared with what the cache was built from
 
 ViewRows = tuple[int, Tensor]
-"""The view at hand, and the rows (batch,) of the cache for its samples, on the CPU."""
+"""The current view, and the rows (batch,) of the cache for its samples, on the CPU."""
 
 
 class CachedSource(ModelSource):
     """One frozen model of a step, cached.
 
-    What it gives is what the codec gives back, whether it was read or has just been computed. Before `open`, or where
-    `view_rows` knows none, nothing is read or stored.
+    It returns values as the codec decodes them, whether they were read or just computed. Before `open`, or without
+    `view_rows`, nothing is read or stored.
 
     Args:
         source: The model, live.
@@ -66,11 +66,11 @@ class CachedSource(ModelSource):
         return source
 
     def attach(self) -> None:
-        """Place the hooks for good."""
+        """Place the hooks."""
         self.live.attach()
 
     def detach(self) -> None:
-        """Take the hooks away; what was stored is made to last."""
+        """Remove the hooks and write stored values to disk."""
         self.live.detach()
         self.flush()
 
@@ -79,19 +79,19 @@ class CachedSource(ModelSource):
         self.cache, self._view_rows, self.writes = cache, view_rows, writes
 
     def flush(self) -> None:
-        """Make last what was stored."""
+        """Write stored values to disk."""
         if self.cache is not None:
             self.cache.flush()
 
     def forget(self, view: int) -> None:
-        """Another process may have completed a view: look at it anew."""
+        """Reload a view, which another process may have completed."""
         self._formats.pop(view, None)
         if self.cache is not None:
             self.cache.reload(view)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def run(self, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> Iterable[Any]:
-        """The values of the taps in their order.
+        """Return the values of the taps in order.
 
         Raises:
             DataError: The cache was built from another input, or a value cannot be cached.
@@ -131,14 +131,14 @@ class CachedSource(ModelSource):
             return form.decode(parts)
 
     def compared(self, address: str, value: Any, view: int, rows: Tensor) -> Any:
-        """A live value as the codec gives it where it gives a few fields; otherwise as it is."""
+        """Return a live value as a sparse codec decodes it; unchanged for other codecs."""
         if not self.stored[address].gives:
             return value
         form = Format.of({"": value}, len(rows), self.stored[address])
         return form.decode(form.encode({"": value}, _seeds(view, rows)))[""]
 
     def read(self, view: int, rows: Tensor, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a batch in the rows (batch,) of a view, by address.
+        """Return the values of a batch in the rows (batch,) of a view, by address.
 
         Raises:
             DataError: The cache was built from another input.
@@ -178,5 +178,5 @@ class CachedSource(ModelSource):
 
 
 def _seeds(view: int, rows: Tensor) -> Tensor:
-    """A number for each sample and view."""
+    """Return a number for each sample and view."""
     return rows * 1024 + view

@@ -1,4 +1,4 @@
-"""The step compiled: students, frozen teachers and losses as one graph."""
+"""Compilation with `torch.compile`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ...errors import TrainingError, did_you_mean
 
 
 def compiled(module: nn.Module | Callable[..., Any], how: bool | str, key: str = "compile") -> Any:
-    """What is compiled as an experiment's `compile` says.
+    """Return the module, compiled as an experiment's `compile` sets.
 
     Args:
-        module: The distiller, or what runs a frozen model, the hooks in place: those that come later are not compiled.
-        how: Whether to compile; a text names the backend, `inductor` if it is only true.
-        key: What is called `compile`, for the message.
+        module: The distiller, or what runs a frozen model, with its hooks: later ones are not compiled.
+        how: Whether to compile; a string names the backend, `inductor` by default.
+        key: Key of the setting, for the message.
 
     Raises:
-        TrainingError: There is no such backend.
+        TrainingError: The backend does not exist.
     """
     if not how:
         return module

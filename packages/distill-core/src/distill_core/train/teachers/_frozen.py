@@ -1,4 +1,4 @@
-"""Models that do not learn are after a stage what they were before it."""
+"""Verification that frozen models have not changed during a stage."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..parallel import each_process, local
 
 
 class FrozenModels:
-    """Remembers frozen models at the start of a stage, and proves at its end that none has changed.
+    """Records frozen models at the start of a stage, and verifies at its end that none has changed.
 
-    A model that runs in training mode moves its running statistics; they are put back.
+    A model in training mode updates its running statistics; they are restored.
 
     Args:
         models: Frozen models by name.
-        learning: Tensors, by `id`, that learn although a frozen model has them, too.
+        learning: Ids of tensors that learn although a frozen model shares them.
         training: The names of those that run in training mode.
     """
 
@@ -31,22 +31,22 @@ class FrozenModels:
         self._before = {name: self._sums(model) for name, model in self._models.items()}
 
     def restore(self) -> None:
-        """Put the running statistics back."""
+        """Restore the running statistics."""
         put_back(self._buffers)
 
     def state(self) -> list[list[Tensor]]:
-        """The running statistics as they are on each process; all processes ask together."""
+        """Return the running statistics of each process. A collective operation."""
         return [each_process(buffer) for held in self._buffers if (buffer := held.present) is not None]
 
     @torch.no_grad()
     def load_state(self, state: Sequence[Sequence[Tensor]]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         present = [buffer for held in self._buffers if (buffer := held.present) is not None]
         for buffer, values in zip(present, state, strict=False):
             buffer.copy_(values[rank()])
 
     def verify(self) -> None:
-        """Compare.
+        """Verify that no frozen model has changed.
 
         Raises:
             TrainingError: A frozen model has changed.
@@ -70,7 +70,7 @@ class FrozenModels:
 
 
 def _sum_of_bits(tensor: Tensor) -> Tensor:
-    """A number that one changed element changes; read once, on the tensor's own device."""
+    """Return a checksum that one changed element changes, computed on the tensor's device."""
     if tensor.is_meta or tensor.dtype == torch.bool or tensor.is_complex():
         return torch.zeros(())
     kind = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]

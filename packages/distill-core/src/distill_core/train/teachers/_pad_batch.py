@@ -1,4 +1,4 @@
-"""A frozen model sees batches of one size: a smaller last one is filled up with samples that it has already.
+"""Pad the last, smaller batch of a frozen model to full size by repeating samples.
 
 Kernels for three rows and for a hundred may add up in another order. With one size a sample's output does not depend on
 whether it came in the last batch; so what a cache holds has the bits of what a live teacher gives. Shapes that do not
@@ -19,12 +19,12 @@ Run = Callable[[tuple[Any, ...], Mapping[str, Any]], list[Any]]
 
 
 class PadBatch:
-    """Fills up batches for a model whose outputs have the batch as their first dimension.
+    """Pads batches for a model whose outputs have the batch as their first dimension.
 
     Whether they have shows with the first small batch, which is run as it is, too.
 
     Args:
-        size: The size of a whole batch.
+        size: Number of samples in a full batch.
     """
 
     def __init__(self, size: int) -> None:
@@ -32,7 +32,7 @@ class PadBatch:
         self._suits: bool | None = None
 
     def __call__(self, run: Run, arguments: tuple[Any, ...], keywords: Mapping[str, Any], rows: int) -> list[Any]:
-        """The values that `run` gives for a batch of `rows` samples."""
+        """Return the values of `run` for a batch of `rows` samples."""
         if rows >= self.size or rows == 0 or self._suits is False or torch.compiler.is_compiling():
             return run(arguments, keywords)
         if any(_has_one_each(value, rows) for value in (*arguments, *keywords.values())):
@@ -56,7 +56,7 @@ class PadBatch:
 
 
 def _has_one_each(value: Any, rows: int) -> bool:
-    """Whether there is a list of one item per sample, such as images of different sizes, or strings."""
+    """Return whether a value contains a list of one item per sample, such as images of different sizes, or strings."""
     if isinstance(value, list | tuple) and not hasattr(value, "_fields") and len(value) == rows:
         return True
     return any(_has_one_each(part, rows) for part in (children(value) or {}).values())

@@ -1,4 +1,4 @@
-"""Models on their device; of a plain chain only the part that the run needs."""
+"""Models on their devices; of a plain chain only the modules that the run needs."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def place_models(
 
     Args:
         models: All models by name, with the averages.
-        experiment: What is run.
-        stages: Its stages, nothing left out.
-        device: Where to.
+        experiment: The experiment.
+        stages: Its stages.
+        device: The device.
     """
     taps = [tap for wiring in wirings(experiment, stages) for tap in wiring.taps]
     modes: list[Any] = [stage.modes or {} for stage in stages]
@@ -47,7 +47,7 @@ def place_models(
 
 
 def wirings(experiment: Experiment, stages: Sequence[ResolvedStage]) -> Iterable[Wiring]:
-    """Every wiring of a run: of losses, feeds and metrics."""
+    """Yield every wiring of a run: of losses, feeds and metrics."""
     evaluations: list[Any] = [each.evaluation for each in experiment.callbacks if isinstance(each, Evaluate)]
     evaluations += [experiment.test] if isinstance(experiment.test, Evaluation) else []
     for stage in stages:
@@ -59,7 +59,7 @@ def wirings(experiment: Experiment, stages: Sequence[ResolvedStage]) -> Iterable
 
 
 def may_learn(name: str, stage: ResolvedStage) -> bool:
-    """Whether a stage trains a part of the model."""
+    """Return whether a stage trains parameters of the model."""
     patterns: Any = stage.train
     if not patterns:
         return not name.startswith("teacher")
@@ -67,10 +67,10 @@ def may_learn(name: str, stage: ResolvedStage) -> bool:
 
 
 def _needed(model: nn.Module, taps: Sequence[Tap]) -> nn.Module:
-    """The part of a frozen model without which some tap has no value; all of it if there is no tap."""
+    """Return the head of a frozen model that the taps need; the complete model without taps."""
     if not taps or any(tap.port in ("outs", "ins") for tap in taps):
         return model
     try:
         return head(model, [resolve(model, tap.path) for tap in taps])
-    except WiringError:  # it is told where it is met: an earlier stage may yet make the module
+    except WiringError:  # reported when the stage starts: an earlier stage may create the module
         return model

@@ -1,4 +1,4 @@
-"""A frozen model in a precision of its own."""
+"""A frozen model in another precision than the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 def in_precision(
     precision: str, run: Callable[..., Mapping[str, Any]], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> list[Any]:
-    """The values that `run` gives in mixed precision, or in `fp32` although all else is in mixed precision.
+    """Return the values of `run` in mixed precision, or in `fp32` although the run is in mixed precision.
 
     Args:
         precision: `fp32`, `bf16` or `fp16`.

@@ -25,7 +25,7 @@ class ModelSource:
     Args:
         name: The model's name in the taps.
         model: The model; it is not a submodule of anything here.
-        taps: What is wanted from it.
+        taps: The taps to record.
         feed: The wiring of its inputs; `batch.input` as the first argument if there is none.
         frozen: Run it without gradients and stop after the last tapped module.
 
@@ -48,19 +48,19 @@ class ModelSource:
         self.capture = Capture(model, [tap.address for tap in self.taps], stop_early=frozen, name=name)
 
     def attach(self) -> None:
-        """Place the hooks for good."""
+        """Place the hooks."""
         self.capture.attach(for_run=True)
         shapes_only = any(parameter.is_meta for parameter in islice(self.model.parameters(), 1))
         if self.frozen and not shapes_only:  # with the hooks in their places: later ones would not be compiled
             self._forward = compiled(self.capture.run, self.settings.compile, f"sources.{self.name}.compile")
 
     def detach(self) -> None:
-        """Take the hooks away."""
+        """Remove the hooks."""
         self.capture.detach()
         self._forward = None
 
     def __call__(self, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> dict[Tap, Any]:
-        """Run the model on a batch: the value of each of its taps.
+        """Run the model on a batch and return the value of each of its taps.
 
         Args:
             batch: Fields by name.
@@ -69,7 +69,7 @@ class ModelSource:
         return dict(zip(self.taps, self.run(batch, values), strict=True))
 
     def run(self, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> Iterable[Any]:
-        """The same without the taps: the values in their order."""
+        """Run the model on a batch and return the values of its taps in order."""
         if self.feed is None:
             arguments: tuple[Any, ...] = (read_batch(batch, _INPUT),)
             keywords: dict[str, Any] = {}
@@ -84,7 +84,7 @@ class ModelSource:
             return self.padding(self._run, arguments, keywords, len(batch["index"]))
 
     def _run(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
-        """The values of a frozen model."""
+        """Return the values of a frozen model."""
         forward = self._forward or self.capture.run
         if self.settings.precision is None:
             return list(forward(*arguments, **keywords).values())
@@ -100,7 +100,7 @@ def sources_for(
     trained: Collection[str],
     feed: Mapping[str, Inputs] | None,
 ) -> list[ModelSource]:
-    """The models that must run for these wirings, in document order; a model that nobody reads is left out.
+    """Return the models that must run for these wirings, in document order; a model that nothing reads is omitted.
 
     Raises:
         WiringError: A tap or a feed names no model, or a feed reads a model that runs later.

@@ -1,4 +1,4 @@
-"""Which codec each tap of a cached model has."""
+"""The codec of each tap of a cached model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TapCodecs:
         given: As it was given.
 
     Raises:
-        WiringError: There is no such codec, or a glob is for another model.
+        WiringError: A codec does not exist, or a glob is for another model.
 
     >>> codecs = TapCodecs("teacher", {"teacher": "topk-8", "teacher.layer*": "int8"})
     >>> [codecs.of(Tap.parse(tap)).name for tap in ("teacher:out.log_probs", "teacher.layer2", "teacher.fc:in")]
@@ -44,7 +44,7 @@ class TapCodecs:
                 raise WiringError(message, hint=f"write it like '{model}' or '{model}.layer*'")
 
     def of(self, tap: Tap) -> Codec:
-        """The codec of a tap, or of the tap whose field it is if the codec gives fields."""
+        """Return the codec of a tap, or of the tap whose field it is if the codec gives fields."""
         module, whole = str(replace(tap, port="out", fields=())), str(tap)
         for glob, codec in self._codecs.items():
             if fnmatch.fnmatchcase(module, glob) or fnmatch.fnmatchcase(whole, glob):
@@ -52,7 +52,7 @@ class TapCodecs:
         return _EXACT
 
     def base(self, tap: Tap) -> Tap:
-        """What is stored for a tap: itself, or without its last field where the codec gives fields of it."""
+        """Return the tap that is stored for a tap: itself, or without its last field if the codec gives that field."""
         return replace(tap, fields=tap.fields[:-1]) if self.of(tap).gives and tap.fields[-1:] else tap
 
 
