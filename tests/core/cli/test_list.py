@@ -286,4 +286,4 @@ def test_other_lists_for_programs(distill):
     (resnet,) = [record for record in records if record["name"] == "resnet20"]
     assert resnet["path"] == "distill_vision.models.resnet20"
     assert resnet["parameters"][0] == {"name": "num_classes", "default": "10"}
-    assert resnet["summary"].startswith("ResNet-20")
+    assert resnet["summary"] == "Build ResNet-20."

@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 from distill_core.config import Builder
-from distill_core.config._sources import find
+from distill_core.config._sources import find_definition
 
 PACKAGES = [
     "torchvision.models",
@@ -33,7 +33,7 @@ def test_the_sources_tell_what_python_gives(name):
         package = pytest.importorskip(name)
     names = [module.name for module in pkgutil.iter_modules(package.__path__) if module.name[0] != "_"]
     for submodule in names:
-        given, found = getattr(package, submodule, None), find(f"{name}.{submodule}")
+        given, found = getattr(package, submodule, None), find_definition(f"{name}.{submodule}")
         if given is None or found is None or not found.sure:
             continue
         assert isinstance(given, types.ModuleType) == (not found.name), submodule

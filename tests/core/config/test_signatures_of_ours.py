@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 from distill_core.config._signatures import of_definition, of_object
-from distill_core.config._sources import find
+from distill_core.config._sources import find_definition
 
 MODULES = ("distill_core.data", "distill_vision.data", "distill_nlp.data")
 
@@ -24,7 +24,7 @@ def _functions():
 @pytest.mark.parametrize("path", list(_functions()))
 def test_the_source_tells_what_the_function_takes(path):
     module, _, name = path.rpartition(".")
-    read, real = of_definition(find(path)), of_object(getattr(importlib.import_module(module), name))
+    read, real = of_definition(find_definition(path)), of_object(getattr(importlib.import_module(module), name))
     assert read is not None
     assert [(item.name, item.required) for item in read.parameters] == [
         (item.name, item.required) for item in real.parameters

@@ -21,6 +21,7 @@ from ._git import git_state
 from ._run_files import (
     COMMAND,
     ENVIRONMENT,
+    LOCK,
     LOG,
     METRICS,
     RESOLVED,
@@ -127,7 +128,7 @@ def remove_refused(folder: Path) -> None:
     """Remove the folder of a run that was refused before it trained, and its empty parent folders."""
     if (folder / METRICS).exists() or has_checkpoint(folder):
         return
-    if any(path.name not in {SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG} for path in folder.iterdir()):
+    if any(path.name not in {SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, LOCK} for path in folder.iterdir()):
         return
     shutil.rmtree(folder)
     with contextlib.suppress(OSError):  # not empty

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, METRICS, RESULTS = (
+SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, METRICS, RESULTS, LOCK = (
     "config.source.yaml",
     "config.resolved.yaml",
     "command.txt",
@@ -13,6 +13,7 @@ SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, METRICS, RESULTS = (
     "log.txt",
     "metrics.jsonl",
     "results.json",
+    ".lock",
 )
 
 

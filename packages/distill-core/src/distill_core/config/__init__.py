@@ -18,16 +18,16 @@ from ._document import read_call as read_call
 from ._json_schema import json_schema as json_schema
 from ._model_folder import check_model_folder as check_model_folder
 from ._modules import Source as Source
-from ._modules import load as load_source  # noqa: F401  a name that is clear outside
+from ._modules import load_source as load_source
 from ._nodes import children as children
 from ._nodes import is_untagged as is_untagged
 from ._nodes import join as join
 from ._nodes import pairs as pairs
-from ._nodes import resolve as resolve_tag  # noqa: F401
+from ._nodes import resolve_tag as resolve_tag
 from ._nodes import scalar_value as scalar_value
 from ._nodes_by_key import NodesByKey as NodesByKey
 from ._policy import OURS as OURS
 from ._problems import NotFoundError as NotFoundError
 from ._problems import TrustProblem as TrustProblem
 from ._sources import Definition as Definition
-from ._sources import find as find_definition  # noqa: F401
+from ._sources import find_definition as find_definition

@@ -95,7 +95,7 @@ class _Checker:
                 judge_path(name, self.trust)
                 if not is_allowed(name, self.trust):
                     judge_name(name, name, self.trust)
-                _sources.find(name)
+                _sources.find_definition(name)
             except RefusedError as error:
                 self.add(node, f"imports.{index}", error.problem)
 

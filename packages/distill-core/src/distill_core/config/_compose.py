@@ -23,7 +23,7 @@ from ._nodes import (
     describe,
     is_untagged,
     join,
-    resolve,
+    resolve_tag,
     scalar_value,
     set_anchor,
 )
@@ -104,13 +104,13 @@ class Composer:
     def _scalar(self, event: Event) -> None:
         tag = event.tag
         if tag is None or tag == "!":
-            tag = resolve(event.value, plain=event.implicit[0] and tag is None)
+            tag = resolve_tag(event.value, plain=event.implicit[0] and tag is None)
         node = ScalarNode(tag, event.value, event.start_mark, event.end_mark, style=event.style)
         if is_untagged(node):
             try:
                 scalar_value(node)
             except ValueError as error:
-                is_long = resolve(node.value) == INT and len(node.value) > sys.get_int_max_str_digits() > 0
+                is_long = resolve_tag(node.value) == INT and len(node.value) > sys.get_int_max_str_digits() > 0
                 too_long = Problem("the number has too many digits", id="number-too-long")
                 self._add_problem(node, too_long if is_long else Problem(str(error), id="scalar-malformed"))
                 node.tag = STR

@@ -5,7 +5,7 @@ from __future__ import annotations
 import yaml
 from yaml import Node, ScalarNode, SequenceNode
 
-from ._nodes import MAP, SEQ, anchor, resolve
+from ._nodes import MAP, SEQ, anchor, resolve_tag
 
 
 class _Dumper(yaml.SafeDumper):
@@ -14,7 +14,7 @@ class _Dumper(yaml.SafeDumper):
     def resolve(self, kind: type[Node], value: str | None, implicit: object) -> str:
         if kind is ScalarNode:
             plain = implicit[0] if isinstance(implicit, tuple) else implicit
-            return resolve(value or "", plain=bool(plain))
+            return resolve_tag(value or "", plain=bool(plain))
         return SEQ if kind is SequenceNode else MAP
 
     def choose_scalar_style(self) -> str:

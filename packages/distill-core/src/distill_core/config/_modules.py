@@ -82,7 +82,7 @@ class Source:
         """Return the public names in the source, for a hint."""
         files = [path.stem for folder in self.folders for path in folder.glob("*.py")]
         defined = [match[1] for match in _DEFINED.finditer(self.text) if not match[0].startswith((" ", "\t"))]
-        stars = [name for star in self.stars if (below := load(star)) for name in below.names()]
+        stars = [name for star in self.stars if (below := load_source(star)) for name in below.names()]
         known = {*files, *defined, *self.imports, *self.assigned, *stars}
         return sorted(name for name in known if not name.startswith("_"))
 
@@ -138,7 +138,7 @@ def _decorated(text: str, at: int) -> bool:
 
 
 @functools.cache
-def load(name: str) -> Source | None:
+def load_source(name: str) -> Source | None:
     """Return the source of a module, found without importing its parents; None if it does not exist."""
     top, *rest = name.split(".")
     if not rest:
@@ -147,7 +147,7 @@ def load(name: str) -> Source | None:
             return None
         folders = tuple(Path(folder) for folder in spec.submodule_search_locations or ())
         return Source(top, Path(spec.origin) if spec.has_location and spec.origin else None, folders)
-    parent = load(name.rpartition(".")[0])
+    parent = load_source(name.rpartition(".")[0])
     for folder in parent.folders if parent else ():
         base = folder / rest[-1]
         if (base / "__init__.py").is_file():

@@ -24,10 +24,10 @@ _CORE = (  # the core schema of YAML 1.2, https://yaml.org/spec/1.2.2/#1032-tag-
 )
 
 
-def resolve(value: str, plain: bool = True) -> str:
+def resolve_tag(value: str, plain: bool = True) -> str:
     """Return the tag of an untagged scalar, as YAML 1.2 resolves it.
 
-    >>> [resolve(text).rpartition(":")[2] for text in ("1e-4", "no", "1:30", "0o17", "~", "True")]
+    >>> [resolve_tag(text).rpartition(":")[2] for text in ("1e-4", "no", "1:30", "0o17", "~", "True")]
     ['float', 'str', 'str', 'int', 'null', 'bool']
     """
     if not plain:
@@ -45,7 +45,7 @@ def scalar_value(node: ScalarNode) -> Scalar:
     if node.tag == STR:
         return text
     fits = dict(_CORE).get(node.tag)
-    if node.tag == FLOAT and resolve(text) == INT:
+    if node.tag == FLOAT and resolve_tag(text) == INT:
         return float(int(text, 0) if text[:2] in ("0o", "0x") else text)
     if fits is None or not fits.fullmatch(text):
         message = f"'{text}' is not {_KINDS[node.tag]}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ..errors import Problem
 from ._guard import install_hint
-from ._modules import Source, load
+from ._modules import Source, load_source
 from ._policy import ROOTS
 from ._problems import NotFoundError
 from ._refusals import name_missing
@@ -55,14 +55,14 @@ class MissingError(Exception):
 
 
 @functools.cache
-def find(path: str) -> Definition | None:
+def find_definition(path: str) -> Definition | None:
     """Return the definition that `path` leads to; None if the sources do not show it.
 
     Raises:
         NotFoundError: The module or name does not exist.
     """
     top, _, rest = path.partition(".")
-    source = load(top)
+    source = load_source(top)
     if source is None:
         message = f"the package '{top}' is not installed"
         raise NotFoundError(Problem(message, hint=install_hint(top), id="package-missing"))
@@ -88,7 +88,7 @@ def follow(source: Source, names: list[str], steps: int) -> Definition | None:
     if name in source.imports:
         module, original = source.imports[name]
         return _imported(module, [original] if original else [], rest, source, steps - 1)
-    if below := load(f"{source.name}.{name}"):
+    if below := load_source(f"{source.name}.{name}"):
         return _module_or_star(source, below, names, steps - 1)
     if name in source.assigned:
         alias = source.assigned[name]
@@ -122,9 +122,9 @@ def _module_or_star(source: Source, below: Source, names: list[str], steps: int)
 def _imported(module: str, original: list[str], rest: list[str], by: Source, steps: int) -> Definition | None:
     """Follow a name that `by` imports as `module` or from it."""
     names = [*original, *rest]
-    if original and (below := load(f"{module}.{original[0]}")) and module == by.name:
+    if original and (below := load_source(f"{module}.{original[0]}")) and module == by.name:
         return follow(below, rest, steps)
-    target = load(module)
+    target = load_source(module)
     if target is None or not _same_family(module, by.name):
         return Definition(module, ".".join(names))
     return follow(target, names, steps)
@@ -137,7 +137,7 @@ def _same_family(module: str, by: str) -> bool:
 def _from_stars(source: Source, names: list[str], steps: int) -> Definition | None:
     unsure = source.is_dynamic
     for star in source.stars if not names[0].startswith("_") else ():
-        target = load(star)
+        target = load_source(star)
         if target is None:
             unsure = True
             continue

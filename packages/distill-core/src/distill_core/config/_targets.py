@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from ..errors import did_you_mean
 from ._guard import judge_name, judge_path
-from ._modules import load
+from ._modules import load_source
 from ._policy import ROOTS, is_allowed, is_importable, is_method_allowed, refusal
 from ._problems import NotFoundError
 from ._refusals import method_refused, module_refused, short_name_missing
-from ._sources import Definition, find
+from ._sources import Definition, find_definition
 
 SHORT_NAMES = "distill_core.losses"
 """The module of names without a dot."""
@@ -35,7 +35,7 @@ def locate(path: str, trust: Sequence[str], *, registering: bool) -> Definition 
     if root not in ROOTS and not any(root == name.partition(".")[0] for name in trust):
         judge_name(path, path, trust)  # one of the allowed names of Python and NumPy
         return None
-    found = find(path)
+    found = find_definition(path)
     if found is None:
         return None
     if not found.sure:
@@ -55,11 +55,11 @@ def locate(path: str, trust: Sequence[str], *, registering: bool) -> Definition 
 
 def _short(name: str, *, registering: bool) -> Definition | None:
     try:
-        return find(f"{SHORT_NAMES}.{name}")
+        return find_definition(f"{SHORT_NAMES}.{name}")
     except NotFoundError:
         if registering:
             return None
-    source = load(SHORT_NAMES)
+    source = load_source(SHORT_NAMES)
     names = source.names() if source else []
     builtin = is_allowed(f"builtins.{name}", ())
     full_path = f"write 'builtins.{name}'" if builtin else "write the full import path"

@@ -12,7 +12,7 @@ from yaml import Node, ScalarNode
 from ..errors import Problem
 from ._guard import judge, judge_values
 from ._imports import attribute
-from ._nodes import NULL, resolve, scalar_value
+from ._nodes import NULL, resolve_tag, scalar_value
 from ._policy import is_allowed
 from ._problems import TagError
 from ._refusals import definition_refused, object_refused
@@ -64,7 +64,7 @@ def access(builder: Builds, tagged: Tagged) -> Any:
     if isinstance(tagged.name, Node):
         key = builder.build(tagged.name)
     else:
-        plain = ScalarNode(resolve(tagged.name), tagged.name)
+        plain = ScalarNode(resolve_tag(tagged.name), tagged.name)
         key = scalar_value(plain) if plain.tag != NULL else tagged.name
     cls = type(data)
     kind = f"{cls.__module__}.{cls.__qualname__}"

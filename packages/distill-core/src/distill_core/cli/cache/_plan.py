@@ -26,8 +26,9 @@ def plan(file: Path, overrides: tuple[str, ...], trust: tuple[str, ...]) -> None
     trainer = trainer_for_plan(file, overrides, trust)
     rows = [("model", "codec", "size", "live s/epoch", "write s/epoch", "read s/epoch", "pays after epoch")]
     for cost in plan_caches(trainer):
-        seconds = (f"{value:.2f}" for value in (cost.live, cost.write, cost.read))
-        rows.append((cost.model, cost.codec, _size(cost.gigabytes), *seconds, str(cost.pays_after or "never")))
+        live, write, read = (f"{value:.2f}" for value in (cost.live, cost.write, cost.read))
+        pays_after = str(cost.pays_after or "never")
+        rows.append((cost.model, cost.codec, _size(cost.gigabytes), live, write, read, pays_after))
     print("\n".join(aligned(rows)))
     print(f"for {trainer.caches.views} views of each sample, measured on three batches on {trainer.device}")
 

@@ -1,4 +1,4 @@
-"""A run as a live bar on a terminal, one for each stage."""
+"""A live progress bar on a terminal, one for each stage."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class LiveBar(Callback):
         self._bar: _StageBar | None = None
 
     def on_fit_start(self, run: Run) -> None:
-        """Print what is trained, and on what."""
+        """Print the models, the device, the precision and the seed."""
         if run.is_main:
             for line in describe_run(run):
                 self.console.print(line, style="dim", highlight=False, markup=False)
 
     def on_stage_start(self, run: Run) -> None:
-        """Begin a new bar."""
+        """Start a new bar."""
         self.close()
         if run.is_main:
             self._bar = _StageBar(run, self.console)
@@ -52,12 +52,12 @@ class LiveBar(Callback):
             self._bar.update(self._bar.task, losses=describe_losses(record), rate=rate)
 
     def on_epoch_end(self, run: Run) -> None:
-        """Leave the bar of a finished stage where it is."""
+        """Close the bar of a finished stage."""
         if run.state.epoch == run.stage.epochs:
             self.close()
 
     def close(self) -> None:
-        """Draw the bar a last time and give the terminal back."""
+        """Draw the bar a last time and release the terminal."""
         if self._bar is not None:
             self._bar.refresh()
             self._bar.stop()

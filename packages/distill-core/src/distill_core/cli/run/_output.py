@@ -1,4 +1,4 @@
-"""Where the words of a run go: its log file and the terminal."""
+"""The output of a run: its log file and the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _ends_a_line(log: Path | None) -> bool:
-    """Whether the last line is complete: a kill may have cut it short."""
+    """Return whether the last line is complete: a killed process may have left a partial line."""
     if log is None:
         return True
     with log.open("rb") as file:
@@ -27,16 +27,16 @@ def _ends_a_line(log: Path | None) -> bool:
 
 
 class Output(logging.Handler):
-    """Plain lines into a file; on a terminal a live bar, elsewhere the same plain lines.
+    """A log file with plain lines, and a live bar on a terminal or the same plain lines elsewhere.
 
-    While it is open, what Distill logs (`logging.getLogger("distill")`) goes the same ways.
+    While it is open, records of `logging.getLogger("distill")` are written to both.
 
     Args:
-        log: The log file, continued if there is one; none is written if left out.
-        stream: The terminal or whatever stands in its place; nothing is shown if left out.
+        log: The log file; an existing file is appended to. None writes no file.
+        stream: The terminal or its replacement. None shows nothing.
 
     Attributes:
-        continues: Whether there was something in the log file already.
+        continues: Whether the log file existed and was not empty.
     """
 
     def __init__(self, log: Path | None, stream: TextIO | None) -> None:
@@ -71,23 +71,23 @@ class Output(logging.Handler):
             self._file.close()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A message of Distill's logger, as a line."""
+        """Write a record of Distill's logger as a line."""
         self.line(f"{record.levelname.lower()}: {without_advice(record.getMessage())}")
 
     def log(self, line: str) -> None:
-        """A line for the log file only."""
+        """Write a line to the log file only."""
         if self._file is not None:
             self._file.write(line + "\n")
             self._file.flush()
 
     def line(self, line: str) -> None:
-        """A line for the log file and the terminal."""
+        """Write a line to the log file and the terminal."""
         self.log(line)
         if self._console is not None:
             self._console.print(line, markup=False, highlight=False)
 
     def show(self, table: Any) -> None:
-        """A table: plain in the log file, and on standard output."""
+        """Write a table to the log file and to standard output."""
         self.close_bar()
         if self._file is not None:
             Console(file=self._file, width=120).print(table)
@@ -96,6 +96,6 @@ class Output(logging.Handler):
             Console().print(table)
 
     def close_bar(self) -> None:
-        """Give the terminal back."""
+        """Close the live bar, if any."""
         if self._bar is not None:
             self._bar.close()

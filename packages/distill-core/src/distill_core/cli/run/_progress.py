@@ -1,4 +1,4 @@
-"""A run as plain lines, for `log.txt` and for a terminal that is none."""
+"""Plain lines about a run, for `log.txt` and for output that is not a terminal."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ if TYPE_CHECKING:
 
 
 class PlainLog(Callback):
-    """Writes the head of a run, a line for each stage and a line for each record of `metrics.jsonl`.
+    """A log with the head of a run, a line for each stage and a line for each record of `metrics.jsonl`.
 
     Args:
-        write: Called with every line, without its line break.
+        write: Called with each line, without a line break.
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self.write = write
 
     def on_fit_start(self, run: Run) -> None:
-        """What is trained, and on what."""
+        """Write the models, the device, the precision and the seed."""
         if run.is_main:
             self.write(" · ".join(describe_run(run)))
 
     def on_stage_start(self, run: Run) -> None:
-        """What the stage does."""
+        """Write the length, the losses and the modes of the stage."""
         if run.is_main:
             self.write(describe_stage(run))
 
     def on_log(self, run: Run, record: dict[str, Any]) -> None:
-        """One record."""
+        """Write a record."""
         position = f"{stage_name(run)} · epoch {record['epoch']}/{run.stage.epochs} · step {record['step']}"
         self.write(f"{position} · {record['split']} · {describe_record(record)}")
 
 
 def stage_name(run: Run) -> str:
-    """The stage counted from 1: `stage 1/2`."""
+    """Return the number of the stage, from 1: `stage 1/2`."""
     return f"stage {run.state.stage + 1}/{len(run.stages)}"
 
 
 def describe_run(run: Run) -> list[str]:
-    """Each model with its size; then the device, the precision and the seed."""
+    """Return a line for each model with its size, and one with the device, the precision and the seed."""
     models = [f"{name}: {describe_model(model)}" for name, model in run.models.items()]
     experiment = run.experiment
     return [*models, f"on {run.device} in {experiment.precision} with seed {experiment.seed}"]
 
 
 def describe_model(model: Any) -> str:
-    """The class of a model and how many numbers it holds: `ResNet, 268,346 parameters`."""
+    """Return the class of a model and its number of parameters: `ResNet, 268,346 parameters`."""
     numbers = sum(parameter.numel() for parameter in model.parameters() if not is_lazy(parameter))
     return f"{type(model).__name__}, {numbers:,} parameters"
 
 
 def describe_source(settings: SourceSettings | None) -> str:
-    """What is special in how a frozen model runs.
+    """Return the settings of a frozen model that differ from the defaults.
 
     >>> from distill_core.experiment import SourceSettings
     >>> describe_source(SourceSettings(precision="bf16", compile=True))
@@ -74,12 +74,12 @@ def describe_source(settings: SourceSettings | None) -> str:
 
 
 def describe_weight(weight: Any) -> str:
-    """A weight as a factor: `0.9 ·`, or the name of its schedule."""
+    """Return a weight as a factor: `0.9 ·`, or the name of its schedule."""
     return f"{weight:g} ·" if isinstance(weight, int | float) else f"{type(weight).__name__} ·"
 
 
 def describe_modes(run: Run) -> str:
-    """Which models learn in this stage, and how frozen ones run: `student learns, teacher in eval mode in bf16`."""
+    """Return the mode of each model in this stage: `student learns, teacher in eval mode in bf16`."""
     names = {name.split(".")[0] for name in run.trainable}
     chosen = run.stage.modes
     modes = {
@@ -94,7 +94,7 @@ def describe_modes(run: Run) -> str:
 
 
 def describe_stage(run: Run) -> str:
-    """Epochs, steps, terms and modes of the stage."""
+    """Return the epochs, steps, terms and modes of the stage."""
     stage = run.stage
     terms = " + ".join(f"{describe_weight(term.weight)} {name}" for name, term in stage.losses.items())
     length = f"{stage.epochs} epochs of {run.steps_per_epoch} steps"
@@ -102,7 +102,7 @@ def describe_stage(run: Run) -> str:
 
 
 def describe_record(record: Mapping[str, Any]) -> str:
-    """The numbers of a record: losses, learning rate and speed, or metrics."""
+    """Return the numbers of a record: losses, learning rate and speed, or metrics."""
     if "metrics" in record:
         return describe_metrics(record)
     parts = [describe_losses(record)]
@@ -114,7 +114,7 @@ def describe_record(record: Mapping[str, Any]) -> str:
 
 
 def describe_losses(record: Mapping[str, Any]) -> str:
-    """The objective and, where there are several, its terms: `loss 0.7 (ce 0.3, kd 0.5)`."""
+    """Return the loss and, if there are several, its terms: `loss 0.7 (ce 0.3, kd 0.5)`."""
     losses = record.get("losses", {})
     terms = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
     return f"loss {record['loss']:.4g}" + (f" ({terms})" if len(losses) > 1 else "")

@@ -1,4 +1,4 @@
-"""The numbers of a run as a table."""
+"""The metrics of a run as a table."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from rich.table import Table
 
 from .._numbers import describe_number
 
-_PLACE = ("stage", "epoch")
+_POSITION = ("stage", "epoch")
 _MOST_COLUMNS = 8  # of metrics; COCO has twelve for each split, and then each has a line
 
 
 def results_table(results: Mapping[str, Any]) -> Table:
-    """The chosen and the last epoch with their metrics on each split.
+    """Return a table of the best and the last epoch with their metrics on each split.
 
     Args:
-        results: What `results.json` holds.
+        results: The content of `results.json`.
     """
     selection = results.get("selection")
     rows = {}
@@ -36,7 +36,7 @@ def results_table(results: Mapping[str, Any]) -> Table:
 def metrics_table(
     rows: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Mapping[str, float]]]], percent: Collection[str] = ()
 ) -> Table:
-    """A line for each name: first what identifies it, then its metrics, `split metric`; turned round if they are many.
+    """Return a table with a row for each name and a column for each `split metric`; transposed if there are many metrics.
 
     Args:
         rows: Name → (column → text, split → metric → value).
@@ -72,5 +72,5 @@ def metrics_table(
 
 
 def _splits(row: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
-    splits = {name: metrics for name, metrics in row.items() if name not in _PLACE and isinstance(metrics, Mapping)}
+    splits = {name: metrics for name, metrics in row.items() if name not in _POSITION and isinstance(metrics, Mapping)}
     return dict(sorted(splits.items(), key=lambda item: item[0] == "test"))

@@ -85,7 +85,7 @@ def custom_tags(file: Path) -> list[str]:
 
 
 def _kind(node: Node) -> str:
-    return str(node.id)
+    return type(node).__name__.removesuffix("Node").lower()
 
 
 def _nodes(node: Node, seen: set[int]) -> Iterator[Node]:
