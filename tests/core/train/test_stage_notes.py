@@ -97,7 +97,7 @@ def test_a_last_batch_of_one_is_told_at_the_start_and_ends_with_a_remedy(caplog)
 
 def test_a_last_batch_of_one_that_torch_can_normalise_is_told(told):
     [message] = told(models={"student": NORMS["maps"]}, size=9)
-    assert message.startswith("stages.0: the last batch has one sample, of which BatchNorm in 'student' makes poor")
+    assert message.startswith("stages.0: the last batch has one sample, from which BatchNorm in 'student' gets poor")
 
 
 class Projected(nn.Module):
