@@ -79,12 +79,12 @@ def test_a_loss_with_a_separate_gradient_and_what_it_needs(hinted, distill):
     ended = distill("check", hinted, "models.teacher.width=4", "--deep", "--trust", "toy")
     assert ended.code == 2
     assert ended.err.startswith(
-        "small/toy.yaml:20:13: stages.0.losses.hint: its gradient is separate, but SGD takes a single gradient (at stages.0.losses.hint)\n"
+        "small/toy.yaml:20:13: its gradient is separate, but SGD takes a single gradient (at stages.0.losses.hint)\n"
     )
     ended = distill("check", hinted, "models.teacher.width=4", "+precision=fp16", "--deep", "--trust", "toy")
     assert ended.code == 2
     assert ended.err.startswith(
-        "small/toy.yaml:20:13: stages.0.losses.hint: `separate_gradient: true` keeps two gradients, which fp16 "
+        "small/toy.yaml:20:13: `separate_gradient: true` keeps two gradients, which fp16 "
     )
     hinted.write_text(hinted.read_text().replace("torch.optim.SGD {lr: 0.1}", "distill_core.optim.DOT {lr: 0.1}"))
     ended = distill("check", hinted, "models.teacher.width=4", "--deep", "--trust", "toy")
@@ -124,7 +124,7 @@ def test_every_tap_that_names_no_module_is_told(hinted, distill):
         (
             "    losses:",
             "    train: [student.haed]\n    losses:",
-            "small/toy.yaml:18:12: stages.0.train: the glob 'student.haed' matches no parameter (at stages.0.train)",
+            "small/toy.yaml:18:12: the glob 'student.haed' matches no parameter (at stages.0.train)",
         ),
         (
             "target: teacher.body.0",

@@ -33,15 +33,11 @@ class Locator:
         given = [number for number, value in enumerate(values) if value is not INHERIT]
         return f"stages.{given[-1] if given else index}.{key}"
 
-    def problem(self, key: str, error: str | DistillError) -> Problem:
+    def problem(self, key: str, error: str | Problem | DistillError) -> Problem:
         """Return a problem at a key, or at the nearest key above it that the document has."""
-        problem = Problem(error) if isinstance(error, str) else error.problems[0]
+        problem = error.problems[0] if isinstance(error, DistillError) else error
+        problem = Problem(problem) if isinstance(problem, str) else problem
         return replace(problem, key=key) if self._nodes is None else self._nodes.located(problem, key)
-
-
-def key_of(error: DistillError) -> str:
-    """Return the key of an error."""
-    return error.key or error.message.partition(":")[0].partition(" ")[0]
 
 
 def unique(problems: Sequence[Problem]) -> list[Problem]:

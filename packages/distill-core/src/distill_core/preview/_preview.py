@@ -19,7 +19,7 @@ from ..train.step import EMA
 from ..train.teachers import Caches
 from ..wiring import Wiring, check_signature, read_batch
 from ._example_batch import example_batch, loader_of
-from ._locator import Locator, key_of, unique
+from ._locator import Locator, unique
 from ._meta_copy import on_meta
 from ._record import MetricPreview, ModelPreview, Preview, StagePreview
 from ._stage_check import StageCheck
@@ -55,7 +55,7 @@ def preview(experiment: Experiment, document: Document | None = None) -> Preview
         with torch.device("meta"):
             EMA(models, experiment.ema)
     except DistillError as error:
-        return Preview(models=(), problems=(locator.problem(key_of(error), error),))
+        return Preview(models=(), problems=(locator.problem(error.key, error),))
     experiment = replace(experiment, models=models)
     sizes = [_size(name, model) for name, model in models.items()]
     if problems := tap_problems(experiment, locator):
@@ -79,7 +79,7 @@ def _stages(experiment: Experiment, locator: Locator) -> tuple[list[StagePreview
         stages = resolved_stages(experiment)
         caches = Caches(experiment)
     except DistillError as error:
-        return [], (), [locator.problem(key_of(error), error)]
+        return [], (), [locator.problem(error.key, error)]
     previews: list[StagePreview] = []
     problems: list[Problem] = []
     notes: Sequence[str] = ()

@@ -20,7 +20,7 @@ from ..train.step import LossWatch, structures, with_lengths
 from ..train.teachers import Caches, ModelSource
 from ._depth import depth
 from ._describe import describe_call, describe_value
-from ._locator import Locator, key_of
+from ._locator import Locator
 from ._partial_forward import as_far_as_it_goes
 from ._record import ForwardPreview, StagePreview, TapPreview, TermPreview, TrainablePreview
 from ._shapes import by_shapes, needs_data
@@ -138,13 +138,15 @@ class StageCheck:
             wiring = run.distiller.wirings[name]
             if all(tap in self.values for tap in wiring.taps):
                 self._run_loss(name, term, wiring.kwargs(self.values), watch, structures(wiring, self.values))
-        self.notes += watch.notes
+        self.notes += map(str, watch.notes)
         try:
             watch.refuse() if not self.problems else None
         except WiringError as error:
             self._problem(self.locator.stage_key(self.index, "losses"), error)
 
-    def _run_loss(self, name: str, term: Term, arguments: Mapping[str, Any], watch: LossWatch, structured: str) -> None:
+    def _run_loss(
+        self, name: str, term: Term, arguments: Mapping[str, Any], watch: LossWatch, structured: Problem | None
+    ) -> None:
         subject, key = f"losses.{name} ({type(term.loss).__name__})", self._loss_key(name)
         try:
             with warnings.catch_warnings(record=True) as warned:
@@ -157,14 +159,14 @@ class StageCheck:
             if needs_data(error):
                 self.notes.append(f"{subject} cannot run without data: shapes were not checked")
             elif structured:
-                self._problem(key, WiringError(structured))
+                self._problem(key, structured)
             else:
                 given = ", ".join(f"{parameter} {describe_value(value)[0]}" for parameter, value in arguments.items())
-                hint = next((note.partition(": ")[2] for note in watch.notes if note.startswith(subject)), "")
                 message = f"{subject} fails with {given}: {_text(error)}"
-                self._problem(key, WiringError(f"{message}; {hint}") if hint else message)
+                note = next((note for note in watch.notes if note.key == subject), None)
+                self._problem(key, Problem(f"{message}; {note.message}", hint=note.hint) if note else message)
 
-    def _problem(self, key: str, error: str | DistillError) -> None:
+    def _problem(self, key: str, error: str | Problem | DistillError) -> None:
         self.problems.append(self.locator.problem(key, error))
 
     def _loss_key(self, name: str) -> str:
@@ -172,7 +174,7 @@ class StageCheck:
 
     def _key_of(self, error: DistillError) -> str:
         """Return the key of an error: `losses.kd` and `feed.student` belong to the stage."""
-        key = key_of(error)
+        key = error.key
         if key.startswith("stages.") and key.count(".") > 1:
             return self.locator.stage_key(self.index, key.split(".", 2)[2])
         if key.startswith("losses."):

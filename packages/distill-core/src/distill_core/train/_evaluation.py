@@ -99,6 +99,6 @@ def _computed(metrics: Mapping[str, Metric]) -> dict[str, float]:
             try:
                 values[f"{name}.{part}" if part else name] = float(value)
             except (TypeError, ValueError) as error:
-                message = f"metrics.{name}: {type(entry.metric).__name__} gave {type(value).__name__}, not a number"
-                raise TrainingError(message) from error
+                message = f"{type(entry.metric).__name__} gave {type(value).__name__}, not a number"
+                raise TrainingError(message, key=f"metrics.{name}") from error
     return values

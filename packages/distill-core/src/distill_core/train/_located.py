@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from ..distributed import is_distributed
-from ..errors import DistillError
+from ..errors import DistillError, Problem
 from ._stage import StageRun
 from ._state import Run
 from .callbacks import Callback
@@ -79,9 +79,9 @@ def _describe(run: Run, called: Any, name: str, error: Exception) -> str:
     where = f"{_name(run, called, name)} failed in {at} ({Path(frame.filename).name}:{frame.lineno})"
     latest = run.store.name("latest") if run.store else None
     if run.store is None or latest is None:
-        return f"{where}\n  hint: fix it and start again: no checkpoint exists yet"
-    folder = run.store.folder / latest
-    return f"{where}\n  hint: fix it and resume from {folder} with --resume, and --change if the file has changed"
+        return str(Problem(where, hint="fix it and start again: no checkpoint exists yet"))
+    hint = f"fix it and resume from {run.store.folder / latest} with --resume, and --change if the file has changed"
+    return str(Problem(where, hint=hint))
 
 
 def _name(run: Run, called: Any, name: str) -> str:

@@ -225,8 +225,8 @@ def _frozen(
     """Return the models that do not learn; tensors that they share with a trained model or a loss may change."""
     for name in stage.modes:
         if name not in models:
-            message = f"{key}.modes: there is no model '{name}'"
-            raise WiringError(message, hint=did_you_mean(name, models))
+            message = f"there is no model '{name}'"
+            raise WiringError(message, key=f"{key}.modes", hint=did_you_mean(name, models))
     others = [models[name] for name in trained] + [loss for loss in losses.values() if isinstance(loss, nn.Module)]
     changing = {id(tensor) for other in others for tensor in (*other.parameters(), *other.buffers())}
     frozen = {name: model for name, model in models.items() if name not in trained}
@@ -239,8 +239,8 @@ def _optimizer(stage: ResolvedStage, trainable: Named, named: Named, key: str) -
     try:
         optimizer = make_optimizer(stage.optimizer, groups)
     except (TypeError, ValueError) as error:
-        message = f"{key}.optimizer: it cannot be created: {error}"
-        raise WiringError(message) from error
+        message = f"it cannot be created: {error}"
+        raise WiringError(message, key=f"{key}.optimizer") from error
     frozen = {name: parameter for name, parameter in named.items() if name not in trainable}
     verify_groups(optimizer, trainable, frozen)
     refuse_optimizer(stage, optimizer, key)

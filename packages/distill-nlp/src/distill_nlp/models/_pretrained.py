@@ -140,7 +140,7 @@ def _load_error(name_or_path: str | Path, error: Exception) -> DistillError:
     folder = Path(name_or_path).expanduser()
     if folder.is_dir() and (folder / "config.json").is_file():
         if any(folder.glob("*.safetensors*")):
-            reason = str(error).partition("\n")[0]
+            reason = next(iter(str(error).splitlines()), "")
             return DistillError(
                 f"{folder} cannot be loaded: {reason}", hint="give a complete folder of save_pretrained"
             )

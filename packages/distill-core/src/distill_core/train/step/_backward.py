@@ -123,13 +123,11 @@ def refuse_separate(experiment: Experiment, stages: list[ResolvedStage]) -> None
     """
     keys = [f"stages.{index}.losses.{name}" for index, stage in enumerate(stages) for name in separate_terms(stage)]
     if keys and experiment.precision == "fp16":
-        message = f"{keys[0]}: `separate_gradient: true` keeps two gradients, which fp16 loss scaling does not support"
-        raise TrainingError(message, hint="precision: bf16")
+        message = "`separate_gradient: true` keeps two gradients, which fp16 loss scaling does not support"
+        raise TrainingError(message, key=keys[0], hint="precision: bf16")
     if keys and experiment.parallel != "ddp":
-        message = (
-            f"{keys[0]}: `separate_gradient: true` keeps two gradients, which {experiment.parallel} does not support"
-        )
-        raise TrainingError(message, hint="parallel: ddp")
+        message = f"`separate_gradient: true` keeps two gradients, which {experiment.parallel} does not support"
+        raise TrainingError(message, key=keys[0], hint="parallel: ddp")
 
 
 def refuse_optimizer(stage: ResolvedStage, optimizer: Any, key: str) -> None:
@@ -146,14 +144,16 @@ def refuse_optimizer(stage: ResolvedStage, optimizer: Any, key: str) -> None:
     separate = separate_terms(stage)
     kind = type(optimizer).__name__
     if separate and not isinstance(optimizer, SplitOptimizer):
-        message = f"{key}.losses.{separate[0]}: its gradient is separate, but {kind} takes a single gradient"
-        raise WiringError(message, hint="distill_core.optim.DOT takes two")
+        message = f"its gradient is separate, but {kind} takes a single gradient"
+        raise WiringError(message, key=f"{key}.losses.{separate[0]}", hint="distill_core.optim.DOT takes two")
     if not separate and isinstance(optimizer, SplitOptimizer):
-        message = f"{key}.optimizer: {kind} takes two gradients, but no loss has a separate one"
-        raise WiringError(message, hint="set `separate_gradient: true` for the distillation losses")
+        message = f"{kind} takes two gradients, but no loss has a separate one"
+        raise WiringError(
+            message, key=f"{key}.optimizer", hint="set `separate_gradient: true` for the distillation losses"
+        )
     if separate and len(separate) == len(stage.losses):
-        message = f"{key}.losses: every gradient is separate, so the task has none"
-        raise WiringError(message, hint="omit `separate_gradient` of the task's loss")
+        message = "every gradient is separate, so the task has none"
+        raise WiringError(message, key=f"{key}.losses", hint="omit `separate_gradient` of the task's loss")
 
 
 def separate_terms(stage: ResolvedStage) -> list[str]:

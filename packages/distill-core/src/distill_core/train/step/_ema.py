@@ -49,8 +49,8 @@ class EMA:
                 message = f"ema: there is no model '{name}'"
                 raise WiringError(message, hint=did_you_mean(name, models))
             if not 0 <= decay <= 1:
-                message = f"ema: the decay of '{name}' is from 0 to 1, not {decay}"
-                raise WiringError(message)
+                message = f"the decay of '{name}' is from 0 to 1, not {decay}"
+                raise WiringError(message, key="ema")
             average = _copy(models[name])
             self._pairs[name + SUFFIX] = _Pair(decay, average, models[name])
             models[name + SUFFIX] = average

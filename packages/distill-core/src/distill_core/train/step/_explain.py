@@ -67,7 +67,8 @@ def _explain(
     if watch:
         watch.refuse()
     if watch and watch.notes:
-        raise WiringError(watch.notes[-1]) from error
+        note = watch.notes[-1]
+        raise WiringError(note.message, key=note.key, hint=note.hint) from error
     distiller.watch = None
     try:
         with torch.no_grad():
@@ -79,8 +80,8 @@ def _explain(
         return
     for name, wiring in distiller.wirings.items():
         loss = distiller.terms[name].loss
-        if message := structures(wiring, values) or _label(wiring, loss, values):
-            _refuse_if_it_fails(loss, wiring.kwargs(values), message, error)
+        if problem := structures(wiring, values) or _label(wiring, loss, values):
+            _refuse_if_it_fails(loss, wiring.kwargs(values), problem, error)
 
 
 def _double(distiller: Distiller, batch: Mapping[str, Any]) -> str:
@@ -90,40 +91,43 @@ def _double(distiller: Distiller, batch: Mapping[str, Any]) -> str:
     return f"batch.{fields[0]} is float64, which no model is" if fields and torch.float64 not in kinds else ""
 
 
-def _label(wiring: Wiring, loss: Any, values: Mapping[Tap, Any]) -> str:
-    """Return a message that names a label outside of the classes of the logits; empty otherwise."""
+def _label(wiring: Wiring, loss: Any, values: Mapping[Tap, Any]) -> Problem | None:
+    """Return a problem that names a label outside of the classes of the logits; None otherwise."""
     given = wiring.kwargs(values)
     target, logits = given.get("target"), given.get("input", given.get("student"))
     if not isinstance(target, Tensor) or not isinstance(logits, Tensor) or target.is_floating_point():
-        return ""
+        return None
     dims = [dim for dim in (1, -1) if logits.dim() > 1 and target.shape == logits.select(dim, 0).shape]
     if not dims:
-        return ""
+        return None
     num_classes, ignored = logits.shape[dims[0]], getattr(loss, "ignore_index", -100)
     outside = target[((target < 0) | (target >= num_classes)) & (target != ignored)]
     if outside.numel() == 0:
-        return ""
-    return f"{wiring.where}: `target` has the label {int(outside[0])}, but the logits have {num_classes} classes, 0 to {num_classes - 1}"
+        return None
+    message = (
+        f"`target` has the label {int(outside[0])}, but the logits have {num_classes} classes, 0 to {num_classes - 1}"
+    )
+    return Problem(message, key=wiring.where)
 
 
-def _refuse_if_it_fails(loss: Any, arguments: Mapping[str, Any], message: str, error: Exception) -> None:
+def _refuse_if_it_fails(loss: Any, arguments: Mapping[str, Any], problem: Problem, error: Exception) -> None:
     try:
         with torch.no_grad():
             loss(**arguments)
     except Exception:  # noqa: BLE001 — this is the loss that failed
-        raise WiringError(message) from error
+        raise WiringError(problem.message, key=problem.key, hint=problem.hint) from error
 
 
-def structures(wiring: Wiring, values: Mapping[Tap, Any]) -> str:
-    """Return a message that names an input that is a mapping or dataclass, and its fields; empty otherwise."""
+def structures(wiring: Wiring, values: Mapping[Tap, Any]) -> Problem | None:
+    """Return a problem that names an input that is a mapping or dataclass, and its fields; None otherwise."""
     for tap in wiring.taps:
         value = values[tap]
         if isinstance(value, Mapping) or is_dataclass(value):
             names = field_names(value)
-            message = f"{wiring.where}: '{tap}' is a {type(value).__name__}, not a tensor; it has the fields "
+            message = f"'{tap}' is a {type(value).__name__}, not a tensor; it has the fields "
             message += ", ".join(map(repr, names)) or "of nothing"
-            return str(Problem(message, hint=_field_hint(tap, value, names)))
-    return ""
+            return Problem(message, key=wiring.where, hint=_field_hint(tap, value, names))
+    return None
 
 
 def _field_hint(tap: Tap, value: Any, names: list[str]) -> str:

@@ -25,7 +25,7 @@ class LossWatch:
     """Calls the losses of a stage for once under watch.
 
     Attributes:
-        notes: What is odd about them, each beginning with the key of its loss.
+        notes: Suspicious uses of the losses.
 
     Args:
         batch: The batch, whose token ids and tags have the shape (batch, tokens).
@@ -33,7 +33,7 @@ class LossWatch:
     """
 
     def __init__(self, batch: Mapping[str, Any], names: Iterable[str]) -> None:
-        self.notes: list[str] = []
+        self.notes: list[Problem] = []
         self._tokens = {
             tuple(value.shape): name
             for name, value in batch.items()
@@ -53,9 +53,8 @@ class LossWatch:
         if any(shape[dim] == 1 for shape, dim in watch.seen if shape):
             self._teaches[name] = not has_no_gradient(loss, arguments)
             what = "is always 1" if self._teaches[name] else "is always 1, so this loss teaches nothing"
-            self.notes.append(
-                f"losses.{name} ({type(loss).__name__}): a softmax over one output {what}\n  hint: {_SCORE}"
-            )
+            message = f"a softmax over one output {what}"
+            self.notes.append(Problem(message, key=f"losses.{name} ({type(loss).__name__})", hint=_SCORE))
         self._has_gradient[name] = isinstance(value, Tensor) and value.requires_grad
         return value
 
@@ -71,18 +70,18 @@ class LossWatch:
             )
             raise WiringError(message, hint=_REACH)
         if not any(self._teaches.values()):
-            raise WiringError(self.notes[-1])
+            raise WiringError(self.notes[-1].message, key=self.notes[-1].key, hint=self.notes[-1].hint)
 
     def _note(self, key: str, seen: Sequence[tuple[tuple[int, ...], int]]) -> None:
-        self.notes += [f"{key}: {note}" for note in dict.fromkeys(map(self._of_tokens, seen)) if note]
+        messages = filter(None, dict.fromkeys(map(self._of_tokens, seen)))
+        self.notes += [Problem(message, key=key, hint=_TOKENS) for message in messages]
 
     def _of_tokens(self, softmax: tuple[tuple[int, ...], int]) -> str:
         shape, dim = softmax
         if len(shape) != 3 or dim != 1 or shape[:2] not in self._tokens:
             return ""
         field = f"batch.{self._tokens[shape[:2]]}"
-        message = f"the classes of {shape} are taken to be its dimension 1, which are the tokens of {field} {shape[:2]}"
-        return str(Problem(message, hint=_TOKENS))
+        return f"the classes of {shape} are taken to be its dimension 1, which are the tokens of {field} {shape[:2]}"
 
 
 class _Softmaxes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of torch

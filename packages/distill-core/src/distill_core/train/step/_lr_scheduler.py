@@ -35,7 +35,7 @@ def make_scheduler(stage: ResolvedStage, optimizer: Optimizer, steps: int, key: 
     except TrainingError:
         raise
     except Exception as error:
-        message = f"{key}.scheduler: {_name(stage.scheduler)} cannot be made: {type(error).__name__}: {error}"
+        message = f"{_name(stage.scheduler)} cannot be made: {type(error).__name__}: {error}"
         hint = "give the arguments that it requires; a number of steps may be a share of the stage, `5%`"
         raise TrainingError(message, hint=hint) from error
     if _plateau(scheduler) is not None and stage.scheduler_step == "step":

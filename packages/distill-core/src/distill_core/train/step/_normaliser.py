@@ -88,8 +88,8 @@ def _declared(name: str, term: Term, loss: Any) -> Normaliser | None:
     """Return what the attributes `reduction_scope`, `decomposes` and `count` of the loss declare."""
     old = getattr(type(loss), "batch", None)
     if isinstance(old, str) and old in _SCOPES:
-        message = f"losses.{name}: {kind_of(loss)} declares `batch = {old!r}`, which is called `reduction_scope`"
-        raise WiringError(message, hint=f"write `reduction_scope = {old!r}` in the class")
+        message = f"{kind_of(loss)} declares `batch = {old!r}`, which is called `reduction_scope`"
+        raise WiringError(message, key=f"losses.{name}", hint=f"write `reduction_scope = {old!r}` in the class")
     scope, count = getattr(loss, "reduction_scope", None), getattr(loss, "count", None)
     if scope == "unknown" or not (isinstance(scope, str) or callable(count)):
         return None
@@ -119,7 +119,7 @@ def masked(mask: Tensor | None = None) -> Count:
 def _counting(name: str, term: Term, count: Callable[..., Count], *, gathered: bool) -> Normaliser:
     takes = inspect.signature(count).parameters
     wired = {parameter: tap for parameter, tap in term.inputs.items() if parameter in takes}
-    check_signature(count, wired, f"losses.{name}: count")
+    check_signature(count, wired, f"losses.{name}.count")
     return Normaliser("count", gathered, count=count, wiring=Wiring(wired, f"losses.{name}"))
 
 
@@ -145,6 +145,6 @@ def _said(name: str, given: Any) -> Normaliser:
         return Normaliser("sum")
     where = f"losses.{name}.averages_over"
     if not isinstance(given, str) or "." not in given:
-        message = f"{where}: `averages_over` is 'samples', 'sum' or the tap of a mask whose sum is the count ('batch.mask'), not {given!r}"
-        raise WiringError(message)
+        message = f"`averages_over` is 'samples', 'sum' or the tap of a mask whose sum is the count ('batch.mask'), not {given!r}"
+        raise WiringError(message, key=where)
     return Normaliser("count", count=lambda mask: mask.sum(), wiring=Wiring({"mask": given}, where))

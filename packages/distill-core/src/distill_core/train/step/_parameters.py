@@ -92,8 +92,8 @@ def parameter_groups(
         home[id(parameter)] = parameter
     for glob, group in found.items():
         if not group:
-            message = f"{key}: all that the glob '{glob}' matches is in groups before it"
-            raise WiringError(message)
+            message = f"all that the glob '{glob}' matches is in groups before it"
+            raise WiringError(message, key=key)
     listed = [{"params": list(group.values()), **(groups or {})[glob]} for glob, group in found.items()]
     return ([{"params": list(rest.values())}] if rest else []) + listed
 

@@ -103,10 +103,8 @@ def _refuse_short(call: functools.partial[Any], length: int, stage: ResolvedStag
     covered = _covered(call)
     if covered is not None and covered < length:
         name, each = call.func.__name__, "step" if stage.scheduler_step == "step" else "epoch"
-        message = (
-            f"{key}: {name} has {covered} steps and raises after them, but it advances {length} times, once each {each}"
-        )
-        raise TrainingError(message, hint="omit `total_steps`: it is filled in from the stage")
+        message = f"{name} has {covered} steps and raises after them, but it advances {length} times, once each {each}"
+        raise TrainingError(message, key=key, hint="omit `total_steps`: it is filled in from the stage")
 
 
 def _omitted(
@@ -118,8 +116,8 @@ def _omitted(
     if "t_in_epochs" in parameters:
         by_epoch = stage.scheduler_step == "epoch"
         if given.get("t_in_epochs", by_epoch) is not by_epoch:
-            message = f"{key}: `t_in_epochs: {str(not by_epoch).lower()}` contradicts `scheduler_step: {stage.scheduler_step}`"
-            raise TrainingError(message, hint="omit `t_in_epochs`: it follows from `scheduler_step`")
+            message = f"`t_in_epochs: {str(not by_epoch).lower()}` contradicts `scheduler_step: {stage.scheduler_step}`"
+            raise TrainingError(message, key=key, hint="omit `t_in_epochs`: it follows from `scheduler_step`")
     if _is_one_cycle(call.func) and given.keys() & {"epochs", "steps_per_epoch"} and "total_steps" not in given:
         epochs = stage.epochs
         known = {"epochs": epochs, "steps_per_epoch": length // epochs}
@@ -178,8 +176,8 @@ def _resolved(value: Any, length: int) -> Any:
 def _refuse_length(key: str, name: str, value: Any) -> None:
     for item in value if isinstance(value, list | tuple) else [value]:
         if problem := length_problem(name, item):
-            message = f"{key}: {problem}"
-            raise TrainingError(message, hint=SHARE_HINT)
+            message = f"{problem}"
+            raise TrainingError(message, key=key, hint=SHARE_HINT)
 
 
 def _covered(call: functools.partial[Any]) -> int | None:

@@ -61,10 +61,8 @@ def _weight(name: str, term: Term, progress: StageProgress) -> float:
     weight: float = term.weight(progress)
     if not _is_weight(weight):
         schedule = getattr(term.weight, "__name__", type(term.weight).__name__)
-        message = (
-            f"losses.{name}.weight: {schedule} must return a finite number >= 0, got {weight!r} at step {progress.step}"
-        )
-        raise TrainingError(message)
+        message = f"{schedule} must return a finite number >= 0, got {weight!r} at step {progress.step}"
+        raise TrainingError(message, key=f"losses.{name}.weight")
     return weight
 
 

@@ -33,14 +33,14 @@ def refuse_uncounted(stage: ResolvedStage, index: int, *, uneven: bool = False) 
         if (accumulated or term.averages_over is not None) and normaliser(name, term).unit == "unknown":
             several = f"accumulate is {stage.accumulate}" if not uneven else "processes have batches of different sizes"
             message = (
-                f"stages.{index}.losses.{name}: {kind_of(term.loss)} does not declare what it averages over, and {several}: "
+                f"{kind_of(term.loss)} does not declare what it averages over, and {several}: "
                 "batches cannot be weighted"
             )
             hint = (
                 "set `averages_over: samples` (or `sum`, or the tap of a mask) of the term; a class of yours declares it "
                 "(`reduction_scope`, `count`; see distill_core.losses)"
             )
-            raise TrainingError(message, hint=hint)
+            raise TrainingError(message, key=f"stages.{index}.losses.{name}", hint=hint)
 
 
 def cut_notes(stage: ResolvedStage, processes: int = 1) -> list[str]:

@@ -82,8 +82,8 @@ class Caches:
         for key, names in (("cache", [*self.settings]), ("sources", [*self.source_settings])):
             for name in names:
                 if name not in experiment.models:
-                    message = f"{key}: there is no model '{name}'"
-                    raise WiringError(message, hint=did_you_mean(name, experiment.models))
+                    message = f"there is no model '{name}'"
+                    raise WiringError(message, key=key, hint=did_you_mean(name, experiment.models))
 
     def seed_path(self, seed_path: SeedPath) -> SeedPath:
         """Return the seed path of an epoch's augmentation: the same for all epochs that show the same view."""
@@ -130,10 +130,8 @@ class Caches:
         if source.name not in self.settings:
             return source
         if source.feed is not None and any(tap.source != BATCH for tap in source.feed.taps):
-            message = (
-                f"cache.{source.name}: it is fed by another model, but a cache holds what follows from a sample alone"
-            )
-            raise WiringError(message)
+            message = "it is fed by another model, but a cache holds what follows from a sample alone"
+            raise WiringError(message, key=f"cache.{source.name}")
         cached = CachedSource(source, self.codecs[source.name])
         self.sources.append(cached)
         return cached
@@ -163,8 +161,8 @@ class Caches:
             source.flush()
             inputs.wait()
         if rank() == 0 and not cache.seal(view):
-            message = f"cache.{source.name}: rows of view {view} were not written"
-            raise TrainingError(message)
+            message = f"rows of view {view} were not written"
+            raise TrainingError(message, key=f"cache.{source.name}")
         inputs.wait()
         source.forget(view)
 
@@ -207,8 +205,8 @@ class Caches:
     def _open(self, source: CachedSource, inputs: CacheInputs) -> None:
         settings, views = self.settings[source.name], self.views or 1
         if any(module.training for module in source.model.modules()):
-            message = f"cache.{source.name}: the output of a model in training mode does not follow from a sample alone"
-            raise WiringError(message)
+            message = "the output of a model in training mode does not follow from a sample alone"
+            raise WiringError(message, key=f"cache.{source.name}")
         key = key_of(source, inputs.loader, self.experiment, views)
         cache = Cache(Path(settings.folder).expanduser(), source.name, key, num_rows(inputs.loader), views)
         complete = [view for view in range(views) if cache.is_complete(view)]
@@ -264,8 +262,8 @@ def _refuse_dense(name: str, term: Term, model: str, codec: Codec, fields: Mappi
             given = " and ".join(f"'{model}:out.{field}'" for field in codec.gives)
             able = [other for other in NAMES if last and last[0] in codec_named(other).gives]
             hint = f"'{able[0]}' gives '{last[0]}'" if able else "float32, float16, bfloat16 or int8 give it"
-            message = f"losses.{name}: {_kind(term)} takes '{tap}', but the codec '{codec.name}' of cache.{model} gives {given}"
-            raise WiringError(message, hint=hint)
+            message = f"{_kind(term)} takes '{tap}', but the codec '{codec.name}' of cache.{model} gives {given}"
+            raise WiringError(message, key=f"losses.{name}", hint=hint)
 
 
 def _refuse_sparse(name: str, term: Term, model: str, codec: Codec, fields: Mapping[str, Any]) -> None:
@@ -274,10 +272,10 @@ def _refuse_sparse(name: str, term: Term, model: str, codec: Codec, fields: Mapp
     able = [other for other in NAMES if len(last) > 1 and last == set(codec_named(other).gives)]
     if able:
         message = (
-            f"losses.{name}: {_kind(term)} takes {' and '.join(map(repr, fields))}, but the codec '{codec.name}' of "
+            f"{_kind(term)} takes {' and '.join(map(repr, fields))}, but the codec '{codec.name}' of "
             f"cache.{model} gives the complete tensor"
         )
-        raise WiringError(message, hint=f"'{able[0]}' gives them")
+        raise WiringError(message, key=f"losses.{name}", hint=f"'{able[0]}' gives them")
 
 
 def _kind(term: Term) -> str:

@@ -60,5 +60,5 @@ def _codec(model: str, name: str) -> Codec:
     try:
         return codec_named(name)
     except DataError as error:
-        message = f"cache.{model}.codec: {error}"
-        raise WiringError(message) from None
+        message = f"{error}"
+        raise WiringError(message, key=f"cache.{model}.codec") from None
