@@ -15,7 +15,6 @@ FORMATTERS = {
 
 PARSERS = {
     "distill_core.train.parallel._peer_failure": "gloo and NCCL raise a RuntimeError whose text alone names the cause",
-    "distill_zoo._checkpoint": "torch and safetensors raise errors whose text alone names the cause",
 }
 """Modules that read the text of a foreign error, with the reason."""
 

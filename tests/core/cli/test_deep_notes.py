@@ -137,8 +137,8 @@ def test_an_error_whose_text_has_the_word_meta_is_an_error(check):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("Wrapped", "losses.kd: 'teacher' is a Output, not a tensor; it has the fields 'logits'"),
-        ("Named", "losses.kd: 'teacher' is a dict, not a tensor; it has the fields 'out', 'aux'"),
+        ("Wrapped", "'teacher' is a Output, not a tensor; it has the fields 'logits'"),
+        ("Named", "'teacher' is a dict, not a tensor; it has the fields 'out', 'aux'"),
     ],
 )
 def test_a_structure_where_a_loss_wants_a_tensor(check, command, model, message):

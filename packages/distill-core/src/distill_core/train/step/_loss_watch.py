@@ -70,7 +70,8 @@ class LossWatch:
             )
             raise WiringError(message, hint=_REACH)
         if not any(self._teaches.values()):
-            raise WiringError(self.notes[-1].message, key=self.notes[-1].key, hint=self.notes[-1].hint)
+            message = f"{self.notes[-1].key}: {self.notes[-1].message}"
+            raise WiringError(message, hint=self.notes[-1].hint)
 
     def _note(self, key: str, seen: Sequence[tuple[tuple[int, ...], int]]) -> None:
         messages = filter(None, dict.fromkeys(map(self._of_tokens, seen)))
