@@ -204,6 +204,6 @@ print(store.read("latest")["w"].tolist(), sorted(path.name for path in store.fol
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout == (
         f"the checkpoint {tmp_path / 'step-2'} cannot be written: Error while serializing: I/O error: File too large (os error 27)\n"
-        "  hint: free space and resume with --resume from step-1, which is intact\n"
+        "  hint: make room and go on with --resume from step-1, which is untouched\n"
         "[0.0, 0.0, 0.0, 0.0] ['latest', 'step-1']\n"
     )

@@ -70,8 +70,8 @@ def refuse_lazy(trainable: Mapping[str, Any], key: str) -> None:
     """
     for name, parameter in trainable.items():
         if is_lazy(parameter):
-            message = f"{key}.train: '{name}' is lazy, and no model or loss has used it in a first batch"
-            raise WiringError(message, hint="give its size, or name it with `!` under `train`")
+            message = f"'{name}' is lazy, and no model or loss has used it in a first batch"
+            raise WiringError(message, key=f"{key}.train", hint="give its size, or name it with `!` under `train`")
 
 
 def _lazy_modules(roots: Mapping[str, nn.Module]) -> dict[str, nn.Module]:

@@ -44,8 +44,8 @@ def shard_models(models: Mapping[str, nn.Module], names: Sequence[str], device: 
     """
     for name in names:
         if name not in models:
-            message = f"shard: there is no model '{name}'"
-            raise WiringError(message, hint=did_you_mean(name, models))
+            message = f"there is no model '{name}'"
+            raise WiringError(message, key="shard", hint=did_you_mean(name, models))
     if world_size() == 1:
         return
     mesh = init_device_mesh(device.type, (world_size(),))

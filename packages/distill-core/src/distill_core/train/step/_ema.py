@@ -46,8 +46,8 @@ class EMA:
         self._float32: dict[str, dict[str, Tensor]] = {}
         for name, decay in decays.items():
             if name not in models:
-                message = f"ema: there is no model '{name}'"
-                raise WiringError(message, hint=did_you_mean(name, models))
+                message = f"there is no model '{name}'"
+                raise WiringError(message, key="ema", hint=did_you_mean(name, models))
             if not 0 <= decay <= 1:
                 message = f"the decay of '{name}' is from 0 to 1, not {decay}"
                 raise WiringError(message, key="ema")

@@ -228,5 +228,7 @@ def _before(name: str, entry: Normaliser, learning: set[str]) -> Normaliser:
         return entry
     if entry.proportional:
         return Normaliser("samples")
-    message = f"losses.{name}: what it averages over is read from '{late}', a model that learns"
-    raise WiringError(message, hint="read labels and masks from the batch, or from a frozen model")
+    message = f"what it averages over is read from '{late}', a model that learns"
+    raise WiringError(
+        message, key=f"losses.{name}", hint="read labels and masks from the batch, or from a frozen model"
+    )

@@ -40,8 +40,8 @@ def make_scheduler(stage: ResolvedStage, optimizer: Optimizer, steps: int, key: 
         raise TrainingError(message, hint=hint) from error
     if _plateau(scheduler) is not None and stage.scheduler_step == "step":
         name = type(scheduler).__name__
-        message = f"{key}: {name} watches the mean training loss of an epoch, and there is none after a step"
-        raise TrainingError(message, hint="set `scheduler_step: epoch`")
+        message = f"{name} watches the mean training loss of an epoch, and there is none after a step"
+        raise TrainingError(message, key=key, hint="set `scheduler_step: epoch`")
     return scheduler
 
 

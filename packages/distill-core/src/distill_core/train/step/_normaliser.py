@@ -74,8 +74,8 @@ def normaliser(name: str, term: Term) -> Normaliser:
         return known
     if known.depends_on_batch and given == "samples":
         return replace(known, depends_on_batch=False, local=False)
-    message = f"losses.{name}: `averages_over` is {given!r}, but {kind_of(loss)} declares itself what it averages over"
-    raise WiringError(message, hint="omit `averages_over`")
+    message = f"`averages_over` is {given!r}, but {kind_of(loss)} declares itself what it averages over"
+    raise WiringError(message, key=f"losses.{name}", hint="omit `averages_over`")
 
 
 def kind_of(loss: Any) -> str:

@@ -58,8 +58,8 @@ def select(names: Iterable[str], patterns: Sequence[str], key: str) -> set[str]:
             prefixes = {".".join(name.split(".")[:end]) for name in names for end in range(1, name.count(".") + 2)}
             close = nearest(pattern.removeprefix("!"), prefixes)
             hint = f"did you mean '{close}'?" if close else did_you_mean("", {name.split(".")[0] for name in names})
-            message = f"{key}: the glob '{pattern}' matches no parameter"
-            raise WiringError(message, hint=hint)
+            message = f"the glob '{pattern}' matches no parameter"
+            raise WiringError(message, key=key, hint=hint)
         chosen = chosen - found if pattern.startswith("!") else chosen | found
     return chosen
 

@@ -82,5 +82,5 @@ def _check(loss: Any, attribute: str, where: str) -> None:
         return
     numbers = [name for name, number in vars(loss).items() if type(number) in (int, float) and name[0] != "_"]
     hint = did_you_mean(attribute, numbers) if numbers else "it has no numbers"
-    message = f"{where}.schedules: {type(loss).__name__} has no number '{attribute}'"
-    raise WiringError(message, hint=hint)
+    message = f"{type(loss).__name__} has no number '{attribute}'"
+    raise WiringError(message, key=f"{where}.schedules", hint=hint)

@@ -167,14 +167,14 @@ class CachedSource(ModelSource):
         sample = int(index[(expected != found).nonzero()[0, 0]])
         path = self.cache.path(view) if self.cache else ""
         message = (
-            f"cache.{self.name}: sample {sample} is not the input from which {path} was built, although data, transforms "
+            f"sample {sample} is not the input from which {path} was built, although data, transforms "
             "and seed are the same"
         )
         hint = (
             "the augmentation of a sample must follow from its seed, not from its batch (mix samples with the loader's "
             "`mix`, which is replayed); or run this teacher without a cache"
         )
-        raise DataError(message, hint=hint)
+        raise DataError(message, key=f"cache.{self.name}", hint=hint)
 
 
 def _seeds(view: int, rows: Tensor) -> Tensor:

@@ -27,6 +27,6 @@ def compiled(module: nn.Module | Callable[..., Any], how: bool | str, key: str =
     backend = "inductor" if how is True else how
     known = torch.compiler.list_backends(exclude_tags=())
     if backend not in known:
-        message = f"{key}: there is no backend '{backend}'"
-        raise TrainingError(message, hint=did_you_mean(backend, known))
+        message = f"there is no backend '{backend}'"
+        raise TrainingError(message, key=key, hint=did_you_mean(backend, known))
     return torch.compile(module, backend=backend)

@@ -110,13 +110,13 @@ def sources_for(
     order = list(models)
     for name, wiring in feeds.items():
         if name not in models:
-            message = f"feed: there is no model '{name}'"
-            raise WiringError(message, hint=did_you_mean(name, models))
+            message = f"there is no model '{name}'"
+            raise WiringError(message, key="feed", hint=did_you_mean(name, models))
         wiring.check_sources(models)
         for tap in wiring.taps:
             if tap.source in models and order.index(tap.source) >= order.index(name):
-                message = f"feed.{name}: '{tap}' is known only after '{tap.source}' has run"
-                raise WiringError(message, hint=f"list '{tap.source}' before '{name}' under models")
+                message = f"'{tap}' is known only after '{tap.source}' has run"
+                raise WiringError(message, key=f"feed.{name}", hint=f"list '{tap.source}' before '{name}' under models")
     wanted = {name: list(found) for name, found in model_taps(wirings).items()}
     for name in reversed(order):
         if name in wanted and name in feeds:

@@ -40,8 +40,10 @@ class TapCodecs:
         self._codecs = {glob: _codec(model, name) for glob, name in named.items()}
         for glob in self._codecs:
             if not fnmatch.fnmatchcase(model, glob.partition(":")[0].partition(".")[0]):
-                message = f"cache.{model}.codec: '{glob}' is not a tap of '{model}'"
-                raise WiringError(message, hint=f"write it like '{model}' or '{model}.layer*'")
+                message = f"'{glob}' is not a tap of '{model}'"
+                raise WiringError(
+                    message, key=f"cache.{model}.codec", hint=f"write it like '{model}' or '{model}.layer*'"
+                )
 
     def of(self, tap: Tap) -> Codec:
         """Return the codec of a tap, or of the tap whose field it is if the codec gives fields."""
