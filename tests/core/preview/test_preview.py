@@ -171,6 +171,7 @@ def test_problems_have_a_key_and_do_not_raise(name):
     found = preview(experiment(terms, **changes))
     assert [problem.key for problem in found.problems] == [key], found.problems
     assert message in found.problems[0].message
+    assert "hint:" not in found.problems[0].message
     assert found.problems[0].location is None
 
 
