@@ -8,7 +8,6 @@ Its `exit_code` is the exit code of the command line.
 
 from __future__ import annotations
 
-import copyreg
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -106,7 +105,12 @@ class DistillError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the records, so that another process raises the same error."""
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__
+        return _restored, (type(self), *self.args), self.__dict__
+
+
+def _restored(kind: type[DistillError], text: str) -> DistillError:
+    """Return a pickled error, to which pickle then adds its records."""
+    return kind.__new__(kind, text)
 
 
 class WiringError(DistillError):
