@@ -8,6 +8,8 @@ from ._arguments import positive as positive
 from ._arguments import within as within
 from ._class_logits import class_index as class_index
 from ._class_logits import require_class_logits as require_class_logits
+from ._class_logits import require_classes as require_classes
+from ._class_logits import require_targets as require_targets
 from ._constant import Constant as Constant
 from ._convolution import NormalisedConv as NormalisedConv
 from ._divergence import LEAST as LEAST

@@ -46,6 +46,11 @@ def can_look(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
+def may_read(tensor: Tensor) -> bool:
+    """Return whether a check may read a tensor's values: it is cheap, or `checks_on_every_device` is active."""
+    return can_look(tensor) or (_every_device.get() and not tensor.is_meta and not torch.compiler.is_compiling())
+
+
 def ruled_out(logits: Tensor) -> Tensor | None:
     """Return which entries are −∞, or None if known to be none.
 
@@ -159,8 +164,7 @@ def refuse_infinite_target(values: Tensor, student: Tensor, target: Tensor, dim:
 
 def _is_fine(values: Tensor) -> bool:
     """Return whether the values are finite or must not be read."""
-    looks = can_look(values) or (_every_device.get() and not values.is_meta and not torch.compiler.is_compiling())
-    return not looks or math.isfinite(values.detach().sum().item())
+    return not may_read(values) or math.isfinite(values.detach().sum().item())
 
 
 def _comparable(*logits: Tensor) -> bool:

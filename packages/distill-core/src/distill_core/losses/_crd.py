@@ -113,7 +113,8 @@ class CRDLoss(nn.Module):
             student: Features (batch, …).
             teacher: Features (batch, …).
             index: (batch,), index of each sample in the dataset.
-            target: (batch,), class indices; excludes negatives of a sample's own class.
+            target: (batch,), class indices; excludes negatives of a sample's own class. A sample whose target is below
+                0, such as -100, has no class and excludes nothing.
         """
         student, teacher = self.student_embedding(student), self.teacher_embedding(teacher.detach())
         negatives = self._draw(index)
@@ -123,7 +124,7 @@ class CRDLoss(nn.Module):
         )
         weights = None
         if target is not None:
-            others = (self.classes[negatives] != target[:, None]).to(scores.dtype)
+            others = ((self.classes[negatives] != target[:, None]) | (target[:, None] < 0)).to(scores.dtype)
             weights = others * (self.num_negatives / others.sum(1, keepdim=True).clamp(min=1))
         estimate = torch.logsumexp(scores.detach(), dim=2).mT
         if self.training:

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, one_of
+from ..layers import at_least_float32, one_of, require_targets
 from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._dkd import decoupled_divergences
@@ -100,6 +100,7 @@ class SDDLoss(nn.Module):
             target: (batch,), class indices.
         """
         ours = cell_logits(*student, self.scales)
+        require_targets(target, ours.shape[0], ours.shape[2])
         with torch.no_grad():
             theirs = cell_logits(*teacher, self.scales)
             on_map = cell_logits(*teacher, [1]).argmax(2) == target[:, None]

@@ -37,6 +37,7 @@ from ..layers import (
     ProjectionHead,
     at_least_float32,
     refuse_infinite_target,
+    require_targets,
     unit_length,
     without_autocast,
 )
@@ -158,6 +159,7 @@ class SSKDLoss(nn.Module):
             target: (images,), class indices.
         """
         ours, features = (_by_image("student", x) for x in student)
+        require_targets(target, ours.shape[0], ours.shape[2])
         theirs, others = (_by_image("teacher", x.detach()) for x in teacher)
         with torch.no_grad():
             others = self.teacher_head(others)

@@ -20,7 +20,7 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import per_token, refuse_infinite_target
+from ..layers import per_token, refuse_infinite_target, require_classes
 from ..ranges import PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
@@ -72,11 +72,14 @@ class TokenCELoss(nn.Module):
 
         Raises:
             ValueError: If the shapes do not match.
+            DataError: If the target of a counted token is not in the vocabulary.
         """
-        if student.shape[:2] != target.shape:
+        if student.dim() != 3 or student.shape[:2] != target.shape:
             message = f"`student` {tuple(student.shape)} and `target` {tuple(target.shape)} must be (batch, tokens, vocabulary) and (batch, tokens)"
             raise ValueError(message)
         counted = _counted(target, mask)
+        require_classes(target.masked_fill(~counted, 0), student.shape[2])
+        target = target.masked_fill(~counted, IGNORED)
         return token_mean(per_token(next_token_ce, student, target, chunk=self.chunk, mask=counted), counted)
 
     @staticmethod
