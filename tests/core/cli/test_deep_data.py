@@ -73,7 +73,7 @@ class Slow(Kind):
 
     def __getitem__(self, index):
         Slow.reads += 1
-        assert Slow.reads <= 4, "so many samples of a slow dataset are not read"
+        assert Slow.reads <= 4, "a slow dataset is read only a few times"
         return super().__getitem__(index)
 
 

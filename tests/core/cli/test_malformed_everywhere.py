@@ -92,7 +92,7 @@ EDITS = {
     "model that is not a module": ("!import_call:toy.Net {width: 4}", "!import_get:toy.points", False),
     "model that is a class": ("!import_call:toy.Net {width: 4}", "!import_get:toy.Net", False),
     "negative learning rate": ("{lr: 0.1}", "{lr: -0.1}", False),
-    "loss that is no number": ("torch.nn.CrossEntropyLoss {}", "torch.nn.CrossEntropyLoss {reduction: none}", False),
+    "loss that is not a number": ("torch.nn.CrossEntropyLoss {}", "torch.nn.CrossEntropyLoss {reduction: none}", False),
     "plateau after a step": (
         "    losses:\n",
         "    scheduler: !import_get:torch.optim.lr_scheduler.ReduceLROnPlateau\n    scheduler_step: step\n    losses:\n",

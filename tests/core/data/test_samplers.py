@@ -126,7 +126,7 @@ def test_processes_share_what_one_reads(name, count, processes):
         sizes.add(tuple(plan.global_sizes))
         trained.add(len(plan.indices))
     assert len(sizes) == len(trained) == 1
-    if name == "plain, full ones":  # several processes together leave out more
+    if name == "plain, full ones":  # several processes together omit more
         assert Counter(parts) <= Counter(SUBSET)
     else:
         assert Counter(parts) == Counter(whole)

@@ -36,7 +36,7 @@ class Case:
         inputs: From a batch size to the arguments of `forward`: float32 on the CPU, drawn from torch's generator, the
             sample as first dimension, lists where the loss takes lists.
         zero_at_equality: Whether the loss is 0 where the teacher is equal to the student.
-        permutes: Whether the order of the samples in the batch is irrelevant (not so where chance is drawn by position).
+        permutes: Whether the order of the samples in the batch is irrelevant (not so where random numbers are drawn by position).
         splits: Whether the inputs have a sample dimension, so that a batch can be split over processes.
         constant: Names of parameters of the loss that get no gradient, and of those below them.
         scale_invariant: Whether multiplying the student's tensors by a positive number changes nothing.

@@ -41,7 +41,7 @@ def test_a_part_that_is_not_there_is_named():
 
 
 def test_a_stage_of_parts_and_a_stage_of_the_whole_with_the_weights_learnt():
-    """The first stage runs no module behind layer1, in neither model; the second goes on with what was learnt."""
+    """The first stage runs no module behind layer1, in neither model; the second continues from its weights."""
     torch.manual_seed(0)
     teacher, student = Net(4), Net(4)
     models = {

@@ -18,7 +18,7 @@ from distill_core.train import Callback, Experiment, Stage, Term, Trainer
 
 
 class Block(nn.Module):
-    """A network that is no plain chain."""
+    """A network that is not a plain chain."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ def test_compiled_alone(graphs, precision):
 
 
 def test_what_nobody_reads_is_not_in_the_compiled_graph(graphs):
-    """The compiler's own early stop, of a model that is no plain chain."""
+    """The compiler's own early stop, of a model that is not a plain chain."""
     seen = []
 
     def count(graph, inputs):

@@ -75,7 +75,7 @@ class CachedSource(ModelSource):
         self.flush()
 
     def open(self, cache: Cache, view_rows: Callable[[], ViewRows | None], *, writes: bool) -> None:
-        """Read from a cache and, if `writes`, add to it; `view_rows` tells where in the run a batch is."""
+        """Read from a cache and, if `writes`, add to it; `view_rows` returns the view and the rows of a batch."""
         self.cache, self._view_rows, self.writes = cache, view_rows, writes
 
     def flush(self) -> None:
