@@ -83,9 +83,7 @@ def test_a_loss_with_a_separate_gradient_and_what_it_needs(hinted, distill):
     )
     ended = distill("check", hinted, "models.teacher.width=4", "+precision=fp16", "--deep", "--trust", "toy")
     assert ended.code == 2
-    assert ended.err.startswith(
-        "small/toy.yaml:20:13: `separate_gradient: true` keeps two gradients, which fp16 "
-    )
+    assert ended.err.startswith("small/toy.yaml:20:13: `separate_gradient: true` keeps two gradients, which fp16 ")
     hinted.write_text(hinted.read_text().replace("torch.optim.SGD {lr: 0.1}", "distill_core.optim.DOT {lr: 0.1}"))
     ended = distill("check", hinted, "models.teacher.width=4", "--deep", "--trust", "toy")
     assert ended.code == 0, ended.err

@@ -119,7 +119,9 @@ class TinyBERTAttentionMapLoss(nn.Module):
         for name, given in (("student", student), ("teacher", teacher)):
             if not isinstance(given, Tensor) and (len(given) == 0 or any(one is None for one in given)):
                 message = f"`{name}` has no attentions: scaled_dot_product_attention does not return them"
-                raise WiringError(message, hint="create the model with attentions=True, which sets attn_implementation to 'eager'")
+                raise WiringError(
+                    message, hint="create the model with attentions=True, which sets attn_implementation to 'eager'"
+                )
         return torch.stack([attention_mse(s, t, mask) for s, t in pairs(student, teacher)]).sum()
 
 

@@ -34,7 +34,9 @@ MAX_LISTED = 5
 )
 @click.option("--output", metavar="PATH", type=PATH, help="Also write PATH.md, PATH.json and PATH.png.")
 @click.option("--title", metavar="TEXT", default="", help="Title of the table.", show_default="the folders")
-@click.option("--metric", metavar="NAME", default="", help="Test metric to show.", show_default="the metric of the checkpoint")
+@click.option(
+    "--metric", metavar="NAME", default="", help="Test metric to show.", show_default="the metric of the checkpoint"
+)
 def report(folders: tuple[Path, ...], output: Path | None, title: str, metric: str) -> None:
     """Print a table of finished runs.
 
