@@ -12,6 +12,8 @@ from distill_core.losses import (
     KDLoss,
     MLKDLoss,
     NKDLoss,
+    OFALogitsLoss,
+    OFALoss,
     RLDLoss,
     SDDLoss,
     SKDDirectionLoss,
@@ -24,7 +26,6 @@ from distill_core.losses import (
     WSLDLoss,
     WTTMLoss,
     cosine_cost,
-    target_enhanced,
 )
 
 from .golden import Call, Golden, fill
@@ -70,9 +71,25 @@ def wkdl(case: Golden) -> Tensor:
 
 
 def ofa(case: Golden) -> Tensor:
-    temperature = case.settings.get("temperature", 1.0)
-    student, teacher = case["student"] / temperature, case["teacher"] / temperature
-    return target_enhanced(student, teacher, case["target"], case.settings["gamma"], "code").mean()
+    return OFALogitsLoss(**case.settings)(case["student"], case["teacher"], case["target"])
+
+
+def ofa_heads(case: Golden) -> Tensor:
+    """Return the sum over stages 3 and 4, and the weighted loss of the logits, as in the authors' training step."""
+    *gammas, last = case.settings["gamma"]
+    features = [case[f"student_{stage}"] for stage in (3, 4)]
+    width = max(case.settings["dim_student"], case.settings["dim_teacher"])
+    loss = OFALoss(case["teacher"].shape[1], [x.shape[1] for x in features], gammas, width=width)
+    values = {}
+    for name, value in case.tensors.items():
+        if name[0].isdigit():  # 3.0.op.5.weight: stage 3, block 0, layer 5; 3.3.bias: linear layer of stage 3
+            stage, layer, *rest = name.replace(".op", "").split(".")
+            place = ["linear"] if layer == "3" else ["body", layer]
+            values["__".join(["heads", str(int(stage) - 3), *place, *rest])] = value
+    fill(loss, **values)
+    target = case["target"]
+    final = OFALogitsLoss(last)(case["student"], case["teacher"], target)
+    return loss(features, case["teacher"], target) + case.settings["kd_weight"] * final
 
 
 def sdd(case: Golden) -> Tensor:
@@ -114,6 +131,7 @@ CALLS: dict[str, Call] = {
     "tfkd": lambda case: TfKDLoss(correct=0.99, **case.settings, mode="code")(case["student"], case["target"]),
     "wkdl": wkdl,
     "ofa": ofa,
+    "ofa_heads": ofa_heads,
     "ofa_soft_targets": ofa,
     "sdd": sdd,
 }

@@ -48,7 +48,6 @@ DIFFERENT: dict[str, str] = {
 """Methods, or single cases, that are meant to differ, and why."""
 
 PENDING: dict[str, str] = {
-    "ofa_heads": "heads of another structure, and no loss of the student's logits",
     "taid: 1x4 tokens, 8 words, rate 0.5": "the relative change of the divergence moves t, not that of the cross-entropy",
     "uskd_soft_targets": "probabilities as targets are refused",
     "vkd_detection": "no option standardises the student",

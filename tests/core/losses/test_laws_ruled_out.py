@@ -133,6 +133,7 @@ LAWS = {
     "MultiTeacherKDLoss-routed": Law(routed),
     "OFALoss": Law(lambda s, t, y, kept: losses.target_enhanced(s, t, y, gamma=1.5).mean()),
     "OFALoss-paper": Law(lambda s, t, y, kept: losses.target_enhanced(s, t, y, gamma=1.5, mode="paper").mean()),
+    "OFALogitsLoss": Law(labelled(losses.OFALogitsLoss(1.5, 2.0))),
     "PixelwiseLoss": Law(lambda s, t, y, kept: losses.PixelwiseLoss()(grown(s), grown(t))),
     "CWDLoss": Law(lambda s, t, y, kept: losses.CWDLoss()(grown(s), grown(t)), BOTH),
     "CrossKDLoss-classes": Law(crosskd("classes")),

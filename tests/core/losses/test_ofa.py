@@ -1,4 +1,4 @@
-"""OFALoss against loops over stages, samples and classes."""
+"""OFALoss and OFALogitsLoss against loops over stages, samples and classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_core.losses import OFALoss, target_enhanced
+from distill_core.losses import OFALogitsLoss, OFALoss, target_enhanced
 
 from .cases import Case
 from .derivations import assert_continuous, labelled_batches, refusal, softmax
@@ -23,6 +23,10 @@ def stages(batch: int) -> dict:
     }
 
 
+def logits(batch: int) -> dict:
+    return {**stages(batch), "student": torch.randn(batch, 5)}
+
+
 def tokens(batch: int) -> dict:
     return {**stages(batch), "student": [torch.randn(batch, 7, 3), torch.randn(batch, 4, 6)]}
 
@@ -31,6 +35,8 @@ CASES = [
     Case(name="OFALoss", loss=lambda: OFALoss(5, [3, 6], gamma=1.5), inputs=stages),
     Case(name="OFALoss-paper", loss=lambda: OFALoss(5, [3, 6], mode="paper"), inputs=stages),
     Case(name="OFALoss-sequences", loss=lambda: OFALoss(5, [3, 6], sequences=True), inputs=tokens),
+    Case(name="OFALogitsLoss", loss=lambda: OFALogitsLoss(1.5, 2.0), inputs=logits),
+    Case(name="OFALogitsLoss-paper", loss=lambda: OFALogitsLoss(mode="paper"), inputs=logits),
 ]
 
 
@@ -45,10 +51,12 @@ def slow(student, teacher, target, gamma: float, mode: str) -> float:
 
 
 @pytest.mark.parametrize("mode", ["paper", "code"])
-@given(batch=labelled_batches(), gamma=st.floats(1, 3))
-def test_equals_the_slow_derivation(mode: str, batch: tuple, gamma: float):
-    value = target_enhanced(*batch, gamma, mode).mean()
-    assert value.item() == pytest.approx(slow(*batch, gamma, mode), rel=1e-9)
+@given(batch=labelled_batches(), gamma=st.floats(1, 3), temperature=st.floats(0.5, 4))
+def test_equals_the_slow_derivation(mode: str, batch: tuple, gamma: float, temperature: float):
+    student, teacher, target = batch
+    expected = slow(student / temperature, teacher / temperature, target, gamma, mode)
+    assert target_enhanced(*batch, gamma, mode, temperature).mean().item() == pytest.approx(expected, rel=1e-9)
+    assert OFALogitsLoss(gamma, temperature, mode)(*batch).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_stages_add_up():
@@ -56,6 +64,31 @@ def test_stages_add_up():
     features = inputs.pop("student")
     each = [target_enhanced(head(x), **inputs).mean() for head, x in zip(loss.heads, features, strict=True)]
     torch.testing.assert_close(loss(features, **inputs), each[0] + each[1])
+
+
+def test_each_stage_has_its_gamma_and_all_have_one_temperature():
+    loss, inputs = OFALoss(5, [3, 6], [1.0, 1.5], temperature=2.0).eval(), stages(4)
+    pairs = zip(loss.heads, inputs["student"], strict=True)
+    first, second = (head(x) / 2 for head, x in pairs)
+    teacher, target = inputs["teacher"] / 2, inputs["target"]
+    expected = slow(first, teacher, target, 1.0, "code") + slow(second, teacher, target, 1.5, "code")
+    assert loss(**inputs).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_default_heads_are_those_of_the_last_stages():
+    blocks = [len(head.body) for head in OFALoss(5, [3, 6, 12]).heads[:2]]
+    assert blocks == [2, 1]
+    assert {head.linear.in_features for head in OFALoss(5, [3, 6, 12]).heads} == {12}
+    assert {head.linear.in_features for head in OFALoss(5, [3, 6, 12], width=20).heads} == {20}
+
+
+def test_heads_may_be_any_modules():
+    heads = [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(5)) for _ in range(2)]
+    loss, inputs = OFALoss(heads=heads), stages(4)
+    features = inputs.pop("student")
+    each = [target_enhanced(head(x), **inputs).mean() for head, x in zip(heads, features, strict=True)]
+    torch.testing.assert_close(loss(features, **inputs), each[0] + each[1])
+    assert loss.reduction_scope == "sample"
 
 
 def test_modes_differ_by_the_cross_entropy_where_gamma_is_1():
@@ -85,8 +118,17 @@ def test_what_makes_no_sense_is_refused():
         "`student` (2, 4) and `teacher` (2, 5) must have the same shape"
     )
     assert refusal(lambda: OFALoss(5, [3], gamma=0.5)) == "`gamma` must be >= 1, got 0.5"
+    assert refusal(lambda: OFALoss(5, [3], gamma=[0.5])) == "`gamma` must be >= 1, got 0.5"
+    assert refusal(lambda: OFALoss(5, [3], gamma=[1.0, 1.5])) == (
+        "`gamma` has 2 numbers for 1 stages: give one, or one per stage"
+    )
+    assert refusal(lambda: OFALoss(5)) == "`num_classes` and `channels` are missing: give both, or `heads`"
+    assert refusal(lambda: OFALoss(5, heads=[torch.nn.Identity()])) == (
+        "`heads` replaces `num_classes`, `channels`, `width` and `sequences`: give either"
+    )
     assert refusal(lambda: OFALoss(5, [3], mode="both")) == "`mode` must be 'paper' or 'code', got 'both'"
 
 
 def test_heads_of_sequences_see_each_sample_alone():
-    assert [OFALoss(5, [3], sequences=sequences).reduction_scope for sequences in (False, True)] == ["local", "sample"]
+    scopes = [OFALoss(5, [3, 6], sequences=sequences).reduction_scope for sequences in (False, True)]
+    assert scopes == ["local", "sample"]

@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 
 
 class StageHead(nn.Module):
     """Class logits from the feature of a stage.
 
-    For maps: a depthwise 3×3 and a pointwise convolution, each with batch normalisation and ReLU, mean over positions,
-    linear layer. For sequences: layer normalisation, mean over tokens, linear layer.
+    For maps: `halvings` separable blocks, each of which halves height and width, or a 1×1 convolution where
+    `halvings` is 0; then the mean over positions and a linear layer. The blocks double the channels, and the last
+    layer before the mean has `width` of them. A block is a depthwise 3×3 convolution of stride 2, a 1×1 convolution,
+    batch normalisation and ReLU, and the same again with stride 1. For sequences: layer normalisation, mean over
+    tokens, linear layer.
 
     Args:
         channels: Channels of the feature.
         num_classes: Number of logits.
+        width: Channels before the mean over positions; `channels · 2^halvings` by default. Sequences keep theirs.
+        halvings: Number of stages between this one and the last. Sequences have no blocks.
         sequences: Features are sequences instead of maps.
 
     >>> import torch
-    >>> StageHead(4, 3)(torch.zeros(2, 4, 8, 8)).shape, StageHead(4, 3, sequences=True)(torch.zeros(2, 7, 4)).shape
-    (torch.Size([2, 3]), torch.Size([2, 3]))
+    >>> StageHead(4, 3, halvings=1)(torch.zeros(2, 4, 8, 8)).shape
+    torch.Size([2, 3])
+    >>> StageHead(4, 3, sequences=True)(torch.zeros(2, 7, 4)).shape
+    torch.Size([2, 3])
     """
 
-    def __init__(self, channels: int, num_classes: int, *, sequences: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        *,
+        width: int | None = None,
+        halvings: int = 0,
+        sequences: bool = False,
+    ) -> None:
         super().__init__()
         self.sequences = sequences
-        self.body: nn.Module = nn.LayerNorm(channels) if sequences else _separable(channels)
-        self.linear = nn.Linear(channels, num_classes)
+        if sequences:
+            width = channels
+        elif width is None:
+            width = channels * 2**halvings
+        self.body: nn.Module = nn.LayerNorm(channels) if sequences else _downsampling(channels, width, halvings)
+        self.linear = nn.Linear(width, num_classes)
+        nn.init.trunc_normal_(self.linear.weight, std=0.02)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, feature: Tensor) -> Tensor:
         """Return logits (batch, classes).
@@ -39,12 +62,24 @@ class StageHead(nn.Module):
         return logits
 
 
-def _separable(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, kernel_size=3, padding=1, groups=channels, bias=False),
-        nn.BatchNorm2d(channels),
+def _downsampling(channels: int, width: int, halvings: int) -> nn.Sequential:
+    sizes = [*(channels * 2**n for n in range(halvings)), width]
+    blocks = [_block(before, after) for before, after in itertools.pairwise(sizes)]
+    body = nn.Sequential(*(blocks or [nn.Conv2d(channels, width, kernel_size=1)]))
+    for layer in body.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return body
+
+
+def _block(channels: int, width: int) -> nn.Sequential:
+    return nn.Sequential(*_separable(channels, channels, stride=2), *_separable(channels, width, stride=1))
+
+
+def _separable(channels: int, width: int, stride: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels, channels, kernel_size=3, stride=stride, padding=1, groups=channels, bias=False),
+        nn.Conv2d(channels, width, kernel_size=1, bias=False),
+        nn.BatchNorm2d(width),
         nn.ReLU(),
-        nn.Conv2d(channels, channels, kernel_size=1, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
-    )
+    ]

@@ -131,6 +131,7 @@ from ._nkd import other_cross_entropy as other_cross_entropy
 from ._nkd import soft_target as soft_target
 from ._nst import NSTLoss as NSTLoss
 from ._nst import selectivity_discrepancy as selectivity_discrepancy
+from ._ofa import OFALogitsLoss as OFALogitsLoss
 from ._ofa import OFALoss as OFALoss
 from ._ofa import target_enhanced as target_enhanced
 from ._ofd import OFDLoss as OFDLoss
