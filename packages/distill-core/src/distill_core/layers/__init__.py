@@ -51,4 +51,5 @@ from ._ruled_out import refuse_infinite_target as refuse_infinite_target
 from ._ruled_out import ruled_out as ruled_out
 from ._stage_head import StageHead as StageHead
 from ._tokens import per_token as per_token
+from ._tokens import require_token_logits as require_token_logits
 from ._variance import ChannelVariance as ChannelVariance

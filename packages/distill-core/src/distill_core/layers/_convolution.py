@@ -6,6 +6,7 @@ import math
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter
 
@@ -56,8 +57,12 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
         Args:
             features: (batch, in, height, width).
             like: (batch, out, …). Only its channels matter, and only if they are inferred.
+
+        Raises:
+            ValueError: If one value per channel is normalised in training mode.
         """
         mapped = F.conv2d(features.to(self.weight.dtype), self.weight, padding=self.kernel_size // 2)
+        require_statistics(mapped, self.norm)
         normalised: Tensor = self.norm(mapped)
         return normalised
 
@@ -76,3 +81,28 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
             self.weight.materialize((out_channels, in_channels, self.kernel_size, self.kernel_size))
         bound = 1 / math.sqrt(in_channels * self.kernel_size**2)
         nn.init.uniform_(self.weight, -bound, bound)
+
+
+def require_statistics(feature: Tensor, module: nn.Module) -> None:
+    """Check that batch normalisation in training mode has more than one value per channel to normalise.
+
+    Args:
+        feature: (batch, channels, …).
+        module: The batch normalisation, or a module that contains it.
+
+    Raises:
+        ValueError: If the batch has one sample with one position.
+
+    >>> import torch
+    >>> require_statistics(torch.zeros(1, 3, 2, 2), nn.BatchNorm2d(3))
+    """
+    if feature.numel() == feature.shape[1] and any(_uses_own_batch(layer) for layer in module.modules()):
+        message = (
+            "batch normalisation needs more than one value per channel in training mode, "
+            f"got a feature of shape {tuple(feature.shape)}: use batches of two samples or more"
+        )
+        raise ValueError(message)
+
+
+def _uses_own_batch(layer: nn.Module) -> bool:
+    return isinstance(layer, _BatchNorm) and layer.training and not isinstance(layer, SyncBatchNorm)

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from ._convolution import require_statistics
+
 
 class Paraphraser(nn.Module):
     """A convolutional autoencoder of the teacher's feature; its code is the teacher's factor.
@@ -80,5 +82,6 @@ def _stack(
 
 def _run(stack: nn.Sequential, features: Tensor) -> Tensor:
     """Apply the stack to features of any precision."""
+    require_statistics(features, stack)
     result: Tensor = stack(features.to(next(stack.parameters()).dtype))
     return result

@@ -6,6 +6,8 @@ import itertools
 
 from torch import Tensor, nn
 
+from ._convolution import require_statistics
+
 
 class StageHead(nn.Module):
     """Class logits from the feature of a stage.
@@ -55,7 +57,11 @@ class StageHead(nn.Module):
 
         Args:
             feature: (batch, channels, height, width), or (batch, tokens, channels) for sequences.
+
+        Raises:
+            ValueError: If batch normalisation gets one value per channel in training mode.
         """
+        require_statistics(feature, self.body)
         mapped: Tensor = self.body(feature.to(self.linear.weight.dtype))
         pooled = mapped.mean(1) if self.sequences else mapped.mean((2, 3))
         logits: Tensor = self.linear(pooled)

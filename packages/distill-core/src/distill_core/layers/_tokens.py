@@ -44,8 +44,12 @@ def per_token(
 
     Returns:
         (batch, tokens).
+
+    Raises:
+        ValueError: If the student has no token dimension, or the mask has another shape.
     """
     first = next((given for given in positions if given is not None), None)
+    require_token_logits(student, mask if first is None else None)
     batch, tokens = student.shape[:2] if first is None else first.shape
     order = torch.arange(tokens, device=student.device).expand(batch, tokens)
     every = torch.ones_like(order, dtype=torch.bool)
@@ -57,6 +61,26 @@ def per_token(
         return _in_one_graph(function, chunk, counted, indices, tensors)
     values: Tensor = _PerToken.apply(partial(_call, function), chunk, counted, indices, *tensors)
     return values
+
+
+def require_token_logits(logits: Tensor, mask: Tensor | None = None, name: str = "student") -> None:
+    """Check that logits are (batch, tokens, vocabulary) and a mask, if given, is (batch, tokens).
+
+    Args:
+        logits: The logits.
+        mask: The mask.
+        name: Name of the logits in the message.
+
+    Raises:
+        ValueError: If a shape is another one.
+    """
+    shape = tuple(logits.shape)
+    if logits.dim() != 3:
+        message = f"`{name}` must be logits (batch, tokens, vocabulary), got shape {shape}: add a dimension of 1 for samples of one token"
+        raise ValueError(message)
+    if mask is not None and mask.shape != logits.shape[:2]:
+        message = f"`mask` must be (batch, tokens), {shape[:2]} for `{name}` of shape {shape}, got {tuple(mask.shape)}"
+        raise ValueError(message)
 
 
 def _call(function: Callable[P, Tensor], rows: list[Tensor]) -> Tensor:

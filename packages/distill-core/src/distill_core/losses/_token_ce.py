@@ -20,7 +20,7 @@ from typing import ClassVar, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import per_token, refuse_infinite_target, require_classes
+from ..layers import per_token, refuse_infinite_target, require_classes, require_token_logits
 from ..ranges import PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
@@ -74,7 +74,8 @@ class TokenCELoss(nn.Module):
             ValueError: If the shapes do not match.
             DataError: If the target of a counted token is not in the vocabulary.
         """
-        if student.dim() != 3 or student.shape[:2] != target.shape:
+        require_token_logits(student, mask)
+        if student.shape[:2] != target.shape:
             message = f"`student` {tuple(student.shape)} and `target` {tuple(target.shape)} must be (batch, tokens, vocabulary) and (batch, tokens)"
             raise ValueError(message)
         counted = _counted(target, mask)

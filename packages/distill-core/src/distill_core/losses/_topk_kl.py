@@ -70,13 +70,13 @@ def of_tokens(
     Raises:
         ValueError: If the shapes do not match.
     """
-    if teacher.shape != index.shape or teacher.shape[:-1] != student.shape[:-1]:
+    if student.dim() not in (2, 3) or teacher.shape != index.shape or teacher.shape[:-1] != student.shape[:-1]:
         shapes = f"`student` {tuple(student.shape)}, `teacher` {tuple(teacher.shape)} and `index` {tuple(index.shape)}"
         stored = f"(batch, tokens, {entries})"
         message = f"{shapes} must be (batch, tokens, vocabulary), {stored} and {stored}"
         raise ValueError(message)
     if student.dim() == 2:
-        mask = mask.unsqueeze(1) if mask is not None else None
+        mask = mask[..., None] if mask is not None else None
         return student.unsqueeze(1), teacher.unsqueeze(1), index.unsqueeze(1), mask
     return student, teacher, index, mask
 

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import per_token, refuse_infinite
+from ..layers import per_token, refuse_infinite, require_token_logits
 from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
@@ -83,6 +83,9 @@ class ULDLoss(nn.Module):
             student: Logits (batch, tokens, vocabulary).
             teacher: Logits (batch, tokens, vocabulary), possibly of other sizes.
             mask: (batch, tokens), which tokens count in both, or [student's, teacher's]; all by default.
+
+        Raises:
+            ValueError: If the shapes do not match.
         """
         ours, theirs = _counted(student, teacher, mask)
         tokens = min(ours.shape[1], theirs.shape[1])
@@ -108,6 +111,18 @@ class ULDLoss(nn.Module):
 
 
 def _counted(student: Tensor, teacher: Tensor, mask: Tensor | Sequence[Tensor] | None) -> list[Tensor]:
-    if mask is None:
-        return [torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) for x in (student, teacher)]
-    return [mask.bool()] * 2 if isinstance(mask, Tensor) else [one.bool() for one in mask]
+    """Return the two masks.
+
+    Raises:
+        ValueError: If the logits have no token dimension, or there is not one mask of the right shape per side.
+    """
+    masks = [mask] * 2 if mask is None or isinstance(mask, Tensor) else list(mask)
+    if len(masks) != 2:
+        message = f"`mask` must be one tensor or [student's, teacher's], got {len(masks)} tensors"
+        raise ValueError(message)
+    counted = []
+    for name, logits, given in zip(("student", "teacher"), (student, teacher), masks, strict=True):
+        require_token_logits(logits, given, name)
+        every = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
+        counted.append(every if given is None else given.bool())
+    return counted
