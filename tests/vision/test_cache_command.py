@@ -72,7 +72,7 @@ def test_plan(distill, tmp_path):
     lines = [line.split() for line in out.splitlines()]
     assert [line[1] for line in lines[1:-1]] == ["float16", "float32", "bfloat16", "int8", "topk-8", "sampled-64"]
     assert all(line[0] == "teacher" for line in lines[1:-1])
-    assert out.splitlines()[-1] == "for 2 views of each sample, measured on three batches on cpu"
+    assert out.splitlines()[-1] == "views per sample: 2; measured on three batches on cpu"
     assert not (tmp_path / "cache").exists()
 
 

@@ -18,12 +18,12 @@ stage 1/1: 3 epochs, SGD(lr=0.1)
           student         (16, 2)  float32
           student.body.2  (16, 4)  float32
           batch.target    (16,)    int64
-  learns  teacher  0 of 386 parameters
+  trains  teacher  0 of 386 parameters
           student  50 of 50 parameters
-  runs    teacher  frozen, in eval mode, to 'body.0' (module 2 of 6), 512 of 1,280 FLOPs a batch (60% saved)
+  runs    teacher  frozen, in eval mode, up to 'body.0' (module 2 of 6), 512 of 1,280 FLOPs per batch (60% saved)
           student  with gradients
 
-measures
+metrics
   val   share  Share  preds = student, target = batch.target
   test  share  Share  preds = student, target = batch.target
 """
@@ -173,7 +173,7 @@ def test_a_model_that_looks_into_its_input_goes_by_shapes_as_if_compiled(hinted,
     ended = distill("check", hinted, "--deep", "--trust", "toy")
     assert (ended.code, " note " in ended.out) == (0, False), ended
     assert "teacher.body.0  (16, 4)  float32" in ended.out
-    assert "teacher  frozen, in eval mode, to 'body.0' (module 2 of 6), 512 of 1,280 FLOPs" in ended.out
+    assert "teacher  frozen, in eval mode, up to 'body.0' (module 2 of 6), 512 of 1,280 FLOPs" in ended.out
 
 
 def with_head(text: str, head: str) -> str:
@@ -187,7 +187,7 @@ def test_lazy_parameters_take_their_shapes_from_a_model_that_looks_into_its_inpu
     hinted.write_text(with_head(hinted.read_text(), "LazyLinear {out_features: 2}"))
     ended = distill("check", hinted, "--deep", "--trust", "toy")
     assert (ended.err, ended.code) == ("", 0)
-    assert "  learns  teacher  0 of 50 parameters\n          head     10 of 10 parameters\n" in ended.out
+    assert "  trains  teacher  0 of 50 parameters\n          head     10 of 10 parameters\n" in ended.out
 
 
 def test_a_first_batch_that_fails_is_told(hinted, distill):

@@ -204,4 +204,4 @@ def test_a_detector_fails_where_it_fails_in_a_run_and_stops_where_it_stops(disti
         assert "AssertionError: Anchors should be" in ended.err
         return
     assert (ended.code, ended.err) == (0, "")
-    assert "teacher  frozen, in eval mode, to 'backbone.body.4' (module" in ended.out
+    assert "teacher  frozen, in eval mode, up to 'backbone.body.4' (module" in ended.out

@@ -158,7 +158,7 @@ def test_the_log_tells_the_lengths_that_were_filled_in(caplog):
     caplog.set_level(logging.INFO, "distill")
     rates(partial(transformers.get_linear_schedule_with_warmup, num_warmup_steps="5%"), "step")
     message = (
-        "get_linear_schedule_with_warmup is given num_warmup_steps=1, num_training_steps=20, from the stage's length"
+        "get_linear_schedule_with_warmup uses num_warmup_steps=1, num_training_steps=20, from the length of the stage"
     )
     assert [record.getMessage() for record in caplog.records] == [f"stages.0.scheduler: {message}"]
 

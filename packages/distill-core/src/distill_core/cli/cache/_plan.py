@@ -17,7 +17,7 @@ from .._options import file_argument, overrides_argument, trust_option
 def plan(file: Path, overrides: tuple[str, ...], trust: tuple[str, ...]) -> None:
     """Estimate the size and time of teacher caches for FILE.
 
-    Prints for each codec also the epoch from which a cache saves time.
+    For each codec, print also after how many epochs the cache pays off.
     """
     from ...preview import plan_caches
     from .._columns import aligned
@@ -30,7 +30,7 @@ def plan(file: Path, overrides: tuple[str, ...], trust: tuple[str, ...]) -> None
         pays_after = str(cost.pays_after or "never")
         rows.append((cost.model, cost.codec, _size(cost.gigabytes), live, write, read, pays_after))
     print("\n".join(aligned(rows)))
-    print(f"for {trainer.caches.views} views of each sample, measured on three batches on {trainer.device}")
+    print(f"views per sample: {trainer.caches.views}; measured on three batches on {trainer.device}")
 
 
 def _size(gigabytes: float) -> str:

@@ -20,7 +20,7 @@ def preview_text(preview: Preview) -> str:
         blocks.append(_stage_text(stage, len(preview.stages), notes))
     metrics = [(each.split, each.name, each.kind, _inputs_text(each.inputs)) for each in preview.metrics]
     if metrics:
-        blocks.append("\n".join(["measures", *_indented(metrics)]))
+        blocks.append("\n".join(["metrics", *_indented(metrics)]))
     return "\n\n".join(blocks)
 
 
@@ -35,7 +35,7 @@ def _stage_text(stage: StagePreview, num_stages: int, notes: Sequence[str]) -> s
             (_weight_text(term), term.name, _loss_text(term), _inputs_text(term.inputs)) for term in stage.terms
         ],
         "taps": [(tap.tap, tap.shape, tap.dtype) for tap in stage.taps],
-        "learns": [
+        "trains": [
             (each.name, f"{each.num_trainable:,} of {each.num_parameters:,} parameters") for each in stage.trainable
         ],
         "runs": [(each.model, _forward_text(each)) for each in stage.forwards],
@@ -65,13 +65,13 @@ def _forward_text(forward: ForwardPreview) -> str:
     options = [f"in {settings.precision}"] * (settings.precision is not None) + ["compiled"] * bool(settings.compile)
     mode = " ".join(["frozen, in", forward.mode, "mode", *options])
     is_known = bool(forward.complete_flops and forward.flops)
-    work = f", {_flops_text(forward.flops, forward.complete_flops)} a batch" if is_known else ""
+    work = f", {_flops_text(forward.flops, forward.complete_flops)} per batch" if is_known else ""
     if not forward.last_module:
-        return f"{mode}, to its end{work}"
+        return f"{mode}, complete{work}"
     saved = ""
     if is_known and forward.flops < forward.complete_flops:
         saved = f" ({1 - forward.flops / forward.complete_flops:.0%} saved)"
-    return f"{mode}, to '{forward.last_module}' (module {forward.num_run} of {forward.num_modules}){work}{saved}"
+    return f"{mode}, up to '{forward.last_module}' (module {forward.num_run} of {forward.num_modules}){work}{saved}"
 
 
 def _flops_text(flops: int, complete: int) -> str:

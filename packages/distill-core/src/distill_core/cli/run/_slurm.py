@@ -21,7 +21,7 @@ _WARNING = 120  # seconds between Slurm's SIGTERM and the time limit: enough for
 @file_argument
 @overrides_argument
 @click.option("--nodes", metavar="N", default=1, help="Number of nodes.")
-@click.option("--gpus", metavar="N", default=1, help="Number of GPUs, and so of processes, on each node.")
+@click.option("--gpus", metavar="N", default=1, help="Number of GPUs per node, each with its own process.")
 @click.option(
     "--output", metavar="DIR", type=PATH, required=True, help="Output folder of the run, visible to all nodes."
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -51,9 +52,9 @@ def new_experiment(file: Path, task: str) -> None:
     files = {file: (STARTS / f"{task}.yaml").read_text(encoding="utf-8")}
     if task == "text":
         train, test = file.with_suffix(".train.tsv"), file.with_suffix(".test.tsv")
-        files[file] = files[file].replace("TRAIN", str(train)).replace("TEST", str(test))
+        files[file] = files[file].replace("TRAIN", _quoted(train)).replace("TEST", _quoted(test))
         files |= {train: table(reviews(test=False)), test: table(reviews(test=True))}
-    files[file] = re.sub(r"\bFILE\b", str(file).replace("\\", r"\\"), files[file])
+    files[file] = re.sub(r"\bFILE\b", lambda match: shlex.quote(str(file)), files[file])
     if existing := [path for path in files if path.exists()]:
         refuse(f"{existing[0]} exists", "choose another name: no file is overwritten")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +65,13 @@ def new_experiment(file: Path, task: str) -> None:
         print(
             f"\nthe experiment needs packages that are not installed: pip install {' '.join(_distribution(name) for name in missing)}"
         )
-    print(f"\n    distill check {file}\n    distill run {file}")
+    name = shlex.quote(str(file))
+    print(f"\n    distill check {name}\n    distill run {name}")
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a single-quoted YAML string."""
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def packages_of(text: str) -> list[str]:

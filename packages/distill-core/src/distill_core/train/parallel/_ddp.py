@@ -138,7 +138,7 @@ class _Bucket:
     def receive(self) -> None:
         flat, work = self._flat, self._work
         if flat is None or work is None:
-            message = "gradients are received after they were sent"
+            message = "`receive()` called before `send()`"
             raise RuntimeError(message)
         work.wait()
         count = len(self.parameters)

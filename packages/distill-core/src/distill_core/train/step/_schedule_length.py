@@ -60,18 +60,18 @@ def _text(value: Any) -> str:
 
 
 def length_note(stage: ResolvedStage, steps: int, key: str) -> str:
-    """Say which numbers of a scheduler come from the stage's length; empty if none does."""
+    """Return a note on the arguments of a scheduler that follow from the length of its stage; empty without any."""
     make = stage.scheduler
     given = make.keywords if isinstance(make, functools.partial) else {}
     call = with_lengths(stage, steps, key)
-    told = [
+    inferred = [
         f"{name}={value}" for name, value in call.keywords.items() if value is not given.get(name) and _plain(value)
     ]
-    return f"{key}.scheduler: {call.func.__name__} is given {', '.join(told)}, from the stage's length" if told else ""
+    return f"{key}.scheduler: {call.func.__name__} uses {', '.join(inferred)}, from the length of the stage" if inferred else ""
 
 
 def parameters_of(make: Any) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters of a callable by name; empty if it does not tell them."""
+    """Return the parameters of a callable by name; empty if they are unknown."""
     try:
         return inspect.signature(make).parameters
     except (TypeError, ValueError):
