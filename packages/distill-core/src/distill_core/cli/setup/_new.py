@@ -54,7 +54,7 @@ def new_experiment(file: Path, task: str) -> None:
         train, test = file.with_suffix(".train.tsv"), file.with_suffix(".test.tsv")
         files[file] = files[file].replace("TRAIN", _quoted(train)).replace("TEST", _quoted(test))
         files |= {train: table(reviews(test=False)), test: table(reviews(test=True))}
-    files[file] = re.sub(r"\bFILE\b", lambda match: shlex.quote(str(file)), files[file])
+    files[file] = re.sub(r"\bFILE\b", lambda _: shlex.quote(str(file)), files[file])
     if existing := [path for path in files if path.exists()]:
         refuse(f"{existing[0]} exists", "choose another name: no file is overwritten")
     file.parent.mkdir(parents=True, exist_ok=True)
