@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from distill_core.data import Loader
 from distill_core.train import Callback, Checkpoint, Evaluate, Experiment, Metric, Run, Stage, Term
 
-from ...nlp.losses.test_derivations import CASES as TEXT_CASES
+from ...nlp.losses.cases import CASES as TEXT_CASES
 from ...nlp.losses.test_resume import inputs_of
 from ..losses.cases import table
 from ..losses.stages import BATCH, joint_experiment

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .networks import Net
+
 
 class Residual(nn.Module):
     """Writes in place in three ways; with `inplace=False` it computes the same without."""
@@ -61,3 +63,13 @@ def chain() -> Opaque:
         layer.calls = 0
         layer.register_forward_hook(lambda module, args, output: setattr(module, "calls", module.calls + 1))
     return model.eval()
+
+
+@pytest.fixture
+def net() -> Net:
+    return Net()
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.randn(2, 4)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ...core.losses.stages import apply, differences, experiment, resumed_at_every_step, run
-from .test_derivations import CASES, MASK
+from .cases import CASES, MASK
 
 
 def inputs_of(name: str) -> dict[str, Any]:
