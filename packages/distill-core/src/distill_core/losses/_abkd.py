@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import excluded, filled, finite, per_token, refuse_infinite, require_same_shape
-from ..ranges import NonNegativeFloat, PositiveInt, checked
+from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -81,6 +81,7 @@ class ABKDLoss(nn.Module):
         alpha: α ≥ 0; larger values relative to β are more mode-covering.
         beta: β ≥ 0; larger values relative to α are more mode-seeking.
         chunk: Number of tokens per chunk.
+        temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
     >>> ABKDLoss(1.0, 0.0)(torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]]))
@@ -90,17 +91,24 @@ class ABKDLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, alpha: NonNegativeFloat = 0.2, beta: NonNegativeFloat = 0.7, chunk: PositiveInt = 256) -> None:
+    def __init__(
+        self,
+        alpha: NonNegativeFloat = 0.2,
+        beta: NonNegativeFloat = 0.7,
+        chunk: PositiveInt = 256,
+        *,
+        temperature: PositiveFloat = 1.0,
+    ) -> None:
         super().__init__()
         self.alpha, self.beta = alpha, beta
-        self.chunk = chunk
+        self.chunk, self.temperature = chunk, temperature
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
-        alpha, beta = self.alpha, self.beta
+        alpha, beta, temperature = self.alpha, self.beta, self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
-            return alpha_beta_divergence(ours, theirs, alpha, beta)
+            return alpha_beta_divergence(ours / temperature, theirs / temperature, alpha, beta)
 
         return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)

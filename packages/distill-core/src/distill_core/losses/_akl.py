@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import kl_divergence, one_of, per_token, refuse_infinite, require_same_shape
-from ..ranges import Fraction, PositiveInt, checked
+from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -77,6 +77,7 @@ class AKLLoss(nn.Module):
         mass: μ, probability mass of the head, from 0 to 1.
         mode: `paper` or `code`, see above.
         chunk: Number of tokens per chunk.
+        temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
     >>> AKLLoss()(torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]]))
@@ -86,17 +87,24 @@ class AKLLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, mass: Fraction = 0.5, mode: Mode = "paper", chunk: PositiveInt = 256) -> None:
+    def __init__(
+        self,
+        mass: Fraction = 0.5,
+        mode: Mode = "paper",
+        chunk: PositiveInt = 256,
+        *,
+        temperature: PositiveFloat = 1.0,
+    ) -> None:
         super().__init__()
         self.mass, self.mode = mass, one_of("mode", mode, Mode)
-        self.chunk = chunk
+        self.chunk, self.temperature = chunk, temperature
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
-        mass, mode = self.mass, self.mode
+        mass, mode, temperature = self.mass, self.mode, self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
-            return adaptive_kl(ours, theirs, mass, mode)
+            return adaptive_kl(ours / temperature, theirs / temperature, mass, mode)
 
         return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import kl_divergence, log_mixture, per_token, refuse_infinite, require_same_shape
-from ..ranges import Fraction, PositiveInt, checked
+from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -72,6 +72,7 @@ class SkewedKLLoss(nn.Module):
     Args:
         skew: λ, from 0 to 1.
         chunk: Number of tokens per chunk.
+        temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
     >>> SkewedKLLoss()(torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]]))
@@ -81,17 +82,17 @@ class SkewedKLLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, skew: Fraction = 0.1, chunk: PositiveInt = 256) -> None:
+    def __init__(self, skew: Fraction = 0.1, chunk: PositiveInt = 256, *, temperature: PositiveFloat = 1.0) -> None:
         super().__init__()
-        self.skew, self.chunk = skew, chunk
+        self.skew, self.chunk, self.temperature = skew, chunk, temperature
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
-        skew = self.skew
+        skew, temperature = self.skew, self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
-            return skewed_kl(ours, theirs, skew)
+            return skewed_kl(ours / temperature, theirs / temperature, skew)
 
         return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)
 
@@ -104,6 +105,7 @@ class SkewedReverseKLLoss(nn.Module):
     Args:
         skew: λ, from 0 to 1.
         chunk: Number of tokens per chunk.
+        temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
     >>> SkewedReverseKLLoss()(torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]]))
@@ -113,16 +115,16 @@ class SkewedReverseKLLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, skew: Fraction = 0.1, chunk: PositiveInt = 256) -> None:
+    def __init__(self, skew: Fraction = 0.1, chunk: PositiveInt = 256, *, temperature: PositiveFloat = 1.0) -> None:
         super().__init__()
-        self.skew, self.chunk = skew, chunk
+        self.skew, self.chunk, self.temperature = skew, chunk, temperature
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
-        skew = self.skew
+        skew, temperature = self.skew, self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
-            return skewed_reverse_kl(ours, theirs, skew)
+            return skewed_reverse_kl(ours / temperature, theirs / temperature, skew)
 
         return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)

@@ -7,6 +7,10 @@ A lower bound of the forward divergence, equal to it for k = vocabulary. Without
 the mass outside the top k, so the student drains or inflates it. `teacher` holds log-probabilities of the whole
 vocabulary, not renormalised over the k, as stored in a cache. The mean is that of `token_mean`.
 
+Temperatures divide the logits before the softmax, without a factor of τ². The logits of the teacher's remaining tokens
+are unknown, so its temperature takes them to be equal: exact for k = vocabulary, and an upper bound of the mass of the
+bucket for temperatures above 1.
+
 Paper: Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs
 Authors: Anshumann, Mohd Abbas Zaidi, Akhil Kedia, Jinwoo Ahn, Taehwak Kwon, Kangwook Lee, Haejun Lee, Joohyung Lee
 Venue: ACL
@@ -16,6 +20,7 @@ Link: https://arxiv.org/abs/2503.16870
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, final
 
 import torch
@@ -23,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import LEAST, kl_divergence, per_token, refuse_infinite
-from ..ranges import PositiveInt, checked
+from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -58,6 +63,31 @@ def top_k_kl(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
     return refuse_infinite(values, rest, log_rest, what="class outside the stored ones")
 
 
+def at_temperature(teacher: Tensor, vocabulary: int, temperature: float) -> Tensor:
+    """Return log-probabilities of the k tokens at a temperature, if all other tokens have equal logits.
+
+    Args:
+        teacher: (…, k), log-probabilities at a temperature of 1.
+        vocabulary: Number of tokens, at least k.
+        temperature: τ > 0.
+
+    Returns:
+        (…, k).
+
+    >>> at_temperature(torch.tensor([0.5, 0.25]).log(), 4, 0.5).exp()
+    tensor([0.7273, 0.1818])
+    """
+    if temperature == 1:
+        return teacher
+    num_others = vocabulary - teacher.shape[-1]
+    logs = teacher / temperature
+    if num_others == 0:
+        return logs.log_softmax(dim=-1)
+    remaining = (-torch.expm1(teacher.logsumexp(-1, keepdim=True))).clamp(min=0)
+    others = math.log(num_others) + (remaining / num_others).log() / temperature
+    return logs - torch.cat([logs, others], dim=-1).logsumexp(-1, keepdim=True)
+
+
 def of_tokens(
     student: Tensor, teacher: Tensor, index: Tensor, mask: Tensor | None, *, entries: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -88,6 +118,8 @@ class TopKKLLoss(nn.Module):
 
     Args:
         chunk: Number of tokens per chunk.
+        student_temperature: > 0, divides the student's logits.
+        teacher_temperature: > 0, divides the teacher's logits.
 
     >>> import torch
     >>> student, teacher = torch.zeros(1, 1, 3), torch.tensor([[[2.0, 0.0, 0.0]]])
@@ -99,9 +131,16 @@ class TopKKLLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, chunk: PositiveInt = 256) -> None:
+    def __init__(
+        self,
+        chunk: PositiveInt = 256,
+        *,
+        student_temperature: PositiveFloat = 1.0,
+        teacher_temperature: PositiveFloat = 1.0,
+    ) -> None:
         super().__init__()
         self.chunk = chunk
+        self.student_temperature, self.teacher_temperature = student_temperature, teacher_temperature
 
     def forward(self, student: Tensor, teacher: Tensor, index: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss.
@@ -116,4 +155,9 @@ class TopKKLLoss(nn.Module):
             ValueError: If the shapes do not match.
         """
         student, teacher, index, mask = of_tokens(student, teacher, index, mask, entries="k")
-        return token_mean(per_token(top_k_kl, student, teacher, index, chunk=self.chunk, mask=mask), mask)
+        of_student, of_teacher = self.student_temperature, self.teacher_temperature
+
+        def function(ours: Tensor, theirs: Tensor, index: Tensor) -> Tensor:
+            return top_k_kl(ours / of_student, at_temperature(theirs, ours.shape[-1], of_teacher), index)
+
+        return token_mean(per_token(function, student, teacher, index, chunk=self.chunk, mask=mask), mask)
