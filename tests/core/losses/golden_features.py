@@ -208,7 +208,9 @@ def mgd(case: Golden, hidden: str) -> Tensor:
 
 
 def simkd(case: Golden) -> Tensor:
-    projector = FeatureProjector(case["student"].shape[1], case["teacher"].shape[1], case.settings["factor"])
+    projector = FeatureProjector(
+        case["student"].shape[1], case["teacher"].shape[1], case.settings["factor"], len(case["teacher"][0, 0])
+    )
     fill(projector, **{f"{name}__weight": case[name] for name in ("reduce", "mix", "expand")})
     return SimKDLoss()(projector(case["student"]), case["teacher"])
 

@@ -80,6 +80,26 @@ def test_levels_are_reviewed_from_the_deepest_up():
     assert [level.attention is None for level in loss.levels] == [False, False, True]
 
 
+@pytest.mark.parametrize(("deepest", "middle"), [(5, 5), (512, 512), (600, 512)])
+def test_the_middle_has_the_channels_of_the_deepest_feature_at_most_512(deepest: int, middle: int):
+    student, teacher = ([torch.randn(2, 3, 4, 4), torch.randn(2, deepest)] for _ in range(2))
+    loss = KRLoss(2)
+    loss(student, teacher)
+    assert [level.reduce.weight.shape[0] for level in loss.levels] == [middle, middle]
+    assert [level.restore.weight.shape[1] for level in loss.levels] == [middle, middle]
+    assert loss.levels[0].attention.in_channels == 2 * middle
+
+
+def test_convolutions_start_as_kaiming_uniform_with_slope_1():
+    torch.manual_seed(0)
+    loss, expected = KRLoss(3, middle_channels=40), torch.empty(7, 40, 3, 3)
+    loss(**levels(4))
+    torch.nn.init.kaiming_uniform_(expected, a=1)
+    weight = loss.levels[2].restore.weight
+    assert weight.std().item() == pytest.approx(expected.std().item(), rel=0.05)
+    assert weight.abs().max().item() == pytest.approx((3 / (40 * 9)) ** 0.5, rel=0.01)
+
+
 def test_gradient_is_that_of_finite_differences():
     inputs = {
         name: [x[:, :, :2, :2].double() if x.dim() == 4 else x.double() for x in values]

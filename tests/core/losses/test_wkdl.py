@@ -86,13 +86,20 @@ def test_costs_of_a_classifier():
 
 def test_cka_of_features_by_loops():
     features = torch.randn(3, 6, 4, dtype=torch.float64)
-    centre = torch.eye(4).double() - 1 / 4
-    grams = [centre @ (x.T @ x) @ centre for x in features]
-    for i, a in enumerate(grams):
-        for j, b in enumerate(grams):
-            alignment = torch.trace(a @ b) / (torch.trace(a @ a) * torch.trace(b @ b)).sqrt()
+    centred = [x - x.mean(0) for x in features]
+    for i, x in enumerate(centred):
+        for j, y in enumerate(centred):
+            alignment = (y.T @ x).norm() ** 2 / ((x.T @ x).norm() * (y.T @ y).norm())
             assert cka_cost(features)[i, j].item() == pytest.approx(1 - alignment.item(), abs=1e-9)
-    torch.testing.assert_close(cka_cost(features[:, torch.randperm(6)]), cka_cost(features))
+
+
+def test_cka_pairs_samples_and_ignores_the_axes_of_features():
+    features, order = torch.randn(3, 6, 4, dtype=torch.float64), torch.tensor([3, 0, 5, 1, 4, 2])
+    torch.testing.assert_close(cka_cost(features[:, order]), cka_cost(features))
+    rotation, _ = torch.linalg.qr(torch.randn(3, 4, 4, dtype=torch.float64))
+    torch.testing.assert_close(cka_cost(features @ rotation), cka_cost(features))
+    other = torch.stack([features[0][order], *features[1:]])
+    assert (cka_cost(other)[0, 1:] - cka_cost(features)[0, 1:]).abs().min() > 1e-3
 
 
 def test_gradient_is_that_of_finite_differences():

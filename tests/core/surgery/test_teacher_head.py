@@ -77,6 +77,19 @@ def test_a_larger_factor_is_a_smaller_projector():
     assert len(set(sizes)) == 4
 
 
+def test_a_larger_map_is_averaged_before_the_projector():
+    student, images = with_teacher_head(Net(3), Net(8), size=2).eval(), torch.randn(2, 1, 6, 6)
+    pooled = torch.nn.functional.avg_pool2d(student.features(images), 2)
+    projector = student.avgpool.projector
+    torch.testing.assert_close(projector(student.features(images)), projector(pooled))
+    torch.testing.assert_close(student(images), student.fc(projector(pooled).mean((2, 3))))
+
+
+@pytest.mark.parametrize(("height", "width", "expected"), [(4, 4, (3, 3)), (2, 2, (2, 2)), (2, 5, (2, 3))])
+def test_only_a_larger_map_is_averaged(height: int, width: int, expected: tuple[int, int]):
+    assert FeatureProjector(3, 8, size=3)(torch.randn(2, 3, height, width)).shape[2:] == expected
+
+
 def test_a_teacher_s_head_elsewhere_is_named():
     teacher = Net(8)
     teacher.classifier, teacher.fc = teacher.fc, None

@@ -23,6 +23,7 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
         kernel_size: Odd kernel size.
         affine: Learn a scale and a shift in the normalisation.
         eps: Added to the variance.
+        init_bound: The weights start uniform within ± `init_bound` / √(number of inputs of an output).
 
     >>> import torch
     >>> NormalisedConv()(torch.zeros(2, 3, 8, 8), like=torch.zeros(2, 5, 4, 4)).shape
@@ -39,8 +40,10 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
         *,
         affine: bool = True,
         eps: float = 1e-5,
+        init_bound: float = 1.0,
     ) -> None:
         super().__init__()
+        self.init_bound = init_bound
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
         self.weight = UninitializedParameter()
         if in_channels is not None and out_channels is not None:
@@ -79,7 +82,7 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         if isinstance(self.weight, UninitializedParameter):
             self.weight.materialize((out_channels, in_channels, self.kernel_size, self.kernel_size))
-        bound = 1 / math.sqrt(in_channels * self.kernel_size**2)
+        bound = self.init_bound / math.sqrt(in_channels * self.kernel_size**2)
         nn.init.uniform_(self.weight, -bound, bound)
 
 

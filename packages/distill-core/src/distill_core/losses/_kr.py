@@ -62,7 +62,8 @@ class KRLoss(nn.Module):
 
     Args:
         levels: Number of pairs of features.
-        middle_channels: The common number of channels within the fusion.
+        middle_channels: The common number of channels within the fusion; by default, as in the authors' code, those of
+            the student's deepest feature, but at most 512.
 
     >>> import torch
     >>> student = [torch.zeros(2, 4, 8, 8), torch.zeros(2, 8, 4, 4), torch.zeros(2, 8)]
@@ -74,7 +75,7 @@ class KRLoss(nn.Module):
     reduction_scope: ClassVar[str] = "local"
 
     @checked
-    def __init__(self, levels: PositiveInt, middle_channels: PositiveInt = 512) -> None:
+    def __init__(self, levels: PositiveInt, middle_channels: PositiveInt | None = None) -> None:
         super().__init__()
         self.levels = nn.ModuleList(AttentionFusion(middle_channels, fuses=i < levels - 1) for i in range(levels))
 

@@ -5,7 +5,8 @@
 The projector p and the classifier are part of the student, which predicts with them. `surgery.with_teacher_head` adds
 both to a model, and the loss takes the projector's output (`student.avgpool.projector`). There is no other term, not
 even the labels'. Maps of different height or width are brought to the smaller size by average pooling. If the student's
-map is larger, the authors' code (DefangChen/SimKD) pools the projector's input instead of its output.
+map is larger, the authors' code (DefangChen/SimKD) pools the projector's input instead of its output:
+`with_teacher_head(size=…)`.
 
 Paper: Knowledge Distillation with the Reused Teacher Classifier
 Authors: Defang Chen, Jian-Ping Mei, Hailin Zhang, Can Wang, Yan Feng, Chun Chen

@@ -59,19 +59,22 @@ def cosine_cost(weight: Tensor, sharpening: float = 0.0) -> Tensor:
 def cka_cost(features: Tensor, sharpening: float = 0.0) -> Tensor:
     """Return 1 − the linear centred kernel alignment of the classes' features, from 0 to 1.
 
-    A class is described by the Gram matrix of its channels over its samples, so their order does not matter.
+        cost = 1 − ‖ YᵀX ‖² / ( ‖ XᵀX ‖ · ‖ YᵀY ‖ ),   X, Y the features of two classes, less their means over samples
+
+    The norms are Frobenius norms. YᵀX pairs the n-th samples of two classes, as in the authors' code, so the cost
+    depends on the order of the samples in each class.
 
     Args:
-        features: (classes, samples, channels), with equal numbers of samples.
+        features: (classes, samples, channels), with equal numbers of samples, two or more.
         sharpening: κ, see `cosine_cost`.
 
     Returns:
         (classes, classes).
     """
     features = at_least_float32(features.detach())
-    gram = features.mT @ features
-    centred = gram - gram.mean(1, keepdim=True) - gram.mean(2, keepdim=True) + gram.mean((1, 2), keepdim=True)
-    unit = F.normalize(centred.flatten(1), dim=1)
+    centred = features - features.mean(1, keepdim=True)
+    gram = centred @ centred.mT  # (classes, samples, samples): the products of two are the squared norm of YᵀX
+    unit = F.normalize(gram.flatten(1), dim=1)
     return _sharpened((1 - unit @ unit.mT).clamp(min=0), sharpening)
 
 
