@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from distill_core.config import Builder, TrustProblem, check_model_folder
-from distill_core.config import _policy_table as table
 from distill_core.config._guard import UntrustedError, judge_call
+from distill_core.config.policy import _table as table
 from distill_core.errors import TrustError
 
 HEAD = "models: {}\ndata: {}\nstages: []\n"

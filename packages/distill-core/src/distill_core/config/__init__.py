@@ -5,7 +5,7 @@
     experiment = Builder(document).decode(document.root, Experiment)
 
 A document is a graph of YAML nodes. Reading builds nothing, checking imports nothing that the file names, and building
-creates each object once. `_tags.py` documents the tags, `_policy_table.py` the names that a file may use.
+creates each object once. `_tags.py` documents the tags, `policy/_table.py` the names that a file may use.
 """
 
 from ._build import Builder as Builder
@@ -26,8 +26,8 @@ from ._nodes import pairs as pairs
 from ._nodes import resolve_tag as resolve_tag
 from ._nodes import scalar_value as scalar_value
 from ._nodes_by_key import NodesByKey as NodesByKey
-from ._policy import OURS as OURS
 from ._problems import NotFoundError as NotFoundError
 from ._problems import TrustProblem as TrustProblem
 from ._sources import Definition as Definition
 from ._sources import find_definition as find_definition
+from .policy import OURS as OURS

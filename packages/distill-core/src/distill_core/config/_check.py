@@ -14,7 +14,6 @@ from ._document import Document
 from ._guard import folder_code, judge_name, judge_path, trust_problems
 from ._hints import hint_of
 from ._nodes import is_untagged, join, pairs, scalar_value, string, walk
-from ._policy import OURS, UNKNOWN, argument_refusal, is_allowed, is_method_allowed
 from ._problems import RefusedError, TagError, TrustProblem, UntrustedError
 from ._refusals import attribute_private, definition_refused, method_refused, value_refused
 from ._schema import Decoder
@@ -23,6 +22,7 @@ from ._spellings import parse
 from ._tags import IMPORTING, Tagged
 from ._taps import Names
 from ._targets import locate
+from .policy import OURS, UNKNOWN, argument_refusal, is_allowed, is_method_allowed
 
 
 def check(

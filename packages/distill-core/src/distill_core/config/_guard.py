@@ -13,7 +13,9 @@ from typing import Any
 
 from ..errors import Problem, did_you_mean
 from ._model_folder import code_of
-from ._policy import (
+from ._problems import TrustProblem, UntrustedError
+from ._refusals import method_refused, module_refused, object_refused, value_refused
+from .policy import (
     AREAS,
     EXACT,
     OURS,
@@ -24,8 +26,6 @@ from ._policy import (
     refusal,
     untrustable,
 )
-from ._problems import TrustProblem, UntrustedError
-from ._refusals import method_refused, module_refused, object_refused, value_refused
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, range, slice)
 _READ_MODELS = ("distill_nlp", "transformers", "peft", "timm", "torchmetrics")

@@ -20,9 +20,9 @@ from ._guard import (
     judge_path,
     trust_hint,
 )
-from ._policy import EXACT, is_importable, is_method_allowed, leads_to_area, refusal
 from ._problems import NotFoundError, TrustProblem, UntrustedError
 from ._refusals import attribute_private, method_refused, module_refused, name_missing
+from .policy import EXACT, is_importable, is_method_allowed, leads_to_area, refusal
 
 
 def find(path: str, trust: Sequence[str]) -> Any:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TrustError
-from ._policy import argument_refusal
 from ._problems import TrustProblem, UntrustedError
+from .policy import argument_refusal
 
 _SETTINGS = ("*config*.json", "*/*config*.json")
 """The files that transformers, peft and timm read as settings; those of weights and vocabularies have other names."""

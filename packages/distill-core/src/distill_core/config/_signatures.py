@@ -12,8 +12,8 @@ from yaml import Node
 
 from ..errors import Problem, did_you_mean, nearest
 from ._nodes import count
-from ._policy import OURS
 from ._sources import Definition, MissingError, follow
+from .policy import OURS
 
 _HARMLESS = frozenset(
     "register register_model no_grad inference_mode final dataclass deprecated staticmethod classmethod runtime_checkable "

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from ..errors import Problem
 from ._guard import install_hint
 from ._modules import Source, load_source
-from ._policy import ROOTS
 from ._problems import NotFoundError
 from ._refusals import name_missing
+from .policy import ROOTS
 
 _MAX_STEPS = 40
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from ..errors import did_you_mean
 from ._guard import judge_name, judge_path
 from ._modules import load_source
-from ._policy import ROOTS, is_allowed, is_importable, is_method_allowed, refusal
 from ._problems import NotFoundError
 from ._refusals import method_refused, module_refused, short_name_missing
 from ._sources import Definition, find_definition
+from .policy import ROOTS, is_allowed, is_importable, is_method_allowed, refusal
 
 SHORT_NAMES = "distill_core.losses"
 """The module of names without a dot."""

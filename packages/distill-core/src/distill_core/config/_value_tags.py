@@ -13,10 +13,10 @@ from ..errors import Problem
 from ._guard import judge, judge_values
 from ._imports import attribute
 from ._nodes import NULL, resolve_tag, scalar_value
-from ._policy import is_allowed
 from ._problems import TagError
 from ._refusals import definition_refused, object_refused
 from ._tags import Tagged
+from .policy import is_allowed
 
 
 class Builds(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 
-from . import _policy_table as table
+from . import _table as table
 
 UNKNOWN = object()
 """The value of an argument that only building determines."""

@@ -1,4 +1,4 @@
-"""The names and arguments that a config may use, decided by the table in `_policy_table.py`.
+"""The names and arguments that a config may use, decided by the table in `_table.py`.
 
 Names are checked by the module that defines the object: `torch.os.system` is `posix.system`. The policy guards against
 surprises in a file from somebody else; it is not a sandbox.
@@ -10,9 +10,8 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 
-from . import _policy_table as table
-from ._policy_values import UNKNOWN as UNKNOWN
-from ._policy_values import is_value_allowed
+from . import _table as table
+from ._values import is_value_allowed
 
 OURS = ("distill_core", "distill_vision", "distill_nlp", "distill_zoo")
 ROOTS = (*OURS, "torch", "torchvision", "transformers", "datasets", "accelerate", "torchmetrics", "timm", "peft")

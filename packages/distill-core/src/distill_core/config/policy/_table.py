@@ -1,4 +1,4 @@
-"""The policy as a table: name | allowed | why. `_policy.py` is the only reader.
+"""The policy as a table: name | allowed | why. Only `_names.py` and `_values.py` read it.
 
 Three tables: names that a config may use, names that it may never use, and arguments whose values are restricted. A name
 covers itself and everything below it. A longer name in `REFUSED` overrides a shorter one in `ALLOWED`.
