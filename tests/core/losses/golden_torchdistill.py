@@ -47,7 +47,7 @@ class Counterpart:
 TABLE: dict[str, Counterpart] = {
     "KDLoss": Counterpart("exact", "alpha * CrossEntropyLoss() + beta * KDLoss(temperature)", calls.kd),
     "LogitStdKDLoss": Counterpart(
-        "exact", "alpha * CrossEntropyLoss() + beta * StandardisedLogits(KDLoss(temperature))", standardised_kd
+        "exact", "alpha * CrossEntropyLoss() + beta * StandardisedLogits(KDLoss(temperature))", calls.standardised_kd
     ),
     "ATLoss": Counterpart(
         "exact", "ATLoss(mode)", lambda case: ATLoss(**case.settings)([case["student"]], [case["teacher"]])
