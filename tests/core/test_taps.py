@@ -68,7 +68,7 @@ def test_read(text, tap):
 
 FIELD_HINT = "a field is an index, or a name of letters, digits, '_' and '-'"
 EXAMPLES = "write it like 'student', 'student.layer1:in' or 'batch.target'"
-EMPTY_HINT = "remove the '.' or ':' that has nothing beside it"
+EMPTY_HINT = "remove the extra '.' or ':'"
 
 
 @pytest.mark.parametrize(

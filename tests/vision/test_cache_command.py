@@ -63,7 +63,7 @@ def test_build_verify_and_damage(distill, tmp_path):
     shards[0].write_bytes(content)
     code, out, err = distill("cache", "verify")
     assert code == 1
-    assert err.startswith(f"{shards[0]} is damaged: it is not what was written (SHA-256)")
+    assert err.startswith(f"{shards[0]} is damaged: its SHA-256 differs from the recorded one")
 
 
 def test_plan(distill, tmp_path):

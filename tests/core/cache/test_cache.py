@@ -102,7 +102,7 @@ def test_a_flipped_bit_anywhere_is_found(tmp_path, where):
     with pytest.raises(DataError) as failure:
         open_cache(tmp_path).has(0, torch.tensor([1]))
     assert str(failure.value) == (
-        f"{path} is damaged: it is not what was written (SHA-256)\n"
+        f"{path} is damaged: its SHA-256 differs from the recorded one\n"
         f"  hint: remove {path} and view-0000.json to build the view again"
     )
     with pytest.raises(DataError, match="is damaged"):

@@ -176,7 +176,7 @@ def test_a_flipped_byte_is_reported_with_its_file(run, tmp_path):
     with pytest.raises(DataError) as failure:
         weights(run.experiment(None, cache=cached(tmp_path)))
     assert str(failure.value) == (
-        f"{shard} is damaged: it is not what was written (SHA-256)\n"
+        f"{shard} is damaged: its SHA-256 differs from the recorded one\n"
         f"  hint: remove {shard} and {shard.stem}.json to build the view again"
     )
     shard.unlink()
@@ -213,12 +213,12 @@ def test_sparse_codecs_give_their_fields(run, tmp_path, codec):
 
 REFUSED = [
     ("topk-2", {"teacher": "teacher"}, "losses.kd: KDLike takes 'teacher', but the codec 'topk-2' of cache.teacher gives "
-     "'teacher:out.log_probs' and 'teacher:out.index'\n  hint: float32, float16, bfloat16 or int8 give it"),
+     "'teacher:out.log_probs' and 'teacher:out.index'\n  hint: use the codec float32, float16, bfloat16 or int8"),
     ("topk-2", {"teacher": "teacher:out.weights"}, "losses.kd: KDLike takes 'teacher:out.weights', but the codec 'topk-2' of "
-     "cache.teacher gives 'teacher:out.log_probs' and 'teacher:out.index'\n  hint: 'sampled-64' gives 'weights'"),
+     "cache.teacher gives 'teacher:out.log_probs' and 'teacher:out.index'\n  hint: use the codec 'sampled-64'"),
     ("float16", {"teacher": "teacher:out.log_probs", "index": "teacher:out.index"}, "losses.kd: KDLike takes "
      "'teacher:out.log_probs' and 'teacher:out.index', but the codec 'float16' of cache.teacher gives the complete tensor\n"
-     "  hint: 'topk-8' gives them"),
+     "  hint: use the codec 'topk-8'"),
 ]  # fmt: skip
 
 
@@ -280,7 +280,7 @@ def test_each_tap_has_its_own_codec(run, tmp_path):
         weights(made)
     assert str(failure.value) == (
         "losses.kd: kd takes 'teacher', but the codec 'topk-2' of cache.teacher gives 'teacher:out.log_probs' and "
-        "'teacher:out.index'\n  hint: float32, float16, bfloat16 or int8 give it"
+        "'teacher:out.index'\n  hint: use the codec float32, float16, bfloat16 or int8"
     )
 
 

@@ -92,4 +92,4 @@ def test_too_few_samples_for_a_batch(experiment):
     data = {"train": Loader(experiment().data["train"].dataset, 64, drop_last=True)}
     with pytest.raises(TrainingError) as error:
         Trainer(experiment(data=data)).fit()
-    assert str(error.value) == "50 samples are less than one batch\n  hint: a smaller batch_size, or drop_last: false"
+    assert str(error.value) == "50 samples are less than one batch\n  hint: reduce batch_size, or set drop_last: false"

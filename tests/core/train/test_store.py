@@ -162,7 +162,7 @@ def test_missing_file_and_no_checkpoint(tmp_path):
     with pytest.raises(TrainingError) as error:
         store.read("latest")
     assert str(error.value) == (
-        f"the checkpoint {store.folder / 'step-1'} is not whole: its manifest or a file is missing or unreadable"
+        f"the checkpoint {store.folder / 'step-1'} is incomplete: its manifest or a file is missing or unreadable"
     )
 
 

@@ -92,7 +92,7 @@ def test_scores_may_have_surrounding_whitespace(targets):
     [
         (["a", "a"], "`labels` must be at least one class, each once, got ['a', 'a']"),
         ([], "`labels` must be at least one class, each once, got []"),
-        ([False, True], "`labels` must be text, got False\n  hint: put it between quotation marks"),
+        ([False, True], "`labels` must be text, got False\n  hint: quote it"),
     ],
 )
 def test_class_names_are_checked(targets, labels, message):

@@ -192,7 +192,7 @@ def _check_parts(text: str, head: str, colon: str, tail: str) -> None:
         _refuse(f"{text!r} has more than one ':'", _EXAMPLES)
     parts = head.split(".") + (tail.split(".") if colon else [])
     if not all(parts):
-        _refuse(f"{text!r} has an empty part", "remove the '.' or ':' that has nothing beside it")
+        _refuse(f"{text!r} has an empty part", "remove the extra '.' or ':'")
 
 
 def _check_field(text: str, field: object) -> None:

@@ -168,7 +168,7 @@ class Cache:
             message = f"{path} is damaged: the file or {manifest.name} is missing or unreadable"
             raise DataError(message, hint=hint) from error
         if not is_intact:
-            message = f"{path} is damaged: it is not what was written (SHA-256)"
+            message = f"{path} is damaged: its SHA-256 differs from the recorded one"
             raise DataError(message, hint=hint)
 
     def _read_rows(self, view: int) -> Tensor:

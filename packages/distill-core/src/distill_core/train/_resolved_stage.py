@@ -42,7 +42,7 @@ class ResolvedStage:
         loader = as_loader(self.data if self.data is not None else experiment.data["train"])
         if loader.num_training_batches() == 0:
             message = f"{loader.samples_per_epoch} samples are less than one batch"
-            raise TrainingError(message, hint="a smaller batch_size, or drop_last: false")
+            raise TrainingError(message, hint="reduce batch_size, or set drop_last: false")
         return loader
 
     def steps_per_epoch(self, loader: Loader) -> int:

@@ -61,7 +61,7 @@ def explained() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         message = f"the device is out of memory: {str(error).splitlines()[0]}"
-        hint = "a smaller batch_size with a larger accumulate, precision: bf16, or a smaller teacher"
+        hint = "reduce batch_size and increase accumulate, set precision: bf16, or use a smaller teacher"
         wrapped = TrainingError(message, hint=hint)
         report_failure(str(wrapped))
         raise wrapped from error

@@ -34,7 +34,7 @@ def class_names(labels: Sequence[Any]) -> tuple[str, ...]:
     for label in labels:
         if isinstance(label, bool) or not isinstance(label, str | int):
             message = f"`labels` must be text, got {label!r}"
-            raise DataError(message, hint="put it between quotation marks")
+            raise DataError(message, hint="quote it")
     names = tuple(map(str, labels))
     if not names or len(set(names)) < len(names):
         message = f"`labels` must be at least one class, each once, got {list(labels)}"

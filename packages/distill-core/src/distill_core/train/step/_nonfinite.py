@@ -105,8 +105,8 @@ class NonfinitePolicy:
             return
         latest = store.name("latest") if store else None
         where = f"stage {state.stage}, epoch {state.epoch}, step {state.step}"
-        message = f"not finite: {shorten(bad, 6)}; nothing of it is saved"
-        hint = "a lower learning rate or clip_grad_norm" + (f"; the last good checkpoint is {latest}" if latest else "")
+        message = f"not finite: {shorten(bad, 6)}; no checkpoint was saved"
+        hint = "lower the learning rate or set clip_grad_norm" + (f"; the last good checkpoint is {latest}" if latest else "")
         raise TrainingError(message, key=where, hint=hint)
 
     def state(self) -> list[Any]:

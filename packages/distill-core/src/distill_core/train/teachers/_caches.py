@@ -261,7 +261,7 @@ def _refuse_dense(name: str, term: Term, model: str, codec: Codec, fields: Mappi
         if not last or last[0] not in codec.gives:
             given = " and ".join(f"'{model}:out.{field}'" for field in codec.gives)
             able = [other for other in NAMES if last and last[0] in codec_named(other).gives]
-            hint = f"'{able[0]}' gives '{last[0]}'" if able else "float32, float16, bfloat16 or int8 give it"
+            hint = f"use the codec '{able[0]}'" if able else "use the codec float32, float16, bfloat16 or int8"
             message = f"{_kind(term)} takes '{tap}', but the codec '{codec.name}' of cache.{model} gives {given}"
             raise WiringError(message, key=f"losses.{name}", hint=hint)
 
@@ -275,7 +275,7 @@ def _refuse_sparse(name: str, term: Term, model: str, codec: Codec, fields: Mapp
             f"{_kind(term)} takes {' and '.join(map(repr, fields))}, but the codec '{codec.name}' of "
             f"cache.{model} gives the complete tensor"
         )
-        raise WiringError(message, key=f"losses.{name}", hint=f"'{able[0]}' gives them")
+        raise WiringError(message, key=f"losses.{name}", hint=f"use the codec '{able[0]}'")
 
 
 def _kind(term: Term) -> str:

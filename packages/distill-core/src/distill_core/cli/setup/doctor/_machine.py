@@ -54,7 +54,7 @@ def cpu(threads: int, cores: int, setting: str) -> Iterator[Finding]:
     if hasattr(os, "sysconf") and {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= os.sysconf_names.keys():
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         message = f"{size / 1e9:.1f} GB"
-        hint = "little memory: use small batches and few workers"
+        hint = "use small batches and few workers"
         yield ok("memory", message) if size >= LITTLE else note("memory", message, hint)
 
 
