@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from distill_core.cli.inspect._list import markdown
@@ -28,11 +29,16 @@ def test_the_table_is_up_to_date():
 
 
 def test_each_method_has_a_line_with_its_paper():
-    lines = {
-        line.split("`")[1]: line for line in renewed(README.read_text(encoding="utf-8")).splitlines() if "Loss`" in line
-    }
+    lines = {line.split("`")[1]: line for line in markdown(methods()).splitlines() if "Loss`" in line}
     assert "[Distilling the Knowledge in a Neural Network](https://arxiv.org/abs/1503.02531)" in lines["KDLoss"]
     assert [name for name, line in lines.items() if "](https://" not in line and name not in NO_PAPER] == []
+
+
+def test_differences_name_existing_losses():
+    text = README.read_text(encoding="utf-8").partition(END)[2].partition("| loss | here |")[2]
+    named = re.findall(r"`(\w+Loss)`", text.partition("\n\n")[0])
+    assert len(named) > 10
+    assert set(named) <= {method.name for method in methods()}
 
 
 if __name__ == "__main__":

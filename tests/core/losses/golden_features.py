@@ -190,6 +190,13 @@ def vkd(case: Golden) -> Tensor:
         return loss(case["student"].mean(1), case["teacher"].mean((2, 3)))
 
 
+def vkd_detection(case: Golden) -> Tensor:
+    channels = case["student"].shape[1]
+    loss = VKDLoss("batch", channels, channels, eps=1e-14).double()  # theirs adds nothing to the variance
+    with patch.object(loss.projection, "matrix", lambda: torch.eye(channels, dtype=torch.float64)):
+        return loss(case["student"], case["teacher"].flatten(2).mT.flatten(0, 1))
+
+
 def mgd(case: Golden, hidden: str) -> Tensor:
     teacher, student = case["align_weight"].shape
     loss = MGDLoss(case.settings["ratio"], hidden, 1, student, teacher)
@@ -244,6 +251,7 @@ CALLS: dict[str, Call] = {
     "itrd_mutual": lambda case: itrd(case, 0.0, 1.0),
     "srd": srd,
     "vkd": vkd,
+    "vkd_detection": vkd_detection,
     "mgd_positions": lambda case: mgd(case, "positions"),
     "mgd_channels": lambda case: mgd(case, "channels"),
     "simkd": simkd,

@@ -40,7 +40,7 @@ def abkd(case: Golden) -> Tensor:
 
 
 def taid(case: Golden) -> Tensor:
-    loss = TAIDLoss(**case.options("start", "end", "rate", "momentum")).double()
+    loss = TAIDLoss(**case.options("start", "end", "rate", "momentum"), mode="code").double()
     values = []
     for step, inputs in enumerate(zip(case["student"], case["teacher"], case["mask"], strict=True)):
         loss.set_progress(SimpleNamespace(progress=step / case.settings["num_steps"]))

@@ -46,18 +46,11 @@ DIFFERENT: dict[str, str] = {
 }
 """Methods, or single cases, that are meant to differ, and why."""
 
-PENDING: dict[str, str] = {
-    "taid: 1x4 tokens, 8 words, rate 0.5": "the relative change of the divergence moves t, not that of the cross-entropy",
-    "uskd_soft_targets": "probabilities as targets are refused",
-    "vkd_detection": "no option standardises the student",
-}
-"""Methods, or single cases, that are not yet as in the authors' code."""
-
 
 def parameters():
     for case in GOLDEN:
         key = f"{case.method}: {case.name}"
-        reason = next((table[k] for table in (DIFFERENT, PENDING) for k in (key, case.method) if k in table), None)
+        reason = DIFFERENT.get(key, DIFFERENT.get(case.method))
         marks = [] if reason is None else [pytest.mark.xfail(reason=reason, strict=True)]
         yield pytest.param(case, id=key, marks=marks)
 
@@ -78,4 +71,4 @@ def test_every_file_names_its_source():
 
 def test_tables_name_existing_cases():
     names = {case.method for case in GOLDEN} | {f"{case.method}: {case.name}" for case in GOLDEN}
-    assert set(DIFFERENT) | set(PENDING) | CROSS_ENTROPIES | set(TOLERANCES) <= names
+    assert set(DIFFERENT) | CROSS_ENTROPIES | set(TOLERANCES) <= names

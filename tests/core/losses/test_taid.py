@@ -15,7 +15,10 @@ from distill_core.losses import ForwardKLLoss, TAIDLoss
 from .cases import Case
 from .derivations import assert_continuous, drawn_sequences, kl, refusal, sequences, softmax
 
-CASES = [Case(name="TAIDLoss", loss=TAIDLoss, inputs=sequences, zero_at_equality=True)]
+CASES = [
+    Case(name="TAIDLoss", loss=TAIDLoss, inputs=sequences, zero_at_equality=True),
+    Case(name="TAIDLoss-code", loss=lambda: TAIDLoss(rate=0.5, mode="code"), inputs=sequences, zero_at_equality=True),
+]
 
 
 @given(drawn=drawn_sequences(), t=st.floats(0, 1))
@@ -28,16 +31,25 @@ def test_equals_the_slow_derivation(drawn: tuple, t: float):
     assert loss(student, teacher, mask).item() == pytest.approx(total / max(tokens, 1), rel=1e-6, abs=1e-7)
 
 
-def test_t_moves_as_the_paper_says():
-    """Three forwards by the formulas, in Python numbers."""
+def mean_entropy(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor, t: float) -> float:
+    rows = zip(student[mask].tolist(), teacher[mask].tolist(), strict=True)
+    between = [softmax([(1 - t) * a + t * b for a, b in zip(s, y, strict=True)]) for s, y in rows]
+    return -sum(p * math.log(p) for row in between for p in row) / len(between)
+
+
+@pytest.mark.parametrize("mode", ["paper", "code"])
+def test_t_moves_by_the_formulas(mode: str):
+    """Four forwards, in Python numbers; the code's loss is the divergence and the entropy of the target."""
     torch.manual_seed(3)
-    loss, batches = TAIDLoss(rate=0.1, momentum=0.6).double(), [sequences(4) for _ in range(4)]
+    loss, batches = TAIDLoss(rate=0.1, momentum=0.6, mode=mode).double(), [sequences(4) for _ in range(4)]
     t, change, previous = 0.4, 0.0, None
     for step, batch in enumerate(batches):
         loss.set_progress(StageProgress(stage=0, step=step, steps=8, epochs=1))
         inputs = {k: v.double() if v.is_floating_point() else v for k, v in batch.items()}
         assert loss.t.item() == pytest.approx(t)
         value = loss(**inputs).item()
+        if mode == "code":
+            value += mean_entropy(inputs["student"], inputs["teacher"], inputs["mask"].bool(), t)
         if previous is not None:
             change = 0.6 * change + 0.4 * (previous - value) / previous
             t = min(1.0, max(0.4 + 0.6 * step / 8, t + 0.1 / (1 + math.exp(-change)) * (1 - t)))

@@ -60,6 +60,66 @@ def slow(loss: USKDLoss, logits, feature, target) -> float:
     return total / len(rows)
 
 
+def slow_of_two(loss: USKDLoss, logits, feature, target) -> float:
+    """The same of probabilities as targets: two labels per sample, the most probable classes."""
+    weight, bias = loss.head.weight.tolist(), loss.head.bias.tolist()
+    rows, shares = logits.tolist(), target.tolist()
+    labels = [sorted(range(len(row)), key=lambda c, row=row: -row[c])[:2] for row in shares]
+    squares = [[softmax(row)[y] ** 2 for y in pair] for row, pair in zip(rows, labels, strict=True)]
+    means = [sum(column) / len(rows) for column in zip(*squares, strict=True)]
+    total = 0.0
+    for row, x, share, pair, square in zip(rows, feature.tolist(), shares, labels, squares, strict=True):
+        weak = softmax([sum(a * b for a, b in zip(w, x, strict=True)) + c for w, c in zip(weight, bias, strict=True)])
+        p = softmax(row)
+        for y, own, mean in zip(pair, square, means, strict=True):
+            total -= loss.alpha * (own + share[y] - mean if share[y] else 0) * math.log(p[y])
+        strong = p if loss.mode == "paper" else [math.log(x) for x in p]
+        bottoms = [1 - sum(values[y] for y in pair) + 1e-6 for values in (weak, strong)]
+        scores = [a / bottoms[0] + b / bottoms[1] for a, b in zip(weak, strong, strict=True)]
+        rest = [c for c in range(len(row)) if c not in pair]
+        ranked = rest if loss.mode == "paper" else range(len(row))
+        zipf = [1 / (1 + sum(scores[d] > scores[c] for d in ranked)) for c in rest]
+        others = softmax([row[c] for c in rest])
+        total -= loss.beta * sum(z / sum(zipf) * math.log(q) for z, q in zip(zipf, others, strict=True))
+        total -= loss.mu * sum((0.1 / len(row) + 0.9 * a) * math.log(b) for a, b in zip(share, weak, strict=True))
+    return total / len(rows)
+
+
+@pytest.mark.parametrize("mode", ["paper", "code"])
+@given(seed=st.integers(0, 1000), numbers=st.tuples(*[st.floats(0, 3)] * 3))
+def test_probabilities_as_targets_equal_the_slow_derivation(mode: str, seed: int, numbers: tuple):
+    torch.manual_seed(seed)
+    loss = USKDLoss(6, *numbers, channels=3, mode=mode).double()
+    logits, feature = torch.randn(5, 6, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    target = torch.zeros(5, 6, dtype=torch.float64)
+    for row, share in zip(target, (0.3, 0.6, 0.9, 0.01, 0.7), strict=True):
+        first, second = torch.randperm(6)[:2]
+        row[first], row[second] = share, 1 - share
+    expected = slow_of_two(loss, logits, feature, target)
+    assert loss([logits, feature], target).item() == pytest.approx(expected, rel=1e-8, abs=1e-12)
+
+
+def test_a_label_of_probability_0_adds_nothing():
+    """Of one-hot targets, the second label is any class; only the others' classes depend on it."""
+    loss, inputs = USKDLoss(5, beta=0.0, channels=4), labelled(6)
+    one_hot = torch.nn.functional.one_hot(inputs["target"], 5).float()
+    torch.testing.assert_close(loss(inputs["student"], one_hot), loss(**inputs))
+
+
+@pytest.mark.parametrize("mode", ["paper", "code"])
+def test_excluded_classes_change_nothing_with_probabilities(mode: str):
+    logits, feature = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
+    target = torch.zeros(4, 6, dtype=torch.float64)
+    target[:, 1], target[:, 4] = 0.3, 0.7
+    kept = torch.tensor([0, 1, 2, 4, 5])
+    whole, smaller = (USKDLoss(n, channels=3, mode=mode).double() for n in (6, 5))
+    smaller.head.weight.data, smaller.head.bias.data = whole.head.weight.data[kept], whole.head.bias.data[kept]
+    hidden = logits.clone()
+    hidden[:, 3] = -torch.inf
+    expected = smaller([logits[:, kept], feature], target[:, kept])
+    torch.testing.assert_close(whole([hidden, feature], target), expected)
+
+
 @pytest.mark.parametrize("mode", ["paper", "code"])
 @given(seed=st.integers(0, 1000), numbers=st.tuples(*[st.floats(0, 3)] * 3))
 def test_equals_the_slow_derivation(mode: str, seed: int, numbers: tuple):
@@ -114,6 +174,9 @@ def test_is_continuous_in_each_number(value: float):
 def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: USKDLoss(3)([torch.zeros(2, 3)], torch.zeros(2, dtype=torch.long))) == (
         "`student` takes [logits, feature], got 1 tensors"
+    )
+    assert refusal(lambda: USKDLoss(3)([torch.zeros(2, 3), torch.zeros(2, 4)], torch.zeros(2, 5))) == (
+        "`target` must be probabilities of shape (2, 3), as the logits, got (2, 5)"
     )
     assert refusal(lambda: USKDLoss(3, alpha=-1.0)) == "`alpha` must be >= 0, got -1.0"
     assert refusal(lambda: USKDLoss(3, mode="both")) == "`mode` must be 'paper' or 'code', got 'both'"

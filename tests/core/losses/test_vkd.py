@@ -27,6 +27,7 @@ def tokens(batch: int) -> dict:
 CASES = [
     Case(name="VKDLoss", loss=VKDLoss, inputs=vectors),
     Case(name="VKDLoss-whiten", loss=lambda: VKDLoss("whiten"), inputs=tokens),
+    Case(name="VKDLoss-batch", loss=lambda: VKDLoss("batch"), inputs=tokens),
     Case(name="VKDLoss-none", loss=lambda: VKDLoss("none", 3, 5), inputs=vectors),
 ]
 
@@ -60,7 +61,25 @@ def test_equals_the_slow_derivation(normaliser: str, shape: tuple[int, ...], eps
     assert loss(student, teacher).item() == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("normaliser", ["layer", "whiten"])
+@given(shape=st.tuples(st.integers(2, 5), *[st.integers(1, 4)] * 3), seed=st.integers(0, 1000))
+def test_batch_standardises_each_feature_of_both(shape: tuple[int, ...], seed: int):
+    batch, positions, ours, theirs = shape
+    torch.manual_seed(seed)
+    student = torch.randn(batch, positions, ours, dtype=torch.float64)
+    teacher = 2 * torch.randn(batch, positions, theirs, dtype=torch.float64) + 1
+    loss = VKDLoss("batch", ours, theirs, eps=1e-12).double()
+    rows = [(student @ loss.projection.matrix().T).flatten(0, 1), teacher.flatten(0, 1)]
+    standardised = [(x - x.mean(0)) / x.std(0) for x in rows]
+    expected = torch.nn.functional.smooth_l1_loss(*standardised)
+    torch.testing.assert_close(loss(student, teacher), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_one_row_and_a_constant_feature_are_standardised_to_0():
+    assert not VKDLoss("batch")(torch.randn(1, 3), torch.randn(1, 5)).item()
+    assert not normalised_teacher(torch.full((4, 2), 3.0), "batch").any()
+
+
+@pytest.mark.parametrize("normaliser", ["layer", "whiten", "batch"])
 def test_gradient_is_that_of_finite_differences(normaliser: str):
     inputs = {name: value.double() for name, value in vectors(4).items()}
     loss = VKDLoss(normaliser, 3, 5).double()
@@ -92,7 +111,7 @@ def test_tokens_are_whitened_together():
     torch.testing.assert_close(normalised_teacher(teacher, "whiten"), rows.view(3, 4, 5))
 
 
-@pytest.mark.parametrize("normaliser", ["layer", "whiten"])
+@pytest.mark.parametrize("normaliser", ["layer", "whiten", "batch"])
 @given(eps=st.floats(1e-3, 1))
 def test_is_continuous_in_eps(normaliser: str, eps: float):
     torch.manual_seed(0)
@@ -107,5 +126,5 @@ def test_is_continuous_in_eps(normaliser: str, eps: float):
 
 
 def test_refusals():
-    assert refusal(lambda: VKDLoss("batch")) == "`normaliser` must be 'layer' or 'whiten' or 'none', got 'batch'"
+    assert refusal(lambda: VKDLoss("map")) == "`normaliser` must be 'layer' or 'whiten' or 'batch' or 'none', got 'map'"
     assert refusal(lambda: VKDLoss(eps=0.0)) == "`eps` must be > 0, got 0.0"

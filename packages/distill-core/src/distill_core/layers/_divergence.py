@@ -172,7 +172,7 @@ def smooth_cross_entropy(logits: Tensor, target: Tensor, smoothing: float) -> Te
 
     Args:
         logits: (batch, classes).
-        target: (batch,), class indices.
+        target: (batch,), class indices; or (batch, classes), probabilities.
         smoothing: Label mass spread over all classes, from 0 to 1.
 
     >>> smooth_cross_entropy(torch.tensor([[0.0, 0.0, -torch.inf]]), torch.tensor([0]), 0.1)
@@ -183,6 +183,11 @@ def smooth_cross_entropy(logits: Tensor, target: Tensor, smoothing: float) -> Te
         return F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
     log_q = F.log_softmax(logits, dim=1)
     uniform = (~hidden).to(log_q.dtype) / (~hidden).sum(1, keepdim=True)
-    labels = F.nll_loss(log_q, target, reduction="none")
+    if target.dim() == 1:
+        labels = F.nll_loss(log_q, target, reduction="none")
+    else:
+        labels = cross_entropy(target, log_q)
+        mass, index = (target * hidden).max(dim=1)
+        target = index.masked_fill(mass == 0, -1)
     values = (1 - smoothing) * labels + smoothing * cross_entropy(uniform, log_q)
     return refuse_infinite_target(values, logits, target)

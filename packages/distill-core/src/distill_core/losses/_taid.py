@@ -8,9 +8,10 @@ After each forward in training mode, with L₀ the loss before:
     m ← β · m + (1 − β) · (L₀ − L)/L₀
     t ← min( t_end, max( t_start + (t_end − t_start) · progress, t + α · σ(m) · (1 − t) ) )
 
-`progress`, from 0 to 1, is set by the trainer with `set_progress`. The state is kept in buffers, and L is that of all
-processes together, so that they agree on t; in the authors' code each process uses its own loss. The first forward only
-stores L. The mean is that of `token_mean`.
+`progress`, from 0 to 1, is set by the trainer with `set_progress`. In the authors' code (SakanaAI/TAID) the L that
+moves t is the cross-entropy −Σ p_t log softmax(s) instead of the divergence, which has the same gradient: `code`. The
+state is kept in buffers, and L is that of all processes together, so that they agree on t; in the authors' code each
+process uses its own loss. The first forward only stores L. The mean is that of `token_mean`.
 
 Paper: TAID: Temporally Adaptive Interpolated Distillation for Efficient Knowledge Transfer in Language Models
 Authors: Makoto Shing, Kou Misaki, Han Bao, Sho Yokoi, Takuya Akiba
@@ -22,17 +23,29 @@ Link: https://arxiv.org/abs/2501.16937
 from __future__ import annotations
 
 import math
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import sum_over_processes, world_size
-from ..layers import Progress, finite, kl_divergence, per_token, refuse_infinite, require_same_shape, within
+from ..layers import (
+    Progress,
+    cross_entropy,
+    finite,
+    kl_divergence,
+    one_of,
+    per_token,
+    refuse_infinite,
+    require_same_shape,
+    within,
+)
 from ..ranges import Fraction, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
+
+Mode = Literal["paper", "code"]
 
 
 def interpolated_kl(student: Tensor, teacher: Tensor, t: Tensor | float) -> Tensor:
@@ -46,10 +59,15 @@ def interpolated_kl(student: Tensor, teacher: Tensor, t: Tensor | float) -> Tens
     Returns:
         (…).
     """
-    weight = torch.as_tensor(t, dtype=student.dtype, device=student.device)
-    between = torch.lerp(finite(student.detach()), finite(teacher), weight)
-    values = kl_divergence(F.log_softmax(between, dim=-1), F.log_softmax(student, dim=-1))
+    log_p = F.log_softmax(_between(student, teacher, t), dim=-1)
+    values = kl_divergence(log_p, F.log_softmax(student, dim=-1))
     return refuse_infinite(values, student, teacher)
+
+
+def _between(student: Tensor, teacher: Tensor, t: Tensor | float) -> Tensor:
+    """Return the logits of p_t, without gradient."""
+    weight = torch.as_tensor(t, dtype=student.dtype, device=student.device)
+    return torch.lerp(finite(student.detach()), finite(teacher), weight)
 
 
 @final
@@ -63,6 +81,7 @@ class TAIDLoss(nn.Module):
         rate: α, step size of the adaptive increase of t.
         momentum: β of the running change of the loss.
         chunk: Number of tokens per chunk.
+        mode: What moves t: the divergence (`paper`) or the cross-entropy (`code`).
 
     >>> import torch
     >>> loss = TAIDLoss()
@@ -85,11 +104,12 @@ class TAIDLoss(nn.Module):
         rate: Fraction = 5e-4,
         momentum: Fraction = 0.99,
         chunk: PositiveInt = 256,
+        mode: Mode = "paper",
     ) -> None:
         super().__init__()
         self.start, self.end = start, within("end", end, start, 1)
         self.rate, self.momentum = rate, momentum
-        self.chunk = chunk
+        self.chunk, self.mode = chunk, one_of("mode", mode, Mode)
         self.register_buffer("t", torch.tensor(float(start)))
         self.register_buffer("progress", torch.tensor(0.0))
         self.register_buffer("change", torch.tensor(0.0))
@@ -110,8 +130,19 @@ class TAIDLoss(nn.Module):
         values = per_token(function, student, teacher, chunk=self.chunk, mask=mask)
         loss = token_mean(values, mask)
         if self.training:
-            self._advance((sum_over_processes(loss) / world_size()).to(t.dtype))
+            moving = loss.detach() + (self._entropy(student, teacher, mask) if self.mode == "code" else 0)
+            self._advance((sum_over_processes(moving) / world_size()).to(t.dtype))
         return loss
+
+    @torch.no_grad()
+    def _entropy(self, student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the mean entropy of p_t: the cross-entropy less the divergence."""
+
+        def function(ours: Tensor, theirs: Tensor) -> Tensor:
+            log_p = F.log_softmax(_between(ours, theirs, self.t), dim=-1)
+            return cross_entropy(log_p.exp(), log_p)
+
+        return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)
 
     @torch.no_grad()
     def _advance(self, loss: Tensor) -> None:

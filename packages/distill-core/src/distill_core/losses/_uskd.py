@@ -9,6 +9,10 @@ p̂ is the softmax of s over the non-target classes. `weak` is the cross-entropy
 the second half of the rank, and its rank counts the target too. The mean of p_y² is over all processes. The paper adds
 the cross-entropy of the labels as a separate term.
 
+Targets may be probabilities (Mixup, CutMix). As in the authors' code, a sample then has two labels, its most probable
+classes: p̃ = p_y² + (probability of y) − mean over the batch of p_y² of each, 0 where the probability is 0; the others
+are the classes besides both; w_y and p_y in the rank are sums over both.
+
 Paper: From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach with Normalized Loss and Customized Soft Labels
 Authors: Zhendong Yang, Ailing Zeng, Zhe Li, Tianke Zhang, Chun Yuan, Yu Li
 Venue: ICCV
@@ -52,24 +56,24 @@ def soft_others(student: Tensor, weak: Tensor, target: Tensor, mode: Mode = "pap
     Args:
         student: Logits (batch, classes).
         weak: The weak head's logits of the same shape.
-        target: (batch,), class indices.
+        target: (batch,), class indices; or (batch, labels), several per sample.
         mode: `paper` or `code`, see above.
 
     Returns:
-        (batch, classes − 1), summing to 1; 0 for classes at −∞ in the student.
+        (batch, classes − labels), summing to 1; 0 for classes at −∞ in the student.
     """
-    hidden = ruled_out(student)
+    hidden, labels = ruled_out(student), target.view(len(target), -1)
     weak = torch.softmax(filled(weak.detach(), hidden, -torch.inf), dim=1)
     strong = F.log_softmax(student.detach(), dim=1)
     strong = strong.exp() if mode == "paper" else strong
-    of_weak, of_strong = (x / (1 - x.gather(1, target[:, None]) + EPSILON) for x in (weak, strong))
+    of_weak, of_strong = (x / (1 - x.gather(1, labels).sum(1, keepdim=True) + EPSILON) for x in (weak, strong))
     scores = filled(of_weak + of_strong, hidden, -torch.inf)
     if mode == "paper":
-        scores = other_classes(scores, target)
+        scores = _without(scores, labels)
     zipf = 1 / (1 + scores.argsort(1, descending=True).argsort(1).to(scores.dtype))
     if mode == "code":
-        zipf = other_classes(zipf, target)
-    zipf = filled(zipf, None if hidden is None else other_classes(hidden, target), 0)
+        zipf = _without(zipf, labels)
+    zipf = filled(zipf, None if hidden is None else _without(hidden, labels), 0)
     return zipf / zipf.sum(1, keepdim=True).clamp(min=torch.finfo(zipf.dtype).tiny)
 
 
@@ -115,24 +119,49 @@ class USKDLoss(nn.Module):
 
         Args:
             student: [logits (batch, classes), a middle feature (batch, channels, height, width) or (batch, channels)].
-            target: (batch,), class indices.
+            target: (batch,), class indices; or (batch, classes), probabilities.
 
         Raises:
-            ValueError: If `student` does not hold two tensors.
+            ValueError: If `student` does not hold two tensors, or `target` has another shape.
         """
         if len(student) != 2:
             message = f"`student` takes [logits, feature], got {len(student)} tensors"
             raise ValueError(message)
-        require_class_logits(student[0], target)
+        labels, probabilities = _labels(student[0], target)
         logits, feature = at_least_float32(student[0]), student[1].to(self.head.weight.dtype)
         weak = at_least_float32(self.head(feature.flatten(2).mean(2) if feature.dim() > 2 else feature))
-        log_target = target_or_not(logits, target)[:, 0]
+        log_target = torch.cat([target_or_not(logits, label)[:, :1] for label in labels.T], dim=1)
         squared = log_target.detach().exp().square()
-        total = sum_over_processes(torch.stack([squared.sum(), squared.new_tensor(len(squared))]))
-        of_target = -(squared + 1 - total[0] / total[1]) * log_target
-        others = other_classes(logits, target)
+        total = sum_over_processes(torch.cat([squared.sum(0), squared.new_tensor([len(squared)])]))
+        soft = (squared + probabilities - total[:-1] / total[-1]).masked_fill(probabilities == 0, 0)
+        others = _without(logits, labels)
         others = F.log_softmax(filled(others, nothing_left(others), 0), dim=1)
-        of_others = cross_entropy(soft_others(logits, weak, target, self.mode), others)
-        values = refuse_infinite_target(self.alpha * of_target + self.beta * of_others, logits, target)
+        of_others = cross_entropy(soft_others(logits, weak, labels, self.mode), others)
+        values = self.alpha * cross_entropy(soft, log_target) + self.beta * of_others
+        for label, probability in zip(labels.T, probabilities.T, strict=True):
+            values = refuse_infinite_target(values, logits, label.masked_fill(probability == 0, -1))
         weak = filled(weak, ruled_out(logits), -torch.inf)
         return values.mean() + self.mu * smooth_cross_entropy(weak, target, 0.1).mean()
+
+
+def _labels(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the label or the two most probable ones of each sample, and their probabilities, (batch, labels)."""
+    if not (target.is_floating_point() and target.dim() == 2):
+        require_class_logits(logits, target)
+        return target[:, None], torch.ones_like(target)[:, None]
+    require_class_logits(logits)
+    if target.shape != logits.shape:
+        message = (
+            f"`target` must be probabilities of shape {tuple(logits.shape)}, as the logits, got {tuple(target.shape)}"
+        )
+        raise ValueError(message)
+    probabilities, labels = target.topk(min(2, target.shape[1]), dim=1)
+    return labels, probabilities
+
+
+def _without(values: Tensor, labels: Tensor) -> Tensor:
+    """Return the values of the classes that are not labels, in the order of the classes."""
+    for number, label in enumerate(labels.T):
+        earlier = labels[:, :number] < label[:, None]
+        values = other_classes(values, label - earlier.sum(1))
+    return values

@@ -6,7 +6,8 @@
 p̂ is the softmax of z/τ over the non-target classes, c a matrix of costs between classes, computed once from the
 teacher: `cka_cost` of its features, as in the paper, or `cosine_cost` of its classifier's weights. The Sinkhorn steps
 run in the log domain, with one matrix for all samples where the authors' code builds one per sample, and the gradient
-flows through them. The distance is blurred by ε, so it is not 0 at equality.
+flows through them. The code adds 1e-8 to costs and denominators, which is omitted here. The distance is blurred by ε,
+so it is not 0 at equality.
 
 Paper: Wasserstein Distance Rivals Kullback-Leibler Divergence for Knowledge Distillation
 Authors: Jiaming Lv, Haoyuan Yang, Peihua Li

@@ -4,7 +4,8 @@
 
 `PKD-Skip` pairs every other layer of the teacher, `PKD-Last` the last ones; the last layer of both is left to the
 logits. The choice of taps decides. Both models have the same width. The authors' code (intersun/
-PKD-for-BERT-Model-Compression) averages over layers and elements instead of summing, a constant factor.
+PKD-for-BERT-Model-Compression) averages over layers and elements instead of summing, which makes its value 1/(layers ·
+width) of this one, and it converts the normalised states to float16; the loss is computed in at least float32 here.
 
 Paper: Patient Knowledge Distillation for BERT Model Compression
 Authors: Siqi Sun, Yu Cheng, Zhe Gan, Jingjing Liu

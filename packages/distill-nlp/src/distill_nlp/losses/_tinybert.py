@@ -9,7 +9,9 @@ states at index 0. As in the paper, attentions are compared before the softmax (
 queries and keys, tapped as modules, so no model has to return them: `TinyBERTAttentionLoss`. Transformers returns
 attentions after the softmax, whose values are far smaller. TextBrewer compares those, and so does
 `TinyBERTAttentionMapLoss`. As in the paper, one W serves all layers, and the embeddings have a separate one in a second
-term. Both models have the same number of heads.
+term. Both models have the same number of heads. Means are over the tokens of the mask, and over pairs of two such
+tokens. The authors' code (huawei-noah/Pretrained-Language-Model) averages over padding, too: over hidden states of
+padding and over all pairs, with scores of 0 for keys that are padding. Without padding both are equal.
 
 Paper: TinyBERT: Distilling BERT for Natural Language Understanding
 Authors: Xiaoqi Jiao, Yichun Yin, Lifeng Shang, Xin Jiang, Xiao Chen, Linlin Li, Fang Wang, Qun Liu

@@ -67,7 +67,11 @@ def length_note(stage: ResolvedStage, steps: int, key: str) -> str:
     inferred = [
         f"{name}={value}" for name, value in call.keywords.items() if value is not given.get(name) and _plain(value)
     ]
-    return f"{key}.scheduler: {call.func.__name__} uses {', '.join(inferred)}, from the length of the stage" if inferred else ""
+    return (
+        f"{key}.scheduler: {call.func.__name__} uses {', '.join(inferred)}, from the length of the stage"
+        if inferred
+        else ""
+    )
 
 
 def parameters_of(make: Any) -> Mapping[str, inspect.Parameter]:
