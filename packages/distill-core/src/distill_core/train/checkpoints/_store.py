@@ -136,7 +136,9 @@ class CheckpointStore:
             message = f"the checkpoint {folder} is incomplete: its manifest or a file is missing or unreadable"
             raise TrainingError(message) from error
         if damaged:
-            message = f"the checkpoint {folder} is damaged: the SHA-256 of {', '.join(damaged)} differs from the manifest"
+            message = (
+                f"the checkpoint {folder} is damaged: the SHA-256 of {', '.join(damaged)} differs from the manifest"
+            )
             raise TrainingError(message)
         state: dict[str, Any] = unpack(json.loads((folder / _STATE).read_text()), _tensors(folder / _TENSORS))
         return state
@@ -174,7 +176,11 @@ class CheckpointStore:
         except _UNREADABLE:
             damaged = "its manifest or a file"
         if damaged:
-            logger.warning("the best checkpoint %s is damaged: the SHA-256 of %s differs from the manifest", self.folder / name, damaged)
+            logger.warning(
+                "the best checkpoint %s is damaged: the SHA-256 of %s differs from the manifest",
+                self.folder / name,
+                damaged,
+            )
         return bool(damaged)
 
     def name(self, which: str) -> str | None:

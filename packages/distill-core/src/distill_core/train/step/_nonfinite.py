@@ -106,7 +106,9 @@ class NonfinitePolicy:
         latest = store.name("latest") if store else None
         where = f"stage {state.stage}, epoch {state.epoch}, step {state.step}"
         message = f"not finite: {shorten(bad, 6)}; no checkpoint was saved"
-        hint = "lower the learning rate or set clip_grad_norm" + (f"; the last good checkpoint is {latest}" if latest else "")
+        hint = "lower the learning rate or set clip_grad_norm" + (
+            f"; the last good checkpoint is {latest}" if latest else ""
+        )
         raise TrainingError(message, key=where, hint=hint)
 
     def state(self) -> list[Any]:
