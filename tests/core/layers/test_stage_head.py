@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distill_core.layers import StageHead
+from distill_core.layers import NormalisedConv, StageHead
 
 
 def depthwise(feature: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -17,7 +17,7 @@ def depthwise(feature: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 def test_maps_by_hand():
     head, feature = StageHead(4, 3, width=6, halvings=1).eval(), torch.randn(2, 4, 5, 5)
-    convolutions = [layer.weight for layer in head.body.modules() if isinstance(layer, nn.Conv2d)]
+    convolutions = [layer.weight for layer in head.body.modules() if isinstance(layer, nn.Conv2d | NormalisedConv)]
     hidden = feature
     for spatial, pointwise, stride in ((*convolutions[:2], 2), (*convolutions[2:], 1)):
         mixed = torch.einsum("nchw,dc->ndhw", depthwise(hidden, spatial, stride), pointwise[:, :, 0, 0])
@@ -39,6 +39,13 @@ def test_blocks_double_the_channels_and_halve_the_map(halvings: int):
     inside = [(block[0] if halvings else block).in_channels for block in head.body]
     assert inside == [4 * 2**n for n in range(max(halvings, 1))]
     assert StageHead(4, 3, halvings=halvings).linear.in_features == 4 * 2**halvings
+
+
+def test_one_value_per_channel_is_refused_in_training():
+    head, feature = StageHead(4, 3, halvings=2), torch.randn(1, 4, 4, 4)
+    assert head.eval()(feature).shape == (1, 3)
+    with pytest.raises(ValueError, match="needs more than one value per channel in training mode"):
+        head.train()(feature)
 
 
 def test_sequences_by_hand():

@@ -74,6 +74,10 @@ def ofa(case: Golden) -> Tensor:
     return OFALogitsLoss(**case.settings)(case["student"], case["teacher"], case["target"])
 
 
+LAYERS = {"0": ["0"], "1": ["1"], "2": ["1", "norm"], "4": ["3"], "5": ["4"], "6": ["4", "norm"]}
+"""Layers of the authors' block, where normalisation and the convolution before it are two, and ours."""
+
+
 def ofa_heads(case: Golden) -> Tensor:
     """Return the sum over stages 3 and 4, and the weighted loss of the logits, as in the authors' training step."""
     *gammas, last = case.settings["gamma"]
@@ -85,6 +89,7 @@ def ofa_heads(case: Golden) -> Tensor:
         if name[0].isdigit():  # 3.0.op.5.weight: stage 3, block 0, layer 5; 3.3.bias: linear layer of stage 3
             stage, layer, *rest = name.replace(".op", "").split(".")
             place = ["linear"] if layer == "3" else ["body", layer]
+            rest = [*LAYERS[rest[0]], *rest[1:]] if len(rest) == 2 else rest
             values["__".join(["heads", str(int(stage) - 3), *place, *rest])] = value
     fill(loss, **values)
     target = case["target"]

@@ -112,7 +112,7 @@ def test_is_continuous_in_the_power(gamma: float):
 
 
 def test_what_makes_no_sense_is_refused():
-    inputs = stages(2)
+    inputs = {**stages(2), "target": torch.tensor([0, 3])}
     assert refusal(lambda: OFALoss(5, [3])(**inputs)) == "`student` has 2 features for 1 stages: give one per stage"
     assert refusal(lambda: OFALoss(4, [3, 6])(**inputs)) == (
         "`student` (2, 4) and `teacher` (2, 5) must have the same shape"

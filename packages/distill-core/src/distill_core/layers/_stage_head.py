@@ -6,7 +6,7 @@ import itertools
 
 from torch import Tensor, nn
 
-from ._convolution import require_statistics
+from ._convolution import NormalisedConv
 
 
 class StageHead(nn.Module):
@@ -61,7 +61,6 @@ class StageHead(nn.Module):
         Raises:
             ValueError: If batch normalisation gets one value per channel in training mode.
         """
-        require_statistics(feature, self.body)
         mapped: Tensor = self.body(feature.to(self.linear.weight.dtype))
         pooled = mapped.mean(1) if self.sequences else mapped.mean((2, 3))
         logits: Tensor = self.linear(pooled)
@@ -70,10 +69,10 @@ class StageHead(nn.Module):
 
 def _downsampling(channels: int, width: int, halvings: int) -> nn.Sequential:
     sizes = [*(channels * 2**n for n in range(halvings)), width]
-    blocks = [_block(before, after) for before, after in itertools.pairwise(sizes)]
+    blocks: list[nn.Module] = [_block(before, after) for before, after in itertools.pairwise(sizes)]
     body = nn.Sequential(*(blocks or [nn.Conv2d(channels, width, kernel_size=1)]))
     for layer in body.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d | NormalisedConv):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return body
 
@@ -85,7 +84,6 @@ def _block(channels: int, width: int) -> nn.Sequential:
 def _separable(channels: int, width: int, stride: int) -> list[nn.Module]:
     return [
         nn.Conv2d(channels, channels, kernel_size=3, stride=stride, padding=1, groups=channels, bias=False),
-        nn.Conv2d(channels, width, kernel_size=1, bias=False),
-        nn.BatchNorm2d(width),
+        NormalisedConv(channels, width),
         nn.ReLU(),
     ]

@@ -67,7 +67,7 @@ def interpolated_kl(student: Tensor, teacher: Tensor, t: Tensor | float) -> Tens
 def _between(student: Tensor, teacher: Tensor, t: Tensor | float) -> Tensor:
     """Return the logits of p_t, without gradient."""
     weight = torch.as_tensor(t, dtype=student.dtype, device=student.device)
-    return torch.lerp(finite(student.detach()), finite(teacher), weight)
+    return torch.lerp(finite(student.detach()), finite(teacher.detach()), weight)
 
 
 @final
