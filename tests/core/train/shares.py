@@ -1,4 +1,4 @@
-"""Trains a small model of sequences of uneven lengths; run by test_shares.py, and by `torchrun` with a folder."""
+"""Trains a small model of sequences of uneven lengths; run by test_loss_scale.py, and by `torchrun` with a folder."""
 
 from __future__ import annotations
 
