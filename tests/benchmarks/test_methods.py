@@ -21,7 +21,7 @@ FILES = sorted((TASK / "configs" / "digits_methods").glob("*.yaml"))
 NOT_HERE = {
     *("HND", "GHND", "CWD", "PKD", "FGD", "CrossKD", "CIRKD", "Pixelwise", "Pairwise", "KTA"),
     *("KTAutoencoder", "Affinity", "Reported", "ForwardKL", "ReverseKL", "GeneralisedJSD", "SkewedKL"),
-    *("SkewedReverseKL", "TAID", "AKL", "ABKD", "TopKKL", "ULD", "RSKD", "TokenCE"),
+    *("SkewedReverseKL", "TAID", "AKL", "ABKD", "TopKKL", "ULD", "RSKD", "TokenCE", "OFALogits"),
 }
 
 

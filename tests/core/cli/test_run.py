@@ -17,6 +17,7 @@ FILES = {
     "command.txt",
     "environment.json",
     "log.txt",
+    ".lock",
     "metrics.jsonl",
     "results.json",
     "checkpoints",

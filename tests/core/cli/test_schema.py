@@ -131,7 +131,7 @@ def test_every_key_of_every_record_is_there_and_no_other():
     ]
     assert silent == []
     assert MADE["$defs"]["Stage"]["properties"]["clip_grad_norm"]["description"] == (
-        "The greatest norm of all gradients together, if any."
+        "Maximum norm of all gradients together; not clipped by default."
     )
 
 

@@ -113,7 +113,7 @@ def test_without_change_the_refusal_names_the_keys_and_the_option(experiment, tm
     assert str(raised.value) == (
         "this is not the run that was interrupted:\n  epochs: [3] then, [4] now\n"
         "  schedules: ['CosineAnnealingLR(T_max=21) each step'] then, ['CosineAnnealingLR(T_max=28) each step'] now\n"
-        "  hint: no change affects what was trained so far: accept the changes with `--resume --change`"
+        "  hint: none of these changes what was trained so far: `--resume --change` accepts them"
     )
 
 

@@ -129,7 +129,10 @@ def test_a_damaged_best_costs_neither_student_nor_results(experiment, tmp_path, 
     run = scripted(experiment, [4.0, 3.0, 2.0, 1.0], DamageBest(3))
     results = Trainer(run, output=tmp_path).fit()
     assert results["best"] is None
-    assert "is damaged: the SHA-256 of state.safetensors differs from the manifest; the results and the weights are those" in caplog.text
+    assert (
+        "is damaged: the SHA-256 of state.safetensors differs from the manifest; the results and the weights are those"
+        in caplog.text
+    )
     weights = load_file(tmp_path / "student.safetensors")
     assert all((value == weights[name]).all() for name, value in run.models["student"].state_dict().items())
 

@@ -236,7 +236,7 @@ class Indices(Callback):
         self.seen = []
 
     def on_step_end(self, trainer):
-        self.seen.append(trainer.plan.indices[trainer.state.batch - 1].tolist())
+        self.seen.append(trainer._plan.indices[trainer.state.batch - 1].tolist())
 
 
 class StopError(Exception):

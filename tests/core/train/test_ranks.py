@@ -41,7 +41,7 @@ def test_a_process_that_is_killed_leaves_no_reason_and_the_other_says_so(ended):
     assert second["code"] == signal.SIGKILL
     assert re.fullmatch(
         r"PeerError: another process has ended or hangs, and left no reason \(it may have been killed\): .+\n"
-        r"  hint: look at what the other processes wrote, then go on with --resume",
+        r"  hint: look at the output of the other processes, then resume with --resume",
         first["said"],
     )
 
@@ -84,5 +84,5 @@ def test_a_loss_that_is_not_finite_on_one_stops_both(ended):
         "TrainingError: stage 0, epoch 1, batch 2: the loss is not finite\n"
         "  losses: ce inf\n  samples of process 1: 10, 11\n"
         "  hint: ce is infinite: where logits hold −∞, rule out the same classes in student and teacher; "
-        "or a lower learning rate"
+        "or lower the learning rate"
     )

@@ -37,7 +37,7 @@ def make_scheduler(stage: ResolvedStage, optimizer: Optimizer, steps: int, key: 
     except Exception as error:
         message = f"{_name(stage.scheduler)} cannot be made: {type(error).__name__}: {error}"
         hint = "give the arguments that it requires; a number of steps may be a share of the stage, `5%`"
-        raise TrainingError(message, hint=hint) from error
+        raise TrainingError(message, key=f"{key}.scheduler", hint=hint) from error
     if _plateau(scheduler) is not None and stage.scheduler_step == "step":
         name = type(scheduler).__name__
         message = f"{name} watches the mean training loss of an epoch, and there is none after a step"
