@@ -127,11 +127,11 @@ def test_a_package_of_ours_that_is_not_installed(problems, monkeypatch):
     text = "models: {teacher: !import_call:distill_zoo.load {name: x}}\ndata: {}\nstages: []\n"
     monkeypatch.setattr("sys.path", [])
     _modules.load_source.cache_clear()
-    _sources.find.cache_clear()
+    _sources.find_definition.cache_clear()
     found = _with_ids(problems(text))
     monkeypatch.undo()
     _modules.load_source.cache_clear()
-    _sources.find.cache_clear()
+    _sources.find_definition.cache_clear()
     assert found == (
         "run.yaml:1:19: package-missing (at models.teacher)\n"
         "    models: {teacher: !import_call:distill_zoo.load {name: x}}\n"
