@@ -47,7 +47,7 @@ def test_a_first_batch_of_one_runs_or_is_refused_by_a_sentence(case: Case):
 
 @pytest.mark.parametrize(
     "module",
-    [NormalisedConv(3, 4), NormalisedConv(), StageHead(3, 5), Paraphraser(3, batch_norm=True)],
+    [NormalisedConv(3, 4), NormalisedConv(), StageHead(3, 5, halvings=1), Paraphraser(3, batch_norm=True)],
     ids=lambda module: type(module).__name__,
 )
 def test_layers_refuse_one_value_to_normalise(module):
