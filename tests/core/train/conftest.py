@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,12 +89,3 @@ def experiment() -> Callable[..., Experiment]:
         return Experiment(**(defaults | options))
 
     return make
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The functions of the script that the tests of caches run in processes of their own, too."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    import cached_run
-
-    return cached_run

@@ -26,7 +26,7 @@ from distill_core.preview._example_batch import NUM_SAMPLES, example_batch
 from distill_core.train import Callback, Checkpoint, Evaluation, Experiment, Metric, Stage, Term, Trainer, evaluate
 from distill_core.tree import tensors
 
-from .caching import cached
+from .teachers.caching import cached
 
 Pair = namedtuple("Pair", "left right")
 COUNT, SIZE = 11, 4

@@ -1,7 +1,8 @@
+"""What the trainer computes and writes: a plain loop, accumulation, stages, groups, precision."""
+
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -9,16 +10,9 @@ import torch
 from torch import nn
 
 from distill_core.data import Loader, SeedPath
-from distill_core.errors import TrainingError, WiringError
 from distill_core.train import Callback, Distiller, Stage, Term, Trainer
 
-
-def copy_of(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+from .state_dicts import copy_of, same
 
 
 def test_student_learns_and_teacher_does_not(experiment, tmp_path):
@@ -148,29 +142,6 @@ def test_parameter_groups_have_their_own_options(experiment):
     assert run.stages[0].losses["kd"].loss.scale.item() == 1.0
 
 
-def test_scheduler_by_step_and_clipping(experiment):
-    base = experiment().stages[0]
-    stage = Stage(
-        epochs=1,
-        scheduler=partial(torch.optim.lr_scheduler.LinearLR, start_factor=1.0, end_factor=0.5),
-        scheduler_step="step",
-        clip_grad_norm=1e-12,
-    ).after(base)
-    run = experiment(stages=[stage], callbacks=())
-    before = copy_of(run.models["student"])
-    trainer = Trainer(run)
-    lrs = []
-
-    class Watch(Callback):
-        def on_log(self, trainer, record):
-            lrs.append(record["lr"])
-
-    trainer.callbacks.append(Watch())
-    trainer.fit()
-    assert lrs[-1] < lrs[0] < 0.1
-    torch.testing.assert_close(before["0.weight"], run.models["student"][0].weight, atol=1e-10, rtol=0)
-
-
 def test_schedule_of_a_weight(experiment):
     moments = []
 
@@ -214,103 +185,6 @@ def test_lazy_loss_takes_its_shape_before_the_optimizer_is_made(experiment):
     assert run.models["student"][1].num_batches_tracked == statistics + 14
 
 
-def test_tensors_without_gradient_are_named(experiment, caplog):
-    terms = {"hint": Term(loss=nn.MSELoss(), inputs={"input": "student.2", "target": "student.0"})}
-    Trainer(experiment(stages=[Stage(losses=terms).after(experiment().stages[0])], callbacks=())).fit()
-    assert caplog.messages == [
-        "no loss reaches these trainable tensors, which will not learn in stage 0: student.4.weight, student.4.bias"
-    ]
-
-
-def test_not_finite_loss_stops_the_run(experiment):
-    run = experiment()
-    stage = Stage(optimizer=partial(torch.optim.SGD, lr=1e30)).after(run.stages[0])
-    run = experiment(stages=[stage])
-    with pytest.raises(TrainingError) as error:
-        Trainer(run).fit()
-    assert str(error.value) == (
-        "stage 0, epoch 1, batch 1: the gradients or buffers are not finite; the update was withheld\n"
-        "  losses: ce nan, kd nan\n"
-        "  samples of process 0: 19, 41, 17, 43, 33, 38, 31, 4\n"
-        "  hint: a lower learning rate, clip_grad_norm, or `nonfinite: skip`"
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (
-            {"train": ["studnet"]},
-            "stages.0.train: the glob 'studnet' matches no parameter\n  hint: did you mean 'student'?",
-        ),
-        (
-            {"groups": {"losses.kx": {"lr": 0.1}}},
-            "stages.0.groups: the glob 'losses.kx' matches no parameter\n  hint: did you mean 'losses.kd'?",
-        ),
-        (
-            {"train": []},
-            "stages.0.train: the list is empty, so nothing would be trained\n"
-            "  hint: omit `train` to train all losses and every model whose name does not begin with 'teacher'",
-        ),
-        (
-            {"train": ["student", "!student"]},
-            "stages.0.train chooses no parameter, so nothing would learn\n"
-            "  hint: name a model or a loss that has parameters, such as `student`",
-        ),
-        (
-            {"losses": {}},
-            "stages.0.losses: a stage has no losses\n  hint: give at least one under `losses`",
-        ),
-        (
-            {"losses": {"ce": Term(loss=nn.CrossEntropyLoss(), inputs={"input": "studnet", "target": "batch.target"})}},
-            "losses.ce: 'studnet' names no model 'studnet'\n  hint: did you mean 'student'?",
-        ),
-        (
-            {"losses": {"ce": Term(loss=lambda logits: logits, inputs={"logits": "student"})}},
-            "losses.ce: function gave a tensor of shape (8, 3), and a loss is one number (a 0-dim tensor)",
-        ),
-        (
-            {"feed": {"student": {"input": "teacher"}, "teacher": {"input": "student"}}},
-            "feed.teacher: 'student' is known only after 'student' has run\n  hint: list 'student' before 'teacher' under models",
-        ),
-    ],
-)
-def test_mistakes_are_named(experiment, change, sentence):
-    stage = Stage(**change).after(experiment().stages[0])
-    with pytest.raises(WiringError) as error:
-        Trainer(experiment(stages=[stage], callbacks=())).fit()
-    assert str(error.value) == sentence
-
-
-@pytest.mark.parametrize("name", ["student", "teacher"])
-@pytest.mark.parametrize(
-    ("model", "kind"), [(nn.Linear, "the class Linear"), (copy_of, "a function"), (None, "a NoneType")]
-)
-def test_a_model_that_is_not_a_module_is_refused(experiment, tmp_path, name, model, kind):
-    made = experiment()
-    with pytest.raises(WiringError) as error:
-        Trainer(replace(made, models={**made.models, name: model}), output=tmp_path / "run")
-    assert str(error.value) == (
-        f"models.{name}: '{name}' must be an nn.Module, got {kind}\n  hint: create the model before the experiment"
-    )
-    assert not (tmp_path / "run").exists()
-
-
-def test_first_stage_must_be_whole(experiment):
-    with pytest.raises(WiringError) as error:
-        Trainer(experiment(stages=[Stage(epochs=1)]))
-    assert str(error.value) == "stages.0: the first stage needs 'losses'"
-
-
-def test_optimizer_that_leaves_a_tensor_out_is_refused(experiment):
-    def forgetful(groups, lr):
-        return torch.optim.SGD(groups[0]["params"][:-1], lr=lr)
-
-    stage = Stage(optimizer=partial(forgetful, lr=0.1)).after(experiment().stages[0])
-    with pytest.raises(TrainingError, match=r"^these tensors are in no group of the optimizer: losses.kd.scale$"):
-        Trainer(experiment(stages=[stage], callbacks=())).fit()
-
-
 class NoisySamples(torch.utils.data.Dataset):
     """Reads and augments a sample at a time."""
 
@@ -349,41 +223,3 @@ def test_distiller_alone():
     assert teacher.weight.grad is None
     assert set(distiller.state_dict()) == {"trained.student.weight", "trained.student.bias"}
     assert not parts["mse"].requires_grad
-
-
-def test_plateau_scheduler_sees_the_mean_loss_of_the_epoch(experiment):
-    seen = []
-
-    class Plateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
-        def step(self, metrics, epoch=None):
-            seen.append(metrics)
-            super().step(metrics)
-
-    records = []
-
-    class Watch(Callback):
-        def on_log(self, trainer, record):
-            records.append(record)
-
-    stage = Stage(scheduler=partial(Plateau, patience=0)).after(experiment().stages[0])
-    Trainer(experiment(stages=[stage], callbacks=[Watch()])).fit()
-    first = [record for record in records if record["epoch"] == 1]
-    sizes = [16, 16, 16, 2]
-    assert seen[0] == pytest.approx(sum(r["loss"] * n for r, n in zip(first, sizes, strict=True)) / 50)
-
-
-@pytest.mark.parametrize("name", ["num_training_steps", "T_max"])
-def test_scheduler_is_told_how_long_the_stage_is(experiment, name):
-    told = {}
-
-    def linear(optimizer, **lengths):
-        told.update(lengths)
-        return torch.optim.lr_scheduler.ConstantLR(optimizer)
-
-    source = f"def make(optimizer, {name}): return linear(optimizer, {name}={name})"
-    scope = {"linear": linear}
-    exec(source, scope)
-    for unit in ("step", "epoch"):
-        stage = Stage(scheduler=scope["make"], scheduler_step=unit).after(experiment().stages[0])
-        Trainer(experiment(stages=[stage], callbacks=())).fit()
-        assert told == {name: 14 if unit == "step" else 2}

@@ -1,8 +1,6 @@
-"""What the tests of cached runs share."""
+"""Settings of a cached teacher, runs to their weights, counted calls and a kill, for the tests of cached runs."""
 
 from __future__ import annotations
-
-import torch
 
 from distill_core.experiment import CacheSettings
 from distill_core.train import Callback, Trainer
@@ -11,10 +9,6 @@ from distill_core.train import Callback, Trainer
 def weights(experiment):
     Trainer(experiment).fit()
     return {name: tensor.clone() for name, tensor in experiment.models["student"].state_dict().items()}
-
-
-def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def cached(folder, codec="float32", views=2):

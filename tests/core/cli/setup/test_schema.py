@@ -18,7 +18,7 @@ from distill_core.config._nodes import is_untagged, scalar_value
 from distill_core.config._tags import TAGS
 from distill_core.experiment import Evaluation, Experiment, Metric, Stage, Term
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 RECIPES = sorted(ROOT.glob("benchmarks/*/configs/*/*.yaml"))
 KINDS_OF_JSON = {
     "object": dict,

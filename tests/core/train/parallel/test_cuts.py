@@ -54,9 +54,9 @@ def two_processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, fl
     """What each of two processes found, for all losses in one launch."""
     output = tmp_path_factory.mktemp("cuts") / "found"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    path = os.pathsep.join([str(Path(__file__).parents[3]), *filter(None, sys.path)])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [*launch, "-m", "core.train.cuts", str(output)]
+    command = [*launch, "-m", "core.train.parallel.cuts", str(output)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
     assert run.returncode == 0, run.stderr
     return [json.loads(Path(f"{output}.{rank}.json").read_text()) for rank in range(2)]

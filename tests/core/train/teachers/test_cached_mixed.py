@@ -13,7 +13,8 @@ from distill_core.errors import DataError
 from distill_core.preview import build_caches, verify_caches
 from distill_core.train import Checkpoint, Trainer
 
-from .caching import Calls, KillAt, KilledError, cached, same, weights
+from ..state_dicts import same
+from .caching import Calls, KillAt, KilledError, cached, weights
 
 MIXED = [{"mix": True}, {"repeats": 3}, {"mix": True, "repeats": 2, "drop_last": True}]
 

@@ -1,6 +1,6 @@
 """Updates of a loss from batches cut in any way, by the trainer's own shares; by `torchrun` with a file as argument.
 
-    torchrun --standalone --nproc-per-node 2 -m core.train.cuts OUTPUT      (PYTHONPATH=tests)
+    torchrun --standalone --nproc-per-node 2 -m core.train.parallel.cuts OUTPUT      (PYTHONPATH=tests)
 
 Writes OUTPUT.<rank>.json: case → the greatest difference from one process that sees one batch.
 """
@@ -38,7 +38,7 @@ from distill_nlp.losses import (
     TinyBERTHiddenLoss,
 )
 
-from ..losses.cases import apply, samples, table
+from ...losses.cases import apply, samples, table
 
 SAMPLES = 8
 CUTS = [(2, 2, 2, 2), (4, 4), (3, 5), (2, 4, 2), (5, 1, 2)]
