@@ -203,7 +203,7 @@ def test_a_loss_that_needs_numbers_is_noted_as_unchecked(hinted, distill):
     hinted.write_text(hinted.read_text().replace("!import_call:torch.nn.MSELoss {}", "!import_get:toy.number"))
     ended = distill("check", hinted, "--deep", "--trust", "toy")
     assert (ended.err, ended.code) == ("", 0)
-    assert "  note    losses.hint (function) cannot run without data: shapes were not checked\n" in ended.out
+    assert "  note    losses.hint (function): cannot run without data: shapes were not checked\n" in ended.out
 
 
 def test_a_stage_that_inherits_its_losses_is_told_of_where_they_stand(hinted, distill):

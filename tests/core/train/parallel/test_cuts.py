@@ -159,7 +159,8 @@ def test_what_depends_on_the_batch_is_noted(loss, accumulate, processes, noted):
     inputs = BOTH if not isinstance(loss, TokenCELoss) else {"student": "student", "target": "batch.target"}
     found = cut_notes(stage(Term(loss=loss, inputs=inputs), accumulate), processes)
     assert len(found) == noted
-    assert all(note.startswith(f"losses.x: {type(loss).__name__} depends on all samples of a batch") for note in found)
+    assert all(note.key == "losses.x" for note in found)
+    assert all(note.message.startswith(f"{type(loss).__name__} depends on all samples of a batch") for note in found)
     if noted:
         assert cut_notes(stage(Term(loss=loss, inputs=BOTH, averages_over="samples"), accumulate), processes) == []
 
@@ -173,7 +174,8 @@ def test_a_loss_that_says_nothing_is_noted_for_several_processes(loss, noted):
     found = cut_notes(stage(Term(loss=loss, inputs=inputs), accumulate=1), 2)
     assert len(found) == noted
     assert all(
-        "does not declare what it averages over, so each of 2 processes counts the same" in each for each in found
+        "does not declare what it averages over, so each of 2 processes counts the same" in note.message
+        for note in found
     )
     assert cut_notes(stage(Term(loss=loss, inputs=inputs), accumulate=1), 1) == []
     if noted:
@@ -212,7 +214,7 @@ TAPS = {"student": "student.encoder", "teacher": "teacher.encoder"}
 def test_means_over_padding_are_noted(loss, inputs, data, noted):
     several = stage(Term(loss=loss, inputs=inputs))
     assert len(padding_notes(several, data)) == noted
-    assert all("padding counts too" in note for note in padding_notes(several, data))
+    assert all("padding counts too" in note.message for note in padding_notes(several, data))
     alone = stage(Term(loss=loss, inputs=inputs), accumulate=1)
     assert padding_notes(alone, data) == []
     assert len(padding_notes(alone, data, processes=2)) == noted

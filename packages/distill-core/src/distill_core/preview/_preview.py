@@ -73,7 +73,7 @@ def _size(name: str, model: torch.nn.Module) -> ModelPreview:
     return ModelPreview(name=name, kind=type(model).__name__, num_parameters=num_parameters)
 
 
-def _stages(experiment: Experiment, locator: Locator) -> tuple[list[StagePreview], Sequence[str], list[Problem]]:
+def _stages(experiment: Experiment, locator: Locator) -> tuple[list[StagePreview], Sequence[Problem], list[Problem]]:
     """Return the previews of the stages, the notes and the problems."""
     try:
         stages = resolved_stages(experiment)
@@ -82,9 +82,9 @@ def _stages(experiment: Experiment, locator: Locator) -> tuple[list[StagePreview
         return [], (), [locator.problem(error.key, error)]
     previews: list[StagePreview] = []
     problems: list[Problem] = []
-    notes: Sequence[str] = ()
+    notes: Sequence[Problem] = ()
     try:
-        notes = check_readers(experiment.models, experiment, stages)
+        notes = [Problem(note) for note in check_readers(experiment.models, experiment, stages)]
     except DistillError as error:
         problems.append(locator.problem("data", error))
     averages = [f"{name}_ema" for name in experiment.ema]

@@ -115,7 +115,7 @@ class StagePreview:
     taps: Sequence[TapPreview] = ()
     trainable: Sequence[TrainablePreview] = ()
     forwards: Sequence[ForwardPreview] = ()
-    notes: Sequence[str] = ()
+    notes: Sequence[Problem] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,5 +143,5 @@ class Preview:
     models: Sequence[ModelPreview]
     stages: Sequence[StagePreview] = ()
     metrics: Sequence[MetricPreview] = ()
-    notes: Sequence[str] = ()
+    notes: Sequence[Problem] = ()
     problems: Sequence[Problem] = ()

@@ -52,7 +52,7 @@ class StageCheck:
     averages: Collection[str] = ()
     caches: Caches | None = None
     values: dict[Tap, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     ends: dict[str, str] = field(default_factory=dict)
 
@@ -95,7 +95,7 @@ class StageCheck:
             self._problem(self._key_of(error), error)
         except Exception as error:  # noqa: BLE001 - a model may raise anything for a first batch
             if needs_data(error):
-                self.notes.append("lazy parameters take their shapes from a batch with data: nothing was checked")
+                self._note(self.key, "lazy parameters take their shapes from a batch with data: nothing was checked")
             else:
                 self._problem(self.key, f"initialising lazy parameters with a first batch failed: {_text(error)}")
         return None
@@ -130,7 +130,7 @@ class StageCheck:
             missed = ", ".join(str(tap) for tap in source.taps if tap not in reached)
             if missed:
                 subject = f"{source.name} ({type(source.model).__name__})"
-                self.notes.append(f"{subject} cannot run to its end without data: what reads {missed} is not checked")
+                self._note("", f"{subject} cannot run to its end without data: what reads {missed} is not checked")
 
     def _run_losses(self, run: StageRun) -> None:
         watch = LossWatch(self.batch, run.distiller.terms)
@@ -138,7 +138,7 @@ class StageCheck:
             wiring = run.distiller.wirings[name]
             if all(tap in self.values for tap in wiring.taps):
                 self._run_loss(name, term, wiring.kwargs(self.values), watch, structures(wiring, self.values))
-        self.notes += map(str, watch.notes)
+        self.notes += watch.notes
         try:
             watch.refuse() if not self.problems else None
         except WiringError as error:
@@ -152,12 +152,13 @@ class StageCheck:
             with warnings.catch_warnings(record=True) as warned:
                 warnings.simplefilter("always")
                 loss = by_shapes(functools.partial(watch, name, term.loss, arguments))
-            self.notes += [f"{subject} warns: {' '.join(str(warning.message).split())}" for warning in warned]
+            for warning in warned:
+                self._note(subject, f"warning: {' '.join(str(warning.message).split())}")
             if not isinstance(loss, Tensor) or loss.dim() != 0:
                 self._problem(key, not_one_number(name, term, loss))
         except Exception as error:  # noqa: BLE001 - a loss may raise anything
             if needs_data(error):
-                self.notes.append(f"{subject} cannot run without data: shapes were not checked")
+                self._note(subject, "cannot run without data: shapes were not checked")
             elif structured:
                 self._problem(key, structured)
             else:
@@ -168,6 +169,9 @@ class StageCheck:
 
     def _problem(self, key: str, error: str | Problem | DistillError) -> None:
         self.problems.append(self.locator.problem(key, error))
+
+    def _note(self, key: str, message: str) -> None:
+        self.notes.append(Problem(message, key=key))
 
     def _loss_key(self, name: str) -> str:
         return self.locator.stage_key(self.index, f"losses.{name}.inputs")
@@ -199,7 +203,7 @@ class StageCheck:
             taps=[_tap(tap, value) for tap, value in self.values.items()],
             trainable=_trainable({**self.models, **modules}, run) if run else (),
             forwards=tuple(depths),
-            notes=[" ".join(note.replace("\n  hint:", ";").split()) for note in self.notes],
+            notes=tuple(self.notes),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from torch import nn
 
@@ -28,8 +29,8 @@ def log_stage_notes(
 
 def stage_notes(
     run: StageRun, models: Mapping[str, nn.Module], key: str, loader: Loader | None, seed_path: SeedPath
-) -> Iterator[str]:
-    """Yield the notes, one sentence each.
+) -> Iterator[Problem]:
+    """Yield the notes, each with the key that it is about.
 
     Args:
         run: The stage, ready to run.
@@ -46,12 +47,12 @@ def stage_notes(
             yield note
     padding = padding_notes(run.stage, loader.dataset, world_size()) if loader is not None else []
     for note in [*cut_notes(run.stage, world_size()), *padding]:
-        yield f"{key}.{note}"
-    if loader is not None and (note := one_sample_note(run.distiller, loader, seed_path)):
-        yield f"{key}: {note}"
+        yield replace(note, key=f"{key}.{note.key}")
+    if loader is not None and (one_sample := one_sample_note(run.distiller, loader, seed_path, key)):
+        yield one_sample
 
 
-def _unnamed(run: StageRun, models: Mapping[str, nn.Module], key: str) -> Iterator[str]:
+def _unnamed(run: StageRun, models: Mapping[str, nn.Module], key: str) -> Iterator[Problem]:
     """Yield a note that names the models that learn, if `train` is omitted and there are several."""
     learning = {id(parameter) for parameter in run.trainable.values()}
     names = []
@@ -62,5 +63,5 @@ def _unnamed(run: StageRun, models: Mapping[str, nn.Module], key: str) -> Iterat
                 id(parameter) for parameter in model.parameters()
             }  # a second name of a model is not another model
     if len(names) > 1:
-        message = f"{key}: `train` is omitted, so these models learn: {', '.join(names)}"
-        yield str(Problem(message, hint=f"name those that should, such as `train: [{names[-1]}]`"))
+        message = f"`train` is omitted, so these models learn: {', '.join(names)}"
+        yield Problem(message, key=key, hint=f"name those that should, such as `train: [{names[-1]}]`")

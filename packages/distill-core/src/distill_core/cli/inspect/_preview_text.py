@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .._columns import Line, aligned
 
 if TYPE_CHECKING:
+    from ...errors import Problem
     from ...preview import ForwardPreview, Preview, StagePreview, TermPreview
 
 
@@ -28,7 +29,7 @@ def _indented(lines: Sequence[Line]) -> list[str]:
     return [f"  {line}" for line in aligned(lines)]
 
 
-def _stage_text(stage: StagePreview, num_stages: int, notes: Sequence[str]) -> str:
+def _stage_text(stage: StagePreview, num_stages: int, notes: Sequence[Problem]) -> str:
     scheduler = f", {stage.scheduler} each {stage.scheduler_step}" if stage.scheduler else ""
     blocks: dict[str, list[Line]] = {
         "losses": [
@@ -43,7 +44,13 @@ def _stage_text(stage: StagePreview, num_stages: int, notes: Sequence[str]) -> s
     lines = [f"stage {stage.index + 1}/{num_stages}: {stage.epochs} epochs, {stage.optimizer}{scheduler}"]
     for name, block in blocks.items():
         lines += [f"  {name if number == 0 else '':8}{line}" for number, line in enumerate(aligned(block))]
-    return "\n".join([*lines, *(f"  note    {note}" for note in notes)])
+    return "\n".join([*lines, *(f"  note    {_note_text(note)}" for note in notes)])
+
+
+def _note_text(note: Problem) -> str:
+    """Return a note in one line."""
+    text = " ".join(f"{note.key}: {note.message}".split() if note.key else note.message.split())
+    return f"{text}; {note.hint}" if note.hint else text
 
 
 def _weight_text(term: TermPreview) -> str:

@@ -160,19 +160,20 @@ def _is_active(module: nn.Module) -> bool:
     return isinstance(module, _BatchNorm) and (module.training or not module.track_running_stats)
 
 
-def one_sample_note(distiller: Distiller, loader: Loader, seed_path: SeedPath) -> str:
-    """Return a note if a batch has one sample and BatchNorm normalises by the batch; empty otherwise.
+def one_sample_note(distiller: Distiller, loader: Loader, seed_path: SeedPath, key: str) -> Problem | None:
+    """Return a note if a batch has one sample and BatchNorm normalises by the batch; None otherwise.
 
     Args:
         distiller: Models and losses, their modes set.
         loader: The loader of the stage.
         seed_path: The first epoch of the stage.
+        key: The key of the stage, `stages.0`.
     """
     if not (names := batch_norms(distiller)):
-        return ""
+        return None
     sizes = [size // world_size() for size in loader.plan(seed_path, even=True).global_sizes]
     if 1 not in sizes:
-        return ""
+        return None
     which = "the last batch" if sizes.index(1) == len(sizes) - 1 else "a batch"
     message = f"{which} has one sample, from which BatchNorm in {', '.join(names)} gets poor statistics or none"
-    return str(Problem(message, hint=ONE_SAMPLE))
+    return Problem(message, key=key, hint=ONE_SAMPLE)

@@ -81,8 +81,8 @@ def step_scheduler(stage: ResolvedStage, scheduler: Any, count: int, loss: float
         scheduler.step()
 
 
-def scheduler_note(stage: ResolvedStage, scheduler: Any, steps: int | None, key: str) -> str:
-    """Return a note if a scheduler does not match its stage; empty if it does, or if that is not known.
+def scheduler_note(stage: ResolvedStage, scheduler: Any, steps: int | None, key: str) -> Problem | None:
+    """Return a note if a scheduler does not match its stage; None if it does, or if that is not known.
 
     Args:
         stage: The stage.
@@ -92,29 +92,30 @@ def scheduler_note(stage: ResolvedStage, scheduler: Any, steps: int | None, key:
     """
     if (plateau := _plateau(scheduler)) is not None:
         name = type(scheduler).__name__
-        message = f"{key}.scheduler: {name} with mode 'max' is given the mean training loss, which falls"
-        return str(Problem(message, hint="set `mode: min`")) if plateau.mode == "max" else ""
+        message = f"{name} with mode 'max' is given the mean training loss, which falls"
+        return Problem(message, key=f"{key}.scheduler", hint="set `mode: min`") if plateau.mode == "max" else None
     if steps is None and stage.scheduler_step == "step":
-        return ""
+        return None
     length = num_advances(stage, steps or 0)
     each = "step" if stage.scheduler_step == "step" else "epoch"
     given = with_lengths(stage, steps or 0, key).keywords
     advances = f"but it advances {length} times, once each {each}"
     for name, value in _numbers(WARM_UPS, scheduler, given).items():
         if value >= length:
-            message = f"{key}.scheduler: {type(scheduler).__name__} warms up for {name}={value}, {advances}"
-            return str(Problem(message, hint=f"set `{name}: 5%`, a share of the stage"))
+            message = f"{type(scheduler).__name__} warms up for {name}={value}, {advances}"
+            return Problem(message, key=f"{key}.scheduler", hint=f"set `{name}: 5%`, a share of the stage")
     for name, value in _numbers(LENGTHS, scheduler, given).items():
         if _is_fit(name, value, length, scheduler, given):
             continue
-        message = f"{key}.scheduler: {type(scheduler).__name__} has {name}={value}, {advances}"
+        message = f"{type(scheduler).__name__} has {name}={value}, {advances}"
         filled = (
             "omit it to have it filled in"
             if type(scheduler).__name__ not in _RAMPS
             else "give a share of the stage, `5%`"
         )
-        return str(Problem(message, hint=f"set `{name}: {length}`, {filled}, or another `scheduler_step`"))
-    return ""
+        hint = f"set `{name}: {length}`, {filled}, or another `scheduler_step`"
+        return Problem(message, key=f"{key}.scheduler", hint=hint)
+    return None
 
 
 def _is_fit(name: str, value: int, length: int, scheduler: Any, given: Mapping[str, Any]) -> bool:

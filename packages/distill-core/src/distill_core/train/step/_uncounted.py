@@ -8,12 +8,14 @@ from torch import Tensor
 
 from ...data import SeedPath
 from ...distributed import world_size
-from ...errors import TrainingError
+from ...errors import Problem, TrainingError
 from ...experiment import Experiment
 from ...taps import BATCH, Tap
 from ...wiring import Wiring
 from .._resolved_stage import ResolvedStage
 from ._normaliser import averages_elements, kind_of, normaliser
+
+_INTENDED = "set `averages_over: samples` of the term if this is intended"
 
 
 def refuse_uncounted(stage: ResolvedStage, index: int, *, uneven: bool = False) -> None:
@@ -43,7 +45,7 @@ def refuse_uncounted(stage: ResolvedStage, index: int, *, uneven: bool = False) 
             raise TrainingError(message, key=f"stages.{index}.losses.{name}", hint=hint)
 
 
-def cut_notes(stage: ResolvedStage, processes: int = 1) -> list[str]:
+def cut_notes(stage: ResolvedStage, processes: int = 1) -> list[Problem]:
     """Return notes on terms that compare the samples of a batch: their value depends on how an update is split.
 
     Args:
@@ -55,20 +57,19 @@ def cut_notes(stage: ResolvedStage, processes: int = 1) -> list[str]:
     for name, term in stage.losses.items() if accumulate > 1 or processes > 1 else ():
         entry = normaliser(name, term)
         if entry.unit == "unknown":
-            notes.append(
-                f"losses.{name}: {kind_of(term.loss)} does not declare what it averages over, so each of {processes} processes "
-                "counts the same (`averages_over: samples` of the term says that this is intended)"
+            message = (
+                f"{kind_of(term.loss)} does not declare what it averages over, so each of {processes} processes "
+                "counts the same"
             )
+            notes.append(Problem(message, key=f"losses.{name}", hint=_INTENDED))
         if entry.local or (entry.depends_on_batch and accumulate > 1):
             parts = f"{accumulate} accumulated batches" if accumulate > 1 else f"the batches of {processes} processes"
-            notes.append(
-                f"losses.{name}: {kind_of(term.loss)} depends on all samples of a batch, so {parts} are not one large "
-                "batch (`averages_over: samples` of the term says that this is intended)"
-            )
+            message = f"{kind_of(term.loss)} depends on all samples of a batch, so {parts} are not one large batch"
+            notes.append(Problem(message, key=f"losses.{name}", hint=_INTENDED))
     return notes
 
 
-def padding_notes(stage: ResolvedStage, dataset: object, processes: int = 1) -> list[str]:
+def padding_notes(stage: ResolvedStage, dataset: object, processes: int = 1) -> list[Problem]:
     """Return notes on terms that may average over padding: their value depends on how an update is split.
 
     Args:
@@ -84,10 +85,11 @@ def padding_notes(stage: ResolvedStage, dataset: object, processes: int = 1) -> 
     for name, term in stage.losses.items():
         inner = [tap for tap in Wiring(term.inputs, f"losses.{name}").taps if _has_tokens(tap, dataset)]
         if inner and averages_elements(name, term):
-            notes.append(
-                f"losses.{name}: {kind_of(term.loss)} averages over all elements of '{inner[0]}'; where these are tokens, "
-                "padding counts too, and the update depends on how samples share batches (a loss with a `mask` avoids this)"
+            message = (
+                f"{kind_of(term.loss)} averages over all elements of '{inner[0]}'; where these are tokens, padding "
+                "counts too, and the update depends on how samples share batches"
             )
+            notes.append(Problem(message, key=f"losses.{name}", hint="use a loss that takes a `mask`"))
     return notes
 
 
