@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "configs/cifar100_public"
 RESULTS = HERE / "results/cifar100_public"
 ROWS = ("no_teacher", "kd", "kd_tuned", "dkd", "lskd_kd", "crd", "wttm")
+TUNED = ("kd_tuned", "wttm")
 TEACHER = "ResNet-56 has a published top-1 of 72.63 % on the official test set. It has seen the validation images."
 
 
@@ -51,16 +52,17 @@ def keep(row: str, seed: int, folder: Path) -> None:
     save_tensors(halves, target / "student.safetensors")
 
 
-def tune(row: str, args: argparse.Namespace) -> list[str]:
-    """Return the combination under `_tried` with the best last epoch on the validation split of seed 0."""
+def tune(row: str, args: argparse.Namespace) -> tuple[list[str], Path]:
+    """Return the combination under `_tried` with the best last epoch on the validation split of seed 0, and its run."""
     scores = {}
     for number, changes in enumerate(trials(CONFIGS / f"{row}.yaml")):
         folder = args.output / "cifar100_public_tried" / row / str(number)
         run(row, 0, folder, args, changes)
-        scores[tuple(changes)] = _measured(folder / "results.json")["last"]
-    for changes, score in scores.items():
+        scores[tuple(changes), folder] = _measured(folder / "results.json")["last"]
+    for (changes, _), score in scores.items():
         print(f"{row} {' '.join(changes)}: {score:.2%}")
-    return list(max(scores, key=lambda changes: scores[changes]))
+    best, folder = max(scores, key=lambda tried: scores[tried])
+    return list(best), folder
 
 
 def publish(seeds: int) -> None:
@@ -142,8 +144,9 @@ if __name__ == "__main__":
         evaluate(args.evaluate)
         sys.exit()
     for row, seed in jobs(args):
-        chosen = tune(row, args) if row in ("kd_tuned", "wttm") else []
-        folder = args.output / "cifar100_public" / row / f"seed{seed}"
+        chosen, folder = tune(row, args) if row in TUNED else ([], Path())
+        if row not in TUNED or seed:
+            folder = args.output / "cifar100_public" / row / f"seed{seed}"
         run(row, seed, folder, args, chosen)
         keep(row, seed, folder)
         publish(args.seeds)
