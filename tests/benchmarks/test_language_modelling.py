@@ -128,7 +128,7 @@ def test_every_sequence_loss_has_a_recipe():
     losses = {name.rpartition(".")[2] for name in named}
     assert losses >= {
         "TokenCELoss", "ForwardKLLoss", "ReverseKLLoss", "GeneralisedJSDLoss", "SkewedKLLoss", "TAIDLoss", "AKLLoss",
-        "ABKDLoss", "TopKKLLoss", "ULDLoss",
+        "ABKDLoss", "TopKKLLoss", "ULDLoss", "SampledReverseKLLoss",
     }  # fmt: skip
 
 

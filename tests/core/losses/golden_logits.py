@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from distill_core.losses import (
     CTKDLoss,
+    DeiTLoss,
     DISTLoss,
     DKDLoss,
     KDLoss,
@@ -106,7 +107,18 @@ def sdd(case: Golden) -> Tensor:
     return loss([case["student"], heads[0]], [case["teacher"], heads[1]], case["target"])
 
 
+def deit(case: Golden) -> Tensor:
+    alpha, classes = case.settings["alpha"], case["teacher"].shape[1]
+    tokens = [case["student_class"], case["student_distillation"]]
+    value = DeiTLoss(**case.settings)(tokens, case["teacher"], case["target"])
+    if case.settings["mode"] == "hard":
+        return value
+    teaching = DeiTLoss(**{**case.settings, "alpha": 1.0})(tokens, case["teacher"], case["target"])
+    return value - alpha * teaching * (1 - 1 / classes)  # theirs is a mean over classes, too
+
+
 CALLS: dict[str, Call] = {
+    "deit": deit,
     "kd": lambda case: KDLoss(**case.settings)(case["student"], case["teacher"]),
     "kd_maps": lambda case: KDLoss(**case.settings, reduction="mean")(case["student"], case["teacher"]),
     "dkd": lambda case: DKDLoss(**case.settings)(case["student"], case["teacher"], case["target"]),

@@ -14,6 +14,7 @@ from distill_core.losses import (
     ForwardKLLoss,
     GeneralisedJSDLoss,
     ReverseKLLoss,
+    SampledReverseKLLoss,
     SkewedKLLoss,
     SkewedReverseKLLoss,
     TAIDLoss,
@@ -69,6 +70,11 @@ def topk_kl(case: Golden) -> Tensor:
     return case["mask"].sum() * loss  # theirs is a sum over tokens
 
 
+def sampled_reverse_kl(case: Golden) -> Tensor:
+    loss = SampledReverseKLLoss(**case.settings)
+    return loss(case["student"], case["teacher"], case["target"], case["mask"])
+
+
 CALLS: dict[str, Call] = {
     "forward_kl": lambda case: of(ForwardKLLoss(), case),
     "reverse_kl": lambda case: of(ReverseKLLoss(), case),
@@ -81,4 +87,5 @@ CALLS: dict[str, Call] = {
     "taid": taid,
     "uld": uld,
     "topk_kl": topk_kl,
+    "sampled_reverse_kl": sampled_reverse_kl,
 }

@@ -46,6 +46,11 @@ def tokens(loss: nn.Module) -> Value:
     return lambda s, t, y, kept: loss(s[None], t[None])
 
 
+def sampled(estimator: str) -> Value:
+    loss = losses.SampledReverseKLLoss(estimator, policy_gradient=False, chunk=3)
+    return lambda s, t, y, kept: loss(s[None], t[None], y[None])
+
+
 def maps(logits: Tensor) -> Tensor:
     return logits[:, :, None, None]
 
@@ -171,6 +176,10 @@ LAWS = {
     "ABKDLoss-forward": Law(tokens(losses.ABKDLoss(1.0, 0.0, chunk=3))),
     "ABKDLoss-reverse": Law(tokens(losses.ABKDLoss(0.0, 1.0, chunk=3)), TEACHER),
     "ABKDLoss-logarithms": Law(tokens(losses.ABKDLoss(0.0, 0.0, chunk=3)), BOTH),
+    "DeiTLoss": Law(lambda s, t, y, kept: losses.DeiTLoss()([s, s / 2], t, target=y)),
+    "DeiTLoss-soft": Law(labelled(losses.DeiTLoss(mode="soft"))),
+    "SampledReverseKLLoss": Law(sampled("k3"), NEITHER),
+    "SampledReverseKLLoss-k1": Law(sampled("k1"), NEITHER),
     "TAIDLoss": Law(tokens(losses.TAIDLoss(chunk=3).eval()), NEITHER),
     "TAIDLoss-end": Law(tokens(losses.TAIDLoss(start=1.0, chunk=3).eval())),
     "ULDLoss": Law(tokens(losses.ULDLoss(chunk=3)), NEITHER),

@@ -75,6 +75,8 @@ from ._cwd import CWDLoss as CWDLoss
 from ._cwd import channel_divergence as channel_divergence
 from ._dab import DABLoss as DABLoss
 from ._dab import activation_boundaries as activation_boundaries
+from ._deit import DeiTLoss as DeiTLoss
+from ._deit import hard_label_cross_entropy as hard_label_cross_entropy
 from ._dist import DISTLoss as DISTLoss
 from ._dist import correlation_losses as correlation_losses
 from ._dist import pearson as pearson
@@ -154,6 +156,8 @@ from ._rld import confidence_divergence as confidence_divergence
 from ._rld import lower_divergence as lower_divergence
 from ._rskd import RSKDLoss as RSKDLoss
 from ._rskd import sampled_cross_entropy as sampled_cross_entropy
+from ._sampled_kl import SampledReverseKLLoss as SampledReverseKLLoss
+from ._sampled_kl import kl_estimate as kl_estimate
 from ._sdd import SDDLoss as SDDLoss
 from ._sdd import cell_logits as cell_logits
 from ._semckd import SemCKDLoss as SemCKDLoss

@@ -74,20 +74,32 @@ class TokenCELoss(nn.Module):
             ValueError: If the shapes do not match.
             DataError: If the target of a counted token is not in the vocabulary.
         """
-        require_token_logits(student, mask)
-        if student.shape[:2] != target.shape:
-            message = f"`student` {tuple(student.shape)} and `target` {tuple(target.shape)} must be (batch, tokens, vocabulary) and (batch, tokens)"
-            raise ValueError(message)
-        counted = _counted(target, mask)
-        require_classes(target.masked_fill(~counted, 0), student.shape[2])
+        counted = require_token_targets(student, target, mask)
         target = target.masked_fill(~counted, IGNORED)
         return token_mean(per_token(next_token_ce, student, target, chunk=self.chunk, mask=counted), counted)
 
     @staticmethod
     def count(target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the number of counted tokens."""
-        return _counted(target, mask).sum()
+        return counted_targets(target, mask).sum()
 
 
-def _counted(target: Tensor, mask: Tensor | None) -> Tensor:
+def require_token_targets(student: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
+    """Check logits, targets and mask of sequences, and return which tokens count.
+
+    Raises:
+        ValueError: If the shapes do not match.
+        DataError: If the target of a counted token is not in the vocabulary.
+    """
+    require_token_logits(student, mask)
+    if student.shape[:2] != target.shape:
+        message = f"`student` {tuple(student.shape)} and `target` {tuple(target.shape)} must be (batch, tokens, vocabulary) and (batch, tokens)"
+        raise ValueError(message)
+    counted = counted_targets(target, mask)
+    require_classes(target.masked_fill(~counted, 0), student.shape[2])
+    return counted
+
+
+def counted_targets(target: Tensor, mask: Tensor | None) -> Tensor:
+    """Return which tokens have a target other than −100 and are not hidden by the mask."""
     return target != IGNORED if mask is None else (target != IGNORED) & mask.bool()
