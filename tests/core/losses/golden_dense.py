@@ -11,6 +11,7 @@ from distill_core.losses import (
     CrossKDLoss,
     CWDLoss,
     FGDLoss,
+    LDLoss,
     PairwiseLoss,
     PixelwiseLoss,
     aligned,
@@ -18,6 +19,7 @@ from distill_core.losses import (
     memory_divergence,
     pixel_pairs,
     quality_focal,
+    valuable_region,
 )
 
 from .golden import Call, Golden, fill
@@ -66,7 +68,23 @@ def crosskd(case: Golden) -> Tensor:
     return loss(case["student"], case["teacher"], case["mask"])
 
 
+def ld(case: Golden, level: str = "", mask: Tensor | None = None) -> Tensor:
+    """Theirs is a sum over positions, a mean over bins and divided by a constant; they add up the four edges."""
+    mask = case["mask"] if mask is None else mask
+    loss = LDLoss(case.settings["temperature"])(case["student" + level], case["teacher" + level], mask)
+    bins = case["teacher" + level].shape[1] // 4
+    return loss * mask.sum() * 4 / (bins * case.settings["avg_factor"])
+
+
+def ld_valuable_region(case: Golden) -> Tensor:
+    weights = valuable_region([case["anchors_1"], case["anchors_2"]], case["boxes"])
+    masks = [w.view(1, *case[f"teacher_{k}"].shape[2:]) for k, w in enumerate(weights, start=1)]
+    return ld(case, "_1", masks[0]) + ld(case, "_2", masks[1])
+
+
 CALLS: dict[str, Call] = {
+    "ld": ld,
+    "ld_valuable_region": ld_valuable_region,
     "cwd": lambda case: CWDLoss(**case.settings)(case["student"], case["teacher"]),
     "cirkd_pairs": lambda case: pixel_pairs(case["student"], case["teacher"], **case.settings).mean(),
     "cirkd_memory": lambda case: memory_divergence(

@@ -138,6 +138,7 @@ LAWS = {
     "CWDLoss": Law(lambda s, t, y, kept: losses.CWDLoss()(grown(s), grown(t)), BOTH),
     "CrossKDLoss-classes": Law(crosskd("classes")),
     "CrossKDLoss-distributions": Law(crosskd("distributions"), limit=False),
+    "LDLoss": Law(lambda s, t, y, kept: losses.LDLoss(2.0)(maps(s.repeat(1, 4)), maps(t.repeat(1, 4)))),
     "SDDLoss": Law(sdd("kd")),
     "SDDLoss-dkd": Law(sdd("dkd")),
     "SSKDLoss": Law(sskd),

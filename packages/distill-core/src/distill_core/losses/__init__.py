@@ -119,6 +119,8 @@ from ._ktaad import KTAutoencoderLoss as KTAutoencoderLoss
 from ._ktaad import affinity_distance as affinity_distance
 from ._ktaad import knowledge_adaptation as knowledge_adaptation
 from ._l2 import L2Loss as L2Loss
+from ._ld import LDLoss as LDLoss
+from ._ld import valuable_region as valuable_region
 from ._lskd import StandardisedLogits as StandardisedLogits
 from ._lskd import standardise_logits as standardise_logits
 from ._mgd import MGDLoss as MGDLoss

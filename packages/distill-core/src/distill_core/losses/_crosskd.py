@@ -78,6 +78,9 @@ def side_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) 
         (batch, height, width).
     """
     require_same_shape(student, teacher)
+    if student.dim() != 4 or student.shape[1] % 4:
+        message = f"`student` must have 4 · bins channels, got shape {tuple(student.shape)}"
+        raise ValueError(message)
     ours, theirs = (
         at_least_float32(logits).view(len(logits), 4, -1, *logits.shape[2:]) for logits in (student, teacher.detach())
     )
@@ -115,6 +118,22 @@ def aligned(student: Tensor, teacher: Tensor) -> Tensor:
         for feature in (student, teacher.detach())
     )
     return (at_least_float32(student) - mean) * (variance + EPS).rsqrt() * goal.sqrt() + centre
+
+
+def position_mean(values: Sequence[Tensor], mask: Tensor | Sequence[Tensor] | None) -> Tensor:
+    """Return the weighted mean over the positions of all levels; 0 if no position has a weight.
+
+    Args:
+        values: (batch, height, width) of each level.
+        mask: Weight of each position, in the same shapes; 1 if omitted. Logits (batch, classes, height, width) are
+            replaced by their maximum probability.
+    """
+    if mask is None:
+        weights = [torch.ones_like(value) for value in values]
+    else:
+        weights = [_weight(m.detach()) for m in ([mask] if isinstance(mask, Tensor) else mask)]
+    weighted = torch.stack([(w * v).sum() for w, v in zip(weights, values, strict=True)]).sum()
+    return weighted / torch.stack([w.sum() for w in weights]).sum().clamp(min=EPS)
 
 
 @final
@@ -165,13 +184,7 @@ class CrossKDLoss(nn.Module):
             mask: Weight of each position (batch, height, width), one entry per level; 1 if omitted. Logits
                 (batch, classes, height, width) are replaced by their maximum probability.
         """
-        values = [self._level(s, t) for s, t in pairs(student, teacher)]
-        if mask is None:
-            weights = [torch.ones_like(value) for value in values]
-        else:
-            weights = [_weight(m.detach()) for m in ([mask] if isinstance(mask, Tensor) else mask)]
-        weighted = torch.stack([(w * v).sum() for w, v in zip(weights, values, strict=True)]).sum()
-        return weighted / torch.stack([w.sum() for w in weights]).sum().clamp(min=EPS)
+        return position_mean([self._level(s, t) for s, t in pairs(student, teacher)], mask)
 
     def _level(self, student: Tensor, teacher: Tensor) -> Tensor:
         with torch.no_grad():
