@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
 from distill_core import losses
+from distill_core.errors import DistillError
 from distill_core.losses import MLKDLoss, MultiTeacherKDLoss, TfKDLoss, USKDLoss, WKDLLoss
 
+from .cases import Case, table
 from .derivations import refusal
 
 OF_PAIRS = ["CTKDLoss", "TTMLoss", "WTTMLoss", "MLKDLoss", "SKDInstanceLoss", "SKDDirectionLoss"]
@@ -40,6 +44,45 @@ def test_maps_of_logits_are_refused(name):
     }[name]
     expected = "`student` must be logits (batch, classes), got shape (2, 3, 4, 5): flatten positions into the batch"
     assert refusal(call) == expected
+
+
+def of_logits() -> list[Case]:
+    """Cases whose student is one tensor (batch, classes), without those that learn an embedding of features."""
+
+    def takes_logits(case: Case) -> bool:
+        student = case.draw(2).get("student")
+        matrices = [x for x in case.ready().parameters() if x.dim() > 1]
+        return isinstance(student, torch.Tensor) and student.dim() == 2 and not matrices
+
+    return [case for case in table() if takes_logits(case)]
+
+
+def each(function, value):
+    """Apply `function` to each tensor in `value`, integers included."""
+    return [function(x) for x in value] if isinstance(value, list) else function(value)
+
+
+def as_map(positions: torch.Tensor) -> torch.Tensor:
+    """Lay 24 samples out as 2 maps of 3 by 4 positions, the classes second."""
+    laid = positions.unflatten(0, (2, 3, 4))
+    return laid.movedim(3, 1) if laid.dim() == 4 else laid
+
+
+@pytest.mark.parametrize("case", of_logits(), ids=str)
+def test_maps_are_right_along_classes_or_refused(case: Case):
+    """A map is the mean or sum over its positions as if they were samples, the loss of flattened features, or a sentence."""
+    positions = case.draw(24)
+    maps = {name: each(as_map, value) for name, value in positions.items()}
+    try:
+        value = case.loss().eval()(**maps)
+    except (DistillError, ValueError) as error:
+        assert re.match(r"`\w+` .*must ", str(error))  # noqa: PT017 - only some losses refuse
+        return
+    mean = case.loss().eval()(**positions)
+    allowed = [mean, 3 * 4 * mean]
+    if "target" not in positions:
+        allowed.append(case.loss().eval()(**{name: each(lambda x: x.flatten(1), x) for name, x in maps.items()}))
+    assert any(torch.allclose(value, other) for other in allowed)
 
 
 def test_views_of_maps_are_refused():

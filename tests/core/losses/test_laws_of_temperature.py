@@ -11,13 +11,14 @@ from distill_core.losses import (
     GeneralisedJSDLoss,
     SkewedKLLoss,
     SkewedReverseKLLoss,
+    TAIDLoss,
     TopKKLLoss,
     ULDLoss,
 )
 
 from .derivations import kl, sequences, softmax
 
-BOTH = [ABKDLoss, AKLLoss, GeneralisedJSDLoss, SkewedKLLoss, SkewedReverseKLLoss]
+BOTH = [ABKDLoss, AKLLoss, GeneralisedJSDLoss, SkewedKLLoss, SkewedReverseKLLoss, TAIDLoss]
 
 
 def logits() -> dict:
@@ -36,6 +37,15 @@ def test_one_temperature_divides_both_logits(loss: type, temperature: float):
 @pytest.mark.parametrize("loss", BOTH)
 def test_temperatures_change_the_loss(loss: type):
     assert loss(temperature=3.0).double()(**logits()) != loss().double()(**logits())
+
+
+def test_the_entropy_that_moves_t_is_at_the_temperature():
+    inputs = logits()
+    divided = {**inputs, **{name: inputs[name] / 3 for name in ("student", "teacher")}}
+    hot, cold = (TAIDLoss(mode="code", temperature=temperature).double() for temperature in (3.0, 1.0))
+    hot(**inputs)
+    cold(**divided)
+    torch.testing.assert_close(hot.previous, cold.previous)
 
 
 def test_each_side_of_uld_has_a_temperature():

@@ -41,7 +41,7 @@ from ..layers import (
     require_same_shape,
     within,
 )
-from ..ranges import Fraction, PositiveInt, checked
+from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
@@ -82,6 +82,7 @@ class TAIDLoss(nn.Module):
         momentum: β of the running change of the loss.
         chunk: Number of tokens per chunk.
         mode: What moves t: the divergence (`paper`) or the cross-entropy (`code`).
+        temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
     >>> loss = TAIDLoss()
@@ -105,11 +106,14 @@ class TAIDLoss(nn.Module):
         momentum: Fraction = 0.99,
         chunk: PositiveInt = 256,
         mode: Mode = "paper",
+        *,
+        temperature: PositiveFloat = 1.0,
     ) -> None:
         super().__init__()
         self.start, self.end = start, within("end", end, start, 1)
         self.rate, self.momentum = rate, momentum
         self.chunk, self.mode = chunk, one_of("mode", mode, Mode)
+        self.temperature = temperature
         self.register_buffer("t", torch.tensor(float(start)))
         self.register_buffer("progress", torch.tensor(0.0))
         self.register_buffer("change", torch.tensor(0.0))
@@ -122,10 +126,10 @@ class TAIDLoss(nn.Module):
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
         require_same_shape(student, teacher)
-        t = self.t.clone()
+        t, temperature = self.t.clone(), self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
-            return interpolated_kl(ours, theirs, t)
+            return interpolated_kl(ours / temperature, theirs / temperature, t)
 
         values = per_token(function, student, teacher, chunk=self.chunk, mask=mask)
         loss = token_mean(values, mask)
@@ -139,7 +143,7 @@ class TAIDLoss(nn.Module):
         """Return the mean entropy of p_t: the cross-entropy less the divergence."""
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
-            log_p = F.log_softmax(_between(ours, theirs, self.t), dim=-1)
+            log_p = F.log_softmax(_between(ours, theirs, self.t) / self.temperature, dim=-1)
             return cross_entropy(log_p.exp(), log_p)
 
         return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)
