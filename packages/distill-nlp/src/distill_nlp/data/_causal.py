@@ -19,6 +19,7 @@ from distill_core.data import TensorData
 from distill_core.errors import DataError
 
 from .._ignored import IGNORED
+from ._isolation import check_isolation
 from ._readable import check_readable, extents_of
 
 
@@ -47,7 +48,8 @@ class PackedTokens(TensorData):
         block: Number of positions in a block.
         end: The end token.
         limit: Maximum number of blocks, evenly spaced over the text. None keeps all.
-        positions: Add `position_ids`, with which models of transformers do not attend across documents.
+        positions: Add `position_ids`, with which models of transformers do not attend across documents. A model that
+            does so nevertheless is refused.
 
     Attributes:
         num_tokens: (blocks,) int64, number of targets that count.
@@ -88,6 +90,7 @@ class PackedTokens(TensorData):
     def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
         """Raise `DataError` if a model cannot read these texts."""
         check_readable(name, model, inputs, extents_of(self.tensors, inputs), {}, "right")
+        check_isolation(name, model, inputs)
 
     def batch(self, indices: Tensor, seeds: Tensor) -> dict[str, Tensor]:
         """Return `input_ids`, `target` and optionally `position_ids` (batch, block) int64, and `mask` (batch, block) bool."""

@@ -16,6 +16,7 @@ from ._documents import Documents, Split, read_documents, split_documents
 from ._encoded import Tokenizer
 from ._example import greatest_of
 from ._grouped import loader_of_texts
+from ._isolation import check_isolation
 from ._readable import Extent, check_readable
 
 
@@ -29,6 +30,7 @@ def _check(
 ) -> str:
     if packed:
         check_readable(name, model, inputs, {"input_ids": Extent(block)}, {}, "right")
+        check_isolation(name, model, inputs)
     extents = {"input_ids": Extent(block, greatest_of(tokenizer))}
     return check_readable(name, model, inputs, extents, {}, "right", at_most=True)
 
@@ -67,7 +69,7 @@ def language_modelling(
         block: Maximum number of positions of a sample.
         packed: Fill each block with as many documents as necessary.
         positions: Add `position_ids` that restart with each document, with which models of transformers do not attend
-            across documents. Only for packed samples.
+            across documents; a model that does so nevertheless is refused. Only for packed samples.
         limit: Maximum number of samples, evenly spaced over the text. None keeps all.
         val, test: Fractions of the documents in the validation and test splits.
         split_seed: Seed of the split.

@@ -14,7 +14,7 @@ from distill_core.errors import DistillError, did_you_mean
 from .._hub import check_settings
 from ..data import Tokenizer, find_tokenizer
 from ._complete import load_complete
-from ._outputs import output_options
+from ._outputs import output_options, set_use_cache
 from ._padding import complete_padding, tokenizer_of
 from ._student import student_from
 
@@ -39,6 +39,9 @@ def from_pretrained(
     A model whose tensors do not all come from the folder is refused, because a teacher with a random head is useless. For
     a new task set `new_head: true`, which logs the new tensors. Prefixes of known wrappers (`module.`, `_orig_mod.`) are
     removed. On the meta device the model is built from its configuration and no weights are read.
+
+    `use_cache` of the model's config is set to False: training needs no cache, and with one, models of transformers attend
+    across the documents of a packed block. Generation has its own setting.
 
     Args:
         auto_class: `AutoModelForSequenceClassification`, `AutoModelForCausalLM`, `AutoModel` …
@@ -71,6 +74,7 @@ def from_pretrained(
     )
     labels = {} if num_labels is None else {"num_labels": num_labels}
     model = _load(factory, name_or_path, options, labels, dtype, revision, new_head=new_head)
+    set_use_cache(model, False)
     if auto_class == "AutoModelForSequenceClassification":
         complete_padding(model, str(name_or_path), data_tokenizer)
     if layers is None and width is None:

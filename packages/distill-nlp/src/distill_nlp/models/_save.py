@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -9,6 +11,7 @@ from distill_core.errors import DistillError, did_you_mean
 from distill_core.train import Callback, Run
 
 from ..data import find_tokenizer
+from ._outputs import set_use_cache
 from ._padding import set_padding
 
 
@@ -18,7 +21,7 @@ class SavePretrained(Callback):
 
     The folder has `config.json` and `model.safetensors`, or for PEFT adapters `adapter_config.json` and
     `adapter_model.safetensors`, and optionally the tokenizer's files. The model is saved with the tokenizer's padding
-    token.
+    token, and with the default `use_cache` of its config, because it will generate.
 
     Args:
         tokenizer: The tokenizer, or its name or folder. None saves only the model.
@@ -54,6 +57,21 @@ class SavePretrained(Callback):
         """Write the folder. Only the main process calls it."""
         folder = Path(self.folder).expanduser() if self.folder is not None else Path(run.output or ".") / self.model
         model: Any = run.models[self.model]
-        model.save_pretrained(folder)
+        with _use_cache_by_default(model):
+            model.save_pretrained(folder)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _use_cache_by_default(model: Any) -> Iterator[None]:
+    """Set `use_cache` of a config to its class's default, which is for generation, and restore it."""
+    config: Any = model.config.get_text_config()
+    before, default = (getattr(each, "use_cache", None) for each in (config, type(config)()))
+    if before is not None and default is not None:
+        set_use_cache(model, default)
+    try:
+        yield
+    finally:
+        if before is not None:
+            set_use_cache(model, before)
