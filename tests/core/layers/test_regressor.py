@@ -50,9 +50,10 @@ def test_weights_load_before_the_first_use():
 
 def test_features_of_another_rank_are_refused():
     with pytest.raises(ValueError) as error:
-        Regressor()(torch.zeros(1, 2, 3, 4, 5), like=torch.zeros(1, 2, 3, 4, 5))
+        Regressor()(torch.zeros(1, 2, 3, 4, 5, 6), like=torch.zeros(1, 2, 3, 4, 5, 6))
     assert str(error.value) == (
-        "features are (batch, channels), (batch, tokens, channels) or (batch, channels, height, width), got (1, 2, 3, 4, 5)"
+        "features are (batch, channels), (batch, tokens, channels), (batch, channels, height, width) or "
+        "(batch, channels, frames, height, width), got (1, 2, 3, 4, 5, 6)"
     )
 
 

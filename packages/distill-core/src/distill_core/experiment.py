@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
+from .feature import Feature
 from .ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, check_fields
 
 
@@ -22,8 +23,8 @@ class Inherit(enum.Enum):
 
 INHERIT = Inherit.INHERIT
 
-Inputs = Mapping[str, str | Sequence[str]]
-"""Wiring: the name of a parameter → the address of a tensor (a tap), or a list of addresses."""
+Inputs = Mapping[str, str | Feature | Sequence[str | Feature]]
+"""Wiring: the name of a parameter → the address of a tensor (a tap), or a list. A `Feature` converts its layout."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ from typing import Any
 
 from torch import nn
 
+from .adapters import adapt, with_known_layout
 from .errors import WiringError, did_you_mean, nearest
+from .feature import Feature
 from .hooks import unwrap
 from .taps import BATCH, Tap, take
 
@@ -23,12 +25,13 @@ class Wiring:
     """The inputs of one callee: the name of a parameter → a tap, or a tuple of taps for a list of values.
 
     Args:
-        inputs: The name of a parameter → an address, or a list of addresses.
+        inputs: The name of a parameter → an address, or a list of addresses. A `Feature` converts the layout.
         where: The key of the callee, `losses.kd`, for messages.
 
     Attributes:
         inputs: The name of a parameter → a `Tap`, or a tuple of them.
         taps: All taps, each once, in order.
+        features: The parameters with a `Feature` → it, or for a list a tuple with None where there is none.
 
     Raises:
         WiringError: If an address is malformed.
@@ -40,9 +43,10 @@ class Wiring:
     {'student': 0.5, 'target': 1}
     """
 
-    def __init__(self, inputs: Mapping[str, str | Sequence[str]], where: str) -> None:
+    def __init__(self, inputs: Mapping[str, str | Feature | Sequence[str | Feature]], where: str) -> None:
         self.where = where
         self.inputs = {name: _parse(name, addresses, where) for name, addresses in inputs.items()}
+        self.features = {name: found for name, given in inputs.items() if (found := _features(given))}
         several = [taps if isinstance(taps, tuple) else (taps,) for taps in self.inputs.values()]
         self.taps = tuple(dict.fromkeys(tap for taps in several for tap in taps))
 
@@ -56,13 +60,45 @@ class Wiring:
             WiringError: If a value is missing.
         """
         try:
-            return {
+            arguments = {
                 name: [values[tap] for tap in taps] if isinstance(taps, tuple) else values[taps]
                 for name, taps in self.inputs.items()
             }
         except KeyError as error:
             message = f"there is no value for '{error.args[0]}'"
             raise WiringError(message, key=self.where) from None
+        return self.adapted(arguments)
+
+    def adapted(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments with the values of each `Feature` converted.
+
+        Raises:
+            WiringError: A value does not have the layout that its `Feature` states.
+        """
+        for name, features in self.features.items():
+            value = arguments[name]
+            try:
+                if isinstance(features, Feature):
+                    arguments[name] = adapt(value, features)
+                else:
+                    pairs = zip(value, features, strict=True)
+                    arguments[name] = [each if feature is None else adapt(each, feature) for each, feature in pairs]
+            except WiringError as error:
+                raise WiringError(error.message, key=f"{self.where}.inputs.{name}", hint=error.hint) from error
+        return arguments
+
+    def complete_features(self, models: Mapping[str, nn.Module]) -> None:
+        """Complete each `Feature` with the layout of its model, if the model is of a known family."""
+
+        def completed(feature: Feature) -> Feature:
+            model = models.get(Tap.parse(feature.tap).source)
+            return feature if model is None else with_known_layout(feature, model)
+
+        for name, features in self.features.items():
+            if isinstance(features, Feature):
+                self.features[name] = completed(features)
+            else:
+                self.features[name] = tuple(feature and completed(feature) for feature in features)
 
     def check_sources(self, models: Iterable[str]) -> None:
         """Check that every tap belongs to the batch or to one of `models`.
@@ -165,11 +201,26 @@ def check_signature(callee: Any, names: Iterable[str], where: str) -> None:
             raise WiringError(message, key=where)
 
 
-def _parse(name: str, addresses: str | Sequence[str], where: str) -> Tap | tuple[Tap, ...]:
+def address_of(entry: str | Feature) -> str:
+    """Return the address of a tap, or of the tap of a `Feature`."""
+    return entry.tap if isinstance(entry, Feature) else entry
+
+
+def _features(given: str | Feature | Sequence[str | Feature]) -> Feature | tuple[Feature | None, ...] | None:
+    """Return the features among the values of a parameter; None if there are none."""
+    if isinstance(given, Feature):
+        return given
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        return None
+    found = tuple(entry if isinstance(entry, Feature) else None for entry in given)
+    return found if any(found) else None
+
+
+def _parse(name: str, addresses: str | Feature | Sequence[str | Feature], where: str) -> Tap | tuple[Tap, ...]:
     try:
-        if isinstance(addresses, str) or not isinstance(addresses, Sequence):
-            return Tap.parse(addresses)
-        taps = tuple(Tap.parse(address) for address in addresses)
+        if isinstance(addresses, str | Feature) or not isinstance(addresses, Sequence):
+            return Tap.parse(address_of(addresses))
+        taps = tuple(Tap.parse(address_of(address)) for address in addresses)
     except WiringError as error:
         raise WiringError(error.message, key=where, hint=error.hint) from None
     if not taps:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from ..ranges import Range, without_range
 from ._hints import MAPPINGS, SEQUENCES, members
-from ._schema import is_required
+from ._schema import is_required, key_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCRATCH = "^_"
@@ -71,11 +71,11 @@ def _record(record: type, definitions: dict[str, Schema], *, complete: bool) -> 
     hints, described = typing.get_type_hints(record, include_extras=True), descriptions(record)
     properties = {}
     for field in dataclasses.fields(record):
-        properties[field.name] = _of(hints[field.name], definitions, complete=complete)
+        properties[key_of(field)] = _of(hints[field.name], definitions, complete=complete)
         if field.name in described:
-            properties[field.name]["description"] = described[field.name]
+            properties[key_of(field)]["description"] = described[field.name]
         if isinstance(field.default, (bool, int, float, str)):
-            properties[field.name]["default"] = field.default
+            properties[key_of(field)]["default"] = field.default
     return {
         "description": inspect.cleandoc(record.__doc__ or "").partition("\n\n")[0],
         "type": "object",
@@ -87,7 +87,7 @@ def _record(record: type, definitions: dict[str, Schema], *, complete: bool) -> 
 
 
 def _required(record: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(record) if is_required(field)]
+    return [key_of(field) for field in dataclasses.fields(record) if is_required(field)]
 
 
 def _of(hint: Any, definitions: dict[str, Schema], *, complete: bool) -> Schema:

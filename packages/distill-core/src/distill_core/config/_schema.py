@@ -86,7 +86,7 @@ class Decoder:
 
     def _record(self, node: Node, record: type, key: str) -> Any:
         """Decode a mapping as an instance of a dataclass."""
-        fields = {field.name: field for field in dataclasses.fields(record)}
+        fields = {key_of(field): field for field in dataclasses.fields(record)}
         hints = typing.get_type_hints(record, include_extras=True)
         found = pairs(node)
         values: dict[str, Any] = {}
@@ -94,7 +94,7 @@ class Decoder:
             if name not in fields:
                 self._unknown(name_node, name, record, fields, key)
                 continue
-            values[name] = self.decode(value, hints[name], join(key, name))
+            values[fields[name].name] = self.decode(value, hints[fields[name].name], join(key, name))
             if self._on_field:
                 self._on_field(name, value, join(key, name))
         missing = [name for name, field in fields.items() if name not in found and is_required(field)]
@@ -150,6 +150,11 @@ def _subject(key: str) -> str:
 def _called(record: type) -> str:
     name = record.__name__.lower()
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """Return the key of a field: its name, without the `_` of a Python keyword (`as_`)."""
+    return field.name.removesuffix("_")
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:

@@ -43,8 +43,9 @@ class Names:
     def _inputs(self, node: Node, key: str) -> None:
         for name, (_, value) in pairs(node).items():
             for item in value.value if isinstance(value, SequenceNode) else [value]:
-                if (text := string(item)) is not None:
-                    self._tap(item, text, join(key, name))
+                tap = pairs(item)["tap"][1] if "tap" in pairs(item) else item  # of a feature with a layout
+                if (text := string(tap)) is not None:
+                    self._tap(tap, text, join(key, name))
 
     def _tap(self, node: Node, text: str, key: str) -> None:
         try:

@@ -34,6 +34,11 @@ from ._features import without_autocast as without_autocast
 from ._fusion import AttentionFusion as AttentionFusion
 from ._generator import Generator as Generator
 from ._global_context import GlobalContext as GlobalContext
+from ._layouts import map_from_nhwc as map_from_nhwc
+from ._layouts import map_to_tokens as map_to_tokens
+from ._layouts import require_same_layout as require_same_layout
+from ._layouts import resize_map as resize_map
+from ._layouts import tokens_to_map as tokens_to_map
 from ._orthogonal import OrthogonalProjection as OrthogonalProjection
 from ._projection import ProjectionHead as ProjectionHead
 from ._queues import ClassQueues as ClassQueues

@@ -10,6 +10,8 @@ from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter
 
+from ._layouts import require_same_layout
+
 
 class NormalisedConv(LazyModuleMixin, nn.Module):
     """A convolution without bias that keeps height and width, then batch normalisation.
@@ -54,7 +56,7 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
             else nn.BatchNorm2d(out_channels, eps=eps, affine=affine)
         )
 
-    def forward(self, features: Tensor, like: Tensor | None = None) -> Tensor:  # noqa: ARG002 - see the class
+    def forward(self, features: Tensor, like: Tensor | None = None) -> Tensor:
         """Map `features` to the channels of `like`.
 
         Args:
@@ -62,8 +64,9 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
             like: (batch, out, …). Only its channels matter, and only if they are inferred.
 
         Raises:
-            ValueError: If one value per channel is normalised in training mode.
+            ValueError: If one value per channel is normalised in training mode, or a feature is not a channels-first map.
         """
+        _require_maps(features, like)
         mapped = F.conv2d(features.to(self.weight.dtype), self.weight, padding=self.kernel_size // 2)
         require_statistics(mapped, self.norm)
         normalised: Tensor = self.norm(mapped)
@@ -71,6 +74,7 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
 
     def initialize_parameters(self, features: Tensor, like: Tensor | None = None) -> None:
         """Create parameters whose shapes are inferred. Called by torch before the first forward."""
+        _require_maps(features, like)
         if self.has_uninitialized_params():
             out_channels = self.out_channels or (features if like is None else like).shape[1]
             self._materialize(self.in_channels or features.shape[1], out_channels)
@@ -84,6 +88,14 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
             self.weight.materialize((out_channels, in_channels, self.kernel_size, self.kernel_size))
         bound = self.init_bound / math.sqrt(in_channels * self.kernel_size**2)
         nn.init.uniform_(self.weight, -bound, bound)
+
+
+def _require_maps(features: Tensor, like: Tensor | None) -> None:
+    if features.dim() != 4:
+        message = f"a map (batch, channels, height, width) is needed, got {tuple(features.shape)}: write `{{tap: TAP, as: map}}` in `inputs`"
+        raise ValueError(message)
+    if like is not None and like.dim() > 2:
+        require_same_layout(features, like)
 
 
 def require_statistics(feature: Tensor, module: nn.Module) -> None:

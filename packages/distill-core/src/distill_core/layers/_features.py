@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ._layouts import require_same_layout
+
 
 def at_least_float32(tensor: Tensor) -> Tensor:
     """Convert half precision to float32. Leave float32 and float64 unchanged.
@@ -50,19 +52,28 @@ def pairs(student: Tensor | Sequence[Tensor], teacher: Tensor | Sequence[Tensor]
 def pool_to_smaller(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Pool two maps to the smaller height and width by adaptive average pooling.
 
-    Features without height and width, or of equal size, are returned unchanged.
+    Maps of videos (batch, channels, frames, height, width) are also pooled to the smaller number of frames. Features
+    without height and width, or of equal size, are returned unchanged.
 
     Args:
-        student: (batch, channels, height, width) or anything.
+        student: (batch, channels, height, width), or a sequence or vector.
         teacher: The same, but height and width may differ.
+
+    Raises:
+        ValueError: The layouts differ, or a map is channels-last.
 
     >>> [tuple(f.shape) for f in pool_to_smaller(torch.zeros(1, 3, 8, 8), torch.zeros(1, 5, 4, 4))]
     [(1, 3, 4, 4), (1, 5, 4, 4)]
     """
-    if student.dim() != 4 or teacher.dim() != 4 or student.shape[2:] == teacher.shape[2:]:
+    require_same_layout(student, teacher)
+    if student.dim() not in (4, 5) or student.shape[2:] == teacher.shape[2:]:
         return student, teacher
-    size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
-    return F.adaptive_avg_pool2d(student, size), F.adaptive_avg_pool2d(teacher, size)
+    sizes = [min(ours, theirs) for ours, theirs in zip(student.shape[2:], teacher.shape[2:], strict=True)]
+    if len(sizes) == 2:
+        size = (sizes[0], sizes[1])
+        return F.adaptive_avg_pool2d(student, size), F.adaptive_avg_pool2d(teacher, size)
+    volume = (sizes[0], sizes[1], sizes[2])
+    return F.adaptive_avg_pool3d(student, volume), F.adaptive_avg_pool3d(teacher, volume)
 
 
 def require_same_shape(student: Tensor, teacher: Tensor) -> None:

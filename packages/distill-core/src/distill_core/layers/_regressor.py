@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter
 
+from ._layouts import require_same_layout
+
 
 class Regressor(LazyModuleMixin, nn.Module):
-    """Map from the channels of one feature to those of another: a 1×1 convolution or a linear layer.
+    """Map from the channels of one feature to those of another: a 1×1 (1×1×1) convolution or a linear layer.
 
     Args:
         in_channels: Channels of the features; inferred on first use if omitted.
@@ -37,20 +39,27 @@ class Regressor(LazyModuleMixin, nn.Module):
         if in_channels is not None and out_channels is not None:
             self._materialize(in_channels, out_channels)
 
-    def forward(self, features: Tensor, like: Tensor) -> Tensor:  # noqa: ARG002 - the shapes are inferred from it
+    def forward(self, features: Tensor, like: Tensor) -> Tensor:
         """Map `features` to the channels of `like`. Only the shape of `like` matters.
 
         Args:
-            features: (batch, in, height, width), (batch, tokens, in) or (batch, in).
+            features: (batch, in, height, width), (batch, in, frames, height, width), (batch, tokens, in) or (batch, in).
             like: The same with `out` in place of `in`. Other sizes may differ.
+
+        Raises:
+            ValueError: The layouts differ, or a map is channels-last.
         """
+        require_same_layout(features, like)
         features = features.to(self.weight.dtype)
         if features.dim() == 4:
             return F.conv2d(features, self.weight[:, :, None, None], self.bias)
+        if features.dim() == 5:
+            return F.conv3d(features, self.weight[:, :, None, None, None], self.bias)
         return F.linear(features, self.weight, self.bias)
 
     def initialize_parameters(self, features: Tensor, like: Tensor) -> None:
         """Create parameters whose shapes are inferred. Called by torch before the first forward."""
+        require_same_layout(features, like)
         if self.has_uninitialized_params():
             self._materialize(self.in_channels or _channels(features), self.out_channels or _channels(like))
 
@@ -69,7 +78,10 @@ class Regressor(LazyModuleMixin, nn.Module):
 
 
 def _channels(features: Tensor) -> int:
-    if features.dim() not in {2, 3, 4}:
-        message = f"features are (batch, channels), (batch, tokens, channels) or (batch, channels, height, width), got {tuple(features.shape)}"
+    if features.dim() not in {2, 3, 4, 5}:
+        message = (
+            "features are (batch, channels), (batch, tokens, channels), (batch, channels, height, width) or "
+            f"(batch, channels, frames, height, width), got {tuple(features.shape)}"
+        )
         raise ValueError(message)
-    return features.shape[1] if features.dim() == 4 else features.shape[-1]
+    return features.shape[1] if features.dim() in {4, 5} else features.shape[-1]

@@ -33,6 +33,7 @@ from ..layers import (
     NormalisedConv,
     at_least_float32,
     kl_divergence,
+    require_same_layout,
     unit_length,
     without_autocast,
 )
@@ -55,6 +56,7 @@ def pixel_pairs(student: Tensor, teacher: Tensor, temperature: float = 0.1, at_a
     Returns:
         (batch,).
     """
+    require_same_layout(student, teacher)
     if student.shape[2:] != teacher.shape[2:]:
         message = (
             f"`student` {tuple(student.shape)} and `teacher` {tuple(teacher.shape)} must have the same height and width"

@@ -37,6 +37,7 @@ from ..layers import (
     one_of,
     pairs,
     refuse_infinite,
+    require_same_layout,
     require_same_shape,
 )
 from ..ranges import PositiveFloat, Range, checked
@@ -187,6 +188,7 @@ class CrossKDLoss(nn.Module):
         return position_mean([self._level(s, t) for s, t in pairs(student, teacher)], mask)
 
     def _level(self, student: Tensor, teacher: Tensor) -> Tensor:
+        require_same_layout(student, teacher)
         with torch.no_grad():
             theirs = self.head(teacher)
         ours = self.head(aligned(student, teacher) if self.align else student)

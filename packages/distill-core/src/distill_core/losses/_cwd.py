@@ -28,6 +28,7 @@ from ..layers import (
     filled,
     kl_divergence,
     refuse_infinite,
+    require_same_layout,
     require_same_shape,
 )
 from ..ranges import PositiveFloat, PositiveInt, checked
@@ -45,6 +46,7 @@ def channel_divergence(student: Tensor, teacher: Tensor, temperature: float = 4.
     Returns:
         (batch, channels), 0 where a channel is −∞ throughout in both.
     """
+    require_same_layout(student, teacher)
     require_same_shape(student, teacher)
     ours, theirs = at_least_float32(student).flatten(2), at_least_float32(teacher.detach()).flatten(2)
     hidden = _hidden_channels(ours, theirs)

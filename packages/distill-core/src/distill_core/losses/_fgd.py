@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from ..layers import GlobalContext, Regressor, at_least_float32, pairs, require_same_shape
+from ..layers import GlobalContext, Regressor, at_least_float32, pairs, require_same_layout, require_same_shape
 from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
 from ..registry import register
 
@@ -154,6 +154,7 @@ class FGDLoss(nn.Module):
         return torch.stack(values).sum()
 
     def _level(self, level: int, student: Tensor, teacher: Tensor, boxes: Tensor) -> Tensor:
+        require_same_layout(student, teacher)
         if len(self.aligns):
             student = self.aligns[level](student, like=teacher)
         require_same_shape(student, teacher)

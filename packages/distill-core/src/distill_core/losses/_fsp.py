@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, one_of, require_same_shape, without_autocast
+from ..layers import at_least_float32, one_of, require_same_layout, require_same_shape, without_autocast
 from ..registry import register
 
 Mode = Literal["paper", "code"]
@@ -72,6 +72,8 @@ class FSPLoss(nn.Module):
         """Return the scalar loss of lists of maps (batch, channels, height, width): start, end, start, end, …."""
         losses = []
         for ours, theirs in zip(_flows("student", student), _flows("teacher", teacher), strict=True):
+            for student_map, teacher_map in zip(ours, theirs, strict=True):
+                require_same_layout(student_map, teacher_map)
             flow, goal = fsp_matrix(*ours, self.mode), fsp_matrix(*theirs, self.mode).detach()
             require_same_shape(flow, goal)
             squares = (flow - goal).square()

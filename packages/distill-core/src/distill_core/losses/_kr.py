@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import AttentionFusion, at_least_float32, pairs, require_same_shape
+from ..layers import AttentionFusion, at_least_float32, pairs, require_same_layout, require_same_shape
 from ..ranges import PositiveInt, checked
 from ..registry import register
 
@@ -91,6 +91,7 @@ class KRLoss(nn.Module):
             raise ValueError(message)
         losses, fused = [], None
         for level, (ours, theirs) in reversed(list(zip(self.levels, pairs(student, teacher), strict=True))):
+            require_same_layout(ours, theirs)
             goal = _map(theirs)
             reviewed, fused = level(_map(ours), fused, like=goal)
             losses.append(hierarchical_context(reviewed, goal))

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
-from ..layers import OrthogonalProjection, at_least_float32, one_of, without_autocast
+from ..layers import OrthogonalProjection, at_least_float32, one_of, require_same_layout, without_autocast
 from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 
@@ -94,6 +94,10 @@ class VKDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of vectors (batch, features) or sequences (batch, tokens, features)."""
+        require_same_layout(student, teacher)
+        if student.dim() > 3:
+            message = f"vectors or sequences are needed, got {tuple(student.shape)}: write `{{tap: TAP, as: tokens}}` in `inputs`"
+            raise ValueError(message)
         student, teacher = gather_batch(student), gather_batch(teacher.detach())
         projected = self.projection(student, like=teacher)
         if self.normaliser == "batch":

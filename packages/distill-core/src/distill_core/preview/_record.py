@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import Problem
-from ..experiment import SourceSettings
+from ..experiment import Inputs, SourceSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class TermPreview:
     name: str
     loss: str
     weight: float | str
-    inputs: Mapping[str, str | Sequence[str]]
+    inputs: Inputs
     separate_gradient: bool
 
 
@@ -125,7 +125,7 @@ class MetricPreview:
     split: str
     name: str
     kind: str
-    inputs: Mapping[str, str | Sequence[str]]
+    inputs: Inputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,11 @@ from torch import nn
 
 from ..errors import Problem, WiringError, did_you_mean
 from ..experiment import Evaluation, Experiment, Inherit, Inputs
+from ..feature import Feature
 from ..hooks import resolve
 from ..taps import BATCH, Tap
 from ..train import Evaluate
+from ..wiring import address_of
 from ._locator import Locator
 
 
@@ -50,10 +52,10 @@ def _taps(experiment: Experiment) -> Iterator[tuple[str, str]]:
 
 def _of_inputs(key: str, inputs: Inputs) -> Iterator[tuple[str, str]]:
     for parameter, addresses in inputs.items():
-        if isinstance(addresses, str):
-            yield f"{key}.{parameter}", addresses
+        if isinstance(addresses, str | Feature):
+            yield f"{key}.{parameter}", address_of(addresses)
         else:
-            yield from ((f"{key}.{parameter}.{index}", address) for index, address in enumerate(addresses))
+            yield from ((f"{key}.{parameter}.{index}", address_of(address)) for index, address in enumerate(addresses))
 
 
 def _find_module(tap: Tap, models: Mapping[str, nn.Module]) -> None:

@@ -56,6 +56,7 @@ class Distiller(nn.Module):
         self.wirings = {name: Wiring(term.inputs, f"losses.{name}") for name, term in terms.items()}
         for name, term in terms.items():
             self.wirings[name].check_sources(models)
+            self.wirings[name].complete_features(models)
             check_signature(term.loss, term.inputs, f"losses.{name}")
         sources = sources_for(models, list(self.wirings.values()), trained, feed)
         self._sources = [wrap(source) for source in sources] if wrap else sources
@@ -139,6 +140,8 @@ class Distiller(nn.Module):
             arguments = {parameter: values[number] for parameter, number in singles}
             for parameter, numbers in lists:
                 arguments[parameter] = [values[number] for number in numbers]
+            if self.wirings[name].features:
+                arguments = self.wirings[name].adapted(arguments)
             loss = self.watch(name, term.loss, arguments) if self.watch else term.loss(**arguments)
             if not isinstance(loss, Tensor) or loss.dim() != 0:
                 raise WiringError(not_one_number(name, term, loss))

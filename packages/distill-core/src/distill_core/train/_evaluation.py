@@ -43,6 +43,7 @@ def evaluate(
     wirings = {name: Wiring(entry.inputs, f"metrics.{name}") for name, entry in metrics.items()}
     for name, entry in metrics.items():
         wirings[name].check_sources(models)
+        wirings[name].complete_features(models)
         check_signature(entry.metric, entry.inputs, f"metrics.{name}")
         _to(entry.metric, device)
         entry.metric.reset()

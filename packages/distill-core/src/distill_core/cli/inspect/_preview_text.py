@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ...feature import Feature
 from .._columns import Line, aligned
 
 if TYPE_CHECKING:
     from ...errors import Problem
+    from ...experiment import Inputs
     from ...preview import ForwardPreview, Preview, StagePreview, TermPreview
 
 
@@ -61,8 +63,14 @@ def _loss_text(term: TermPreview) -> str:
     return term.loss + (" (separate gradient)" if term.separate_gradient else "")
 
 
-def _inputs_text(inputs: Mapping[str, str | Sequence[str]]) -> str:
-    return ", ".join(f"{name} = {taps if isinstance(taps, str) else list(taps)}" for name, taps in inputs.items())
+def _inputs_text(inputs: Inputs) -> str:
+    return ", ".join(f"{name} = {_entry_text(entry)}" for name, entry in inputs.items())
+
+
+def _entry_text(entry: str | Feature | Sequence[str | Feature]) -> str:
+    if isinstance(entry, Feature):
+        return f"{entry.tap} as {entry.as_}"
+    return entry if isinstance(entry, str) else str([_entry_text(each) for each in entry])
 
 
 def _forward_text(forward: ForwardPreview) -> str:
