@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 CHANGES = {
-    "no epochs": ("epochs: 3\n    ", "", "16:5: the first stage needs 'epochs'"),
+    "no epochs": ("epochs: 3\n    ", "", "16:5: the first stage needs 'epochs' or 'steps'"),
     "no optimizer": (
         "    optimizer: !import_partial:torch.optim.SGD {lr: 0.1}\n",
         "",

@@ -125,7 +125,7 @@ def test_a_built_value_of_the_wrong_type(document):
     with pytest.raises(ConfigError) as raised:
         Builder(loaded).decode(loaded.root, Stage)
     assert str(raised.value) == (
-        "run.yaml:1:9: 'epochs' takes an integer, not the string 'ab' (at epochs)\n"
+        "run.yaml:1:9: 'epochs' takes an integer or null, not the string 'ab' (at epochs)\n"
         "    epochs: !join [a, b]\n            ^"
     )
 

@@ -140,7 +140,7 @@ def test_all_refused_overrides_are_reported(document):
 def test_a_problem_of_a_value_is_located_on_the_command_line(problems):
     text = "models: {}\ndata: {}\nstages: [{epochs: 1}]\n"
     assert [str(problem) for problem in problems(text, "stages.0.epochs=two")] == [
-        "command line:1:17: 'epochs' takes an integer, not the string 'two' (at stages.0.epochs)\n"
+        "command line:1:17: 'epochs' takes an integer or null, not the string 'two' (at stages.0.epochs)\n"
         "    stages.0.epochs=two\n                    ^"
     ]
 

@@ -35,13 +35,13 @@ class StageProgress:
         stage: The stage's number, from 0.
         step: Optimizer steps taken in this stage.
         steps: Optimizer steps that the whole stage takes.
-        epochs: Epochs of the whole stage.
+        epochs: Epochs of the whole stage; a fraction if the stage ends within one.
     """
 
     stage: int
     step: int
     steps: int
-    epochs: int
+    epochs: float
 
     @property
     def progress(self) -> float:
@@ -137,13 +137,16 @@ class Stage:
     An omitted field has the value of the stage before; `null` clears it.
 
     Attributes:
-        epochs: Number of epochs over `data`.
+        epochs: Number of epochs over `data`; give either `epochs` or `steps`.
+        steps: Number of optimizer steps after which the stage ends, also within an epoch. It replaces an inherited `epochs`,
+            and `epochs` an inherited `steps`.
         losses: The terms of the objective, by name.
         optimizer: A callable from parameter groups to an optimizer (`!import_partial:torch.optim.SGD`). SGD, Adam and
             AdamW run fused unless `fused` or `foreach` is given.
         scheduler: A callable from an optimizer to a learning-rate scheduler. Its length is filled in if it is omitted;
             a number of steps may be a share of the stage, `5%`.
-        scheduler_step: When the scheduler advances: after each `epoch` or after each optimizer `step`.
+        scheduler_step: When the scheduler advances: after each `epoch` or after each optimizer `step`. The default is `epoch`,
+            and `step` in a stage of `steps`, where `epoch` is refused.
         data: The loader to train on; `data.train` of the experiment if never set.
         train: Globs over `student`, `student.layer1`, `losses.kd`: the parameters that learn. By default every model
             whose name does not begin with `teacher`, and all losses.
@@ -155,11 +158,12 @@ class Stage:
         clip_grad_norm: Maximum norm of all gradients together; not clipped by default.
     """
 
-    epochs: PositiveInt | Inherit = INHERIT
+    epochs: PositiveInt | Inherit | None = INHERIT
+    steps: PositiveInt | Inherit | None = INHERIT
     losses: Mapping[str, Term] | Inherit = INHERIT
     optimizer: Callable[..., Any] | Inherit = INHERIT
     scheduler: Callable[..., Any] | Inherit | None = INHERIT
-    scheduler_step: Literal["epoch", "step"] | Inherit = INHERIT
+    scheduler_step: Literal["epoch", "step"] | Inherit | None = INHERIT
     data: Any = INHERIT
     train: Sequence[str] | Inherit | None = INHERIT
     groups: Mapping[str, Mapping[str, Any]] | Inherit | None = INHERIT
@@ -174,12 +178,17 @@ class Stage:
     def after(self, previous: Stage) -> Stage:
         """Return this stage with omitted fields taken from `previous`."""
         omitted = {f.name: getattr(previous, f.name) for f in fields(self) if getattr(self, f.name) is INHERIT}
+        for name, other in (("epochs", "steps"), ("steps", "epochs")):
+            if name in omitted and getattr(self, other) not in (INHERIT, None):
+                omitted[name] = None
         return replace(self, **omitted)
 
 
 FIRST_STAGE = Stage(
+    epochs=None,
+    steps=None,
     scheduler=None,
-    scheduler_step="epoch",
+    scheduler_step=None,
     data=None,
     train=None,
     groups=None,

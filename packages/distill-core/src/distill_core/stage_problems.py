@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from .errors import Problem
-from .experiment import INHERIT, Stage
+from .experiment import FIRST_STAGE, INHERIT, Stage
 
-_REQUIRED_OF_FIRST = ("epochs", "losses", "optimizer")
+_REQUIRED_OF_FIRST = ("losses", "optimizer")
 
 
 def incomplete_stages(stages: Sequence[Stage], data: Collection[str]) -> list[Problem]:
@@ -26,6 +26,7 @@ def incomplete_stages(stages: Sequence[Stage], data: Collection[str]) -> list[Pr
     problems = [
         Problem(f"the first stage needs '{name}'", key="stages.0", id="first-stage-incomplete") for name in missing
     ]
+    problems += _length_problems(stages)
     if "train" not in data and (stages[0].data is INHERIT or stages[0].data is None):
         hint = "give `data.train`, or `data` of the stage"
         problems.append(Problem("there is no training data", key="stages.0", hint=hint, id="no-training-data"))
@@ -37,4 +38,23 @@ def incomplete_stages(stages: Sequence[Stage], data: Collection[str]) -> list[Pr
             message = "the list is empty, so nothing would be trained"
             hint = "omit `train` to train all losses and every model whose name does not begin with 'teacher'"
             problems.append(Problem(message, key=f"stages.{index}.train", hint=hint, id="nothing-to-train"))
+    return problems
+
+
+def _length_problems(stages: Sequence[Stage]) -> list[Problem]:
+    """Return the problems with the lengths of stages: each has either `epochs` or `steps`."""
+    problems, previous = [], FIRST_STAGE
+    for index, stage in enumerate(stages):
+        previous = stage.after(previous)
+        key = f"stages.{index}"
+        if previous.epochs is None and previous.steps is None:
+            subject = "the first stage" if index == 0 else "the stage"
+            problems.append(Problem(f"{subject} needs 'epochs' or 'steps'", key=key, id="stage-without-length"))
+        elif previous.epochs is not None and previous.steps is not None:
+            message = "`epochs` and `steps` exclude each other: each sets the length of the stage"
+            problems.append(Problem(message, key=f"{key}.steps", hint="give one of them", id="two-lengths"))
+        elif previous.steps is not None and previous.scheduler is not None and previous.scheduler_step == "epoch":
+            message = "`scheduler_step: epoch` does not fit a stage of `steps`, which may end within an epoch"
+            hint = "set `scheduler_step: step`"
+            problems.append(Problem(message, key=key, hint=hint, id="epochs-of-steps"))
     return problems

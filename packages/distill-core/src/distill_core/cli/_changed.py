@@ -14,7 +14,7 @@ from ._flatten import leaves, to_yaml
 from ._run_files import COMMAND
 
 _ANY_TIME = frozenset("about test log_every timeout nonfinite max_nonfinite".split())
-_OF_STAGE = frozenset("epochs scheduler scheduler_step".split())
+_OF_STAGE = frozenset("epochs steps scheduler scheduler_step".split())
 _WORKERS = frozenset("workers num_workers".split())
 _SELECTION = re.compile(r"callbacks\.\d+\.(best|mode|split)")
 _MISSING = object()

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from yaml import MappingNode, Node, SequenceNode
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..config import Document, NodesByKey, is_untagged, pairs
 from ..errors import Problem
@@ -14,7 +14,7 @@ from ..experiment import Stage
 from ..stage_problems import incomplete_stages
 
 NULL_TAG = "tag:yaml.org,2002:null"
-_GIVEN: Any = object()  # a value that is neither null nor empty, or that is known only when it is built
+_GIVEN: Any = object()  # a value that is not empty, or that is known only when it is built
 _FIELDS = [field.name for field in dataclasses.fields(Stage)]
 
 
@@ -40,5 +40,7 @@ def _stage(node: Node) -> Stage:
 def _value(node: Node) -> Any:
     if node.tag == NULL_TAG:
         return None
+    if isinstance(node, ScalarNode) and is_untagged(node):
+        return node.value or _GIVEN
     is_empty = isinstance(node, MappingNode | SequenceNode) and is_untagged(node) and not node.value
     return [] if is_empty else _GIVEN

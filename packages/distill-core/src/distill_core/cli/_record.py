@@ -40,8 +40,9 @@ class Run:
         if self.last is None:
             return "not finished: nothing is logged yet"
         stage = int(self.last["stage"])
-        keys = [f"stages.{index}.epochs" for index in range(stage, -1, -1)]  # a stage inherits what it omits
-        epochs = next((f" of {self.config[key]}" for key in keys if key in self.config), "")
+        keys = [f"stages.{index}.{name}" for index in range(stage, -1, -1) for name in ("epochs", "steps")]
+        given = next((key for key in keys if self.config.get(key) is not None), "")  # a stage inherits what it omits
+        epochs = f" of {self.config[given]}" if given.endswith("epochs") else ""
         return f"not finished: stage {stage + 1}, epoch {self.last['epoch']}{epochs}, step {self.last['step']}"
 
 

@@ -16,7 +16,9 @@ from ._spellings import parse
 from ._tags import Tagged
 from ._targets import locate
 
-_EVALUATE, _CHECKPOINT = "distill_core.train.Evaluate", "distill_core.train.Checkpoint"
+_EVALUATE = "distill_core.train.Evaluate"
+_METRIC = {"distill_core.train.Checkpoint": "best", "distill_core.train.EarlyStopping": "metric"}
+"""Callback → its parameter that names a metric."""
 
 
 def cross_check(document: Document, trust: Sequence[str]) -> Iterator[Problem]:
@@ -75,9 +77,10 @@ def _best(document: Document, callbacks: Sequence[Node]) -> Iterator[Problem]:
     measured: dict[str, set[str]] = {}
     for index, node in enumerate(callbacks):
         callback = _tagged(node)
-        if callback is None or callback.path not in (_EVALUATE, _CHECKPOINT):
+        if callback is None or callback.path not in (_EVALUATE, *_METRIC):
             return  # it may measure anything, and so may later ones
         given = {name: value for name, (_, value) in callback.kwargs.items()}
+        parameter = _METRIC.get(callback.path, "")
         split = string(given["split"]) if "split" in given else "val"
         if callback.args or split is None:
             return
@@ -86,13 +89,14 @@ def _best(document: Document, callbacks: Sequence[Node]) -> Iterator[Problem]:
             if not isinstance(metrics, MappingNode) or not is_untagged(metrics):
                 return
             measured.setdefault(split, set()).update(pairs(metrics))
-        elif (best := string(given["best"]) if "best" in given else None) and not _measures(
+        elif (best := string(given[parameter]) if parameter in given else None) and not _measures(
             measured.get(split, ()), best
         ):
             hint = did_you_mean(best, measured.get(split, ())) or "list an Evaluate with that metric before it"
-            message = f"no Evaluate before this Checkpoint measures '{best}' on '{split}'"
+            kind = callback.path.rpartition(".")[2]
+            message = f"no Evaluate before this {kind} measures '{best}' on '{split}'"
             problem = Problem(message, hint=hint, id="best-not-measured")
-            yield document.located(problem, given["best"], f"callbacks.{index}.best")
+            yield document.located(problem, given[parameter], f"callbacks.{index}.{parameter}")
 
 
 def _measures(metrics: Sequence[str] | set[str] | tuple[()], best: str) -> bool:

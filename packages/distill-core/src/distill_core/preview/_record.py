@@ -95,7 +95,8 @@ class StagePreview:
 
     Attributes:
         index: The stage's index.
-        epochs: Number of epochs.
+        epochs: Number of epochs; None in a stage of `steps`.
+        steps: Number of optimizer steps that the stage sets; None in a stage of `epochs`.
         optimizer: The call that creates the optimizer.
         scheduler: The call that creates the scheduler, with the lengths that follow from the stage; empty without one.
         scheduler_step: When the scheduler advances.
@@ -107,7 +108,8 @@ class StagePreview:
     """
 
     index: int
-    epochs: int
+    epochs: int | None
+    steps: int | None
     optimizer: str
     scheduler: str
     scheduler_step: str

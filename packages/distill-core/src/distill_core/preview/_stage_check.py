@@ -190,12 +190,13 @@ class StageCheck:
     ) -> StagePreview:
         stage: Any = self.stage
         schedule = stage.scheduler
-        if schedule and run and (has_length or stage.scheduler_step == "epoch"):
+        if schedule and run and (has_length or stage.steps or stage.scheduler_step == "epoch"):
             schedule = with_lengths(stage, run.num_steps, self.key)
         modules = {f"losses.{name}": term.loss for name, term in stage.losses.items()}
         return StagePreview(
             index=self.index,
             epochs=stage.epochs,
+            steps=stage.steps,
             optimizer=describe_call(stage.optimizer),
             scheduler=describe_call(schedule) if schedule else "",
             scheduler_step=stage.scheduler_step,

@@ -22,5 +22,6 @@ from ._state import RunState as RunState
 from ._trainer import Trainer as Trainer
 from .callbacks import Callback as Callback
 from .callbacks import Checkpoint as Checkpoint
+from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import Evaluate as Evaluate
 from .callbacks import TensorBoard as TensorBoard

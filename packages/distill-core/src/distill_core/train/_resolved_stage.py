@@ -16,11 +16,12 @@ from ..stage_problems import incomplete_stages
 class ResolvedStage:
     """A `Stage` with omitted fields taken from the stage before.
 
-    The attributes are those of `Stage`. `train` is None where the default applies, and `data` where the stage trains on
+    The attributes are those of `Stage`. One of `epochs` and `steps` is None. `train` is None where the default applies, and `data` where the stage trains on
     `data.train`; a stage without a scheduler or a limit of the gradient norm has None there.
     """
 
-    epochs: int
+    epochs: int | None
+    steps: int | None
     losses: Mapping[str, Term]
     optimizer: Callable[..., Any]
     scheduler: Callable[..., Any] | None
@@ -49,9 +50,13 @@ class ResolvedStage:
         """Return the number of optimizer steps in an epoch."""
         return -(-loader.num_training_batches() // self.accumulate)
 
-    def num_steps(self, experiment: Experiment) -> int:
+    def num_epochs(self, steps_per_epoch: int) -> int:
+        """Return the number of epochs of the stage; the last one may be cut short by `steps`."""
+        return self.epochs if self.epochs is not None else -(-(self.steps or 0) // steps_per_epoch)
+
+    def num_steps(self, steps_per_epoch: int) -> int:
         """Return the number of optimizer steps of the stage."""
-        return self.steps_per_epoch(self.loader(experiment)) * self.epochs
+        return self.steps if self.steps is not None else steps_per_epoch * (self.epochs or 0)
 
 
 def resolve(stages: Sequence[Stage], data: Collection[str]) -> list[ResolvedStage]:
@@ -71,5 +76,6 @@ def resolve(stages: Sequence[Stage], data: Collection[str]) -> list[ResolvedStag
         previous = stage.after(previous)
         values: dict[str, Any] = {field.name: getattr(previous, field.name) for field in fields(ResolvedStage)}
         values |= {name: values[name] or {} for name in ("groups", "feed", "modes")}
+        values["scheduler_step"] = previous.scheduler_step or ("epoch" if previous.steps is None else "step")
         resolved.append(ResolvedStage(**values))
     return resolved

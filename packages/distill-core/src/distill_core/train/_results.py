@@ -30,13 +30,13 @@ def evaluate_test(run: Run, store: CheckpointStore | None, seconds: float) -> di
 
     Returns:
         `test` holds the metrics of the chosen epoch, of the last one if none was chosen; `best` and `last` hold stage,
-        epoch and metrics on each split. `percent` lists the metrics that are fractions and are printed in percent.
+        epoch, step and metrics on each split. `stopped` lists the stages that a callback ended early. `percent` lists the metrics that are fractions and are printed in percent.
         `files` is empty.
     """
     experiment, state = run.experiment, run.state
     selection = next((c for c in run.callbacks if isinstance(c, Checkpoint) and c.best is not None), None)
     test = experiment.test
-    last: dict[str, Any] = {"stage": state.stage, "epoch": state.epoch, **state.measured}
+    last: dict[str, Any] = {**state.position(), **state.measured}
     if test is not None:
         last["test"] = run.evaluate(test)
     best = None
@@ -46,14 +46,14 @@ def evaluate_test(run: Run, store: CheckpointStore | None, seconds: float) -> di
         for name, tensors in weights.items():
             load_unsharded(run.models[name], tensors)
         if test is not None:
-            same = (best["stage"], best["epoch"]) == (last["stage"], last["epoch"])
-            best["test"] = last["test"] if same else run.evaluate(test)
+            best["test"] = last["test"] if best["step"] == last["step"] else run.evaluate(test)
     chosen_by = {"metric": selection.best, "mode": selection.mode, "split": selection.split} if selection else None
     return {
         "about": experiment.about,
         "test": (best or last).get("test"),
         "best": best,
         "last": last,
+        "stopped": state.stopped,
         "selection": chosen_by,
         "percent": _percent(run, last),
         "seed": experiment.seed,

@@ -67,13 +67,18 @@ class StageRun:
     @property
     def num_steps(self) -> int:
         """The number of optimizer steps of the stage."""
-        return self.steps_per_epoch * self.stage.epochs
+        return self.stage.num_steps(self.steps_per_epoch)
+
+    @property
+    def num_epochs(self) -> int:
+        """The number of epochs of the stage; the last one may be cut short."""
+        return self.stage.num_epochs(self.steps_per_epoch)
 
     def weights(self, index: int, step: int) -> dict[str, float]:
         """Return the weight of each term at a step of the stage with this index; sets everything else that is scheduled."""
         if self.schedules.constant is not None:
             return self.schedules.constant
-        return self.schedules.at(StageProgress(index, step, self.num_steps, self.stage.epochs))
+        return self.schedules.at(StageProgress(index, step, self.num_steps, self.num_steps / self.steps_per_epoch))
 
     def explained(self, batch: Mapping[str, Any], num_samples: int) -> contextlib.AbstractContextManager[None]:
         """Return the context of a step's forward; that of the first step also watches the losses."""
@@ -187,7 +192,7 @@ def prepare_stage(
     required_grad = _require_grad(named, learning)
     optimizer = _optimizer(stage, trainable, named, key)
     num_per_epoch = stage.steps_per_epoch(loader) if loader is not None else 1
-    scheduler = make_scheduler(stage, optimizer, num_per_epoch * stage.epochs, key) if stage.scheduler else None
+    scheduler = make_scheduler(stage, optimizer, stage.num_steps(num_per_epoch), key) if stage.scheduler else None
     run = StageRun(
         stage, loader, num_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, Schedules(terms), frozen,
         LossScales(terms, distiller.sources, device),

@@ -42,7 +42,7 @@ def stage_notes(
     if run.stage.train is None:
         yield from _unnamed(run, models, key)
     if run.scheduler:
-        steps = run.num_steps if loader is not None else None
+        steps = run.num_steps if loader is not None or run.stage.steps else None
         if note := scheduler_note(run.stage, run.scheduler, steps, key):
             yield note
     padding = padding_notes(run.stage, loader.dataset, world_size()) if loader is not None else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from ..distributed import rank
 from ..experiment import Evaluation, Experiment
 from ._resolved_stage import ResolvedStage
+
+logger = logging.getLogger("distill")
 
 
 @dataclass
@@ -24,7 +28,10 @@ class RunState:
         epoch: Current epoch of the stage, from 1; 0 before the first.
         batch: Number of completed batches of the epoch.
         step: Number of optimizer steps since the start of the run.
-        measured: Split → metrics measured at the end of this epoch.
+        stage_step: Number of optimizer steps since the start of the stage.
+        measured: Split → metrics measured in this epoch, the newest ones.
+        measured_at: Split → the value of `step` at which they were measured.
+        stopped: The stages that a callback ended early, with the step and the reason.
         learnt: Names of the models that have been trained.
     """
 
@@ -32,18 +39,42 @@ class RunState:
     epoch: int = 0
     batch: int = 0
     step: int = 0
+    stage_step: int = 0
     measured: dict[str, dict[str, float]] = field(default_factory=dict)
+    measured_at: dict[str, int] = field(default_factory=dict)
+    stopped: list[dict[str, Any]] = field(default_factory=list)
     learnt: set[str] = field(default_factory=set)
+
+    @property
+    def is_stopped(self) -> bool:
+        """True if a callback has ended the current stage early."""
+        return any(record["stage"] == self.stage for record in self.stopped)
+
+    def begin_stage(self, index: int) -> None:
+        """Move to the start of a stage."""
+        self.stage, self.epoch, self.batch, self.stage_step = index, 0, 0, 0
+
+    def stop_stage(self, reason: str) -> None:
+        """Record and log that the current stage ends early."""
+        self.stopped.append({**self.position(), "reason": reason})
+        if rank() == 0:
+            logger.info("stage %d stopped early at step %d: %s", self.stage + 1, self.step, reason)
+
+    def position(self) -> dict[str, int]:
+        """Return stage, epoch and step."""
+        return {"stage": self.stage, "epoch": self.epoch, "step": self.step}
+
+    def was_measured(self, split: str) -> bool:
+        """Return whether the metrics of a split are those of the current step."""
+        return self.measured_at.get(split) == self.step
 
     def state(self) -> dict[str, Any]:
         """Return the values for a checkpoint."""
-        position = {"stage": self.stage, "epoch": self.epoch, "batch": self.batch, "step": self.step}
-        return {**position, "measured": self.measured, "learnt": sorted(self.learnt)}
+        return {**vars(self), "learnt": sorted(self.learnt)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore the values that `state` returned."""
-        self.stage, self.epoch, self.batch, self.step = (state[name] for name in ("stage", "epoch", "batch", "step"))
-        self.measured, self.learnt = state["measured"], set(state["learnt"])
+        vars(self).update({**state, "learnt": set(state["learnt"])})
 
 
 class Store(Protocol):
@@ -73,6 +104,8 @@ class Run(Protocol):
         trainable: The parameters that learn in the current stage, by name; empty outside of a stage.
         callbacks: All callbacks in order.
         steps_per_epoch: Number of optimizer steps in an epoch of the current stage.
+        num_epochs: Number of epochs of the current stage; `steps` may cut the last one short.
+        is_last_epoch: Whether the current epoch is the last one of the stage, as it is when a callback ends the stage.
         batches_per_epoch: Number of batches of this process in the current epoch.
         device: Device of this process.
         is_main: Whether this process logs and writes.
@@ -95,6 +128,10 @@ class Run(Protocol):
     @property
     def callbacks(self) -> Sequence[object]: ...
     @property
+    def num_epochs(self) -> int: ...
+    @property
+    def is_last_epoch(self) -> bool: ...
+    @property
     def batches_per_epoch(self) -> int: ...
     @property
     def is_main(self) -> bool: ...
@@ -105,6 +142,13 @@ class Run(Protocol):
         Args:
             evaluation: The loader and the metrics.
             split: Log the metrics under this name, and keep them in `state.measured`.
+        """
+
+    def stop_stage(self, reason: str) -> None:
+        """End the current stage after this step, as if it were its last one. All processes call it together.
+
+        Args:
+            reason: Logged, and written to `results.json`.
         """
 
     def save(self, *, best: bool = False) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,20 @@ from torch import nn
 from ..data import BatchPlan, Loader, SeedPath, batch_seeds, derive_seed, seed_everything, seed_torch
 from ..distributed import rank, world_size
 from ..experiment import Evaluation, Experiment
-from ..layers import checks_on_every_device
-from ..tree import channels_last, to_device
 from ._evaluation import evaluate
 from ._lazy import first_batch
 from ._located import advance_scheduler, call_each, located
 from ._resolved_stage import ResolvedStage
 from ._results import evaluate_test, write_results
+from ._run_batch import run_batch
 from ._run_context import explained, hold_folder, make_accelerator
 from ._scaled_batches import scaled_batches
 from ._setup import set_up
 from ._stage import StageRun, connect, prepare_stage, resolved_stages
+from ._stage_end import continue_cut_epoch, until_end
 from ._stage_notes import log_stage_notes
 from ._state import RunState
+from ._trainer_view import TrainerView
 from .callbacks import Callback, with_defaults
 from .checkpoints import RunCheckpoints
 from .parallel import StopRequest, same_buffers
@@ -36,13 +36,12 @@ from .step import (
     LossScale,
     NonfinitePolicy,
     RollBack,
-    scaled_backward,
     warn_without_gradient,
 )
 from .teachers import CacheInputs, Caches
 
 
-class Trainer:
+class Trainer(TrainerView):
     """Runs an experiment. Callbacks see it as a `Run`, whose attributes are described there.
 
     Args:
@@ -66,7 +65,7 @@ class Trainer:
         self.callbacks = with_defaults([*experiment.callbacks, *callbacks], output)
         self.accelerator = make_accelerator(experiment)
         self.device = torch.device(self.accelerator.device)
-        self.run: StageRun | None = None
+        self.run = None
         self.meter = LossMeter([])
         self.ema = EMA(self.models, experiment.ema)
         self.nonfinite = NonfinitePolicy(experiment.nonfinite, experiment.max_nonfinite)
@@ -80,26 +79,6 @@ class Trainer:
         self._plan = BatchPlan([], [])
         self._seeds: list[int] = []
         self._logged_at = 0.0
-
-    @property
-    def is_main(self) -> bool:
-        """True if this process logs and writes."""
-        return bool(self.accelerator.is_main_process)
-
-    @property
-    def stage(self) -> ResolvedStage:
-        """The current stage; the last one after training."""
-        return self.stages[self.state.stage]
-
-    @property
-    def trainable(self) -> Mapping[str, nn.Parameter]:
-        """The parameters that learn in the current stage."""
-        return self.run.trainable if self.run else {}
-
-    @property
-    def batches_per_epoch(self) -> int:
-        """The number of batches of this process in the current epoch."""
-        return len(self._plan.indices)
 
     def fit(self, *, resume: bool = False, change: bool = False) -> dict[str, Any]:
         """Train all stages, then test; return the content of `results.json`.
@@ -152,7 +131,7 @@ class Trainer:
         with self.autocast():
             metrics = evaluate(self.models, evaluation, (stage or self.stage).feed, self.device)
         if split is not None:
-            self.state.measured[split] = metrics
+            self.state.measured[split], self.state.measured_at[split] = metrics, self.state.step
             self.log({"split": split, "metrics": metrics, "percent": evaluation.percent(metrics)})
         return metrics
 
@@ -169,17 +148,7 @@ class Trainer:
     def log(self, record: dict[str, Any]) -> None:
         """Pass a record to the callbacks, with stage, epoch and step added."""
         if self.is_main:
-            state = self.state
-            self._each("on_log", {"stage": state.stage, "epoch": state.epoch, "step": state.step, **record})
-
-    def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the context of the run's mixed precision."""
-        return self.accelerator.autocast()  # type: ignore[no-any-return]
-
-    def moved(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Return a batch on the device, in the memory format of the run."""
-        moved: dict[str, Any] = batch if self.device.type == "cpu" else to_device(batch, self.device)
-        return channels_last(moved) if self.experiment.channels_last else moved
+            self._each("on_log", {**self.state.position(), **record})
 
     def cache_inputs(self, loader: Loader) -> CacheInputs:
         """Return what the caches of a stage need to compute values."""
@@ -187,7 +156,7 @@ class Trainer:
 
     def _fit_stage(self, index: int, saved: dict[str, Any] | None) -> None:
         if saved is None:
-            self.state.stage, self.state.epoch, self.state.batch = index, 0, 0
+            self.state.begin_stage(index)
         state, stage, start = self.state, self.stages[index], SeedPath(self.experiment.seed, index)
         loader = stage.loader(self.experiment)
         seed_everything(derive_seed(start.seed, start.stage))
@@ -201,6 +170,7 @@ class Trainer:
         state.learnt |= {name.split(".")[0] for name in run.trainable} & set(self.models)
         if saved is not None:
             self.meter = self.checkpoints.restore_stage(saved, state, run)
+            continue_cut_epoch(run, state)
         with located(self, self.caches):
             self.caches.open(self.cache_inputs(loader), state)
         self._each("on_stage_start")
@@ -209,7 +179,9 @@ class Trainer:
         if self.checkpoints.begin_stage(state, run):
             self.save()
         try:
-            for epoch in range(state.epoch + (state.batch == 0), stage.epochs + 1):
+            for epoch in range(state.epoch + (state.batch == 0), run.num_epochs + 1):
+                if state.is_stopped and state.batch == 0:
+                    break
                 state.epoch = epoch
                 self._fit_epoch(run)
             run.frozen.verify()
@@ -224,9 +196,10 @@ class Trainer:
         state = self.state
         self._logged_at = time.monotonic()
         if state.batch == 0:
-            state.measured, self.meter = {}, LossMeter(list(run.distiller.terms))
+            state.measured, state.measured_at, self.meter = {}, {}, LossMeter(list(run.distiller.terms))
         seed_path = SeedPath(self.experiment.seed, state.stage, state.epoch - 1)
-        self._plan = plan = self.caches.plan(run.loader, seed_path)
+        complete = self.caches.plan(run.loader, seed_path)
+        self._plan = plan = until_end(run, complete, state.epoch)
         self._seeds = batch_seeds(SeedPath(seed_path.seed, seed_path.stage, state.epoch), len(plan.indices), rank())
         run.set_modes(self.models)
         run.update.keep_buffers()
@@ -234,28 +207,29 @@ class Trainer:
             run, self.caches, plan, seed_path, state.batch,
             prepare=self.moved, autocast=self.autocast, seeds=self._seeds, device=self.device,
         )  # fmt: skip
-        for batch, scale in batches:
+        for batch, scale in () if state.is_stopped else batches:
             self._fit_batch(run, batch, scale, plan)
+            if state.is_stopped:
+                break
         self._log_training(run)
         self.checkpoints.verify_finite(state, run)
         advance_scheduler(self, run, "epoch", state.epoch, self.meter.epoch())
         state.batch = 0
-        with located(self, self.caches):
-            self.caches.complete_epoch(state.epoch)
+        if plan is complete and not state.is_stopped:
+            with located(self, self.caches):
+                self.caches.complete_epoch(state.epoch)
         self._each("on_epoch_end")
 
     def _fit_batch(self, run: StageRun, batch: dict[str, Any], scale: LossScale, plan: BatchPlan) -> None:
         state, index, accumulate = self.state, self.state.batch, run.stage.accumulate
         begin = index - index % accumulate
         ends = index + 1 == min(begin + accumulate, len(plan.indices))
-        done = (state.epoch - 1) * run.steps_per_epoch + index // accumulate
+        done = state.stage_step
         if not self.nonfinite.skips(state.stage, state.epoch, begin, accumulate):
             samples = plan.indices[index].shape[0]
             seed_torch(self._seeds[index], self.device)
             weights = run.weights(state.stage, done)
-            moved = self.moved(batch)
-            with run.explained(moved, samples), checks_on_every_device(done == 0):
-                total, terms = scaled_backward(run.backward, moved, weights, scale, last=ends)
+            total, terms = run_batch(run, self.moved(batch), weights, scale, samples, last=ends, is_first=done == 0)
             self.meter.add(index, samples, total, terms)
             if ends:
                 if done == 0 and self.is_main:
@@ -263,10 +237,12 @@ class Trainer:
                 run.update.step(index)
         state.batch += 1
         if ends:
-            self._end_step(run, done + 1)
+            self._end_step(run)
 
-    def _end_step(self, run: StageRun, steps: int) -> None:
+    def _end_step(self, run: StageRun) -> None:
         self.state.step += 1
+        self.state.stage_step += 1
+        steps = self.state.stage_step
         self.ema.update()
         advance_scheduler(self, run, "step", steps)
         if steps % self.experiment.log_every == 0:

@@ -43,7 +43,8 @@ def _stage_text(stage: StagePreview, num_stages: int, notes: Sequence[Problem]) 
         ],
         "runs": [(each.model, _forward_text(each)) for each in stage.forwards],
     }
-    lines = [f"stage {stage.index + 1}/{num_stages}: {stage.epochs} epochs, {stage.optimizer}{scheduler}"]
+    length = f"{stage.epochs} epochs" if stage.steps is None else f"{stage.steps} steps"
+    lines = [f"stage {stage.index + 1}/{num_stages}: {length}, {stage.optimizer}{scheduler}"]
     for name, block in blocks.items():
         lines += [f"  {name if number == 0 else '':8}{line}" for number, line in enumerate(aligned(block))]
     return "\n".join([*lines, *(f"  note    {_note_text(note)}" for note in notes)])

@@ -53,7 +53,7 @@ class LiveBar(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         """Close the bar of a finished stage."""
-        if run.state.epoch == run.stage.epochs:
+        if run.is_last_epoch:
             self.close()
 
     def close(self) -> None:
@@ -67,7 +67,6 @@ class LiveBar(Callback):
 class _StageBar(Progress):
     def __init__(self, run: Run, console: Console) -> None:
         self.run = run
-        self.first_step = sum(stage.num_steps(run.experiment) for stage in run.stages[: run.state.stage])
         super().__init__(
             TextColumn("{task.description}", style="bold"),
             BarColumn(bar_width=20),
@@ -81,7 +80,7 @@ class _StageBar(Progress):
         )
         self.task: TaskID = self.add_task(
             stage_name(run),
-            total=run.stage.epochs * run.steps_per_epoch,
+            total=run.stage.num_steps(run.steps_per_epoch),
             epoch="",
             losses="",
             rate="",
@@ -92,8 +91,8 @@ class _StageBar(Progress):
         if not self.tasks:
             return
         run = self.run
-        epoch = f"epoch {run.state.epoch}/{run.stage.epochs}"
-        self.update(self.task, completed=run.state.step - self.first_step, epoch=epoch)
+        epoch = f"epoch {run.state.epoch}/{run.num_epochs}"
+        self.update(self.task, completed=run.state.stage_step, epoch=epoch)
         yield from super().get_renderables()
         fields = self.tasks[0].fields
         if line := "   ".join(text for text in (fields["losses"], fields["metrics"]) if text):

@@ -37,7 +37,7 @@ class PlainLog(Callback):
 
     def on_log(self, run: Run, record: dict[str, Any]) -> None:
         """Write a record."""
-        position = f"{stage_name(run)} · epoch {record['epoch']}/{run.stage.epochs} · step {record['step']}"
+        position = f"{stage_name(run)} · epoch {record['epoch']}/{run.num_epochs} · step {record['step']}"
         self.write(f"{position} · {record['split']} · {describe_record(record)}")
 
 
@@ -97,7 +97,7 @@ def describe_stage(run: Run) -> str:
     """Return the epochs, steps, terms and modes of the stage."""
     stage = run.stage
     terms = " + ".join(f"{describe_weight(term.weight)} {name}" for name, term in stage.losses.items())
-    length = f"{stage.epochs} epochs of {run.steps_per_epoch} steps"
+    length = f"{stage.epochs} epochs of {run.steps_per_epoch} steps" if stage.steps is None else f"{stage.steps} steps"
     return f"{stage_name(run)} · {length} · loss = {terms} · {describe_modes(run)}"
 
 

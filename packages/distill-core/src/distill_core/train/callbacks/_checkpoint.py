@@ -1,4 +1,4 @@
-"""Saving a run at regular intervals, and choosing its best epoch."""
+"""Saving a run at regular intervals, and choosing its best evaluation."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ._evaluate import Evaluate
 
 
 class Checkpoint(Callback):
-    """Saves every `every` epochs; with `best`, remembers the epoch with the best value of a metric.
+    """Saves every `every` epochs; with `best`, saves and remembers the evaluation with the best value of a metric.
 
     List it after the `Evaluate` that measures the metric. Of equal values the first stays the best. A stage counts only
     if a model that the metric reads learns in it.
 
     Args:
-        best: The metric to choose by, measured on `split`; without it no epoch is chosen.
+        best: The metric to choose by, measured on `split`; without it none is chosen.
         mode: Whether a greater (`max`) or a smaller (`min`) value is better.
-        every: Number of epochs between two checkpoints; the last epoch of a stage is always saved.
+        every: Number of epochs between two checkpoints; the end of a stage is always saved.
         every_steps: Number of optimizer steps between two checkpoints within an epoch; none by default.
         split: The data on which the choice is made.
         keep: Number of the newest checkpoints to keep besides the best.
@@ -63,22 +63,23 @@ class Checkpoint(Callback):
 
     def on_step_end(self, run: Run) -> None:
         """Save within an epoch; the last step is saved by `on_epoch_end`."""
-        within = run.state.batch < run.batches_per_epoch
-        if self.every_steps and run.state.step % self.every_steps == 0 and within:
-            run.save()
+        if run.state.batch == run.batches_per_epoch or run.state.is_stopped:
+            return
+        best = self.best is not None and run.state.was_measured(self.split) and self._is_best(run)
+        if best or (self.every_steps and run.state.step % self.every_steps == 0):
+            run.save(best=best)
 
     def on_epoch_end(self, run: Run) -> None:
         """Save, and record whether this epoch is the best so far."""
         best = self._is_best(run)
-        last = run.state.epoch == run.stage.epochs
-        if best or last or run.state.epoch % self.every == 0:
+        if best or run.is_last_epoch or run.state.epoch % self.every == 0:
             run.save(best=best)
 
     def _is_best(self, run: Run) -> bool:
         if self.best is None:
             return False
-        measured = run.state.measured.get(self.split)
-        if measured is None and run.state.epoch != run.stage.epochs:
+        measured = run.state.measured.get(self.split) if run.state.was_measured(self.split) else None
+        if measured is None and not run.is_last_epoch:
             return False  # an epoch that was not measured
         if measured is None or self.best not in measured:
             message = f"Checkpoint(best='{self.best}'): nothing measures '{self.best}' on '{self.split}'"
@@ -90,7 +91,7 @@ class Checkpoint(Callback):
         better = self.value is None or (value > self.value if self.mode == "max" else value < self.value)
         if better:
             self.value = value
-            self.chosen = {"stage": run.state.stage, "epoch": run.state.epoch, self.split: measured}
+            self.chosen = {**run.state.position(), self.split: measured}
         return better
 
     def _learns(self, run: Run) -> bool:

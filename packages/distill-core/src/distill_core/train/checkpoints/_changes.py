@@ -13,6 +13,7 @@ from ...errors import TrainingError
 
 CHANGES = "changes.jsonl"
 PROMISE = "from here on the results are not promised to be bit for bit those of an undisturbed run"
+_LENGTHS = {"epochs": "epoch", "steps": "stage_step"}  # key → its count in a checkpoint
 _BY_STAGE = ("losses", "accumulate", "samples", "batch_size")
 
 logger = logging.getLogger("distill")
@@ -28,7 +29,7 @@ def accept_changes(
     Args:
         saved: The identity in the checkpoint.
         new: The identity of the experiment that resumes it.
-        position: The stage, epoch and batch of the checkpoint.
+        position: The stage, epoch, batch and steps of the checkpoint.
         change: Whether to accept differences that do not concern what was trained so far.
 
     Raises:
@@ -71,8 +72,10 @@ def _is_future(key: str, then: Any, now: Any, position: Mapping[str, int]) -> bo
         return str(then).split(".")[:2] == str(now).split(".")[:2]
     if not isinstance(then, list) or not isinstance(now, list) or min(len(then), len(now)) <= stage:
         return False
-    if key == "epochs":
-        return then[:stage] == now[:stage] and now[stage] >= position["epoch"]
+    if key in _LENGTHS:
+        is_same = now[stage] == then[stage]
+        is_longer = None not in (then[stage], now[stage]) and now[stage] >= position[_LENGTHS[key]]
+        return then[:stage] == now[:stage] and (is_same or is_longer)
     if key == "schedules":
         return then[:stage] == now[:stage]
     return key in _BY_STAGE and then[: stage + 1] == now[: stage + 1]

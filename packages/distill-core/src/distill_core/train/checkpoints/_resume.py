@@ -197,6 +197,7 @@ class RunCheckpoints:
             "sources": {name: entry.precision for name, entry in experiment.sources.items()},
             "torch": torch.__version__.split("+")[0],
             "epochs": [stage.epochs for stage in self.stages],
+            "steps": [stage.steps for stage in self.stages],
             "schedules": schedules_of(self.stages, loaders),
             "callbacks": [type(callback).__name__ for callback in experiment.callbacks],
             "losses": [sorted(stage.losses) for stage in self.stages],

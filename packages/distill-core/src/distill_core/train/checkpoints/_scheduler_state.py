@@ -50,10 +50,7 @@ def restore_scheduler(run: StageRun, saved: Mapping[str, Any], state: RunState, 
 
 def num_advanced(run: StageRun, state: RunState) -> int:
     """Return how often a stage's scheduler has advanced at a state of the run."""
-    within = state.batch > 0
-    if run.stage.scheduler_step == "epoch":
-        return state.epoch - within
-    return (state.epoch - within) * run.steps_per_epoch + -(-state.batch // run.stage.accumulate)
+    return state.stage_step if run.stage.scheduler_step == "step" else state.epoch - (state.batch > 0)
 
 
 def _is_stateless(scheduler: Any) -> bool:

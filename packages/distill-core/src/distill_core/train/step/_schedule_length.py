@@ -18,7 +18,7 @@ from .._resolved_stage import ResolvedStage
 
 def num_advances(stage: ResolvedStage, steps: int) -> int:
     """Return how often the stage's scheduler advances, if the stage takes `steps` optimizer steps."""
-    return steps if stage.scheduler_step == "step" else stage.epochs
+    return steps if stage.scheduler_step == "step" else stage.epochs or 0
 
 
 def with_lengths(stage: ResolvedStage, steps: int, key: str) -> functools.partial[Any]:
@@ -43,7 +43,7 @@ def schedules_of(stages: Sequence[ResolvedStage], loaders: Iterable[Loader]) -> 
     """
     found = []
     for number, (stage, loader) in enumerate(zip(stages, loaders, strict=True)):
-        steps = stage.steps_per_epoch(loader) * stage.epochs
+        steps = stage.num_steps(stage.steps_per_epoch(loader))
         each = f" each {stage.scheduler_step}"
         found.append(_text(with_lengths(stage, steps, f"stages.{number}")) + each if stage.scheduler else "")
     return found
@@ -122,8 +122,8 @@ def _omitted(
         if given.get("t_in_epochs", by_epoch) is not by_epoch:
             message = f"`t_in_epochs: {str(not by_epoch).lower()}` contradicts `scheduler_step: {stage.scheduler_step}`"
             raise TrainingError(message, key=key, hint="omit `t_in_epochs`: it follows from `scheduler_step`")
-    if _is_one_cycle(call.func) and given.keys() & {"epochs", "steps_per_epoch"} and "total_steps" not in given:
-        epochs = stage.epochs
+    by_parts = given.keys() & {"epochs", "steps_per_epoch"} and "total_steps" not in given
+    if _is_one_cycle(call.func) and by_parts and (epochs := stage.epochs):
         known = {"epochs": epochs, "steps_per_epoch": length // epochs}
         return {name: value for name, value in known.items() if name in free}
     found: dict[str, Any] = {}
