@@ -8,9 +8,12 @@ from functools import partial
 import pytest
 import torch
 
+from distill_core.data import Loader
 from distill_core.experiment import CacheSettings
 from distill_core.losses import ForwardKLLoss, TopKKLLoss
+from distill_core.preview import build_caches, verify_caches
 from distill_core.train import Experiment, Stage, Term, Trainer
+from distill_core.train.teachers import CachedSource
 from distill_nlp.data import completions, language_modelling
 from distill_nlp.models import tiny_gpt2
 from distill_nlp.tokenizers import byte_level
@@ -32,11 +35,9 @@ def loader(request, bpe, tmp_path):
     return completions(path, tokenizer=bpe, batch_size=5, max_length=32, pad_to=32)
 
 
-def run(loader, cache, loss, inputs):
+def experiment_of(loader, cache, loss, inputs):
     torch.manual_seed(0)
     teacher, student = (tiny_gpt2(vocab_size=270, layers=1, width=width, heads=2, max_length=32) for width in (16, 8))
-    calls = []
-    teacher.register_forward_pre_hook(lambda *_: calls.append(1))
     kd = Term(loss=loss, inputs={"student": "student:out.logits", "mask": "batch.mask"} | inputs)
     stage = Stage(
         epochs=2,
@@ -44,9 +45,16 @@ def run(loader, cache, loss, inputs):
         optimizer=partial(torch.optim.SGD, lr=0.1),
         feed={name: {"input_ids": "batch.input_ids"} for name in ("teacher", "student")},
     )
-    experiment = Experiment(
+    return Experiment(
         models={"teacher": teacher, "student": student}, data={"train": loader}, stages=[stage], cache=cache
     )
+
+
+def run(loader, cache, loss, inputs):
+    experiment = experiment_of(loader, cache, loss, inputs)
+    teacher, student = (experiment.models[name] for name in ("teacher", "student"))
+    calls = []
+    teacher.register_forward_pre_hook(lambda *_: calls.append(1))
     Trainer(experiment).fit()
     return student.state_dict(), len(calls)
 
@@ -70,3 +78,43 @@ def test_with_all_tokens_top_k_equals_forward_kl(loader, tmp_path):
     whole, _ = run(loader, {}, ForwardKLLoss(), {"teacher": "teacher:out.logits"})
     for name, tensor in whole.items():
         torch.testing.assert_close(kept[name], tensor)
+
+
+@pytest.mark.parametrize("codec", ["float16", "int8", "topk-8", "topk-270"])
+def test_verify_compares_the_tokens(loader, tmp_path, codec):
+    cache = cached(tmp_path / "cache", codec)
+    experiment = experiment_of(loader, cache, ForwardKLLoss(), {"teacher": "teacher:out.logits"})
+    if codec.startswith("topk"):
+        inputs = {"teacher": "teacher:out.logits.log_probs", "index": "teacher:out.logits.index"}
+        experiment = experiment_of(loader, cache, TopKKLLoss(), inputs)
+    build_caches(Trainer(experiment), lambda _line: None)
+    (found,) = verify_caches(Trainer(experiment), 7)
+    assert found.samples == min(7, len(loader.dataset))
+    assert found.agreement == pytest.approx(1, abs=0.02 if codec == "int8" else 0.002)
+    assert 0 <= found.divergence < (1e-3 if codec == "int8" else 1e-6)
+
+
+def test_verify_measures_another_teacher(loader, tmp_path):
+    """Compare KL and agreement with plain loops over tokens."""
+    cache = cached(tmp_path / "cache", "float32")
+    experiment = experiment_of(loader, cache, ForwardKLLoss(), {"teacher": "teacher:out.logits"})
+    build_caches(Trainer(experiment), lambda _line: None)
+    teacher = experiment.models["teacher"]
+    batch = next(iter(Loader(loader.dataset, len(loader.dataset), collate=getattr(loader.dataset, "collate", None))))
+    with torch.no_grad():
+        before = teacher(batch["input_ids"]).logits
+    trainer = Trainer(experiment)
+    real = CachedSource.read
+
+    def shifted(self, view, rows, batch):
+        values = real(self, view, rows, batch)
+        return {tap: value.roll(1, -1) for tap, value in values.items()}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CachedSource, "read", shifted)
+        (found,) = verify_caches(trainer, len(loader.dataset))
+    live, wrong = before.double().log_softmax(-1), before.roll(1, -1).double().log_softmax(-1)
+    expected = torch.nn.functional.kl_div(wrong, live, reduction="none", log_target=True).sum(-1).mean()
+    assert found.divergence == pytest.approx(float(expected), rel=1e-5)
+    assert found.agreement == float((live.argmax(-1) == wrong.argmax(-1)).double().mean())
+    assert found.samples == len(loader.dataset)

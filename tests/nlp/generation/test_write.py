@@ -15,6 +15,8 @@ from distill_nlp.generation import Sampling, write_completions
 from distill_nlp.models import tiny_gpt2
 from distill_nlp.tokenizers import byte_level
 
+from ..chat_tokenizers import BEGINS, chat_tokenizer, template
+
 PROMPTS = [f"{word} comes before" for word in "one two three four five six seven".split()]
 
 
@@ -61,6 +63,40 @@ def test_any_prompt_is_read_back_unchanged(teacher, bpe, tmp_path):
     assert read_table(again)["prompt"] == prompts
     with pytest.raises(DataError, match=r"^`prompts` must be texts, got half a surrogate pair: '.ud800' at index 0$"):
         write_completions(teacher, ["\ud800"], tmp_path / "c.jsonl", tokenizer=bpe)
+
+
+def test_tokens_and_ends_are_those_that_the_model_wrote(teacher, bpe, tmp_path):
+    sampling = Sampling(max_new_tokens=12, temperature=3.0)
+    path = write_completions(teacher, PROMPTS, tmp_path / "a.jsonl", tokenizer=bpe, sampling=sampling, samples=30)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    ended = [row["ended"] for row in rows]
+    assert 0 < sum(ended) < len(rows)
+    for row in rows:
+        tokens = row["completion_ids"]
+        assert (tokens[-1] == bpe.eos_token_id) is row["ended"]
+        assert bpe.eos_token_id not in tokens[:-1]
+        assert row["ended"] or len(tokens) == 12
+        assert bpe.decode(tokens, skip_special_tokens=True) == row["completion"]
+    data = completions(path, tokenizer=bpe, batch_size=4, max_length=64).dataset
+    assert [sample["target"][sample["target"] != -100].tolist() for sample in data] == [
+        row["completion_ids"] for row in rows
+    ]
+
+
+@pytest.mark.parametrize(("adds", "writes"), BEGINS)
+def test_greedy_tokens_equal_those_of_transformers_for_templated_prompts(tmp_path, adds, writes):
+    tokenizer = chat_tokenizer(adds_begin=adds, chat_template=template(begin=writes))
+    torch.manual_seed(0)
+    model = tiny_gpt2(vocab_size=len(tokenizer), layers=2, width=32, heads=2, max_length=64).eval()
+    chats = [[{"role": "user", "content": text}] for text in ("the capital", "of France is", "Paris")]
+    texts = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
+    greedy = Sampling(max_new_tokens=8, temperature=0.0)
+    path = write_completions(model, texts, tmp_path / "a.jsonl", tokenizer=tokenizer, sampling=greedy)
+    for text, line in zip(texts, path.read_text().splitlines(), strict=True):
+        ids = tokenizer(text, add_special_tokens=adds and not writes, return_tensors="pt")["input_ids"]
+        end = tokenizer.eos_token_id
+        theirs = model.generate(ids, max_new_tokens=8, do_sample=False, eos_token_id=end, pad_token_id=end)
+        assert json.loads(line)["completion_ids"] == theirs[0, ids.shape[1] :].tolist()
 
 
 class BrokenError(Exception):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from distill_core.cli import run_experiment
+from distill_core.cli.run._progress import describe_record
 
 TRUST = ("--trust", "toy")
 FILES = {
@@ -201,3 +202,8 @@ def test_several_processes_need_to_be_told_the_folder(toy, distill, monkeypatch)
     monkeypatch.setenv("WORLD_SIZE", "2")
     ended = distill("run", toy, *TRUST)
     assert ended == (2, "", "several processes require one common folder\n  hint: add --output DIR\n")
+
+
+def test_slow_rates_are_not_rounded_to_zero():
+    shown = {rate: describe_record({"loss": 1.0, "samples_per_second": rate}) for rate in (0.462, 3.04, 1234.5)}
+    assert [text.split(" · ")[-1] for text in shown.values()] == ["0.46 samples/s", "3 samples/s", "1,234 samples/s"]

@@ -1,9 +1,15 @@
 """Text datasets with batches of `input_ids`, `attention_mask` and `target`, from local files or the hub."""
 
+from ..tables import Table as Table
+from ..tables import read_table as read_table
+from ._answers import answer_text as answer_text
 from ._causal import CausalCollate as CausalCollate
 from ._causal import PackedTokens as PackedTokens
 from ._causal import TokenSequences as TokenSequences
 from ._causal_tokens import causal_tokenizer as causal_tokenizer
+from ._causal_tokens import prompt_tokens as prompt_tokens
+from ._causal_tokens import start_tokens as start_tokens
+from ._causal_tokens import tokens_of as tokens_of
 from ._collate import PadCollate as PadCollate
 from ._completions import completions as completions
 from ._documents import read_documents as read_documents
@@ -23,10 +29,8 @@ from ._masked import masked_language_modelling as masked_language_modelling
 from ._python_docstrings import python_docstrings as python_docstrings
 from ._question_answering import QuestionWindows as QuestionWindows
 from ._question_answering import question_answering as question_answering
-from ._read_table import read_table as read_table
 from ._squad import Question as Question
 from ._squad import read_questions as read_questions
-from ._table import Table as Table
 from ._tagged_files import read_tagged as read_tagged
 from ._text_classification import text_classification as text_classification
 from ._token_classification import TaggedTexts as TaggedTexts

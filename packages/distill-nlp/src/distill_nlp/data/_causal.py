@@ -79,7 +79,7 @@ class PackedTokens(TensorData):
         targets[last] = IGNORED  # an end token within a document is text
         fields = {"input_ids": stream, "target": targets}
         if positions:
-            fields["position_ids"] = _positions(last, len(stream), block)
+            fields["position_ids"] = _positions(documents, len(stream), block)
         cut = {name: tensor[: num_blocks * block].view(num_blocks, block) for name, tensor in fields.items()}
         if limit is not None and limit < num_blocks:
             chosen = torch.arange(limit) * num_blocks // limit
@@ -111,6 +111,9 @@ class TokenSequences:
     Attributes:
         lengths: (samples,) int64, number of positions.
         num_tokens: (samples,) int64, number of targets that count.
+
+    Raises:
+        DataError: A sample has no target that counts.
     """
 
     def __init__(
@@ -119,7 +122,10 @@ class TokenSequences:
         self.fields = dict(fields)
         self.collate = CausalCollate(padding, pad_to)
         self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
-        self.num_tokens = torch.stack([(row != IGNORED).sum() for row in self.fields["target"]])
+        self.num_tokens = _counted(self.fields["target"])
+        for name, rows in self.fields.items():
+            if name.endswith("target") and name != "target":
+                _counted(rows)
 
     def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
         """Raise `DataError` if a model cannot read these texts."""
@@ -170,13 +176,22 @@ class CausalCollate:
         return pad_sequence(rows, batch_first=True, padding_value=filler)
 
 
-def _positions(last: Tensor, count: int, block: int) -> Tensor:
+def _counted(rows: Sequence[Tensor]) -> Tensor:
+    """Return the number of targets that count of each sample, at least 1."""
+    counts = torch.tensor([int((row != IGNORED).sum()) for row in rows], dtype=torch.long)
+    empty = (counts == 0).nonzero().flatten().tolist()
+    if empty:
+        message = f"{len(empty)} of {len(rows)} samples have no target that counts; the first is sample {empty[0] + 1}"
+        raise DataError(message, hint="set a greater `max_length`, or remove rows without an answer")
+    return counts
+
+
+def _positions(documents: Sequence[Tensor], count: int, block: int) -> Tensor:
     """Return the distance of each token to the start of its document or block, whichever is nearer, (count,) int32."""
-    index = torch.arange(count)
-    starts = torch.zeros(count, dtype=torch.long)
-    first = last[:-1] + 1
-    starts[first] = first
-    return (index - torch.maximum(starts.cummax(0).values, index - index % block)).to(torch.int32)
+    lengths = torch.tensor([len(tokens) + 1 for tokens in documents])
+    starts = (lengths.cumsum(0) - lengths).to(torch.int32).repeat_interleave(lengths)
+    index = torch.arange(count, dtype=torch.int32)
+    return index - torch.maximum(starts, (index // block).mul_(block))
 
 
 def pieces(tokens: Tensor, block: int, end: int) -> list[tuple[Tensor, Tensor]]:

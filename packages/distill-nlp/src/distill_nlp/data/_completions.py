@@ -6,24 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from distill_core.data import Loader, with_example
+from distill_core.errors import DataError
 
-from .._ignored import IGNORED
+from ..tables import Rows, read_rows
+from ._answers import AnsweredPrompts
 from ._causal import TokenSequences, check_lengths
-from ._causal_tokens import causal_tokenizer, end_token, tokens_of
-from ._documents import Split, split_indices
+from ._causal_tokens import causal_tokenizer
+from ._documents import Split, spaced, split_indices
 from ._encoded import Tokenizer
 from ._example import greatest_of
 from ._grouped import loader_of_texts
 from ._language_modelling import example_of_tokens
-from ._read_table import read_table
 from ._readable import Extent, check_readable
 
 
-def _example(batch_size: int, max_length: int, teacher_tokenizer: Any) -> dict[str, Tensor]:
+def _example(batch_size: int, max_length: int, max_prompt: int | None, teacher_tokenizer: Any) -> dict[str, Tensor]:
+    _check_prompt(max_length, max_prompt)
     batch = example_of_tokens(batch_size, max_length)
     return batch if teacher_tokenizer is None else batch | example_of_tokens(batch_size, max_length, "teacher_")
 
@@ -47,7 +48,7 @@ def _check(
 
 @with_example(_example, _check)
 def completions(
-    file: str | Path,
+    file: Rows,
     split: Split = "all",
     *,
     tokenizer: str | Tokenizer,
@@ -58,6 +59,7 @@ def completions(
     max_length: int = 512,
     max_prompt: int | None = None,
     pad_to: int | None = None,
+    limit: int | None = None,
     val: float = 0.05,
     test: float = 0.05,
     split_seed: int = 0,
@@ -68,79 +70,68 @@ def completions(
 ) -> Loader:
     """Build a loader of prompts with completions, in which only the completion and its end token are targets.
 
-    A sample consists of the tokenizer's begin token, if it has one, the prompt, the completion and the end token. Batches
-    are padded on the right, so no attention mask is needed.
+    A sample consists of the start tokens that the tokenizer itself adds, unless the prompt has them, the prompt, the
+    completion and the end token. Batches are padded on the right, so no attention mask is needed. Tokens that
+    `write_completions` wrote are the targets, and a completion that was cut has no end token. If the tokenizer does not
+    decode them to the same texts, the texts are tokenised.
 
     Args:
-        file: A `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` file.
+        file: Rows: a table, a saved dataset, a dataset or a list; see `distill_nlp.tables.read_rows`.
         split: `train`, `val`, `test` or `all`; see `split_documents`.
         tokenizer: A tokenizer of transformers, or its name or folder.
         batch_size: Number of samples per batch.
         teacher_tokenizer: The tokenizer of a teacher with a different vocabulary.
-        prompt: The column of the prompts.
-        completion: The column of the completions.
+        prompt, completion: The columns of the prompts and of the completions.
         max_length: Maximum number of positions of a sample. A truncated completion has no end token.
         max_prompt: Maximum number of prompt tokens, of which the last are kept. Defaults to half of `max_length`.
         pad_to: Number of positions in every batch, for a teacher cache. Defaults to those of the longest sample.
-        val, test: Fractions of the rows in the validation and test splits.
-        split_seed: Seed of the split.
+        limit: Maximum number of samples, evenly spaced over the rows of the split. None keeps all.
+        val, test, split_seed: Fractions of the rows in the validation and test splits, and the seed of the split.
         shuffle: Shuffle in each epoch. Defaults to True for `train` and `all`.
         group_by_length: Put samples of similar length into one batch.
         num_workers: Number of processes that prefetch batches.
         cache: A folder that caches the tokens.
 
     Returns:
-        A loader of `input_ids` and `target` (batch, longest) int64 and `mask` (batch, longest) bool, which marks the
-        targets that count. With a teacher tokenizer also `teacher_input_ids`, `teacher_target` and `teacher_mask`.
+        A loader of `input_ids`, `target`, `mask` (batch, longest), and with a teacher tokenizer the same as `teacher_…`.
 
     Raises:
-        DataError: The file or a column does not exist, or a tokenizer has no end token.
+        DataError: The rows cannot be read, a cell is not text, or a tokenizer has no end token.
     """
-    check_lengths(max_length=max_length, max_prompt=max_prompt)
-    table = read_table(file)
-    rows = split_indices(table.num_rows, split, val=val, test=test, seed=split_seed)
-    texts = [[column[row] for row in rows] for column in map(table.texts, (prompt, completion))]
-    tokenizers = {"": tokenizer} if teacher_tokenizer is None else {"": tokenizer, "teacher_": teacher_tokenizer}
-    dataset = _sequences(texts, tokenizers, max_length, max_prompt or max(1, max_length // 2), pad_to, cache)
+    _check_prompt(max_length, max_prompt)
+    table = read_rows(file)
+    rows = spaced(split_indices(table.num_rows, split, val=val, test=test, seed=split_seed), limit)
+    answered = AnsweredPrompts.read(table, prompt, completion, rows)
+    tokenizers = {"": tokenizer, "teacher_": teacher_tokenizer}
+    dataset = _sequences(answered, tokenizers, max_length, max_prompt or max(1, max_length // 2), pad_to, cache)
     shuffled = split in ("train", "all") if shuffle is None else shuffle
-    return loader_of_texts(
-        dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
-    )
+    return loader_of_texts(dataset, batch_size, shuffled, num_workers, group_by_length)
 
 
 def _sequences(
-    texts: list[list[str]],
-    tokenizers: Mapping[str, str | Tokenizer],
+    answered: AnsweredPrompts,
+    tokenizers: Mapping[str, str | Tokenizer | None],
     max_length: int,
     max_prompt: int,
     pad_to: int | None,
     cache: str | Path | None,
 ) -> TokenSequences:
-    """Return the dataset of the texts, tokenised by one tokenizer or two."""
+    """Return the dataset of the rows, tokenised by one tokenizer or two."""
     fields: dict[str, list[Tensor]] = {}
     padding: dict[str, int] = {}
     for prefix, given in tokenizers.items():
+        if given is None:
+            continue
         loaded = causal_tokenizer(given)
-        encoded = _encoded(texts, loaded, max_length, max_prompt, cache)
+        encoded = answered.encoded(loaded, max_length, max_prompt, cache)
         fields[f"{prefix}input_ids"], fields[f"{prefix}target"] = map(list, zip(*encoded, strict=True))
         padding[f"{prefix}input_ids"] = int(loaded.pad_token_id or 0)
     return TokenSequences(fields, padding, pad_to)
 
 
-def _encoded(
-    texts: list[list[str]], tokenizer: Tokenizer, max_length: int, max_prompt: int, cache: str | Path | None
-) -> list[tuple[Tensor, Tensor]]:
-    """Return the inputs and targets of each row."""
-    begin: int | None = getattr(tokenizer, "bos_token_id", None)
-    first = torch.tensor([] if begin is None else [begin], dtype=torch.int32)
-    end = torch.tensor([end_token(tokenizer)], dtype=torch.int32)
-    prompts, answers = (tokens_of(column, tokenizer, cache) for column in texts)
-    encoded = []
-    for prompt, answer in zip(prompts, answers, strict=True):
-        start = torch.cat([first, prompt[-max_prompt:]])
-        start = end if len(start) == 0 else start  # an empty prompt still needs one input token
-        tokens = torch.cat([start, answer, end])[: max_length + 1]
-        target = tokens[1:].clone()
-        target[: len(start) - 1] = IGNORED
-        encoded.append((tokens[:-1], target))
-    return encoded
+def _check_prompt(max_length: int, max_prompt: int | None) -> None:
+    """Refuse lengths with which a long prompt leaves no room for its completion."""
+    check_lengths(max_length=max_length, max_prompt=max_prompt)
+    if max_prompt is not None and max_prompt >= max_length:
+        message = f"`max_prompt` must be < `max_length` ({max_length}), got {max_prompt}"
+        raise DataError(message, hint="leave room for the completions")

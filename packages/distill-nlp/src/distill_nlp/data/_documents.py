@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 
@@ -12,13 +12,12 @@ from distill_core.data import derive_seed
 from distill_core.errors import DataError, did_you_mean
 
 from .._texts import checked_texts
-from ._lines import read_text
-from ._read_table import read_table
-from ._table import Table
+from ..tables import TABLES, is_dataset, is_saved, read_rows, read_text
 
-Documents = str | Path | Sequence[str]
+Documents = str | Path | Sequence[str] | Any
+"""The sources of `read_documents`: a path, a dataset of the library `datasets`, or texts."""
 Split = Literal["train", "val", "test", "all"]
-TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+Item = TypeVar("Item")
 
 
 def read_documents(
@@ -30,7 +29,8 @@ def read_documents(
 
     Args:
         source: A text file, a folder of text files (sorted by path, without hidden files), a table (`.csv`, `.tsv`,
-            `.json`, `.jsonl`, `.parquet`), a folder that `save_to_disk` wrote, or a sequence of texts.
+            `.json`, `.jsonl`, `.parquet`), a folder that `save_to_disk` wrote, a `Dataset` or `DatasetDict` of `datasets`,
+            or a sequence of texts.
         column: The column of a table or dataset.
         pattern: A glob for the files of a folder.
         separator: The text between two documents in a text file. None makes each file one document. Line ends are read
@@ -39,15 +39,15 @@ def read_documents(
     Raises:
         DataError: The file or column does not exist, holds no text, or is not UTF-8.
     """
+    if is_dataset(source):
+        return [text for text in read_rows(source).texts(column) if text.strip()]
     if not isinstance(source, str | Path):
         return [text for text in checked_texts(source, "documents") if text.strip()]
     if torch.get_default_device().type == "meta":
         return []
     path = Path(source).expanduser()
-    if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
-        texts = _saved(path, column)
-    elif path.suffix.lower() in TABLES:
-        texts = read_table(path).texts(column)
+    if is_saved(path) or path.suffix.lower() in TABLES:
+        texts = read_rows(path).texts(column)
     else:
         files = _visible(path, pattern) if path.is_dir() else [path]
         texts = [text for file in files if file.is_file() for text in _texts(file, separator)]
@@ -106,6 +106,23 @@ def split_indices(count: int, split: str, *, val: float, test: float, seed: int)
     return sorted(order[first : first + sizes[split]])
 
 
+def spaced(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """Return at most `limit` items, evenly spaced. None keeps all.
+
+    >>> spaced(range(10), 4)
+    [0, 2, 5, 7]
+
+    Raises:
+        DataError: `limit` is below 1.
+    """
+    if limit is not None and limit < 1:
+        message = f"`limit` must be >= 1, got {limit}"
+        raise DataError(message)
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[index * len(items) // limit] for index in range(limit)]
+
+
 def _size(count: int, fraction: float) -> int:
     return max(1, round(count * fraction)) if fraction else 0
 
@@ -119,17 +136,3 @@ def _visible(folder: Path, pattern: str) -> list[Path]:
 def _texts(file: Path, separator: str | None) -> list[str]:
     text = read_text(file).replace("\r\n", "\n")
     return [text] if separator is None else text.split(separator)
-
-
-def _saved(path: Path, column: str) -> list[str]:
-    import datasets
-
-    saved = datasets.load_from_disk(str(path))
-    splits = list(saved.values()) if isinstance(saved, dict) else [saved]
-    texts = []
-    for split in splits:
-        if column not in split.column_names:
-            message = f"{path} has no column '{column}'"
-            raise DataError(message, hint=did_you_mean(column, split.column_names))
-        texts += Table(path, {column: list(split[column])}).texts(column)
-    return texts

@@ -18,6 +18,7 @@ from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from .._ignored import IGNORED
+from ..tables import Table
 from ._corrupted import corrupted
 from ._encoded import Tokenizer
 from ._example import check_of_texts, example_of_texts
@@ -26,7 +27,6 @@ from ._glue_tasks import GlueTask, glue_task
 from ._grouped import loader_of_texts
 from ._labels import are_unlabelled, class_indices, scores
 from ._rows import HELD_OUT, chosen_rows
-from ._table import Table
 from ._two_tokenizers import encoded
 
 

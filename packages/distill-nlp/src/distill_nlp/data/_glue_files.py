@@ -6,10 +6,8 @@ from pathlib import Path
 
 from distill_core.errors import DataError, did_you_mean
 
+from ..tables import Table, read_lines, read_table
 from ._glue_tasks import GlueTask
-from ._lines import read_lines
-from ._read_table import read_table
-from ._table import Table
 
 SPLITS = {"train": ("train",), "val": ("dev", "val", "validation"), "test": ("test",)}
 KINDS = (".tsv", ".csv", ".jsonl", ".json", ".parquet")

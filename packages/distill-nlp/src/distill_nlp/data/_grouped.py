@@ -63,7 +63,7 @@ class LengthGroupedLoader(Loader):
 
 
 def loader_of_texts(
-    dataset: HasLengths, batch_size: int, *, shuffle: bool, num_workers: int, group_by_length: bool
+    dataset: HasLengths, batch_size: int, shuffle: bool, num_workers: int, group_by_length: bool
 ) -> Loader:
     """Build a loader, grouped by length if requested."""
     if group_by_length:

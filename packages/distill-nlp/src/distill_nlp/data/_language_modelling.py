@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from distill_core.data import Loader, with_example
 
 from ._causal import PackedTokens, TokenSequences, check_lengths, pieces
-from ._causal_tokens import causal_tokenizer, end_token, tokens_of
-from ._documents import Documents, Split, read_documents, split_documents
+from ._causal_tokens import causal_tokenizer, end_token, start_tokens, started, tokens_of
+from ._documents import Documents, Split, read_documents, spaced, split_documents
 from ._encoded import Tokenizer
 from ._example import greatest_of
 from ._grouped import loader_of_texts
@@ -56,7 +56,7 @@ def language_modelling(
 ) -> Loader:
     """Build a loader of continuous text, in which the target of each position is the next token.
 
-    If `packed`, documents are concatenated with end tokens between them and split into blocks without padding. The target
+    A document begins with the start tokens that the tokenizer itself adds. If `packed`, documents are concatenated with end tokens between them and split into blocks without padding. The target
     after an end token is ignored, because it belongs to another document. Attention crosses the boundary unless
     `positions` are fed. Otherwise each document is split into samples of at most `block` tokens, padded on the right to
     the longest of a batch, so no attention mask is needed.
@@ -71,8 +71,7 @@ def language_modelling(
         positions: Add `position_ids` that restart with each document, with which models of transformers do not attend
             across documents; a model that does so nevertheless is refused. Only for packed samples.
         limit: Maximum number of samples, evenly spaced over the text. None keeps all.
-        val, test: Fractions of the documents in the validation and test splits.
-        split_seed: Seed of the split.
+        val, test, split_seed: Fractions of the documents in the validation and test splits, and the seed of the split.
         shuffle: Shuffle in each epoch. Defaults to True for `train` and `all`.
         group_by_length: Put samples of similar length into one batch. Only for samples that are not packed.
         num_workers: Number of processes that prefetch batches.
@@ -87,24 +86,21 @@ def language_modelling(
     """
     loaded = causal_tokenizer(tokenizer)
     texts = split_documents(read_documents(documents), split, val=val, test=test, seed=split_seed)
-    end, tokens = end_token(loaded), tokens_of(texts, loaded, cache)
+    start = start_tokens(loaded)
+    end, tokens = end_token(loaded), [started(text, start) for text in tokens_of(texts, loaded, cache)]
     shuffled = split in ("train", "all") if shuffle is None else shuffle
     if packed:
         blocks = PackedTokens(tokens, block, end, limit=limit, positions=positions)
         return Loader(blocks, batch_size, shuffle=shuffled, num_workers=num_workers)
     dataset = _sequences(tokens, block, end, limit, int(loaded.pad_token_id or 0))
-    return loader_of_texts(
-        dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
-    )
+    return loader_of_texts(dataset, batch_size, shuffled, num_workers, group_by_length)
 
 
 def _sequences(documents: Sequence[Tensor], block: int, end: int, limit: int | None, padding: int) -> TokenSequences:
     """Return the dataset of documents split into samples of at most `block` positions."""
     check_lengths(block=block)
     samples = [piece for document in documents for piece in pieces(document, block, end)]
-    if limit is not None and limit < len(samples):
-        samples = [samples[index * len(samples) // limit] for index in range(limit)]
-    inputs, targets = zip(*samples, strict=True)
+    inputs, targets = zip(*spaced(samples, limit), strict=True)
     return TokenSequences({"input_ids": inputs, "target": targets}, {"input_ids": padding})
 
 

@@ -6,7 +6,7 @@ import torch
 
 from distill_core.errors import DataError
 
-from ._table import Table
+from ..tables import Table
 
 HELD_OUT = "held_out"
 

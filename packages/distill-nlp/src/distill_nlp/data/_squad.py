@@ -16,8 +16,7 @@ from typing import Any
 from distill_core.errors import DataError
 
 from .._texts import text_fault
-from ._lines import read_text
-from ._read_table import parse_json, read_table
+from ..tables import parse_json, read_table, read_text
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from typing import Any
 from distill_core.errors import DataError
 
 from .._texts import shown, text_fault
-from ._lines import read_lines
-from ._read_table import read_table
+from ..tables import read_lines, read_table
 
 _SPACES = re.compile(" +")
 _DOCUMENT = "-DOCSTART-"

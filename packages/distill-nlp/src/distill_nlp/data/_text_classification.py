@@ -9,12 +9,11 @@ from typing import Any, Literal
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
+from ..tables import Table, read_table
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
 from ._example import check_of_texts, example_of_texts
 from ._grouped import loader_of_texts
 from ._labels import class_indices, class_names, labels_in, ones_and_zeros, scores, several_of
-from ._read_table import read_table
-from ._table import Table
 
 
 @with_example(example_of_texts, check_of_texts)

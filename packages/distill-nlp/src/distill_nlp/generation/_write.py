@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,18 @@ from distill_core.errors import DataError
 
 from .._atomic import atomic_path
 from .._texts import checked_texts
-from ..data import Tokenizer, causal_tokenizer, read_table
+from ..data import Tokenizer, answer_text, causal_tokenizer, prompt_tokens, start_tokens, tokens_of
+from ..tables import Rows, read_rows
 from ._ends import end_tokens
 from ._sample import Sampling, generate
+
+_FORMAT = 2
+"""Version of the lines. An unfinished file of another version is not resumed."""
 
 
 def write_completions(
     model: nn.Module,
-    prompts: str | Path | Sequence[str],
+    prompts: Rows | Sequence[str],
     output: str | Path,
     *,
     tokenizer: str | Tokenizer,
@@ -40,12 +44,13 @@ def write_completions(
 ) -> Path:
     """Write a JSONL file of prompts with a model's completions, for `distill_nlp.data.completions`.
 
-    Lines are `{"prompt": …, "completion": …}` in the order of the prompts. The unfinished file is `<output>.part`, from
+    Lines are `{"prompt": …, "completion": …, "completion_ids": …, "ended": …}` in the order of the prompts. The tokens
+    include the end token of a completion that ended; the others were cut at `max_new_tokens`. The unfinished file is `<output>.part`, from
     which an interrupted call resumes with the same result: random numbers depend only on the seed and the batch index.
 
     Args:
         model: A causal language model of transformers, on its device.
-        prompts: The texts, or a table with a column of them.
+        prompts: The texts, or rows with a column of them; see `distill_nlp.tables.read_rows`.
         output: The file to write. It must not exist.
         tokenizer: A tokenizer of transformers, or its name or folder. Its end token and those of the model's
             `generation_config` end a completion.
@@ -80,16 +85,16 @@ def write_completions(
         for index in range(max(done, 0), len(batches)):
             answers = _answers(model, batches[index], loaded, chosen, max_prompt, derive_seed(seed, index), ends)
             for prompt, answer in zip(batches[index], answers, strict=True):
-                print(json.dumps({"prompt": prompt, "completion": answer}, ensure_ascii=False), file=file)
+                print(json.dumps({"prompt": prompt, **answer}, ensure_ascii=False), file=file)
             file.flush()
     _finish(unfinished, path)
     return path
 
 
-def _texts(prompts: str | Path | Sequence[str], column: str) -> list[str]:
-    return (
-        checked_texts(prompts, "prompts") if not isinstance(prompts, str | Path) else read_table(prompts).texts(column)
-    )
+def _texts(prompts: Rows | Sequence[str], column: str) -> list[str]:
+    if isinstance(prompts, list | tuple) and not any(isinstance(row, Mapping) for row in prompts):
+        return checked_texts(prompts, "prompts")
+    return read_rows(prompts).texts(column)
 
 
 def _answers(
@@ -100,24 +105,24 @@ def _answers(
     max_prompt: int,
     seed: int,
     ends: tuple[int, ...],
-) -> Iterator[str]:
-    """Yield the model's completion of each text."""
+) -> Iterator[dict[str, Any]]:
+    """Yield the model's completion of each text: the text, its tokens and whether it ended."""
     device = next(model.parameters()).device
-    first = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    rows = [first + row[-max_prompt:] for row in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    rows = [torch.tensor(row or [tokenizer.eos_token_id]) for row in rows]
+    start = start_tokens(tokenizer)
+    rows = [prompt_tokens(row, tokenizer, start, max_prompt).long() for row in tokens_of(texts, tokenizer)]
     prompts = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=int(tokenizer.pad_token_id or 0))
     lengths = torch.tensor([len(row) for row in rows], device=device)
     generator = torch.Generator(device).manual_seed(seed)
     written, counts = generate(model, prompts.to(device), lengths, sampling, end=ends, generator=generator)
     for tokens, count in zip(written.tolist(), counts.tolist(), strict=True):
-        answer = tokens[: count - (tokens[count - 1] in ends)]  # an end token need not be a special token
-        yield tokenizer.decode(answer, skip_special_tokens=True)
+        ended = tokens[count - 1] in ends
+        text = answer_text(tokenizer, tokens[:count], ended=ended)
+        yield {"completion": text, "completion_ids": tokens[:count], "ended": ended}
 
 
 def _key(texts: list[str], sampling: Sampling, *settings: int) -> str:
     """Return a hash of everything that determines a file except the weights."""
-    text = json.dumps([texts, repr(sampling), settings])
+    text = json.dumps([_FORMAT, texts, repr(sampling), settings])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ...train import Callback
-from ._progress import describe_losses, describe_metrics, describe_run, stage_name
+from ._progress import describe_losses, describe_metrics, describe_rate, describe_run, stage_name
 
 if TYPE_CHECKING:
     from ...train import Run
@@ -48,7 +48,7 @@ class LiveBar(Callback):
         if "metrics" in record:
             self._bar.update(self._bar.task, metrics=f"{record['split']} {describe_metrics(record)}")
         else:
-            rate = f"{record.get('samples_per_second', 0):,.0f}/s"
+            rate = f"{describe_rate(record.get('samples_per_second', 0))}/s"
             self._bar.update(self._bar.task, losses=describe_losses(record), rate=rate)
 
     def on_epoch_end(self, run: Run) -> None:

@@ -109,8 +109,17 @@ def describe_record(record: Mapping[str, Any]) -> str:
     if isinstance(record.get("lr"), int | float):
         parts.append(f"lr {record['lr']:.3g}")
     if "samples_per_second" in record:
-        parts.append(f"{record['samples_per_second']:,.0f} samples/s")
+        parts.append(f"{describe_rate(record['samples_per_second'])} samples/s")
     return " · ".join(parts)
+
+
+def describe_rate(rate: float) -> str:
+    """Return a number per second: an integer, with two digits below 10.
+
+    >>> [describe_rate(rate) for rate in (12345.6, 10, 9.96, 0.462, 0.0031, 0)]
+    ['12,346', '10', '10', '0.46', '0.0031', '0']
+    """
+    return f"{rate:,.0f}" if rate >= 9.95 else f"{rate:.2g}"
 
 
 def describe_losses(record: Mapping[str, Any]) -> str:

@@ -34,12 +34,12 @@ class Table(Mapping[str, list[Any]]):
         self._columns = dict(columns)
 
     def __getitem__(self, name: str) -> list[Any]:
-        cells = self._columns[name]
+        cells = list(self._columns[name])  # a column of a Dataset is read here
         for row, cell in enumerate(cells):
             if cell is ABSENT:
                 message = f"{self.where(row)}: the row has no field '{name}'"
                 raise DataError(message)
-        return list(cells)
+        return cells
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)

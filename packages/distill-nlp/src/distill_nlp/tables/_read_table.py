@@ -43,11 +43,11 @@ def read_table(path: str | Path, *, header: Sequence[str] | None = None, skip_sh
     kind = path.suffix.lower()
     if kind in (".tsv", ".txt"):
         table = _tabs(path, header, skip_short=skip_short)
-    elif kind in READERS:
-        table = READERS[kind](path)
+    elif kind in _READERS:
+        table = _READERS[kind](path)
     else:
         message = f"{path} is not a table: its suffix is unknown"
-        raise DataError(message, hint=did_you_mean(kind, [".tsv", *READERS]))
+        raise DataError(message, hint=did_you_mean(kind, TABLES))
     if table.num_rows == 0:
         message = f"{path} has no rows"
         raise DataError(message)
@@ -153,4 +153,6 @@ def _parquet(path: Path) -> Table:
         raise DataError(message) from error
 
 
-READERS = {".csv": _csv, ".json": _json, ".jsonl": _json, ".parquet": _parquet}
+_READERS = {".csv": _csv, ".json": _json, ".jsonl": _json, ".parquet": _parquet}
+TABLES = (".tsv", *_READERS)
+"""Suffixes of files that are always tables; `.txt` may also be running text."""

@@ -1,0 +1,12 @@
+"""Rows of text: tables in files, saved datasets, datasets of the library `datasets` and lists, with their locations."""
+
+from ._lines import read_lines as read_lines
+from ._lines import read_text as read_text
+from ._read_table import TABLES as TABLES
+from ._read_table import parse_json as parse_json
+from ._read_table import read_table as read_table
+from ._sources import Rows as Rows
+from ._sources import is_dataset as is_dataset
+from ._sources import is_saved as is_saved
+from ._sources import read_rows as read_rows
+from ._table import Table as Table
