@@ -29,6 +29,14 @@ def peak(make_work: Callable[[], Work], make_loop: Callable[[Work], Loop]) -> tu
     return value
 
 
+def peak_of(step: Callable[[], None]) -> float:
+    """Return the peak memory in MiB of one call in this process, beyond what it holds before."""
+    before = _status("VmRSS")
+    _forget_peak()
+    step()
+    return (_status("VmHWM") - before) / 1024
+
+
 def _measure(make_work: Callable[[], Work], make_loop: Callable[[Work], Loop], answer: Connection) -> None:
     loop = make_loop(make_work())
     before, steps, first = _status("VmRSS"), 0, 0

@@ -21,6 +21,8 @@ the mean loss every 50 steps. The script fails unless all students have the same
 Median over the rounds, quartiles in brackets. *n* taps are *n* modules tapped in student *and* teacher, each pair with a
 separate loss.
 
+Losses over a vocabulary have a page of their own: [vocabulary.md](vocabulary.md).
+
 {machine}
 
 ## Overhead
@@ -69,20 +71,20 @@ def write(path: Path, results: dict[str, Any]) -> None:
     ]
     missing = [] if "Fabric" in names else ["Lightning Fabric was not installed and is omitted."]
     page = _TEXT.format(
-        machine=" ".join([_machine(), *missing]),
-        overhead=_table(["work (a step of the plain loop)", "taps", *names], overhead),
+        machine=" ".join([machine(), *missing]),
+        overhead=table(["work (a step of the plain loop)", "taps", *names], overhead),
         tap_cost="What Distill's taps with their losses cost in the MLP, relative to taps by hand: "
         + ", ".join(costs)
         + ".",
-        memory=_table(["MiB", "taps", *results["memory"][0]], memory),
+        memory=table(["MiB", "taps", *results["memory"][0]], memory),
         gains=_gains(results) if "gains" in results else "",
     )
     path.write_text(page, encoding="utf-8")
 
 
 def _gains(results: dict[str, Any]) -> str:
-    table = _table(["keys", "ratio"], [[name, _spread(values)] for name, values in results["gains"].items()])
-    return _GAINS.format(table=table, vocabulary=_spread(results["vocabulary"]))
+    rows = [[name, _spread(values)] for name, values in results["gains"].items()]
+    return _GAINS.format(table=table(["keys", "ratio"], rows), vocabulary=_spread(results["vocabulary"]))
 
 
 def _spread(quartiles: Sequence[float]) -> str:
@@ -90,12 +92,14 @@ def _spread(quartiles: Sequence[float]) -> str:
     return f"{middle:.2f} ({first:.2f}–{third:.2f})"
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return when and on what this was measured."""
     info = Path("/proc/cpuinfo")
     names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     packages = [name for name in ("torch", "accelerate", "lightning-fabric", "transformers") if _version(name)]

@@ -24,6 +24,15 @@ def test_the_script_writes_its_page(tmp_path):
     assert "What Distill's taps with their losses cost in the MLP, relative to taps by hand:" in text
 
 
+def test_the_losses_over_a_vocabulary_have_a_page(tmp_path):
+    page = tmp_path / "vocabulary.md"
+    options = ["--rounds", "1", "--tokens", "8", "--words", "99", "--output", str(page)]
+    command = [sys.executable, str(TASK / "vocabulary.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sum(line.startswith(("| Forward", "| Reverse", "| Skewed")) for line in page.read_text().splitlines()) == 5
+
+
 @pytest.fixture
 def modules(monkeypatch):
     """The script's own modules, which lie beside it."""

@@ -22,6 +22,9 @@ from ._divergence import other_log_probabilities as other_log_probabilities
 from ._divergence import smooth_cross_entropy as smooth_cross_entropy
 from ._divergence import softmax_divergence as softmax_divergence
 from ._divergence import target_or_not as target_or_not
+from ._divergence_gradient import at_temperatures as at_temperatures
+from ._divergence_gradient import divergence_with_gradient as divergence_with_gradient
+from ._divergence_gradient import weighted as weighted
 from ._embedding import UnitEmbedding as UnitEmbedding
 from ._factor import Paraphraser as Paraphraser
 from ._factor import Translator as Translator

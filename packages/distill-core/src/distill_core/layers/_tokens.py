@@ -1,15 +1,18 @@
 """Losses of token sequences over a large vocabulary, computed for a chunk of tokens at a time.
 
 Logits of a batch of sequences are the largest tensors of a run, and a direct divergence allocates several more of that
-size, in float32. Here a function of a few rows (tokens) is called chunk by chunk, its intermediate results are freed,
-and the backward pass calls it once more for each chunk. Peak memory is a few times chunk · vocabulary plus the
-gradient.
+size, in float32. Here a function of a few rows (tokens) is called chunk by chunk, and its intermediate results are
+freed. The gradient of each chunk is computed with its values, while its rows are in the processor's cache, either in
+closed form or by autograd. So the only tensor of the size of the logits is the gradient, and the backward pass only
+scales it.
+
+On the CPU, tokens that do not count are skipped. On other devices counting them would synchronise with the host: there
+they are computed as rows of zeros.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import ParamSpec, Protocol, cast
 
 import torch
@@ -17,49 +20,55 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from ._features import at_least_float32
+from ._token_rows import TokenRows, hide_masked
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
+Rows = Sequence[Tensor]
+ValuesAndGradient = tuple[Tensor, Tensor]
+
+_HALF_EXPONENT = 14
+"""A row of a float16 gradient is stored at a power of two, so that its largest entry is below 2 to this."""
 
 
 def per_token(
     function: Callable[P, Tensor],
     student: Tensor,
     *constants: Tensor,
-    chunk: int,
+    chunk: int | None = None,
     mask: Tensor | None = None,
     positions: Sequence[Tensor | None] = (),
+    with_gradient: Callable[Q, ValuesAndGradient] | None = None,
 ) -> Tensor:
     """Apply `function` to each token, with its gradient, without a second tensor of the size of the logits.
 
     Args:
         function: Maps rows (n, vocabulary) of the student and of each constant to (n,). Floating-point rows are at
-            at least float32. It may be called twice for the same rows.
+            at least float32. It must not write into them, and may be called twice for the same rows.
         student: (batch, tokens, vocabulary).
         constants: (batch, tokens, …), without gradient.
-        chunk: Number of tokens per chunk.
-        mask: (batch, tokens), which tokens count. The others get rows of zeros and the value 0.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
+        mask: (batch, tokens), which tokens count. The others have the value 0.
         positions: For the student and each constant, indices of the tokens to take (batch, tokens), or `None` for
             all in order.
+        with_gradient: Maps the same rows to the values and the gradient of their sum by the student's rows, in closed
+            form. By default autograd computes it.
 
     Returns:
-        (batch, tokens).
+        (batch, tokens). A second derivative raises.
 
     Raises:
         ValueError: If the student has no token dimension, or the mask has another shape.
     """
     first = next((given for given in positions if given is not None), None)
     require_token_logits(student, mask if first is None else None)
-    batch, tokens = student.shape[:2] if first is None else first.shape
-    order = torch.arange(tokens, device=student.device).expand(batch, tokens)
-    every = torch.ones_like(order, dtype=torch.bool)
-    given = [*positions, *[None] * (1 + len(constants) - len(positions))]
-    indices = [order if index is None else index for index in given]
-    counted = every if mask is None else mask.bool()
     tensors = [student, *[constant.detach() for constant in constants]]
+    rows = TokenRows(student, mask, [*positions, *[None] * (len(tensors) - len(positions))], chunk)
     if torch.compiler.is_compiling():
-        return _in_one_graph(function, chunk, counted, indices, tensors)
-    values: Tensor = _PerToken.apply(partial(_call, function), chunk, counted, indices, *tensors)
+        return _in_one_graph(function, rows, tensors)
+    call = _RowFunction(function, with_gradient)
+    needs_gradient = torch.is_grad_enabled() and student.requires_grad
+    values: Tensor = _PerToken.apply(call, needs_gradient, rows, *tensors)
     return values
 
 
@@ -83,86 +92,89 @@ def require_token_logits(logits: Tensor, mask: Tensor | None = None, name: str =
         raise ValueError(message)
 
 
-def _call(function: Callable[P, Tensor], rows: list[Tensor]) -> Tensor:
-    return cast("Callable[[*tuple[Tensor, ...]], Tensor]", function)(*rows)
+class _RowFunction:
+    """A function of rows, with or without the gradient by the first of them."""
+
+    def __init__(
+        self, function: Callable[P, Tensor], with_gradient: Callable[Q, ValuesAndGradient] | None = None
+    ) -> None:
+        self.function = cast("Callable[[*tuple[Tensor, ...]], Tensor]", function)
+        self.closed = cast("Callable[[*tuple[Tensor, ...]], ValuesAndGradient] | None", with_gradient)
+
+    def values(self, rows: Rows) -> Tensor:
+        return self.function(*rows)
+
+    def with_gradient(self, rows: Rows) -> ValuesAndGradient:
+        if self.closed is not None:
+            return self.closed(*rows)
+        student = rows[0].detach().requires_grad_()
+        with torch.enable_grad():
+            values = self.function(student, *rows[1:])
+        (gradient,) = torch.autograd.grad(values, student, torch.ones_like(values))
+        return values.detach(), gradient
 
 
-def _in_one_graph(
-    function: Callable[P, Tensor], chunk: int, mask: Tensor, indices: list[Tensor], tensors: list[Tensor]
-) -> Tensor:
+def _in_one_graph(function: Callable[P, Tensor], rows: TokenRows, tensors: list[Tensor]) -> Tensor:
     """Compute the same in one graph, for `torch.compile`, which cannot trace a custom backward pass."""
+    call = _RowFunction(function)
 
     def again(counted: Tensor, *rows: Tensor) -> Tensor:
-        return _call(function, _prepared(counted, rows))
+        return call.values(hide_masked(counted, rows))
 
-    sample = torch.arange(len(mask), device=mask.device)[:, None]
-    flat = [tensor[sample, index].flatten(0, 1) for index, tensor in zip(indices, tensors, strict=True)]
-    chunks = [list(tensor.split(chunk)) for tensor in (mask.flatten(), *flat)]  # type: ignore[no-untyped-call]
-    values = [checkpoint(again, *rows, use_reentrant=False) for rows in zip(*chunks, strict=True)]
-    return torch.where(mask, torch.cat(values).view(mask.shape), 0)
+    chunks = [tensor.split(rows.chunk) for tensor in (rows.counted.flatten(), *rows.gathered(tensors))]  # type: ignore[no-untyped-call]
+    values = [checkpoint(again, *parts, use_reentrant=False) for parts in zip(*chunks, strict=True)]
+    return torch.where(rows.counted, torch.cat(values).view(rows.counted.shape), 0)
 
 
 class _Context(Protocol):
-    function: Callable[[list[Tensor]], Tensor]
-    chunk: int
+    call: _RowFunction
+    rows: TokenRows
+    gradient: Tensor | None
+    factors: Tensor | None
     saved_tensors: tuple[Tensor, ...]
 
     def save_for_backward(self, *tensors: Tensor) -> None: ...
 
 
 class _PerToken(torch.autograd.Function):
-    """Rows are gathered by index, so that slices and transposed tensors are not copied."""
-
     @staticmethod
-    def forward(
-        ctx: _Context,
-        function: Callable[[list[Tensor]], Tensor],
-        chunk: int,
-        mask: Tensor,
-        indices: list[Tensor],
-        *tensors: Tensor,
-    ) -> Tensor:
-        ctx.function, ctx.chunk = function, chunk
-        ctx.save_for_backward(mask, *indices, *tensors)
-        values = [function(_rows(mask, indices, tensors, chosen)) for chosen in _chunks(mask, chunk)]
-        return torch.where(mask, torch.cat(values).view(mask.shape), 0)
+    def forward(ctx: _Context, call: _RowFunction, needs_gradient: bool, rows: TokenRows, *tensors: Tensor) -> Tensor:
+        if not needs_gradient:
+            return rows.collected([call.values(rows.take(tensors, chosen)) for chosen in rows.chunks()])
+        ctx.call, ctx.rows = call, rows
+        ctx.save_for_backward(*tensors)
+        values, ctx.gradient, ctx.factors = _values_and_gradient(call, rows, tensors)
+        return values
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        mask, *saved = ctx.saved_tensors
-        indices, tensors = saved[: len(saved) // 2], saved[len(saved) // 2 :]
-        result, gradient = torch.zeros_like(tensors[0]), torch.where(mask, gradient, 0)
-        for chosen in _chunks(mask, ctx.chunk):
-            rows = _rows(mask, indices, tensors, chosen)
-            with torch.enable_grad():
-                values = ctx.function([rows[0].requires_grad_(), *rows[1:]])
-            batch, token = _row_indices(mask, indices[0], chosen)
-            (row_gradient,) = torch.autograd.grad(values, rows[0], gradient[_row_indices(mask, None, chosen)])
-            result.index_put_((batch, token), row_gradient.to(result.dtype))
-        return (None, None, None, None, result, *[None] * (len(tensors) - 1))
+    def backward(ctx: _Context, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        gradient, factors = ctx.gradient, ctx.factors
+        if gradient is None:  # given away by an earlier pass with `retain_graph`
+            _, gradient, factors = _values_and_gradient(ctx.call, ctx.rows, ctx.saved_tensors)
+        ctx.gradient = None
+        weights = torch.where(ctx.rows.counted, upstream, 0)
+        ctx.rows.scale(gradient, weights if factors is None else weights * factors)
+        return (None, None, None, gradient, *[None] * (len(ctx.saved_tensors) - 1))
 
 
-def _chunks(mask: Tensor, chunk: int) -> list[range]:
-    return [range(start, min(start + chunk, mask.numel())) for start in range(0, mask.numel(), chunk)]
+def _values_and_gradient(
+    call: _RowFunction, rows: TokenRows, tensors: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the values, the gradient of each by its row, and the factor that each row of float16 lacks, if any."""
+    gradient = rows.new_gradient(tensors[0])
+    values, factors = [], []
+    for chosen in rows.chunks():
+        row_values, row_gradient = call.with_gradient(rows.take(tensors, chosen))
+        values.append(row_values)
+        if gradient.dtype == torch.float16:
+            factors.append(_to_half_range(row_gradient))
+        rows.put(gradient, chosen, row_gradient)
+    return rows.collected(values), gradient, rows.collected(factors) if factors else None
 
 
-def _row_indices(mask: Tensor, index: Tensor | None, chosen: range) -> tuple[Tensor, Tensor]:
-    """Return the sample index and token index of each chosen row."""
-    flat = torch.arange(chosen.start, chosen.stop, device=mask.device)
-    batch, token = flat // mask.shape[1], flat % mask.shape[1]
-    return batch, token if index is None else index[batch, token]
-
-
-def _rows(mask: Tensor, indices: Sequence[Tensor], tensors: Sequence[Tensor], chosen: range) -> list[Tensor]:
-    rows = [tensor[_row_indices(mask, index, chosen)] for index, tensor in zip(indices, tensors, strict=True)]
-    return _prepared(mask[_row_indices(mask, None, chosen)], rows)
-
-
-def _prepared(counted: Tensor, rows: Sequence[Tensor]) -> list[Tensor]:
-    """Return the rows in at least float32, with zeros where the mask is 0."""
-    hidden = [~counted.view(-1, *[1] * (row.dim() - 1)) for row in rows]
-    return [
-        at_least_float32(row).masked_fill(not_counted, 0) if row.is_floating_point() else row
-        for row, not_counted in zip(rows, hidden, strict=True)
-    ]
+def _to_half_range(gradient: Tensor) -> Tensor:
+    """Scale each row by a power of two, in place, and return the inverse: float16 would lose small probabilities."""
+    exponent = torch.frexp(gradient.abs().amax(-1)).exponent.clamp(-100, 100) - _HALF_EXPONENT
+    gradient.mul_(torch.exp2(-exponent.to(gradient.dtype))[:, None])
+    return torch.exp2(exponent.to(gradient.dtype))

@@ -80,7 +80,7 @@ class ABKDLoss(nn.Module):
     Args:
         alpha: α ≥ 0; larger values relative to β are more mode-covering.
         beta: β ≥ 0; larger values relative to α are more mode-seeking.
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
         temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
@@ -95,7 +95,7 @@ class ABKDLoss(nn.Module):
         self,
         alpha: NonNegativeFloat = 0.2,
         beta: NonNegativeFloat = 0.7,
-        chunk: PositiveInt = 256,
+        chunk: PositiveInt | None = None,
         *,
         temperature: PositiveFloat = 1.0,
     ) -> None:

@@ -76,7 +76,7 @@ class AKLLoss(nn.Module):
     Args:
         mass: μ, probability mass of the head, from 0 to 1.
         mode: `paper` or `code`, see above.
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
         temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
@@ -91,7 +91,7 @@ class AKLLoss(nn.Module):
         self,
         mass: Fraction = 0.5,
         mode: Mode = "paper",
-        chunk: PositiveInt = 256,
+        chunk: PositiveInt | None = None,
         *,
         temperature: PositiveFloat = 1.0,
     ) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..distributed import sum_over_processes, world_size
-from ..layers import per_token, require_same_shape, softmax_divergence
+from ..layers import at_temperatures, divergence_with_gradient, per_token, require_same_shape, softmax_divergence
 from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 
@@ -62,7 +62,7 @@ class ForwardKLLoss(nn.Module):
 
     Args:
         temperature: τ > 0.
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
 
     >>> import torch
     >>> student, teacher = torch.zeros(1, 2, 3), torch.tensor([[[2.0, 0.0, 0.0], [9.0, 9.0, 0.0]]])
@@ -73,7 +73,7 @@ class ForwardKLLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, temperature: PositiveFloat = 1.0, chunk: PositiveInt = 256) -> None:
+    def __init__(self, temperature: PositiveFloat = 1.0, chunk: PositiveInt | None = None) -> None:
         super().__init__()
         self.temperature, self.chunk = temperature, chunk
 
@@ -83,6 +83,8 @@ class ForwardKLLoss(nn.Module):
         temperature = self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
-            return forward_kl(ours, theirs, temperature)
+            return softmax_divergence(ours, theirs, temperature)
 
-        return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)
+        closed = at_temperatures(divergence_with_gradient, temperature)
+        values = per_token(function, student, teacher, chunk=self.chunk, mask=mask, with_gradient=closed)
+        return temperature**2 * token_mean(values, mask)

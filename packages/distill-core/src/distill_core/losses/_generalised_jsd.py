@@ -17,12 +17,15 @@ Link: https://arxiv.org/abs/2306.13649
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Literal, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import (
+    at_temperatures,
+    divergence_with_gradient,
     kl_divergence,
     log_mixture,
     one_of,
@@ -30,6 +33,7 @@ from ..layers import (
     refuse_infinite,
     require_same_shape,
     softmax_divergence,
+    weighted,
 )
 from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
 from ..registry import register
@@ -59,6 +63,22 @@ def generalised_jsd(student: Tensor, teacher: Tensor, beta: float = 0.5, mode: M
     return divergence if mode == "paper" else divergence / (beta * (1 - beta))
 
 
+def _with_gradient(student: Tensor, teacher: Tensor, beta: float, mode: Mode) -> tuple[Tensor, Tensor]:
+    """Return the divergence of rows, and its gradient (1 − β) · q · ( log(q/m) − KL( q ‖ m ) )."""
+    if beta in (0, 1):
+        return divergence_with_gradient(student, teacher, reverse=beta == 1)
+    log_q, log_p = F.log_softmax(student, dim=-1), F.log_softmax(teacher, dim=-1)
+    log_m = log_mixture(log_p, log_q, beta)
+    p, q = log_p.exp(), log_q.exp()
+    _, of_teacher = weighted(p, log_p.sub_(log_m))
+    parts, of_student = weighted(q, log_q.sub_(log_m))
+    values = refuse_infinite(beta * of_teacher + (1 - beta) * of_student, student, teacher)
+    gradient = parts.sub_(q.mul_(of_student[:, None]))
+    if mode == "paper":
+        return values, gradient.mul_(1 - beta)
+    return values / (beta * (1 - beta)), gradient.div_(beta)
+
+
 @final
 @register
 class GeneralisedJSDLoss(nn.Module):
@@ -67,7 +87,7 @@ class GeneralisedJSDLoss(nn.Module):
     Args:
         beta: From 0, the forward divergence, to 1, the reverse one.
         mode: `paper`, or `scaled`: continuous in β including the ends, and 4 times the paper's value at 0.5.
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
         temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
@@ -83,7 +103,7 @@ class GeneralisedJSDLoss(nn.Module):
         self,
         beta: Fraction = 0.5,
         mode: Mode = "paper",
-        chunk: PositiveInt = 256,
+        chunk: PositiveInt | None = None,
         *,
         temperature: PositiveFloat = 1.0,
     ) -> None:
@@ -99,4 +119,6 @@ class GeneralisedJSDLoss(nn.Module):
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
             return generalised_jsd(ours / temperature, theirs / temperature, beta, mode)
 
-        return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)
+        closed = at_temperatures(partial(_with_gradient, beta=beta, mode=mode), temperature)
+        values = per_token(function, student, teacher, chunk=self.chunk, mask=mask, with_gradient=closed)
+        return token_mean(values, mask)

@@ -15,11 +15,12 @@ Link: https://arxiv.org/abs/2306.08543
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, final
 
 from torch import Tensor, nn
 
-from ..layers import per_token, require_same_shape, softmax_divergence
+from ..layers import at_temperatures, divergence_with_gradient, per_token, require_same_shape, softmax_divergence
 from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
@@ -46,7 +47,7 @@ class ReverseKLLoss(nn.Module):
 
     Args:
         temperature: τ > 0.
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
 
     >>> import torch
     >>> student, teacher = torch.zeros(1, 2, 3), torch.tensor([[[2.0, 0.0, 0.0], [9.0, 9.0, 0.0]]])
@@ -57,7 +58,7 @@ class ReverseKLLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, temperature: PositiveFloat = 1.0, chunk: PositiveInt = 256) -> None:
+    def __init__(self, temperature: PositiveFloat = 1.0, chunk: PositiveInt | None = None) -> None:
         super().__init__()
         self.temperature, self.chunk = temperature, chunk
 
@@ -67,6 +68,8 @@ class ReverseKLLoss(nn.Module):
         temperature = self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
-            return reverse_kl(ours, theirs, temperature)
+            return softmax_divergence(ours, theirs, temperature, reverse=True)
 
-        return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)
+        closed = at_temperatures(partial(divergence_with_gradient, reverse=True), temperature)
+        values = per_token(function, student, teacher, chunk=self.chunk, mask=mask, with_gradient=closed)
+        return temperature**2 * token_mean(values, mask)

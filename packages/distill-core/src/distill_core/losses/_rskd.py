@@ -42,13 +42,21 @@ def sampled_cross_entropy(student: Tensor, teacher: Tensor, index: Tensor) -> Te
     return refuse_infinite(cross_entropy(teacher, log_q), log_q, teacher.log(), numbers=index)
 
 
+def _with_gradient(student: Tensor, teacher: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cross-entropy of rows, and its gradient q · Σw − w."""
+    log_q = F.log_softmax(student, dim=-1)
+    chosen = log_q.gather(-1, index)
+    values = refuse_infinite(cross_entropy(teacher, chosen), chosen, teacher.log(), numbers=index)
+    return values, log_q.exp_().mul_(teacher.sum(-1, keepdim=True)).scatter_add_(-1, index, -teacher)
+
+
 @final
 @register
 class RSKDLoss(nn.Module):
     """Random sampling distillation of classes or of sequences (Anshumann et al. 2025).
 
     Args:
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
 
     >>> import torch
     >>> RSKDLoss()(torch.zeros(1, 3), torch.tensor([[0.5, 0.5]]), torch.tensor([[2, 2]]))
@@ -58,7 +66,7 @@ class RSKDLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, chunk: PositiveInt = 256) -> None:
+    def __init__(self, chunk: PositiveInt | None = None) -> None:
         super().__init__()
         self.chunk = chunk
 
@@ -75,5 +83,7 @@ class RSKDLoss(nn.Module):
             ValueError: If the shapes do not match.
         """
         student, teacher, index, mask = of_tokens(student, teacher, index, mask, entries="n")
-        values = per_token(sampled_cross_entropy, student, teacher, index, chunk=self.chunk, mask=mask)
+        values = per_token(
+            sampled_cross_entropy, student, teacher, index, chunk=self.chunk, mask=mask, with_gradient=_with_gradient
+        )
         return token_mean(values, mask)

@@ -33,7 +33,7 @@ from ..layers import at_least_float32, one_of, per_token
 from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
-from ._token_ce import counted_targets, next_token_ce, require_token_targets
+from ._token_ce import counted_targets, next_token_ce, next_token_ce_with_gradient, require_token_targets
 
 Estimator = Literal["k1", "k2", "k3"]
 
@@ -71,7 +71,7 @@ class SampledReverseKLLoss(nn.Module):
         estimator: `k1`, `k2` or `k3`, which defines the value.
         policy_gradient: Use the gradient of k2, unbiased for the reverse divergence, instead of the estimator's own.
         max_log_ratio: > 0, the largest log-ratio in the exponential of `k3`.
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
 
     >>> import torch
     >>> student, teacher = torch.zeros(1, 1, 4), torch.tensor([[0.5]]).log()
@@ -88,7 +88,7 @@ class SampledReverseKLLoss(nn.Module):
         *,
         policy_gradient: bool = True,
         max_log_ratio: PositiveFloat = 20.0,
-        chunk: PositiveInt = 256,
+        chunk: PositiveInt | None = None,
     ) -> None:
         super().__init__()
         self.estimator = one_of("estimator", estimator, Estimator)
@@ -112,7 +112,8 @@ class SampledReverseKLLoss(nn.Module):
             message = f"`teacher` must be log-probabilities {tuple(target.shape)} or logits {tuple(student.shape)}, got {tuple(teacher.shape)}"
             raise ValueError(message)
         target = target.masked_fill(~counted, 0)
-        ours = -per_token(next_token_ce, student, target, chunk=self.chunk, mask=counted)
+        closed = next_token_ce_with_gradient
+        ours = -per_token(next_token_ce, student, target, chunk=self.chunk, mask=counted, with_gradient=closed)
         if teacher.dim() == 3:
             theirs = -per_token(_cross_entropy, teacher.detach(), target, chunk=self.chunk, mask=counted)
         else:

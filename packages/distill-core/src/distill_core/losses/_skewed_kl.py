@@ -16,12 +16,22 @@ Link: https://arxiv.org/abs/2402.03898
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import kl_divergence, log_mixture, per_token, refuse_infinite, require_same_shape
+from ..layers import (
+    at_temperatures,
+    divergence_with_gradient,
+    kl_divergence,
+    log_mixture,
+    per_token,
+    refuse_infinite,
+    require_same_shape,
+    weighted,
+)
 from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
@@ -64,6 +74,36 @@ def _skewed(first: Tensor, second: Tensor, skew: float) -> Tensor:
     return kl_divergence(log_p, log_mixture(log_p, log_q, skew))
 
 
+def _with_gradient(student: Tensor, teacher: Tensor, skew: float) -> tuple[Tensor, Tensor]:
+    """Return KL( p ‖ m ) of rows, and its gradient −(1 − λ) · ( r − q · Σ r ), r = q · p/m."""
+    if skew == 0:
+        return divergence_with_gradient(student, teacher)
+    log_q, log_p = F.log_softmax(student, dim=-1), F.log_softmax(teacher, dim=-1)
+    ratio = log_p.sub(log_mixture(log_p, log_q, skew))  # log(p/m)
+    q = log_q.exp_()
+    _, values = weighted(log_p.exp_(), ratio)
+    gradient = _centred(ratio.exp_().mul_(q), q).mul_(skew - 1)
+    return refuse_infinite(values, student, teacher), gradient
+
+
+def _reverse_with_gradient(student: Tensor, teacher: Tensor, skew: float) -> tuple[Tensor, Tensor]:
+    """Return KL( q ‖ m ) of rows, and its gradient q · ( log(q/m) − KL ) − λ · ( r − q · Σ r ), r = q · q/m."""
+    if skew == 0:
+        return divergence_with_gradient(student, teacher, reverse=True)
+    log_q, log_p = F.log_softmax(student, dim=-1), F.log_softmax(teacher, dim=-1)
+    ratio = log_q.sub(log_mixture(log_q, log_p, skew))  # log(q/m)
+    q = log_q.exp_()
+    parts, values = weighted(q, ratio)
+    of_mixture = _centred(ratio.exp_().mul_(q), q).mul_(skew)
+    gradient = parts.sub_(q.mul_(values[:, None])).sub_(of_mixture)
+    return refuse_infinite(values, student, teacher, reverse=True), gradient
+
+
+def _centred(parts: Tensor, q: Tensor) -> Tensor:
+    """Subtract q times the sum of the parts, in place: the derivative of the softmax."""
+    return parts.sub_(q * parts.sum(-1, keepdim=True))
+
+
 @final
 @register
 class SkewedKLLoss(nn.Module):
@@ -71,7 +111,7 @@ class SkewedKLLoss(nn.Module):
 
     Args:
         skew: λ, from 0 to 1.
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
         temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
@@ -82,7 +122,9 @@ class SkewedKLLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, skew: Fraction = 0.1, chunk: PositiveInt = 256, *, temperature: PositiveFloat = 1.0) -> None:
+    def __init__(
+        self, skew: Fraction = 0.1, chunk: PositiveInt | None = None, *, temperature: PositiveFloat = 1.0
+    ) -> None:
         super().__init__()
         self.skew, self.chunk, self.temperature = skew, chunk, temperature
 
@@ -94,7 +136,9 @@ class SkewedKLLoss(nn.Module):
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
             return skewed_kl(ours / temperature, theirs / temperature, skew)
 
-        return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)
+        closed = at_temperatures(partial(_with_gradient, skew=skew), temperature) if skew < 1 else None
+        values = per_token(function, student, teacher, chunk=self.chunk, mask=mask, with_gradient=closed)
+        return token_mean(values, mask)
 
 
 @final
@@ -104,7 +148,7 @@ class SkewedReverseKLLoss(nn.Module):
 
     Args:
         skew: λ, from 0 to 1.
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
         temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
     >>> import torch
@@ -115,7 +159,9 @@ class SkewedReverseKLLoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, skew: Fraction = 0.1, chunk: PositiveInt = 256, *, temperature: PositiveFloat = 1.0) -> None:
+    def __init__(
+        self, skew: Fraction = 0.1, chunk: PositiveInt | None = None, *, temperature: PositiveFloat = 1.0
+    ) -> None:
         super().__init__()
         self.skew, self.chunk, self.temperature = skew, chunk, temperature
 
@@ -127,4 +173,6 @@ class SkewedReverseKLLoss(nn.Module):
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
             return skewed_reverse_kl(ours / temperature, theirs / temperature, skew)
 
-        return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)
+        closed = at_temperatures(partial(_reverse_with_gradient, skew=skew), temperature) if skew < 1 else None
+        values = per_token(function, student, teacher, chunk=self.chunk, mask=mask, with_gradient=closed)
+        return token_mean(values, mask)

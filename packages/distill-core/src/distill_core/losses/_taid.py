@@ -80,7 +80,7 @@ class TAIDLoss(nn.Module):
         end: Final t.
         rate: α, step size of the adaptive increase of t.
         momentum: β of the running change of the loss.
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
         mode: What moves t: the divergence (`paper`) or the cross-entropy (`code`).
         temperature: τ > 0, which both logits are divided by; without a factor of τ².
 
@@ -104,7 +104,7 @@ class TAIDLoss(nn.Module):
         end: Fraction = 1.0,
         rate: Fraction = 5e-4,
         momentum: Fraction = 0.99,
-        chunk: PositiveInt = 256,
+        chunk: PositiveInt | None = None,
         mode: Mode = "paper",
         *,
         temperature: PositiveFloat = 1.0,

@@ -42,13 +42,22 @@ def next_token_ce(student: Tensor, target: Tensor) -> Tensor:
     return refuse_infinite_target(values, student, target)
 
 
+def next_token_ce_with_gradient(student: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cross-entropy of rows that count, and its gradient: q less 1 at the target."""
+    log_q = F.log_softmax(student, dim=-1)
+    values = F.nll_loss(log_q, target, ignore_index=IGNORED, reduction="none")
+    values = refuse_infinite_target(values, student, target)
+    index = target.clamp(min=0)[:, None]
+    return values, log_q.exp_().scatter_add_(-1, index, log_q.new_full(index.shape, -1.0))
+
+
 @final
 @register
 class TokenCELoss(nn.Module):
     """Cross-entropy of the next token.
 
     Args:
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
 
     >>> import torch
     >>> TokenCELoss()(torch.zeros(1, 2, 3), torch.tensor([[2, -100]]))
@@ -58,7 +67,7 @@ class TokenCELoss(nn.Module):
     reduction_scope: ClassVar[str] = "token"
 
     @checked
-    def __init__(self, chunk: PositiveInt = 256) -> None:
+    def __init__(self, chunk: PositiveInt | None = None) -> None:
         super().__init__()
         self.chunk = chunk
 
@@ -76,7 +85,15 @@ class TokenCELoss(nn.Module):
         """
         counted = require_token_targets(student, target, mask)
         target = target.masked_fill(~counted, IGNORED)
-        return token_mean(per_token(next_token_ce, student, target, chunk=self.chunk, mask=counted), counted)
+        values = per_token(
+            next_token_ce,
+            student,
+            target,
+            chunk=self.chunk,
+            mask=counted,
+            with_gradient=next_token_ce_with_gradient,
+        )
+        return token_mean(values, counted)
 
     @staticmethod
     def count(target: Tensor, mask: Tensor | None = None) -> Tensor:

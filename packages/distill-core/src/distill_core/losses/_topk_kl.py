@@ -47,10 +47,16 @@ def top_k_kl(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
     Returns:
         (…).
     """
-    log_q = F.log_softmax(student, dim=-1)
+    return _of_log_probabilities(F.log_softmax(student, dim=-1), teacher, index)[0]
+
+
+def _of_log_probabilities(log_q: Tensor, teacher: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the divergence and the log-probabilities of the bucket, of student and teacher (…, 1)."""
     chosen = log_q.gather(-1, index)
-    if index.shape[-1] == student.shape[-1]:
-        return refuse_infinite(kl_divergence(teacher, chosen), chosen, teacher, numbers=index)
+    if index.shape[-1] == log_q.shape[-1]:
+        values = refuse_infinite(kl_divergence(teacher, chosen), chosen, teacher, numbers=index)
+        nothing = chosen.new_full((*chosen.shape[:-1], 1), -torch.inf)
+        return values, nothing, nothing
     # Not −∞: if the student itself has all other classes at −∞, the gradient would be NaN.
     rest = log_q.scatter(-1, index, torch.finfo(log_q.dtype).min).logsumexp(-1, keepdim=True)
     remaining = (-torch.expm1(teacher.logsumexp(-1, keepdim=True))).clamp(min=0)
@@ -60,7 +66,19 @@ def top_k_kl(student: Tensor, teacher: Tensor, index: Tensor) -> Tensor:
     rest = rest.masked_fill(empty, -torch.inf)
     values = kl_divergence(torch.cat([teacher, log_rest], dim=-1), torch.cat([chosen, rest], dim=-1))
     values = refuse_infinite(values, chosen, teacher, numbers=index)
-    return refuse_infinite(values, rest, log_rest, what="class outside the stored ones")
+    return refuse_infinite(values, rest, log_rest, what="class outside the stored ones"), rest, log_rest
+
+
+def _with_gradient(student: Tensor, teacher: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the divergence of rows and its gradient: q_i · Σp − p_i of the k, q_i · Σp − p_rest · q_i/q_rest of others."""
+    log_q = F.log_softmax(student, dim=-1)
+    values, rest, log_rest = _of_log_probabilities(log_q, teacher, index)
+    p, p_rest = teacher.exp(), log_rest.exp()
+    mass = p.sum(-1, keepdim=True) + p_rest
+    within = (log_q - rest.clamp(min=LEAST)).exp_()  # q_i/q_rest, which q_rest may be too small for
+    gradient = log_q.exp_().mul_(mass)
+    chosen = gradient.gather(-1, index) - p
+    return values, gradient.sub_(within.mul_(p_rest)).scatter_(-1, index, chosen)
 
 
 def at_temperature(teacher: Tensor, vocabulary: int, temperature: float) -> Tensor:
@@ -117,7 +135,7 @@ class TopKKLLoss(nn.Module):
     """Divergence from the teacher's k most probable tokens, or classes, and one bucket for the others.
 
     Args:
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
         student_temperature: > 0, divides the student's logits.
         teacher_temperature: > 0, divides the teacher's logits.
 
@@ -133,7 +151,7 @@ class TopKKLLoss(nn.Module):
     @checked
     def __init__(
         self,
-        chunk: PositiveInt = 256,
+        chunk: PositiveInt | None = None,
         *,
         student_temperature: PositiveFloat = 1.0,
         teacher_temperature: PositiveFloat = 1.0,
@@ -160,4 +178,11 @@ class TopKKLLoss(nn.Module):
         def function(ours: Tensor, theirs: Tensor, index: Tensor) -> Tensor:
             return top_k_kl(ours / of_student, at_temperature(theirs, ours.shape[-1], of_teacher), index)
 
-        return token_mean(per_token(function, student, teacher, index, chunk=self.chunk, mask=mask), mask)
+        def closed(ours: Tensor, theirs: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+            values, gradient = _with_gradient(
+                ours / of_student, at_temperature(theirs, ours.shape[-1], of_teacher), index
+            )
+            return values, gradient.div_(of_student)
+
+        values = per_token(function, student, teacher, index, chunk=self.chunk, mask=mask, with_gradient=closed)
+        return token_mean(values, mask)

@@ -53,7 +53,7 @@ class ULDLoss(nn.Module):
     """Universal logit distillation of sequences (Boizard et al. 2025).
 
     Args:
-        chunk: Number of tokens per chunk.
+        chunk: Number of tokens per chunk; by default as many as fit in the processor's cache.
         student_temperature: > 0, divides the student's logits.
         teacher_temperature: > 0, divides the teacher's logits.
 
@@ -67,7 +67,7 @@ class ULDLoss(nn.Module):
     @checked
     def __init__(
         self,
-        chunk: PositiveInt = 256,
+        chunk: PositiveInt | None = None,
         *,
         student_temperature: PositiveFloat = 1.0,
         teacher_temperature: PositiveFloat = 1.0,
