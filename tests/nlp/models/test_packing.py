@@ -137,7 +137,7 @@ def test_without_positions_attention_may_cross(packed, decoder):
 
 def test_the_saved_student_generates_with_a_cache(decoder_folder, family, tmp_path):
     model = from_pretrained("AutoModelForCausalLM", decoder_folder(family))
-    run = type("Run", (), {"models": {"student": model}, "output": tmp_path})()
+    run = type("Run", (), {"models": {"student": model}, "weights": {}, "output": tmp_path})()
     SavePretrained().on_fit_end(run, {})
     assert model.config.use_cache is False
     saved = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "student")

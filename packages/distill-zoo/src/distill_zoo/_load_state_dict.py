@@ -37,7 +37,12 @@ def fill(
         ZooError: A tensor is missing, unexpected or has a different shape. The message lists all mismatches.
     """
     own = model.state_dict()
-    missing = [key for key in own.keys() - weights.keys() if not key.endswith("num_batches_tracked")]
+    filled = {own[key].data_ptr() for key in own.keys() & weights.keys() if own[key].numel()}
+    missing = [
+        key
+        for key in own.keys() - weights.keys()
+        if not key.endswith("num_batches_tracked") and own[key].data_ptr() not in filled  # tied to another name
+    ]
     surplus = weights.keys() - own.keys() - set(ignored)
     other = {
         key: (tuple(weights[key].shape), tuple(own[key].shape))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import TrainingError
 from ..records import fingerprint, write_record
@@ -15,7 +15,7 @@ from ..weights import save_tensors
 from ._state import Run
 from .callbacks import Checkpoint, Evaluate, strict_json
 from .checkpoints import CheckpointStore
-from .parallel import load_unsharded, unsharded
+from .parallel import load_unsharded
 
 logger = logging.getLogger("distill")
 
@@ -63,18 +63,14 @@ def evaluate_test(run: Run, store: CheckpointStore | None, seconds: float) -> di
     }
 
 
-def write_results(results: dict[str, Any], models: Mapping[str, nn.Module], output: Path, *, is_main: bool) -> None:
-    """Write `results.json` and the weights. A collective operation; the main process writes.
+def write_results(results: dict[str, Any], weights: Mapping[str, Mapping[str, Tensor]], output: Path) -> None:
+    """Write `results.json` and the weights.
 
     Args:
-        results: Gets the size and SHA-256 of each file of weights under `files`, on the process that writes them.
-        models: The models to write.
+        results: Gets the size and SHA-256 of each file of weights under `files`.
+        weights: The unsharded weights of each model.
         output: The run's folder.
-        is_main: Whether this process writes.
     """
-    weights = {name: unsharded(model.state_dict()) for name, model in models.items()}
-    if not is_main:
-        return
     for name, tensors in weights.items():
         save_tensors(tensors, output / f"{name}.safetensors")
         results["files"][f"{name}.safetensors"] = fingerprint(output / f"{name}.safetensors")

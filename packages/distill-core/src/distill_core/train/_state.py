@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..distributed import rank
 from ..experiment import Evaluation, Experiment
@@ -96,6 +96,7 @@ class Run(Protocol):
     Attributes:
         state: How far the run is; read it, do not write to it.
         models: All models by name, the EMA copies included.
+        weights: In `on_fit_end`, the unsharded weights of the trained models and EMA copies; empty before.
         experiment: The experiment that runs.
         output: Folder of the run, if any.
         store: Checkpoints of the run, if it has a folder.
@@ -113,6 +114,7 @@ class Run(Protocol):
 
     state: RunState
     models: dict[str, nn.Module]
+    weights: Mapping[str, Mapping[str, Tensor]]
     experiment: Experiment
     output: Path | None
     stages: Sequence[ResolvedStage]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..data import BatchPlan, Loader, SeedPath, batch_seeds, derive_seed, seed_everything, seed_torch
 from ..distributed import rank, world_size
@@ -29,7 +29,7 @@ from ._state import RunState
 from ._trainer_view import TrainerView
 from .callbacks import Callback, with_defaults
 from .checkpoints import RunCheckpoints
-from .parallel import StopRequest, same_buffers
+from .parallel import StopRequest, same_buffers, unsharded_weights
 from .step import (
     EMA,
     LossMeter,
@@ -58,6 +58,7 @@ class Trainer(TrainerView):
         self.models: dict[str, nn.Module] = dict(experiment.models)
         self.stages: Sequence[ResolvedStage] = resolved_stages(experiment)
         self.state = RunState()
+        self.weights: Mapping[str, Mapping[str, Tensor]] = {}
         self.steps_per_epoch = 0
         self.caches = Caches(experiment)
         if output:
@@ -110,8 +111,10 @@ class Trainer(TrainerView):
                 index = self.state.stage
         results = evaluate_test(self, self.store, time.monotonic() - start)
         self.checkpoints.verify_finite(self.state)
-        if self.output is not None:
-            write_results(results, self.checkpoints.trained_models(self.state), self.output, is_main=self.is_main)
+        trained = self.checkpoints.trained_models(self.state)
+        self.weights = {name: unsharded_weights(model) for name, model in trained.items()}
+        if self.output is not None and self.is_main:
+            write_results(results, self.weights, self.output)
         self.accelerator.wait_for_everyone()
         if self.is_main:
             self._each("on_fit_end", results)

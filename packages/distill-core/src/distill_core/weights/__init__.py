@@ -7,6 +7,7 @@ from ._load import other_shapes as other_shapes
 from ._names import cleaned as cleaned
 from ._names import unwrapped as unwrapped
 from ._names import wrapper as wrapper
+from ._save import memory as memory
 from ._save import save_tensors as save_tensors
 from ._save import save_weights as save_weights
 from ._save import write_tensors as write_tensors

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -45,7 +46,7 @@ def _only_file(folder: Path) -> Path:
 def _read_file(path: Path) -> Mapping[Any, Any]:
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return _read_safetensors(path)
         with torch.serialization.safe_globals(
             [argparse.Namespace]
         ):  # many scripts save their settings beside the weights
@@ -61,6 +62,15 @@ def _read_file(path: Path) -> Mapping[Any, Any]:
         message = f"{path} holds {type(content).__name__}, not tensors by name"
         raise DistillError(message)
     return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file by name. Tied tensors, written once, get the other names in its metadata too."""
+    tensors: dict[str, Tensor] = load_file(path)
+    with safe_open(path, "pt") as file:
+        metadata: dict[str, str] = file.metadata() or {}
+    tied = {name: tensors[owner] for name, owner in metadata.items() if owner in tensors and name not in tensors}
+    return tensors | tied
 
 
 def _foreign(path: Path) -> list[str]:

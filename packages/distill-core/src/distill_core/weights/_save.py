@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -18,18 +19,44 @@ def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
-    """Write tensors to a `.safetensors` file atomically."""
-    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    """Write tensors to a `.safetensors` file atomically.
+
+    Tied tensors are written once. As in files of `safetensors.torch.save_model`, the metadata maps the other names to the
+    one that is written, and `read_weights` returns all of them.
+    """
+    same = tied_names(tensors)
+    written = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items() if name not in same}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".tmp")
-    write_tensors(tensors, unfinished)
+    write_tensors(written, unfinished, same)
     put_in_place(unfinished, path)
 
 
-def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+def tied_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return name → earlier name for each tensor that is the same memory, with the same shape, as an earlier one.
+
+    >>> import torch
+    >>> weight = torch.zeros(2, 3)
+    >>> tied_names({"embedding": weight, "head": weight.detach(), "transposed": weight.T})
+    {'head': 'embedding'}
+    """
+    first: dict[object, str] = {}
+    return {
+        name: owner for name, tensor in tensors.items() if (owner := first.setdefault(memory(tensor), name)) != name
+    }
+
+
+def memory(tensor: Tensor) -> object:
+    """Return a key that tensors have in common if they are the same elements of the same memory."""
+    if tensor.layout is not torch.strided or tensor.is_meta or not tensor.numel():
+        return id(tensor)
+    return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a `.safetensors` file with default permissions; the library makes it readable by its owner alone."""
     path.touch()
     mode = path.stat().st_mode
-    save_file(dict(tensors), path)
+    save_file(dict(tensors), path, dict(metadata) if metadata else None)
     path.chmod(mode)

@@ -39,9 +39,7 @@ def from_pretrained(
     A model whose tensors do not all come from the folder is refused, because a teacher with a random head is useless. For
     a new task set `new_head: true`, which logs the new tensors. Prefixes of known wrappers (`module.`, `_orig_mod.`) are
     removed. On the meta device the model is built from its configuration and no weights are read.
-
-    `use_cache` of the model's config is set to False: training needs no cache, and with one, models of transformers attend
-    across the documents of a packed block. Generation has its own setting.
+    `use_cache` of its config is set to False, because with a cache it would attend across the documents of a packed block.
 
     Args:
         auto_class: `AutoModelForSequenceClassification`, `AutoModelForCausalLM`, `AutoModel` …
@@ -74,7 +72,6 @@ def from_pretrained(
     )
     labels = {} if num_labels is None else {"num_labels": num_labels}
     model = _load(factory, name_or_path, options, labels, dtype, revision, new_head=new_head)
-    set_use_cache(model, False)
     if auto_class == "AutoModelForSequenceClassification":
         complete_padding(model, str(name_or_path), data_tokenizer)
     if layers is None and width is None:
@@ -112,20 +109,22 @@ def _load(
         for name in ("output_hidden_states", "output_attentions"):
             setattr(config, name, options.pop(name))
         if torch.get_default_device().type == "meta":
-            bare: nn.Module = factory.from_config(config, trust_remote_code=False, **options)
-            return bare
-        return load_complete(
-            factory,
-            name_or_path,
-            new_head=new_head,
-            config=config,
-            use_safetensors=True,
-            dtype=getattr(torch, dtype),
-            **where,
-            **options,
-        )
+            model: nn.Module = factory.from_config(config, trust_remote_code=False, **options)
+        else:
+            model = load_complete(
+                factory,
+                name_or_path,
+                new_head=new_head,
+                config=config,
+                use_safetensors=True,
+                dtype=getattr(torch, dtype),
+                **where,
+                **options,
+            )
     except (OSError, ValueError) as error:
         raise _load_error(name_or_path, error) from error
+    set_use_cache(model, False)
+    return model
 
 
 def _check_vocabulary(name_or_path: str | Path, tokenizer: Any) -> None:

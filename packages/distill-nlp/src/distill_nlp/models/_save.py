@@ -57,8 +57,9 @@ class SavePretrained(Callback):
         """Write the folder. Only the main process calls it."""
         folder = Path(self.folder).expanduser() if self.folder is not None else Path(run.output or ".") / self.model
         model: Any = run.models[self.model]
+        weights = run.weights.get(self.model)
         with _use_cache_by_default(model):
-            model.save_pretrained(folder)
+            model.save_pretrained(folder, state_dict=dict(weights) if weights is not None else None)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
 

@@ -96,7 +96,7 @@ def _write(tensors: Mapping[str, Tensor], target: Path) -> None:
     from ...weights import save_tensors
 
     if target.suffix == SAFE:
-        save_tensors(tensors, target)
+        save_tensors({name: tensor.clone() for name, tensor in tensors.items()}, target)  # tied ones each
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(target.name + ".tmp")

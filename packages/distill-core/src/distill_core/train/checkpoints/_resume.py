@@ -17,7 +17,7 @@ from ...experiment import Experiment
 from .._resolved_stage import ResolvedStage
 from .._stage import StageRun
 from .._state import RunState
-from ..parallel import load_unsharded, own_buffers, restore_own_buffers, unsharded
+from ..parallel import load_unsharded, own_buffers, restore_own_buffers, unsharded, unsharded_weights
 from ..step import EMA, LossMeter, NonfinitePolicy, schedules_of
 from ..teachers import Caches
 from ._changes import accept_changes, record_changes
@@ -116,7 +116,7 @@ class RunCheckpoints:
         return {
             "identity": self.identity(),
             "run": state.state(),
-            "models": {name: unsharded(model.state_dict()) for name, model in self.trained_models(state).items()},
+            "models": {name: unsharded_weights(model) for name, model in self.trained_models(state).items()},
             "ema": unsharded(self.ema.state()),
             "losses": {name: loss.state_dict() for name, loss in losses.items() if not _is_lazy(loss)},
             "rank_buffers": own_buffers(losses, self.device),

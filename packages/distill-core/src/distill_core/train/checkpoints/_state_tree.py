@@ -8,10 +8,13 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import TrainingError
+from ...weights import memory
 
 
 def pack(state: Any) -> tuple[dict[str, Tensor], Any]:
     """Split a nest into its tensors by path and a JSON value that says where they belong.
+
+    Tied tensors are kept once, by the first path.
 
     Raises:
         TrainingError: It holds something that is neither a tensor nor plain data.
@@ -22,7 +25,7 @@ def pack(state: Any) -> tuple[dict[str, Tensor], Any]:
     (['buffer'], {'step': 3, 'buffer': {'$tensor': 'buffer'}})
     """
     tensors: dict[str, Tensor] = {}
-    return tensors, _pack(state, "", tensors)
+    return tensors, _pack(state, "", tensors, {})
 
 
 def unpack(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -40,17 +43,21 @@ def unpack(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     return {key: unpack(value, tensors) for key, value in tree.items()}
 
 
-def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+def _pack(value: Any, path: str, tensors: dict[str, Tensor], first: dict[object, str]) -> Any:
     if isinstance(value, Tensor):
-        tensors[path] = value.detach().to("cpu", copy=True).contiguous()
-        return {"$tensor": path}
+        owner = first.setdefault(memory(value), path)
+        if owner == path:
+            tensors[path] = value.detach().to("cpu", copy=True).contiguous()
+        return {"$tensor": owner}
     if isinstance(value, Mapping):
-        parts = [(key, _pack(part, f"{path}.{key}" if path else str(key), tensors)) for key, part in value.items()]
+        parts = [
+            (key, _pack(part, f"{path}.{key}" if path else str(key), tensors, first)) for key, part in value.items()
+        ]
         if all(isinstance(key, str) and not key.startswith("$") for key, _ in parts):
             return dict(parts)
         return {"$pairs": [[_packed_key(key, path), part] for key, part in parts]}
     if isinstance(value, list | tuple):
-        listed = [_pack(part, f"{path}.{number}", tensors) for number, part in enumerate(value)]
+        listed = [_pack(part, f"{path}.{number}", tensors, first) for number, part in enumerate(value)]
         return {"$tuple": listed} if isinstance(value, tuple) else listed
     if value is None or isinstance(value, str | int | float | bool):
         return value

@@ -9,9 +9,11 @@ from ._fsdp import like as like
 from ._fsdp import load_unsharded as load_unsharded
 from ._fsdp import load_unsharded_optimizer as load_unsharded_optimizer
 from ._fsdp import local as local
+from ._fsdp import reshard as reshard
 from ._fsdp import shard_models as shard_models
 from ._fsdp import sharded_names as sharded_names
 from ._fsdp import unsharded as unsharded
+from ._fsdp import unsharded_weights as unsharded_weights
 from ._peer_failure import lost_another as lost_another
 from ._peer_failure import peer_error as peer_error
 from ._peer_failure import report_failure as report_failure

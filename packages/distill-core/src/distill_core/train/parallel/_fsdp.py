@@ -76,6 +76,13 @@ def is_sharded(module: nn.Module) -> bool:
     return any(isinstance(part, FSDPModule) for part in module.modules())
 
 
+def reshard(module: nn.Module) -> None:
+    """Reshard the modules that a forward pass without a backward pass left gathered; FSDP keeps the outermost so."""
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()
+
+
 def synchronise(module: nn.Module, *, last: bool) -> None:
     """Set whether the next backward pass sums the gradients of sharded modules over the processes."""
     for part in module.modules():
@@ -105,6 +112,19 @@ def unsharded(state: Any) -> Any:
     return map_tensors(
         state, lambda tensor: tensor.full_tensor().detach().cpu() if isinstance(tensor, DTensor) else tensor
     )
+
+
+def unsharded_weights(module: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of a module, unsharded; tied parameters share memory. A collective operation."""
+    state: dict[str, Tensor] = module.state_dict()
+    first: dict[int, str] = {}
+    tied = {
+        name: first[id(parameter)]
+        for name, parameter in module.named_parameters(remove_duplicate=False)
+        if first.setdefault(id(parameter), name) != name
+    }
+    own: dict[str, Tensor] = unsharded({name: tensor for name, tensor in state.items() if name not in tied})
+    return {name: own[tied.get(name, name)] for name in state}
 
 
 def load_unsharded(module: nn.Module, weights: Mapping[str, Tensor]) -> None:

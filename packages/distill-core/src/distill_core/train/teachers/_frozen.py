@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 from ...distributed import rank
 from ...errors import TrainingError
 from .._held_buffers import hold, put_back
-from ..parallel import each_process, local
+from ..parallel import each_process, local, reshard
 
 
 class FrozenModels:
@@ -61,6 +61,7 @@ class FrozenModels:
                 raise TrainingError(message)
 
     def _sums(self, model: nn.Module) -> dict[str, Tensor]:
+        reshard(model)
         named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         return {
             name: _sum_of_bits(local(tensor))
