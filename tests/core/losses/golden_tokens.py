@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from distill_core.losses import (
     ABKDLoss,
     AKLLoss,
+    DistiLLM2Loss,
     ForwardKLLoss,
     GeneralisedJSDLoss,
     ReverseKLLoss,
@@ -75,7 +76,15 @@ def sampled_reverse_kl(case: Golden) -> Tensor:
     return loss(case["student"], case["teacher"], case["target"], case["mask"])
 
 
+def distillm2(case: Golden) -> Tensor:
+    loss = DistiLLM2Loss(**case.settings)
+    return 2 * loss(
+        case["student"], case["teacher"], case["index"], case["target"], case["mask"]
+    )  # theirs adds up a pair
+
+
 CALLS: dict[str, Call] = {
+    "distillm2": distillm2,
     "forward_kl": lambda case: of(ForwardKLLoss(), case),
     "reverse_kl": lambda case: of(ReverseKLLoss(), case),
     "skewed_forward_kl": lambda case: of(SkewedKLLoss(**case.settings), case),

@@ -51,6 +51,12 @@ def sampled(estimator: str) -> Value:
     return lambda s, t, y, kept: loss(s[None], t[None], y[None])
 
 
+def contrastive(mode: str) -> Value:
+    """Each sample is a response of one token, by teacher and student in turns."""
+    loss = losses.DistiLLM2Loss(mode=mode, chunk=3)
+    return lambda s, t, y, kept: loss(s[:, None], t[:, None], torch.arange(len(s)) % 2)
+
+
 def maps(logits: Tensor) -> Tensor:
     return logits[:, :, None, None]
 
@@ -181,6 +187,8 @@ LAWS = {
     "DeiTLoss-soft": Law(labelled(losses.DeiTLoss(mode="soft"))),
     "SampledReverseKLLoss": Law(sampled("k3"), NEITHER),
     "SampledReverseKLLoss-k1": Law(sampled("k1"), NEITHER),
+    "DistiLLM2Loss": Law(contrastive("paper"), NEITHER),
+    "DistiLLM2Loss-code": Law(contrastive("code"), NEITHER),
     "TAIDLoss": Law(tokens(losses.TAIDLoss(chunk=3).eval()), NEITHER),
     "TAIDLoss-end": Law(tokens(losses.TAIDLoss(start=1.0, chunk=3).eval())),
     "ULDLoss": Law(tokens(losses.ULDLoss(chunk=3)), NEITHER),

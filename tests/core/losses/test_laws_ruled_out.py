@@ -65,7 +65,16 @@ def test_every_precision(law: Law, dtype: torch.dtype):
     assert not gradient[:, [4, 6]].any()
 
 
-CONSTANTS = ["WSLDLoss", "DMLLoss", "USKDLoss", "USKDLoss-code", "AKLLoss", "AKLLoss-code", "TAIDLoss"]
+CONSTANTS = [
+    "WSLDLoss",
+    "DMLLoss",
+    "USKDLoss",
+    "USKDLoss-code",
+    "AKLLoss",
+    "AKLLoss-code",
+    "TAIDLoss",
+    "DistiLLM2Loss-code",
+]
 """Functions of the student that count as constant: the gradient is not that of the value."""
 
 

@@ -85,13 +85,13 @@ def cross_entropy(p: Tensor, log_q: Tensor, dim: int = -1) -> Tensor:
     return -(p * log_q.masked_fill(p == 0, 0)).sum(dim) if plain is None else plain
 
 
-def log_mixture(log_p: Tensor, log_q: Tensor, weight: float) -> Tensor:
+def log_mixture(log_p: Tensor, log_q: Tensor, weight: float | Tensor) -> Tensor:
     """Return log( λ · p + (1 − λ) · q ), with a gradient of 0 where both are 0.
 
     Args:
         log_p: Log-probabilities; −∞ is probability 0.
         log_q: The same.
-        weight: λ, 0 < λ < 1.
+        weight: λ, 0 < λ < 1; a tensor that broadcasts with the logarithms for several.
 
     Returns:
         Finite numbers: about −1e30 where both are 0.
@@ -99,6 +99,8 @@ def log_mixture(log_p: Tensor, log_q: Tensor, weight: float) -> Tensor:
     >>> log_mixture(torch.tensor([1.0, 0.0, 0.0]).log(), torch.tensor([0.0, 1.0, 0.0]).log(), 0.25)[:2].exp()
     tensor([0.2500, 0.7500])
     """
+    if isinstance(weight, Tensor):
+        return torch.logaddexp(finite(log_p) + weight.log(), finite(log_q) + torch.log1p(-weight))
     return torch.logaddexp(finite(log_p) + math.log(weight), finite(log_q) + math.log1p(-weight))
 
 

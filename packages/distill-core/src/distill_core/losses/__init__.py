@@ -80,6 +80,8 @@ from ._deit import hard_label_cross_entropy as hard_label_cross_entropy
 from ._dist import DISTLoss as DISTLoss
 from ._dist import correlation_losses as correlation_losses
 from ._dist import pearson as pearson
+from ._distillm2 import DistiLLM2Loss as DistiLLM2Loss
+from ._distillm2 import contrastive_kl as contrastive_kl
 from ._distplus import DISTPlusLoss as DISTPlusLoss
 from ._distplus import feature_correlations as feature_correlations
 from ._dkd import DKDLoss as DKDLoss

@@ -57,15 +57,19 @@ def valuable_region(
     sizes = [len(level) for level in anchors]
     together = at_least_float32(torch.cat(list(anchors)))
     if not len(boxes):
-        return list(together.new_zeros(len(together)).split(sizes))
+        return list(together.new_zeros(len(together)).split_with_sizes(sizes))
     iou, distance, diagonal = _overlaps(together, at_least_float32(boxes))
-    closest = [level.topk(min(num_candidates, len(level)), dim=0, largest=False) for level in distance.split(sizes)]
-    candidates = [levels.gather(0, top.indices) for levels, top in zip(iou.split(sizes), closest, strict=True)]
+    closest = [
+        level.topk(min(num_candidates, len(level)), dim=0, largest=False) for level in distance.split_with_sizes(sizes)
+    ]
+    candidates = [
+        levels.gather(0, top.indices) for levels, top in zip(iou.split_with_sizes(sizes), closest, strict=True)
+    ]
     overlaps = torch.cat(candidates)
     threshold = overlaps.mean(0) + overlaps.std(0)
     diou = iou - distance / diagonal
     valuable = (diou >= fraction * threshold) & (diou < threshold)
-    return list(iou.masked_fill(~valuable, 0).amax(1).split(sizes))
+    return list(iou.masked_fill(~valuable, 0).amax(1).split_with_sizes(sizes))
 
 
 @final
