@@ -16,3 +16,6 @@ from ._split import balanced_choice as balanced_choice
 from ._split import hold_out as hold_out
 from ._split import stratified_order as stratified_order
 from ._voc import voc_segmentation as voc_segmentation
+from .own import coco_json as coco_json
+from .own import voc_detection as voc_detection
+from .own import yolo_detection as yolo_detection

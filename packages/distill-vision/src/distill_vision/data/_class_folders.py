@@ -49,6 +49,24 @@ def class_files(root: Path, part: str) -> tuple[list[tuple[str, int]], list[str]
     return [(path, number) for number, paths in enumerate(images) for path in paths], classes
 
 
+def image_files(folder: Path) -> list[Path]:
+    """Return all images in and below a folder, in the order of their paths.
+
+    Raises:
+        DataError: The folder is missing or has no images, or a link leads back to a folder that contains it.
+    """
+    if not folder.is_dir():
+        message = f"the folder of images {folder} is missing"
+        raise DataError(message)
+    skipped: Counter[str] = Counter()
+    paths = [Path(path) for path in _images(folder.parent, folder.name, skipped)]
+    if not paths:
+        others = f"; files that are not images: {_summary(skipped)[1]}" if skipped else ""
+        message = f"{folder} has no images{others}"
+        raise DataError(message, hint="add images (.jpg, .jpeg, .png, …)")
+    return paths
+
+
 def class_names(folder: Path) -> list[str]:
     """Return the names of the folders in `folder` that are not hidden, in order.
 

@@ -68,6 +68,27 @@ def categories(rows: Any, file: Path, train: Path) -> Categories:
     return Categories(names, {number: number if as_they_are else n for n, number in enumerate(ordered, start=1)})
 
 
+def numbered(classes: Sequence[str], first: int) -> Categories:
+    """Return the categories of a list of names; labels begin at 1.
+
+    Args:
+        classes: The names in order.
+        first: The id of the first category.
+
+    Raises:
+        DataError: There are no names, or a name occurs twice.
+    """
+    if isinstance(classes, str) or not classes:
+        message = f"`classes` must be a list of names, got {classes!r}"
+        raise DataError(message)
+    twice = [name for index, name in enumerate(classes) if name in classes[:index]]
+    if twice:
+        message = f"`classes` names '{twice[0]}' twice"
+        raise DataError(message)
+    names = dict(enumerate(classes, start=first))
+    return Categories(names, {number: label for label, number in enumerate(names, start=1)})
+
+
 def _names(rows: Any, file: Path) -> dict[int, str]:
     """Return id → name."""
 

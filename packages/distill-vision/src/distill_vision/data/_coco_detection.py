@@ -32,7 +32,7 @@ from ._scenes import PairTransform
 logger = logging.getLogger("distill")
 
 
-def _example(batch_size: int, masks: bool) -> dict[str, Any]:
+def example_of_boxes(batch_size: int, masks: bool = False) -> dict[str, Any]:
     """Build a batch of meta tensors: images of 480×640. Their three boxes are real, because detectors read their values."""
     with torch.device("cpu"):
         target = {
@@ -49,7 +49,7 @@ def _example(batch_size: int, masks: bool) -> dict[str, Any]:
     return {"input": images, "target": [dict(target) for _ in range(batch_size)], "index": index}
 
 
-@with_example(_example)
+@with_example(example_of_boxes)
 def coco_detection(
     split: str,
     *,
@@ -99,6 +99,25 @@ def coco_detection(
             the split is empty.
     """
     images, known, _ = coco_images(split, root, name, year, holdout, split_seed, categories)
+    return boxes_loader(
+        images, known, split, masks=masks, batch_size=batch_size, shuffle=shuffle, num_workers=num_workers,
+        drop_last=drop_last, transform=transform,
+    )  # fmt: skip
+
+
+def boxes_loader(
+    images: list[CocoImage],
+    known: Categories,
+    split: str,
+    *,
+    masks: bool,
+    batch_size: int,
+    shuffle: bool | None,
+    num_workers: int,
+    drop_last: bool,
+    transform: PairTransform | None,
+) -> Loader:
+    """Return the loader of images with boxes; `coco_detection` describes the arguments."""
     training = split == "train"
     usual = detection_train() if training else detection_eval()
     return Loader(

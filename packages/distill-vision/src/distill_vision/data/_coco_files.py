@@ -42,16 +42,34 @@ def coco_images(
     folder = data_root(name) if root is None else Path(root).expanduser()
     part = f"{'val' if split == 'test' else 'train'}{year}"
     file, train = (folder / "annotations" / f"instances_{of}.json" for of in (part, f"train{year}"))
-    tables = _tables(file)
-    rows = read_rows(tables["images"], partial(image_row, folder=folder / part, file=file), "image", file)
-    found = categories(tables["categories"], file, train)
-    _annotate({image.number: image for image in rows}, tables["annotations"], found, found.ids(names, file), file)
-    ordered = sorted(rows, key=lambda image: image.number)
-    _check_files(ordered, folder / part)
+    ordered, found = annotated_images(file, folder / part, train, names)
     if split != "test" and (holdout or split == "val"):
         chosen = hold_out(torch.zeros(len(ordered), dtype=torch.long), split, holdout, split_seed)
         ordered = [ordered[index] for index in chosen.tolist()]
     return ordered, found, file
+
+
+def annotated_images(
+    file: Path, folder: Path, train: Path, names: Sequence[str] | None = None
+) -> tuple[list[CocoImage], Categories]:
+    """Return the images of one annotation file in the order of their ids, and the categories.
+
+    Args:
+        file: The annotation file.
+        folder: The folder of its images.
+        train: The annotation file of the training images, which determines the labels.
+        names: Names of the categories to keep; by default all.
+
+    Raises:
+        DataError: Files are missing or damaged, or an annotation is invalid.
+    """
+    tables = _tables(file)
+    rows = read_rows(tables["images"], partial(image_row, folder=folder, file=file), "image", file)
+    found = categories(tables["categories"], file, train)
+    _annotate({image.number: image for image in rows}, tables["annotations"], found, found.ids(names, file), file)
+    ordered = sorted(rows, key=lambda image: image.number)
+    _check_files(ordered, folder)
+    return ordered, found
 
 
 def _tables(file: Path) -> dict[str, Any]:

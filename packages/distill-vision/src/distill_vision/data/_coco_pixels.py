@@ -33,7 +33,7 @@ def object_pixels(annotated: CocoObject, image: CocoImage) -> Tensor:
             return torch.from_numpy(tools.decode(merged)).bool()
     except Exception as error:  # C code raises anything for invalid shapes
         which = "" if annotated.number is None else f"annotation {annotated.number}: "
-        message = f"image {image.number} has a segmentation that cannot be drawn: {which}{error}"
+        message = f"image {image.number} ({image.path}) has a segmentation that cannot be drawn: {which}{error}"
         raise DataError(message) from error
 
 

@@ -6,7 +6,9 @@ format, not the suffix.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,18 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> Image.I
     return rgb if stored_size else upright
 
 
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return the height and width of an image, upright, from its header.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    with _opened(Path(path), tuple(FORMATS), "image") as image:
+        width, height = image.size
+        is_turned = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
+        return (width, height) if is_turned else (height, width)
+
+
 def read_mask(path: str | Path) -> Tensor:
     """Return the class of each pixel exactly as stored: palette indices or grey values of up to 16 bits.
 
@@ -94,6 +108,16 @@ def read_mask(path: str | Path) -> Tensor:
 
 def _load(path: Path, formats: tuple[str, ...], kind: str) -> tuple[ImageFile.ImageFile, str]:
     """Return the first frame with its pixels read, and Pillow's name of their layout."""
+    with _opened(path, formats, kind) as image:
+        raw_mode = _raw_mode(image)
+        image.load()
+        _match_transparency(image, raw_mode)
+        return image, raw_mode
+
+
+@contextlib.contextmanager
+def _opened(path: Path, formats: tuple[str, ...], kind: str) -> Iterator[ImageFile.ImageFile]:
+    """Open an image without reading its pixels; raise `DataError` for anything that fails inside."""
     if not path.is_file():
         message = f"the {kind} {path} is missing"
         raise DataError(message)
@@ -105,10 +129,7 @@ def _load(path: Path, formats: tuple[str, ...], kind: str) -> tuple[ImageFile.Im
             warnings.simplefilter("ignore")  # Pillow warns of metadata and sizes that are accepted here
             # Not by path: Pillow would map the file into memory, and scramble a TIFF with orientation 5 to 8.
             with path.open("rb") as file, Image.open(file, formats=formats) as image:
-                raw_mode = _raw_mode(image)
-                image.load()
-                _match_transparency(image, raw_mode)
-                return image, raw_mode
+                yield image
     except Image.DecompressionBombError as error:
         message = f"the {kind} {path} has too many pixels: {error}"
         raise DataError(message, hint="scale it down, or set PIL.Image.MAX_IMAGE_PIXELS if you trust it") from error
