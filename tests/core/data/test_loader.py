@@ -169,11 +169,13 @@ class Endless(IterableDataset):
     [
         (
             lambda: Loader(Endless(), 2),
-            "Endless is an iterable dataset: a loader reads samples by index, so it needs `__getitem__` and `__len__`",
+            "Endless is an iterable dataset: a loader reads samples by index, so it needs `__getitem__` and `__len__`\n"
+            "  hint: give a distill_core.data.Stream instead",
         ),
         (
             lambda: as_loader(DataLoader(Endless(), batch_size=None)),
-            "Endless is an iterable dataset: a loader reads samples by index, so it needs `__getitem__` and `__len__`",
+            "batch_size=None: a DataLoader whose dataset returns batches has no samples to seed and to count\n"
+            "  hint: give batch_size or batch_sampler",
         ),
         (
             lambda: Loader(iter([1]), 2),

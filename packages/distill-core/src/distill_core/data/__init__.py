@@ -17,5 +17,6 @@ from ._seeds import preserve_rng_state as preserve_rng_state
 from ._seeds import sample_seeds as sample_seeds
 from ._seeds import seed_everything as seed_everything
 from ._seeds import seed_torch as seed_torch
+from ._stream import Stream as Stream
 from ._tensors import TensorData as TensorData
 from ._unique_keys import unique_keys as unique_keys

@@ -11,6 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 from ..errors import DataError
 from ._loader import Loader
 from ._reader import WorkerOptions
+from ._stream import Stream
 
 OPTIONS = {
     "dataset": "honoured",
@@ -37,6 +38,8 @@ OPTIONS = {
 def as_loader(data: Any) -> Loader:
     """Return a `Loader` unchanged, and a `DataLoader` as a `Loader` of the same samples in batches of the same size.
 
+    A `DataLoader` of an `IterableDataset`, and a loader with `state_dict` and `load_state_dict`, become a `Stream`.
+
     The sampler or batch sampler decides the order of each epoch. Its own generators and the global ones are seeded with
     seed, stage and epoch, so that a run can be repeated and resumed. The options of the workers are kept.
 
@@ -45,10 +48,12 @@ def as_loader(data: Any) -> Loader:
     """
     if isinstance(data, Loader):
         return data
-    if not isinstance(data, DataLoader):
+    if not isinstance(data, DataLoader) and not _has_state(data):
         message = f"{type(data).__name__} is not a loader"
-        raise DataError(message, hint="give a distill_core.data.Loader or a torch DataLoader")
-    _refuse(data)
+        hint = "give a distill_core.data.Loader or a torch DataLoader; a Stream for an iterable dataset"
+        raise DataError(message, hint=hint if isinstance(data, IterableDataset) else hint.partition(";")[0])
+    if not _has_state(data):
+        _refuse(data)
     given = {name: getattr(data, name, None) for name in OPTIONS}
     known, loader = vars(data).get("_distill_loader", (None, None))  # the workers survive the next call
     if known != given:
@@ -57,9 +62,19 @@ def as_loader(data: Any) -> Loader:
     return loader  # type: ignore[no-any-return]
 
 
+def _has_state(data: Any) -> bool:
+    """Return whether this is a loader that saves and restores its own position, as torchdata's StatefulDataLoader does."""
+    is_loader = isinstance(getattr(data, "batch_size", None), int)
+    return is_loader and all(callable(getattr(data, name, None)) for name in ("state_dict", "load_state_dict"))
+
+
 def _rebuilt(data: DataLoader[Any]) -> Loader:
+    if _has_state(data):
+        return Stream(data, data.batch_size or 1, yields_batches=True)
     options = WorkerOptions(**{field.name: getattr(data, field.name) for field in fields(WorkerOptions)})
     kept: dict[str, Any] = {"num_workers": data.num_workers, "workers": options, "collate": data.collate_fn}
+    if isinstance(data.dataset, IterableDataset):
+        return Stream(data.dataset, data.batch_size or 1, **kept)
     batches: Any = data.batch_sampler
     if type(batches) is not BatchSampler:
         return Loader(data.dataset, batch_sampler=batches, **kept)
@@ -95,9 +110,12 @@ def _refuse(data: DataLoader[Any]) -> None:
         raise DataError(
             message, hint="give a plain DataLoader, not yet prepared by another library, or a distill_core.data.Loader"
         )
-    if data.batch_sampler is None and not isinstance(data.dataset, IterableDataset):
+    if data.batch_size is None and (data.batch_sampler is None or isinstance(data.dataset, IterableDataset)):
         message = "batch_size=None: a DataLoader whose dataset returns batches has no samples to seed and to count"
         raise DataError(message, hint="give batch_size or batch_sampler")
+    if isinstance(data.dataset, IterableDataset) and data.drop_last:
+        message = "drop_last=True of an iterable dataset: a batch at the end of a pass continues with the next pass"
+        raise DataError(message, hint="omit it")
     if data.pin_memory_device:
         message = f"pin_memory_device={data.pin_memory_device!r} is deprecated and torch ignores it"
         raise DataError(message, hint="omit it")

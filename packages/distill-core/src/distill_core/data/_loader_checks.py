@@ -20,7 +20,7 @@ def check_dataset(dataset: Any) -> None:
         message = (
             f"{kind} is an iterable dataset: a loader reads samples by index, so it needs `__getitem__` and `__len__`"
         )
-        raise DataError(message)
+        raise DataError(message, hint="give a distill_core.data.Stream instead")
     if not hasattr(dataset, "__len__"):
         message = f"{kind} has no length: a loader reads samples by index, so the dataset needs one"
         raise DataError(message)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data import BatchPlan, Loader, SeedPath, as_loader
+from ..data import BatchPlan, Loader, SeedPath, Stream, as_loader
 from ..errors import TrainingError
 from ..experiment import Evaluation, Inputs, Metric
 from ..tree import to_device
@@ -81,6 +81,9 @@ def _batches(loader: Loader, models: Sequence[nn.Module]) -> Iterator[tuple[dict
         done += 1
         yield batch, True
     if any(map(is_sharded, models)):
+        if isinstance(loader, Stream):
+            message = "a stream has no length, and a sharded model needs an equal number of batches on each process"
+            raise TrainingError(message, hint="evaluate it on a dataset with a length")
         for _ in range(len(loader) - done):
             alone = BatchPlan([torch.zeros(1, dtype=torch.long)], [1])
             for batch in loader.batches(SeedPath(), plan=alone):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from ..data import Loader, as_loader
+from ..data import Loader, Stream, as_loader
 from ..errors import TrainingError, WiringError
 from ..experiment import FIRST_STAGE, Experiment, Inputs, Stage, Term
 from ..stage_problems import incomplete_stages
@@ -41,13 +41,22 @@ class ResolvedStage:
             TrainingError: It has less than one batch.
         """
         loader = as_loader(self.data if self.data is not None else experiment.data["train"])
-        if loader.num_training_batches() == 0:
+        if not isinstance(loader, Stream) and loader.num_training_batches() == 0:
             message = f"{loader.samples_per_epoch} samples are less than one batch"
             raise TrainingError(message, hint="reduce batch_size, or set drop_last: false")
         return loader
 
     def steps_per_epoch(self, loader: Loader) -> int:
-        """Return the number of optimizer steps in an epoch."""
+        """Return the number of optimizer steps in an epoch; a stage on a stream is one epoch.
+
+        Raises:
+            TrainingError: The data are a stream, and the stage has no `steps`.
+        """
+        if isinstance(loader, Stream):
+            if self.steps is None:
+                message = f"the data are a stream ({type(loader.dataset).__name__}), which has no number of epochs"
+                raise TrainingError(message, hint="set `steps` instead of `epochs`")
+            return self.steps
         return -(-loader.num_training_batches() // self.accumulate)
 
     def num_epochs(self, steps_per_epoch: int) -> int:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..data import Loader
+from ..data import Loader, Stream
 from ..distributed import world_size
 from ..errors import TrainingError, WiringError, did_you_mean
 from ..experiment import Experiment, StageProgress
@@ -191,7 +191,7 @@ def prepare_stage(
     refuse_lazy(trainable, key)
     required_grad = _require_grad(named, learning)
     optimizer = _optimizer(stage, trainable, named, key)
-    num_per_epoch = stage.steps_per_epoch(loader) if loader is not None else 1
+    num_per_epoch = _steps_per_epoch(stage, loader, caches, key)
     scheduler = make_scheduler(stage, optimizer, stage.num_steps(num_per_epoch), key) if stage.scheduler else None
     run = StageRun(
         stage, loader, num_per_epoch, distiller, trainable, required_grad, optimizer, scheduler, Schedules(terms), frozen,
@@ -199,6 +199,14 @@ def prepare_stage(
     )  # fmt: skip
     distiller.attach()
     return run
+
+
+def _steps_per_epoch(stage: ResolvedStage, loader: Loader | None, caches: Caches | None, key: str) -> int:
+    """Return the number of optimizer steps in an epoch; 1 if the loader is not known."""
+    if isinstance(loader, Stream) and caches and caches.views is not None:
+        message = "`views` and `cache` repeat the samples of a dataset, and a stream has no fixed samples"
+        raise TrainingError(message, key=f"{key}.data", hint="omit them, or use a dataset with a length")
+    return stage.steps_per_epoch(loader) if loader is not None else 1
 
 
 def _chosen(stage: ResolvedStage, named: Named, key: str) -> set[str]:

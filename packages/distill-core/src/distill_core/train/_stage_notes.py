@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from ..data import Loader, SeedPath
+from ..data import Loader, SeedPath, Stream
 from ..distributed import world_size
 from ..errors import Problem
 from ._stage import StageRun
@@ -48,6 +48,9 @@ def stage_notes(
     padding = padding_notes(run.stage, loader.dataset, world_size()) if loader is not None else []
     for note in [*cut_notes(run.stage, world_size()), *padding]:
         yield replace(note, key=f"{key}.{note.key}")
+    if isinstance(loader, Stream) and (problem := loader.resume_problem(seed_path)):
+        hint = "give a stream whose `state_dict` restores it, or a dataset with a length"
+        yield Problem(problem, key=f"{key}.data", hint=hint)
     if loader is not None and (one_sample := one_sample_note(run.distiller, loader, seed_path, key)):
         yield one_sample
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from ...data import Loader, SeedPath, Stream
 from ...distributed import rank, world_size
 from ...errors import TrainingError
 from ...experiment import Experiment
@@ -125,6 +126,7 @@ class RunCheckpoints:
             "optimizer": run.update.state(),
             "scheduler": scheduler_state(run.scheduler),
             "scaler": self.scaler.state_dict() if self.scaler else None,
+            "stream": run.loader.state(state.batch) if isinstance(run.loader, Stream) else None,
             "callbacks": [callback.state() for callback in self.experiment.callbacks],
             "loss_meter": meter.state(),
             "skipped": self.nonfinite.state(),
@@ -173,6 +175,8 @@ class RunCheckpoints:
         """
         restore_own_buffers(_losses(self.stages), saved["rank_buffers"])
         run.frozen.load_state(saved["frozen"])
+        if isinstance(run.loader, Stream):
+            run.loader.load_state(saved["stream"], SeedPath(self.experiment.seed, state.stage))
         old, new = (identity["schedules"][state.stage] for identity in (saved["identity"], self.identity()))
         restore_scheduler(run, saved, state, is_changed=old != new)
         if self.scaler:
@@ -202,9 +206,13 @@ class RunCheckpoints:
             "callbacks": [type(callback).__name__ for callback in experiment.callbacks],
             "losses": [sorted(stage.losses) for stage in self.stages],
             "accumulate": [stage.accumulate for stage in self.stages],
-            "samples": [loader.samples_per_epoch for loader in loaders],
+            "samples": [_num_samples(loader) for loader in loaders],
             "batch_size": [loader.batch_size for loader in loaders],
         }
+
+
+def _num_samples(loader: Loader) -> int | None:
+    return None if isinstance(loader, Stream) else loader.samples_per_epoch
 
 
 def _restore_callbacks(callbacks: Sequence[Any], saved: Mapping[str, Any]) -> None:

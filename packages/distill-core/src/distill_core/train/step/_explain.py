@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...data import Loader, SeedPath
+from ...data import Loader, SeedPath, Stream
 from ...distributed import rank, world_size
 from ...errors import DataError, DistillError, Problem, TrainingError, WiringError
 from ...taps import Tap, field_names
@@ -171,7 +171,9 @@ def one_sample_note(distiller: Distiller, loader: Loader, seed_path: SeedPath, k
     """
     if not (names := batch_norms(distiller)):
         return None
-    sizes = [size // world_size() for size in loader.plan(seed_path, even=True).global_sizes]
+    plan = loader.plan(seed_path, even=True)
+    plan = plan.pick(range(1)) if isinstance(loader, Stream) else plan  # its batches have one size
+    sizes = [size // world_size() for size in plan.global_sizes]
     if 1 not in sizes:
         return None
     which = "the last batch" if sizes.index(1) == len(sizes) - 1 else "a batch"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ...data import SeedPath
+from ...data import SeedPath, Stream
 from ...distributed import world_size
 from ...errors import Problem, TrainingError
 from ...experiment import Experiment
@@ -110,6 +110,9 @@ def refuse_uncounted_processes(stages: Sequence[ResolvedStage], experiment: Expe
         TrainingError: Such a term exists.
     """
     for index, stage in enumerate(stages) if world_size() > 1 else ():
-        plan = stage.loader(experiment).plan(SeedPath(experiment.seed, index), even=True)
+        loader = stage.loader(experiment)
+        plan = loader.plan(SeedPath(experiment.seed, index), even=True)
+        if isinstance(loader, Stream):  # its batches have one size
+            plan = plan.pick(range(1))
         sizes = zip(plan.indices, plan.global_sizes, strict=True)
         refuse_uncounted(stage, index, uneven=any(len(own) * world_size() != size for own, size in sizes))

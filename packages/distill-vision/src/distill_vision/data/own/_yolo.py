@@ -85,7 +85,9 @@ def _images(folder: Path, labels: Path, known: Categories) -> list[CocoImage]:
         without += not file.is_file()
         images.append(CocoImage(number, path, height, width, objects))
     if without == len(paths):
-        message = f"{labels} has no text file for any of the {len(paths)} images in {folder}, {paths[0].stem}.txt for example"
+        message = (
+            f"{labels} has no text file for any of the {len(paths)} images in {folder}, {paths[0].stem}.txt for example"
+        )
         raise DataError(message)
     if without:
         logger.warning(
