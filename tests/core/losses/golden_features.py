@@ -11,6 +11,7 @@ from distill_core.layers import Paraphraser, ProjectionHead, Translator
 from distill_core.losses import (
     ATLoss,
     CATKDLoss,
+    CLIPKDLoss,
     CRDLoss,
     FSPLoss,
     FTLoss,
@@ -227,7 +228,22 @@ def wkdl_cka_cost(case: Golden) -> Tensor:
 
 
 LEAVES = ("weight", "bias")
+
+
+def clipkd(case: Golden) -> Tensor:
+    sides = ([case[f"{side}_images"], case[f"{side}_texts"]] for side in ("student", "teacher"))
+    options, names = dict(case.settings), {}
+    if options["interactive_weight"]:
+        names["log_scale"] = torch.tensor(options["scale"], dtype=torch.float64).log()
+    if "visual_weight" in case.tensors:
+        options["teacher_features"], options["student_features"] = case["visual_weight"].shape
+        for k, side in enumerate(("visual", "text")):
+            names |= {f"projections__{k}__{leaf}": case[f"{side}_{leaf}"] for leaf in ("weight", "bias")}
+    return fill(CLIPKDLoss(**options), **names)(*sides)
+
+
 CALLS: dict[str, Call] = {
+    "clipkd": clipkd,
     "at": lambda case: ATLoss("code")([case["student"]], [case["teacher"]]),
     "nst": lambda case: NSTLoss()([case["student"]], [case["teacher"]]),
     "spkd": lambda case: of(SPKDLoss(), case),

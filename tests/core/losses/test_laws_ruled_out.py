@@ -18,6 +18,7 @@ from .ruled_out import CLASSES, LAWS, SAMPLES, TARGET, Law, hidden, logits
 
 OTHERS = {
     "_cirkd": "similarities of features",
+    "_clipkd": "similarities of embeddings",
     "_fgd": "features",
     "_semckd": "layers",
 }

@@ -63,6 +63,9 @@ from ._cckd import correlation as correlation
 from ._cirkd import CIRKDLoss as CIRKDLoss
 from ._cirkd import memory_divergence as memory_divergence
 from ._cirkd import pixel_pairs as pixel_pairs
+from ._clipkd import CLIPKDLoss as CLIPKDLoss
+from ._clipkd import affinity_divergence as affinity_divergence
+from ._clipkd import interactive_contrast as interactive_contrast
 from ._crd import CRDLoss as CRDLoss
 from ._crd import noise_contrastive as noise_contrastive
 from ._crosskd import CrossKDLoss as CrossKDLoss
