@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill_nlp.generation import Sampling, generate
+from distill_nlp.data import completions, conversations
+from distill_nlp.generation import Sampling, generate, write_completions
 from distill_nlp.models import from_pretrained
 
 pytestmark = pytest.mark.real
@@ -62,3 +64,36 @@ def test_greedy_completions_equal_those_of_transformers(smollm2):
         lengths = torch.tensor([prompt.shape[1]])
         ours, count = generate(model, prompt, lengths, Sampling(max_new_tokens=12, temperature=0.0), end=end)
         assert ours[0, : int(count)].tolist() == theirs.tolist()
+
+
+def test_conversations_equal_the_chat_template(smollm2):
+    """SmolLM2 has a begin token that neither its tokenizer nor its template adds, and a template without marks."""
+    _, tokenizer = smollm2
+    first = [{"role": "user", "content": "Name a colour."}, {"role": "assistant", "content": "Blue."}]
+    chat = [*first, {"role": "user", "content": "Another one?"}, {"role": "assistant", "content": "Green."}]
+    (sample,) = conversations([{"messages": chat}], tokenizer=tokenizer, batch_size=1).dataset
+    ids = tokenizer.apply_chat_template(chat)["input_ids"]
+    assert sample["input_ids"].tolist() == ids[:-1]
+    assert tokenizer.decode(sample["target"][sample["target"] != -100]) == "Blue.<|im_end|>\nGreen.<|im_end|>\n"
+    (short,) = conversations([{"messages": chat}], tokenizer=tokenizer, batch_size=1, max_length=len(ids) - 2).dataset
+    assert short["input_ids"].tolist() == tokenizer.apply_chat_template(first)["input_ids"][:-1]
+    prompt = tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, tokenize=False)
+    rows = [{"prompt": prompt, "completion": "Blue."}]
+    (sample,) = completions(rows, tokenizer=tokenizer, batch_size=1).dataset
+    given = tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True)["input_ids"]
+    assert sample["input_ids"][: len(given)].tolist() == given
+    assert tokenizer.decode(sample["target"][sample["target"] != -100]) == "Blue.<|im_end|>"
+
+
+def test_written_completions_equal_those_of_transformers(smollm2, tmp_path):
+    model, tokenizer = smollm2
+    chats = [[{"role": "user", "content": text}] for text in ("Say only yes.", "What is the capital of France?")]
+    prompts = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
+    greedy = Sampling(max_new_tokens=10, temperature=0.0)
+    path = write_completions(model, prompts, tmp_path / "a.jsonl", tokenizer=tokenizer, sampling=greedy)
+    for prompt, line in zip(prompts, path.read_text().splitlines(), strict=True):
+        ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"]
+        end = model.generation_config.eos_token_id
+        theirs = model.generate(ids, max_new_tokens=10, do_sample=False, pad_token_id=end)[0, ids.shape[1] :].tolist()
+        assert json.loads(line)["completion_ids"] == theirs
+        assert json.loads(line)["ended"] == (theirs[-1] == tokenizer.eos_token_id)

@@ -12,6 +12,7 @@ from ._causal_tokens import start_tokens as start_tokens
 from ._causal_tokens import tokens_of as tokens_of
 from ._collate import PadCollate as PadCollate
 from ._completions import completions as completions
+from ._conversations import conversations as conversations
 from ._documents import read_documents as read_documents
 from ._documents import split_documents as split_documents
 from ._encoded import EncodedTexts as EncodedTexts

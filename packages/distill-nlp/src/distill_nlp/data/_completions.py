@@ -29,7 +29,7 @@ def _example(batch_size: int, max_length: int, max_prompt: int | None, teacher_t
     return batch if teacher_tokenizer is None else batch | example_of_tokens(batch_size, max_length, "teacher_")
 
 
-def _check(
+def check_sequences(
     name: str,
     model: nn.Module,
     inputs: Mapping[str, str],
@@ -39,6 +39,7 @@ def _check(
     tokenizer: str | Tokenizer,
     teacher_tokenizer: str | Tokenizer | None,
 ) -> str:
+    """Check that a model can read samples of at most `max_length` positions, or exactly `pad_to`; see `check_readable`."""
     fields = {"input_ids": tokenizer, "teacher_input_ids": teacher_tokenizer}
     if pad_to is not None:
         check_readable(name, model, inputs, {field: Extent(pad_to) for field in fields}, {}, "right")
@@ -46,7 +47,7 @@ def _check(
     return check_readable(name, model, inputs, extents, {}, "right", at_most=True)
 
 
-@with_example(_example, _check)
+@with_example(_example, check_sequences)
 def completions(
     file: Rows,
     split: Split = "all",

@@ -1,0 +1,155 @@
+"""Conversations for causal language models: the turns of the assistant are the targets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from distill_core.data import Loader, with_example
+from distill_core.errors import DataError
+
+from .._ignored import IGNORED
+from ..chat import ASSISTANT, Message, checked_messages, checked_tools, encode_conversation
+from ..tables import Rows, Table, read_rows
+from ._causal import TokenSequences, check_lengths
+from ._causal_tokens import causal_tokenizer
+from ._completions import check_sequences
+from ._documents import Split, spaced, split_indices
+from ._encoded import Tokenizer
+from ._grouped import loader_of_texts
+from ._language_modelling import example_of_tokens
+
+logger = logging.getLogger("distill")
+
+
+def _check(
+    name: str, model: nn.Module, inputs: Mapping[str, str], max_length: int, pad_to: int | None, *, tokenizer: Any
+) -> str:
+    return check_sequences(name, model, inputs, max_length, pad_to, tokenizer=tokenizer, teacher_tokenizer=None)
+
+
+def _example(batch_size: int, max_length: int) -> dict[str, Tensor]:
+    return example_of_tokens(batch_size, max_length)
+
+
+@with_example(_example, _check)
+def conversations(
+    rows: Rows,
+    split: Split = "all",
+    *,
+    tokenizer: str | Tokenizer,
+    batch_size: int,
+    messages: str = "messages",
+    tools: str = "tools",
+    answers: Literal["all", "last"] = "all",
+    max_length: int = 1024,
+    pad_to: int | None = None,
+    limit: int | None = None,
+    val: float = 0.05,
+    test: float = 0.05,
+    split_seed: int = 0,
+    shuffle: bool | None = None,
+    group_by_length: bool = False,
+    num_workers: int = 0,
+) -> Loader:
+    """Build a loader of conversations, rendered by the tokenizer's chat template, in which the assistant's turns are targets.
+
+    Targets are what the template marks with `{% generation %}` or, without marks, what it renders of a turn after the
+    generation prompt. Messages after the last turn of the assistant are omitted. With `answers: last`, the prompt of
+    `OnPolicy` is everything before the last turn; otherwise it is everything before the first.
+
+    A conversation that is too long loses its last turns as a whole. One whose first answer does not fit is omitted, and
+    the number of these is logged.
+
+    Args:
+        rows: A table, a saved dataset, a dataset or a list of rows; see `distill_nlp.tables.read_rows`.
+        split: `train`, `val`, `test` or `all`; see `split_documents`.
+        tokenizer: A tokenizer of transformers with a chat template, or its name or folder.
+        batch_size: Number of samples per batch.
+        messages: The column of the conversations, lists of `{role: …, content: …}`.
+        tools: The column of the tools, JSON schemas. Rows need not have one.
+        answers: Learn all turns of the assistant, or the last one only.
+        max_length: Maximum number of positions of a sample.
+        pad_to: Number of positions in every batch, for a teacher cache. Defaults to those of the longest sample.
+        limit: Maximum number of samples, evenly spaced over the rows of the split. None keeps all.
+        val, test, split_seed: Fractions of the rows in the validation and test splits, and the seed of the split.
+        shuffle: Shuffle in each epoch. Defaults to True for `train` and `all`.
+        group_by_length: Put samples of similar length into one batch.
+        num_workers: Number of processes that prefetch batches.
+
+    Returns:
+        A loader of `input_ids`, `target` and `mask`, the targets that count, (batch, longest).
+
+    Raises:
+        DataError: A row is not a conversation with a turn of the assistant, or the template does not render it.
+    """
+    check_lengths(max_length=max_length)
+    table = read_rows(rows)
+    chosen = spaced(split_indices(table.num_rows, split, val=val, test=test, seed=split_seed), limit)
+    dataset = _sequences(table, chosen, (messages, tools), tokenizer, max_length, pad_to, answers)
+    shuffled = split in ("train", "all") if shuffle is None else shuffle
+    return loader_of_texts(dataset, batch_size, shuffled, num_workers, group_by_length)
+
+
+def _sequences(
+    table: Table,
+    rows: Sequence[int],
+    columns: tuple[str, str],
+    tokenizer: str | Tokenizer,
+    max_length: int,
+    pad_to: int | None,
+    answers: str,
+) -> TokenSequences:
+    """Return the dataset of the conversations that fit."""
+    if answers not in ("all", "last"):
+        message = f"`answers` must be all or last, got {answers}"
+        raise DataError(message)
+    loaded: Any = causal_tokenizer(tokenizer)
+    if not getattr(loaded, "chat_template", None):
+        message = f"{type(loaded).__name__} has no chat template"
+        raise DataError(message, hint="use the tokenizer of a chat model, or set its chat_template")
+    cells = table.column(columns[0])
+    tools = table.column(columns[1]) if columns[1] in table else [None] * len(cells)
+    inputs, targets = [], []
+    for row in rows:
+        where = f"{table.where(row)}: `{columns[0]}`"
+        schemas = checked_tools(tools[row], f"{table.where(row)}: `{columns[1]}`")
+        sample = _sample(loaded, checked_messages(cells[row], where), schemas, max_length, answers == "last", where)
+        if sample is not None:
+            inputs.append(sample[0])
+            targets.append(sample[1])
+    if not inputs:
+        message = f"no conversation of {table.source} has a first answer within `max_length` ({max_length})"
+        raise DataError(message, hint="set a greater `max_length`")
+    if len(inputs) < len(rows):
+        text = "%d of %d conversations are omitted: their first answer does not fit in max_length %d"
+        logger.warning(text, len(rows) - len(inputs), len(rows), max_length)
+    padding = {"input_ids": int(loaded.pad_token_id or 0)}
+    return TokenSequences({"input_ids": inputs, "target": targets}, padding, pad_to)
+
+
+def _sample(
+    tokenizer: Any,
+    messages: list[Message],
+    tools: list[dict[str, Any]] | None,
+    max_length: int,
+    only_last: bool,
+    where: str,
+) -> tuple[Tensor, Tensor] | None:
+    """Return the inputs and targets of the longest start of a conversation that fits, None if no answer does."""
+    turns = [index for index, message in enumerate(messages) if message["role"] == ASSISTANT]
+    if not turns:
+        message = f"{where} has no message of the role {ASSISTANT}"
+        raise DataError(message, hint="remove conversations without an answer")
+    for last in reversed(turns):
+        tokens, mask = encode_conversation(tokenizer, messages[: last + 1], tools, only_last=only_last, where=where)
+        if len(tokens) > max_length + 1:
+            continue
+        ids = torch.tensor(tokens, dtype=torch.int32)
+        target = ids[1:].masked_fill(~torch.tensor(mask[1:]), IGNORED)
+        return ids[:-1], target
+    return None
