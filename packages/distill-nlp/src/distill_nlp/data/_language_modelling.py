@@ -56,10 +56,10 @@ def language_modelling(
 ) -> Loader:
     """Build a loader of continuous text, in which the target of each position is the next token.
 
-    A document begins with the start tokens that the tokenizer itself adds. If `packed`, documents are concatenated with end tokens between them and split into blocks without padding. The target
-    after an end token is ignored, because it belongs to another document. Attention crosses the boundary unless
-    `positions` are fed. Otherwise each document is split into samples of at most `block` tokens, padded on the right to
-    the longest of a batch, so no attention mask is needed.
+    A document begins with the start tokens that the tokenizer itself adds. If `packed`, documents are concatenated with
+    end tokens between them and split into blocks without padding. The target after an end token is ignored, because it
+    belongs to another document. Attention crosses the boundary unless `positions` are fed. Otherwise each document is
+    split into samples of at most `block` tokens, padded on the right to the longest of a batch.
 
     Args:
         documents: A text file, a folder of text files, a table, a saved dataset or texts; see `read_documents`.
