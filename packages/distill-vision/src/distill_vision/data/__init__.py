@@ -17,5 +17,8 @@ from ._split import hold_out as hold_out
 from ._split import stratified_order as stratified_order
 from ._voc import voc_segmentation as voc_segmentation
 from .own import coco_json as coco_json
+from .own import image_table as image_table
+from .own import mask_folder as mask_folder
+from .own import unlabelled_images as unlabelled_images
 from .own import voc_detection as voc_detection
 from .own import yolo_detection as yolo_detection

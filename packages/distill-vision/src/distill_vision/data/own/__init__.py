@@ -1,5 +1,8 @@
 """People's own data: folders and files in common formats, wherever they are."""
 
 from ._coco_json import coco_json as coco_json
+from ._image_table import image_table as image_table
+from ._image_table import unlabelled_images as unlabelled_images
+from ._mask_folder import mask_folder as mask_folder
 from ._voc_detection import voc_detection as voc_detection
 from ._yolo import yolo_detection as yolo_detection
