@@ -6,6 +6,7 @@ Accuracies, IoU and AP are fractions from 0 to 1. Tables and log lines print the
 from ._accuracy import Accuracy as Accuracy
 from ._agreement import Agreement as Agreement
 from ._calibration_error import CalibrationError as CalibrationError
+from ._class_scores import ClassScores as ClassScores
 from ._coco import CocoAP as CocoAP
 from ._coco_detections import coco_detections as coco_detections
 from ._confusion import ConfusionMatrix as ConfusionMatrix

@@ -6,11 +6,13 @@ Visual Object Classes Challenge: A Retrospective." IJCV 2015. https://doi.org/10
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
 from torch import Tensor
 
+from ._class_scores import class_names
 from ._confusion import ConfusionMatrix
 
 
@@ -24,6 +26,7 @@ class SegmentationScores:
     Args:
         num_classes: Number of classes, including the background.
         ignore_index: The label of pixels to ignore.
+        classes: The names of the classes in order. If given, `compute` adds `iou.<name>` of each class that occurs.
 
     >>> scores = SegmentationScores(3)
     >>> scores.update(torch.tensor([[[0, 1], [1, 1]]]), torch.tensor([[[0, 0], [1, 255]]]))
@@ -33,8 +36,9 @@ class SegmentationScores:
 
     percent = True
 
-    def __init__(self, num_classes: int, ignore_index: int | None = 255) -> None:
+    def __init__(self, num_classes: int, ignore_index: int | None = 255, classes: Sequence[str] | None = None) -> None:
         self.confusion = ConfusionMatrix(num_classes, ignore_index)
+        self.classes = None if classes is None else class_names(classes, num_classes)
 
     def to(self, device: torch.device | str) -> None:
         """Move the counts to the device."""
@@ -55,15 +59,22 @@ class SegmentationScores:
         return hits / (matrix.sum(0) + matrix.sum(1) - hits)
 
     def compute(self) -> dict[str, float]:
-        """Return the three values over all pixels of all processes, from 0 to 1.
+        """Return the three values over all pixels of all processes, from 0 to 1; and with `classes` the IoU of each.
 
         Raises:
             DataError: All pixels are ignored, or a label is not a class.
         """
         matrix = self.confusion.matrix().double()
         hits, labelled = matrix.diagonal(), matrix.sum(1)
+        ious = self.per_class()
+        by_class = {
+            f"iou.{name}": value
+            for name, value in zip(self.classes or (), ious.tolist(), strict=False)
+            if value == value
+        }
         return {
-            "miou": float(self.per_class().nanmean()),
+            "miou": float(ious.nanmean()),
             "pixel_accuracy": float(hits.sum() / matrix.sum()),
             "mean_accuracy": float((hits / labelled).nanmean()),
+            **by_class,
         }

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,8 +111,12 @@ def _table(classes: Sequence[str] | Colours, ignored: int | Sequence[int] | None
     return table
 
 
-def _colour(colour: Sequence[int], name: str) -> int:
-    if isinstance(colour, str) or len(colour) != 3 or not all(type(c) is int and 0 <= c <= 255 for c in colour):
+def _colour(colour: Any, name: str) -> int:
+    if (
+        not isinstance(colour, Sequence)
+        or len(colour) != 3
+        or not all(type(c) is int and 0 <= c <= 255 for c in colour)
+    ):
         message = f"the colour of '{name}' must be [red, green, blue] from 0 to 255, got {colour!r}"
         raise DataError(message)
     red, green, blue = colour
@@ -140,7 +145,7 @@ class LabelledMasks:
             values = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
         else:
             values = read_mask(path).long()
-        found, inverse = values.unique(return_inverse=True)
+        found, inverse = values.unique(return_inverse=True)  # type: ignore[no-untyped-call]
         labels = []
         for value in found.tolist():
             if value not in self.table:
