@@ -119,7 +119,7 @@ def _colour(colour: Any, name: str) -> int:
     ):
         message = f"the colour of '{name}' must be [red, green, blue] from 0 to 255, got {colour!r}"
         raise DataError(message)
-    red, green, blue = colour
+    red, green, blue = map(int, colour)
     return red << 16 | green << 8 | blue
 
 
