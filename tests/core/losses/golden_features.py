@@ -21,6 +21,7 @@ from distill_core.losses import (
     MGDLoss,
     NSTLoss,
     OFDLoss,
+    PHISLoss,
     PKDLoss,
     PKTLoss,
     RKDLoss,
@@ -35,6 +36,7 @@ from distill_core.losses import (
     cka_cost,
     gaussian_wasserstein,
     hierarchical_context,
+    isotropic_transform,
     negative_margin,
 )
 from distill_core.surgery import FeatureProjector
@@ -242,7 +244,17 @@ def clipkd(case: Golden) -> Tensor:
     return fill(CLIPKDLoss(**options), **names)(*sides)
 
 
+def phis(case: Golden) -> Tensor:
+    mean, matrix = isotropic_transform(case["features"])
+    loss = PHISLoss(case["features"], case["student"].shape[1])
+    weight, bias = case["regressor_weight"], case["regressor_bias"]
+    return fill(loss, regressor__weight=weight, regressor__bias=bias, mean=mean, matrix=matrix)(
+        case["student"], case["teacher"]
+    )
+
+
 CALLS: dict[str, Call] = {
+    "phis": phis,
     "clipkd": clipkd,
     "at": lambda case: ATLoss("code")([case["student"]], [case["teacher"]]),
     "nst": lambda case: NSTLoss()([case["student"]], [case["teacher"]]),

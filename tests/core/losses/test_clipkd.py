@@ -55,7 +55,7 @@ def products(rows: list[list[float]], columns: list[list[float]], scale: float) 
 
 def slow(loss: CLIPKDLoss, student: list[Tensor], teacher: list[Tensor], scales: tuple[float, float, float]) -> float:
     images, texts = (unit(x.tolist()) for x in student)
-    layers = loss.projections or [lambda x, like: x] * 2  # noqa: ARG005
+    layers = loss.projections or [lambda x, like: x] * 2
     ours = [unit(layer(x, like=x).tolist()) for layer, x in zip(layers, student, strict=True)]
     theirs = [unit(x.tolist()) for x in teacher]
     count, total = len(images), 0.0

@@ -148,6 +148,9 @@ from ._ofd import negative_margin as negative_margin
 from ._ofd import partial_distance as partial_distance
 from ._padl2 import PADL2Loss as PADL2Loss
 from ._padl2 import adaptive_l2 as adaptive_l2
+from ._phis import PHISLoss as PHISLoss
+from ._phis import hadamard as hadamard
+from ._phis import isotropic_transform as isotropic_transform
 from ._pkd import PKDLoss as PKDLoss
 from ._pkd import normalised_distance as normalised_distance
 from ._pkt import PKTLoss as PKTLoss
