@@ -9,6 +9,7 @@ Attentions, `student:out.attentions.3`, require `attentions=True`, which selects
 
 from ._adapter import with_adapter as with_adapter
 from ._adapter import with_lora as with_lora
+from ._checkpointing import with_gradient_checkpointing as with_gradient_checkpointing
 from ._pretrained import from_pretrained as from_pretrained
 from ._save import SavePretrained as SavePretrained
 from ._student import student_from as student_from

@@ -13,6 +13,7 @@ from distill_core.errors import DistillError, did_you_mean
 
 from .._hub import check_settings
 from ..data import Tokenizer, find_tokenizer
+from ._checkpointing import with_gradient_checkpointing
 from ._complete import load_complete
 from ._outputs import output_options, set_use_cache
 from ._padding import complete_padding, tokenizer_of
@@ -32,6 +33,7 @@ def from_pretrained(
     attentions: bool = False,
     attn_implementation: str | None = None,
     dtype: str = "float32",
+    gradient_checkpointing: bool = False,
     revision: str | None = None,
 ) -> nn.Module:
     """Load a model of transformers. Only safetensors are read, and settings that load code are refused.
@@ -56,6 +58,7 @@ def from_pretrained(
         attentions: Return the attentions of all layers too, which requires `attn_implementation` `eager`.
         attn_implementation: `eager`, `sdpa` … Defaults to the choice of transformers.
         dtype: The dtype of the weights, `float32`, `bfloat16` …
+        gradient_checkpointing: See `with_gradient_checkpointing`.
         revision: A commit on the hub.
 
     Raises:
@@ -64,8 +67,7 @@ def from_pretrained(
     """
     factory = _factory(auto_class)
     check_settings(name_or_path, revision)
-    data_tokenizer = None if tokenizer is None else find_tokenizer(tokenizer)
-    if data_tokenizer is not None:
+    if (data_tokenizer := None if tokenizer is None else find_tokenizer(tokenizer)) is not None:
         _check_vocabulary(name_or_path, data_tokenizer)
     options = output_options(
         hidden_states=hidden_states, attentions=attentions, attn_implementation=attn_implementation
@@ -74,10 +76,10 @@ def from_pretrained(
     model = _load(factory, name_or_path, options, labels, dtype, revision, new_head=new_head)
     if auto_class == "AutoModelForSequenceClassification":
         complete_padding(model, str(name_or_path), data_tokenizer)
-    if layers is None and width is None:
-        return model
-    count = model.config.num_hidden_layers  # type: ignore[union-attr]
-    return student_from(model, range(count) if layers is None else layers, width=width)  # type: ignore[arg-type]
+    if layers is not None or width is not None:
+        count: Any = model.config.num_hidden_layers  # type: ignore[union-attr]
+        model = student_from(model, range(count) if layers is None else layers, width=width)
+    return with_gradient_checkpointing(model) if gradient_checkpointing else model
 
 
 def _factory(auto_class: str) -> Any:
