@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from distill_core.errors import DataError
-from distill_vision.metrics import ClassScores, SegmentationScores
+from distill_vision.metrics import ClassScores, CocoAP, SegmentationScores
 
 NAMES = ["a", "b", "c", "never"]
 
@@ -46,3 +46,35 @@ def test_iou_of_classes_is_that_of_scikit_learn():
 def test_names_must_be_as_many_as_classes(classes):
     with pytest.raises(DataError, match="`classes` must be 2 different names"):
         SegmentationScores(2, classes=classes)
+
+
+@pytest.mark.parametrize("evaluator", ["faster_coco_eval", "pycocotools"])
+def test_ap_of_classes_is_that_of_each_class_alone(evaluator):
+    pytest.importorskip(evaluator)
+    generator = torch.Generator().manual_seed(0)
+    targets, preds = [], []
+    for image in range(6):
+        corners = torch.rand(4, 2, generator=generator) * 50
+        boxes = torch.cat([corners, corners + 20], dim=1)
+        labels = torch.tensor([3, 3, 8, 8])
+        moved = boxes + torch.rand(4, 4, generator=generator) * 6
+        targets.append({"image_id": image, "boxes": boxes, "labels": labels})
+        preds.append({"boxes": moved, "labels": labels, "scores": torch.rand(4, generator=generator)})
+    metric = CocoAP(evaluator=evaluator, classes={3: "cat", 8: "dog"})
+    metric.update(preds, targets)
+    found = metric.compute()
+    for label, name in metric.classes.items():
+        alone = CocoAP(evaluator=evaluator)
+        alone.update(
+            [{key: value[each["labels"] == label] for key, value in each.items()} for each in preds],
+            [
+                {key: value if key == "image_id" else value[each["labels"] == label] for key, value in each.items()}
+                for each in targets
+            ],
+        )
+        assert found[f"AP.{name}"] == pytest.approx(alone.compute()["AP"])
+    assert found["AP"] == pytest.approx((found["AP.cat"] + found["AP.dog"]) / 2)
+    nameless = CocoAP(evaluator=evaluator, classes={3: "cat"})
+    nameless.update(preds, targets)
+    with pytest.raises(DataError, match="no name for the label 8"):
+        nameless.compute()

@@ -21,7 +21,8 @@ def filled(name: str):
         found = {"boxes": boxes + 8, "labels": labels, "scores": torch.ones(1)}
         metric.update([found], [{"image_id": 1, "boxes": boxes, "labels": labels}])
         return metric
-    metric = getattr(metrics, name)(*([4] if name in ("ConfusionMatrix", "SegmentationScores") else []))
+    arguments = {"ConfusionMatrix": [4], "SegmentationScores": [4], "ClassScores": [list("abcd")]}
+    metric = getattr(metrics, name)(*arguments.get(name, []))
     metric.update(scores, scores.roll(1, 0) if name in ("Agreement", "TeacherDivergence") else target)
     return metric
 

@@ -36,6 +36,8 @@ class CocoAP:
         iou_type: Whether boxes (`bbox`) or masks (`segm`) are compared.
         evaluator: `faster_coco_eval` or `pycocotools`, which compute the same values; by default the first that is
             installed.
+        classes: Label → name, `loader.dataset.names` for example. If given, `compute` adds `AP.<name>` of each class that
+            occurs in the ground truth or in the predictions.
 
     >>> metric = CocoAP()
     >>> box = torch.tensor([[0.0, 0.0, 50.0, 50.0]])
@@ -47,7 +49,13 @@ class CocoAP:
 
     percent = True
 
-    def __init__(self, iou_type: IouType = "bbox", evaluator: Evaluator | None = None) -> None:
+    def __init__(
+        self,
+        iou_type: IouType = "bbox",
+        evaluator: Evaluator | None = None,
+        classes: Mapping[int, str] | None = None,
+    ) -> None:
+        self.classes = classes
         self.iou_type = one_of("iou_type", iou_type, IouType)
         self.evaluator = evaluator and one_of("evaluator", evaluator, Evaluator)
         self._device = torch.device("cpu")
@@ -103,10 +111,10 @@ class CocoAP:
         return _double(mask_tools().area(runs)).reshape(-1), runs
 
     def compute(self) -> dict[str, float]:
-        """Return the twelve metrics over all images of all processes, each from 0 to 1 or −1.
+        """Return the twelve metrics over all images of all processes, each from 0 to 1 or −1; and with `classes` the AP of each.
 
         Raises:
-            DataError: There are no images, an image was added twice, or no evaluator is installed.
+            DataError: There are no images, a label is not in `classes`, an image was added twice, or no evaluator is installed.
         """
         images = gather_batch(torch.tensor(self._images, dtype=torch.int64).to(self._device)).tolist()
         found, true = (kept.of_all_processes(self._device) for kept in (self._found, self._true))
@@ -117,8 +125,15 @@ class CocoAP:
             twice = next(image for image in images if images.count(image) > 1)
             message = f"`CocoAP` got image {twice} twice, each image must occur once"
             raise DataError(message)
-        numbers = summary(images, found.annotations(), true.annotations(), self.iou_type, self.evaluator)
-        return dict(zip(NAMES, numbers, strict=True))
+        numbers, by_label = summary(images, found.annotations(), true.annotations(), self.iou_type, self.evaluator)
+        metrics = dict(zip(NAMES, numbers, strict=True))
+        if self.classes is None:
+            return metrics
+        unknown = [label for label in by_label if label not in self.classes]
+        if unknown:
+            message = f"`classes` of `CocoAP` has no name for the label {unknown[0]}"
+            raise DataError(message)
+        return metrics | {f"AP.{self.classes[label]}": value for label, value in by_label.items()}
 
 
 @dataclass

@@ -24,8 +24,8 @@ def summary(
     true: list[dict[str, Any]],
     iou_type: IouType = "bbox",
     evaluator: Evaluator | None = None,
-) -> list[float]:
-    """Compute the twelve metrics, each from 0 to 1 or −1.
+) -> tuple[list[float], dict[int, float]]:
+    """Compute the twelve metrics and label → AP, each from 0 to 1 or −1.
 
     Args:
         images: The ids of all images.
@@ -38,6 +38,7 @@ def summary(
         DataError: The evaluator is not installed.
     """
     make_coco, make_evaluation = _classes(evaluator)
+    labels = sorted({record["category_id"] for record in found + true})
     images, found, true = _renumbered(images, found, true)
     sizes = {record["image_id"]: record["segmentation"]["size"] for record in found + true if "segmentation" in record}
     tables = {
@@ -58,7 +59,15 @@ def summary(
             evaluation.evaluate()
             evaluation.accumulate()
         evaluation.summarize()
-    return [float(value) for value in evaluation.stats[:12]]
+    precision = evaluation.eval["precision"]  # thresholds, recalls, categories, sizes, maximum numbers of boxes
+    by_label = {label: _mean(precision[:, :, index, 0, -1]) for index, label in enumerate(labels)}
+    return [float(value) for value in evaluation.stats[:12]], by_label
+
+
+def _mean(precision: Any) -> float:
+    """Return the mean precision, −1 if there are no objects; as the evaluator averages over all classes."""
+    known = precision[precision > -1]
+    return float(known.mean()) if known.size else -1.0
 
 
 def _renumbered(
