@@ -51,8 +51,8 @@ def of_logits() -> list[Case]:
 
     def takes_logits(case: Case) -> bool:
         student = case.draw(2).get("student")
-        matrices = [x for x in case.ready().parameters() if x.dim() > 1]
-        return isinstance(student, torch.Tensor) and student.dim() == 2 and not matrices
+        is_vector = isinstance(student, torch.Tensor) and student.dim() == 2
+        return is_vector and all(x.dim() < 2 for x in case.ready().parameters())
 
     return [case for case in table() if takes_logits(case)]
 
