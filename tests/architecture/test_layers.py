@@ -76,6 +76,7 @@ ALLOWED: dict[str, set[str]] = {
         "wiring",
     },
     "report": {"errors", "records"},
+    "convert": {"errors"},
 }
 EVERYTHING = {"cli", "__main__"}
 
@@ -83,7 +84,7 @@ EVERYTHING = {"cli", "__main__"}
 ONLY_IN = {
     "accelerate": {"distill_core.train._run_context"},
     "click": {"distill_core.cli"},
-    "yaml": {"distill_core.config", "distill_core.preview", "distill_core.cli", "distill_zoo"},
+    "yaml": {"distill_core.config", "distill_core.preview", "distill_core.cli", "distill_core.convert", "distill_zoo"},
 }
 
 TORCH_FREE = (
@@ -93,6 +94,7 @@ TORCH_FREE = (
     "distill_core.records",
     "distill_core.taps",
     "distill_core.config",
+    "distill_core.convert",
 )
 
 FOREIGN = {

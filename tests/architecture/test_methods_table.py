@@ -12,7 +12,7 @@ COMMAND = "hatch run test:python tests/architecture/test_methods_table.py"
 README = Path(__file__).resolve().parents[2] / "packages/distill-core/README.md"
 BEGIN, END = "<!-- methods: begin -->\n", "<!-- methods: end -->\n"
 
-NO_PAPER = {"ReportedLoss", "TokenCELoss"}  # what a model says itself, and the labels of sequences
+NO_PAPER = {"AdaptedLoss", "ReportedLoss", "TokenCELoss"}  # what a model says itself, and the labels of sequences
 
 
 def renewed(text: str) -> str:

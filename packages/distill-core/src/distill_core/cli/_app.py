@@ -21,6 +21,7 @@ PATHS = {
     "compare": "runs._compare:compare",
     "schema": "setup._schema:schema",
     "convert": "setup._convert:convert",
+    "convert-torchdistill": "setup._convert_torchdistill:convert_torchdistill_command",
     "new": "setup._new:new",
     "doctor": "setup.doctor._doctor:doctor",
     "cache": "cache:cache",

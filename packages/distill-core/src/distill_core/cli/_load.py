@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import Builder, Document, check, cross_check, read, refuse
+from ..errors import ConfigError, Problem
 from ..experiment import Evaluation, Experiment, Metric, Stage, Term
 from ._complete import stage_problems
 
@@ -20,9 +22,25 @@ def load_document(file: Path, overrides: Sequence[str] = (), trust: Sequence[str
         ConfigError: The file has problems; all are reported.
         TrustError: The file names something outside the trusted packages.
     """
-    document = read(file, tuple(overrides))
-    refuse([*check(document, Experiment, SCHEMAS, trust), *stage_problems(document), *cross_check(document, trust)])
+    try:
+        document = read(file, tuple(overrides))
+        refuse([*check(document, Experiment, SCHEMAS, trust), *stage_problems(document), *cross_check(document, trust)])
+    except ConfigError as error:
+        if _is_torchdistill(file):
+            message = f"{file} is a file of torchdistill"
+            hint = f"convert it: distill convert-torchdistill {shlex.quote(str(file))} NEW.yaml"
+            raise ConfigError([Problem(message, hint=hint, id="torchdistill-file")]) from error
+        raise
     return document
+
+
+def _is_torchdistill(file: Path) -> bool:
+    from ..convert import is_torchdistill
+
+    try:
+        return is_torchdistill(file.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def build_experiment(document: Document, trust: Sequence[str] = ()) -> Experiment:

@@ -11,6 +11,7 @@ from ._class_logits import require_class_logits as require_class_logits
 from ._class_logits import require_classes as require_classes
 from ._class_logits import require_targets as require_targets
 from ._constant import Constant as Constant
+from ._conv_reg import ConvReg as ConvReg
 from ._convolution import NormalisedConv as NormalisedConv
 from ._divergence import LEAST as LEAST
 from ._divergence import cross_entropy as cross_entropy

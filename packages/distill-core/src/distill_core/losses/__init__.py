@@ -51,6 +51,7 @@ shapes are inferred.
 
 from ._abkd import ABKDLoss as ABKDLoss
 from ._abkd import alpha_beta_divergence as alpha_beta_divergence
+from ._adapted import AdaptedLoss as AdaptedLoss
 from ._akl import AKLLoss as AKLLoss
 from ._akl import adaptive_kl as adaptive_kl
 from ._akl import head_fraction as head_fraction
@@ -59,6 +60,7 @@ from ._at import attention_transfer as attention_transfer
 from ._catkd import CATKDLoss as CATKDLoss
 from ._catkd import class_attention as class_attention
 from ._cckd import CCKDLoss as CCKDLoss
+from ._cckd import congruence_distance as congruence_distance
 from ._cckd import correlation as correlation
 from ._cirkd import CIRKDLoss as CIRKDLoss
 from ._cirkd import memory_divergence as memory_divergence

@@ -1,6 +1,8 @@
 """Correlation congruence (CCKD): match the kernel matrix of the samples' embeddings.
 
-    C(f)ᵢⱼ = k( e(fᵢ), e(fⱼ) ),   L = mean over all pairs of samples of ( C(s) − C(t) )²
+    C(f)ᵢⱼ = k( e(fᵢ), e(fⱼ) )
+    paper:         L = mean over all pairs of samples of ( C(s) − C(t) )²
+    torchdistill:  L = ‖C(s) − C(t)‖_F / batch²,   e without the division by its norm
     gaussian:  k(a, b) = e^(−2γ) · sum for p from 0 to P of (2γ)ᵖ/p! · (a·b)ᵖ ≈ exp( −γ ‖a − b‖² )
     bilinear:  k(a, b) = a·b
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal, final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,6 +32,7 @@ from ..ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, checked
 from ..registry import register
 
 Kernel = Literal["gaussian", "bilinear"]
+Mode = Literal["paper", "torchdistill"]
 
 
 def correlation(embeddings: Tensor, kernel: Kernel = "gaussian", gamma: float = 0.4, order: int = 2) -> Tensor:
@@ -62,6 +66,7 @@ class CCKDLoss(nn.Module):
         order: P, order of its expansion.
         student_features: Length of the student's flattened feature; inferred on first use if omitted.
         teacher_features: Length of the teacher's flattened feature; inferred on first use if omitted.
+        mode: `paper` or `torchdistill`, see the formulas above.
 
     >>> import torch
     >>> loss = CCKDLoss(dim=4)
@@ -80,15 +85,31 @@ class CCKDLoss(nn.Module):
         order: NonNegativeInt = 2,
         student_features: PositiveInt | None = None,
         teacher_features: PositiveInt | None = None,
+        mode: Mode = "paper",
     ) -> None:
         super().__init__()
         self.kernel = one_of("kernel", kernel, Kernel)
         self.gamma, self.order = gamma, order
-        self.student_embedding = UnitEmbedding(dim, student_features)
-        self.teacher_embedding = UnitEmbedding(dim, teacher_features)
+        self.mode = one_of("mode", mode, Mode)
+        is_unit = mode == "paper"
+        self.student_embedding = UnitEmbedding(dim, student_features, normalise=is_unit)
+        self.teacher_embedding = UnitEmbedding(dim, teacher_features, normalise=is_unit)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of features (batch, …)."""
         embeddings = self.student_embedding(student), self.teacher_embedding(teacher.detach())
         ours, theirs = (correlation(gather_batch(e), self.kernel, self.gamma, self.order) for e in embeddings)
-        return F.mse_loss(ours, theirs)
+        return congruence_distance(ours, theirs, self.mode)
+
+
+def congruence_distance(student: Tensor, teacher: Tensor, mode: Mode = "paper") -> Tensor:
+    """Return the distance of two kernel matrices.
+
+    Args:
+        student: (batch, batch).
+        teacher: The same.
+        mode: `paper` or `torchdistill`, see the formulas above.
+    """
+    if mode == "paper":
+        return F.mse_loss(student, teacher)
+    return torch.linalg.matrix_norm(student - teacher) / student.numel()

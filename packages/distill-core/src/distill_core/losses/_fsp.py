@@ -3,9 +3,10 @@
     G(f, g) = sum over positions of f gᵀ / (height · width)             one row per channel of f, one column per channel of g
     paper:  L = sum over flows of mean over samples of ‖G(s) − G(t)‖²_F
     code:   L = sum over flows of mean over samples and entries of (G(s) − G(t))²
+    torchdistill:  L = sum over flows of mean over samples of the sum over the columns of ‖G(s)ⱼ − G(t)ⱼ‖₂
 
 `code` is what HobbitLong/RepDistiller computes; weights of 50 are meant for it. Maps of a flow that differ in height or
-width are brought to the smaller size by max pooling (`paper`) or average pooling (`code`). Student and teacher must
+width are brought to the smaller size by average pooling (`code`) or max pooling (the others). Student and teacher must
 have the same numbers of channels at both ends of a flow. The paper trains with this loss first and with labels alone
 afterwards: two stages.
 
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from ..layers import at_least_float32, one_of, require_same_layout, require_same_shape, without_autocast
 from ..registry import register
 
-Mode = Literal["paper", "code"]
+Mode = Literal["paper", "code", "torchdistill"]
 
 
 def fsp_matrix(first: Tensor, second: Tensor, mode: Mode = "paper") -> Tensor:
@@ -37,12 +38,12 @@ def fsp_matrix(first: Tensor, second: Tensor, mode: Mode = "paper") -> Tensor:
     Args:
         first: (batch, channels, height, width).
         second: The same, but channels, height and width may differ.
-        mode: Max pooling (`paper`) or average pooling (`code`) to the smaller size.
+        mode: Average pooling (`code`) or max pooling (the others) to the smaller size.
     """
     first, second = at_least_float32(first), at_least_float32(second)
     if first.shape[2:] != second.shape[2:]:
         size = (min(first.shape[2], second.shape[2]), min(first.shape[3], second.shape[3]))
-        pool = F.adaptive_max_pool2d if mode == "paper" else F.adaptive_avg_pool2d
+        pool = F.adaptive_avg_pool2d if mode == "code" else F.adaptive_max_pool2d
         first, second = pool(first, size), pool(second, size)
     with without_autocast(first):
         return torch.bmm(first.flatten(2), second.flatten(2).mT) / (first.shape[2] * first.shape[3])
@@ -54,7 +55,7 @@ class FSPLoss(nn.Module):
     """Flow of solution procedure (Yim et al. 2017).
 
     Args:
-        mode: `paper` or `code`, see the formulas above.
+        mode: `paper`, `code` or `torchdistill`, see the formulas above.
 
     >>> import torch
     >>> student, teacher = torch.ones(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)
@@ -76,9 +77,15 @@ class FSPLoss(nn.Module):
                 require_same_layout(student_map, teacher_map)
             flow, goal = fsp_matrix(*ours, self.mode), fsp_matrix(*theirs, self.mode).detach()
             require_same_shape(flow, goal)
-            squares = (flow - goal).square()
-            losses.append(squares.mean() if self.mode == "code" else squares.sum() / len(squares))
+            losses.append(_distance(flow - goal, self.mode))
         return torch.stack(losses).sum()
+
+
+def _distance(difference: Tensor, mode: Mode) -> Tensor:
+    if mode == "torchdistill":
+        return torch.linalg.vector_norm(difference, dim=1).sum() / len(difference)
+    squares = difference.square()
+    return squares.mean() if mode == "code" else squares.sum() / len(squares)
 
 
 def _flows(name: str, features: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:

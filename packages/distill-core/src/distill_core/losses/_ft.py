@@ -1,6 +1,6 @@
 """Factor transfer (FT): match a compressed factor of the teacher's feature.
 
-    stage 1:  L = mean over all elements of ( P(t) − t )²                        P: paraphraser, an autoencoder
+    stage 1:  L = mean over all elements of ( P(t) − t )², or their sum           P: paraphraser, an autoencoder
     stage 2:  d = T(s)/‖T(s)‖₂ − E(t)/‖E(t)‖₂                                    T: translator, E: encoder of P
               paper:  L = mean over samples of ‖d‖_p        code:  L = mean over all elements of |d|^p
 
@@ -36,6 +36,7 @@ from ..ranges import Range, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
+Reduction = Literal["mean", "sum"]
 
 
 def factor_transfer(student: Tensor, teacher: Tensor, p: float = 1.0, mode: Mode = "paper") -> Tensor:
@@ -61,6 +62,7 @@ class FactorAutoencoderLoss(nn.Module):
 
     Args:
         paraphraser: The autoencoder to train.
+        reduction: `mean` or `sum` over all elements. The size of a sum grows with the batch.
 
     >>> loss = FactorAutoencoderLoss(Paraphraser(4))
     >>> loss(torch.ones(2, 4, 3, 3)).shape
@@ -68,17 +70,19 @@ class FactorAutoencoderLoss(nn.Module):
     """
 
     reduction_scope: str = "sample"
-    """`local` with batch normalisation in the paraphraser."""
+    """`local` with batch normalisation in the paraphraser, `unknown` for a sum (`averages_over: sum`)."""
 
-    def __init__(self, paraphraser: Paraphraser) -> None:
+    def __init__(self, paraphraser: Paraphraser, reduction: Reduction = "mean") -> None:
         super().__init__()
         self.paraphraser = paraphraser
-        self.reduction_scope = reduction_scope_of(paraphraser)
+        self.reduction = one_of("reduction", reduction, Reduction)
+        scope = reduction_scope_of(paraphraser)
+        self.reduction_scope = "unknown" if reduction == "sum" else scope
 
     def forward(self, teacher: Tensor) -> Tensor:
         """Return the scalar loss of a feature (batch, channels, height, width)."""
         feature = at_least_float32(teacher.detach())
-        return F.mse_loss(at_least_float32(self.paraphraser(teacher.detach())), feature)
+        return F.mse_loss(at_least_float32(self.paraphraser(teacher.detach())), feature, reduction=self.reduction)
 
 
 @final

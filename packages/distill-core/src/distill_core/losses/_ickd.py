@@ -3,8 +3,9 @@
     G(f) = f fᵀ of one sample, rows divided by their L2 norm,   f: (channels, positions)
     paper:  L = mean over samples and pairs of channels of ( G(e(s)) − G(t) )²
     code:   L = mean over samples and channels of the sum over channels of the same, channels times as much
+    torchdistill:  L of code, divided by the batch
 
-e is a 1×1 convolution and batch normalisation that maps the student to the teacher's channels and is learned with it.
+e is a 1×1 convolution (`torchdistill`: 3×3) and batch normalisation that maps the student to the teacher's channels and is learned with it.
 Heights and widths may differ. `code` is that of the authors' CIFAR code (ADLab-AutoDrive/ICKD).
 
 The statistics of the batch normalisation are those of the process's own batch.
@@ -28,7 +29,7 @@ from ..layers import NormalisedConv, at_least_float32, one_of, require_same_shap
 from ..ranges import PositiveInt, checked
 from ..registry import register
 
-Mode = Literal["paper", "code"]
+Mode = Literal["paper", "code", "torchdistill"]
 
 
 def channel_correlation(feature: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ class ICKDLoss(nn.Module):
     Args:
         student_channels: Channels of the student's feature; inferred on first use if omitted.
         teacher_channels: Channels of the teacher's feature; inferred on first use if omitted.
-        mode: `paper` or `code`, see the formulas above.
+        mode: `paper`, `code` or `torchdistill`, see the formulas above.
 
     >>> import torch
     >>> loss = ICKDLoss()
@@ -68,8 +69,8 @@ class ICKDLoss(nn.Module):
         mode: Mode = "paper",
     ) -> None:
         super().__init__()
-        self.embedding = NormalisedConv(student_channels, teacher_channels)
         self.mode = one_of("mode", mode, Mode)
+        self.embedding = NormalisedConv(student_channels, teacher_channels, 3 if mode == "torchdistill" else 1)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of two features (batch, channels, height, width)."""
@@ -77,4 +78,5 @@ class ICKDLoss(nn.Module):
         theirs = channel_correlation(teacher.detach())
         require_same_shape(ours, theirs)
         loss = F.mse_loss(ours, theirs)
-        return loss * ours.shape[1] if self.mode == "code" else loss
+        scale = {"paper": 1.0, "code": ours.shape[1], "torchdistill": ours.shape[1] / len(ours)}
+        return loss * scale[self.mode]

@@ -5,7 +5,9 @@
         paper:  L = mean over samples and positions of ‖d‖_p,   norms over the channels at a position
         code:   L = mean over all elements of |d|^p,   norms over a sample's whole feature
     stage 2, affinity, G(f)ᵢⱼ = cos( fᵢ, fⱼ )/m for the m positions of a map        C: 3×3 convolution
-        L = mean over samples of sum over positions i of ‖G(C(s))ᵢ − G(E(t))ᵢ‖₂
+        paper:         L = mean over samples of sum over positions i of ‖G(C(s))ᵢ − G(E(t))ᵢ‖₂
+        torchdistill:  L = mean over samples of sum over channels c of ‖H(C(s))c − H(E(t))c‖_F,   H(f)cᵢⱼ = f̂cᵢ f̂cⱼ / m,
+                       f̂c: channel c divided by its norm over the positions
 
 The authors have not published code. `code` is what torchdistill computes; its weight of 50 is meant for it. All losses
 hold the same translator, a `Paraphraser`. In stage 2 no gradient flows to it and it stays in evaluation mode. List what
@@ -44,6 +46,7 @@ from ..ranges import NonNegativeFloat, PositiveInt, Range, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
+Affinity = Literal["paper", "torchdistill"]
 
 
 def knowledge_adaptation(
@@ -67,19 +70,35 @@ def knowledge_adaptation(
     return torch.mean(size)
 
 
-def affinity_distance(student: Tensor, teacher: Tensor) -> Tensor:
+def affinity_distance(student: Tensor, teacher: Tensor, mode: Affinity = "paper") -> Tensor:
     """Return the distance of the similarities of all pairs of positions.
 
     Args:
         student: (batch, channels, height, width).
-        teacher: The same, but channels, height and width may differ.
+        teacher: The same, but channels (`paper`), height and width may differ.
+        mode: `paper` or `torchdistill`, see the formulas above.
     """
     student, teacher = pool_to_smaller(at_least_float32(student), at_least_float32(teacher.detach()))
+    if mode == "torchdistill":
+        return _channel_affinities(student, teacher)
     ours, theirs = (unit_length(feature.flatten(2), dim=1) for feature in (student, teacher))
     with without_autocast(ours):
         difference = torch.bmm(ours.mT, ours) - torch.bmm(theirs.mT, theirs)
     distance: Tensor = torch.linalg.vector_norm(difference, dim=2).sum(1).mean()
     return distance / ours.shape[2]
+
+
+def _channel_affinities(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the distance of the products of each channel.
+
+    ‖a aᵀ − b bᵀ‖² = |a|⁴ + |b|⁴ − 2 (a·b)², so the matrices of all pairs of positions are not needed.
+    """
+    require_same_shape(student, teacher)
+    ours, theirs = (unit_length(feature.flatten(2), dim=2) for feature in (student, teacher))
+    products = (ours * theirs).sum(2).square()
+    squares = ours.square().sum(2).square() + theirs.square().sum(2).square() - 2 * products
+    positive = squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt() * (squares > 0)
+    return positive.sum(1).mean() / ours.shape[2]
 
 
 @final
@@ -167,6 +186,7 @@ class AffinityLoss(nn.Module):
     Args:
         translator: The autoencoder trained in stage 1, constant here.
         student_channels: Channels of the student's feature; inferred on first use if omitted.
+        mode: `paper` or `torchdistill`, see the formulas above.
 
     >>> AffinityLoss(Paraphraser(8))(torch.ones(2, 6, 3, 3), torch.ones(2, 8, 3, 3)).shape
     torch.Size([])
@@ -175,9 +195,12 @@ class AffinityLoss(nn.Module):
     reduction_scope: ClassVar[str] = "sample"
 
     @checked
-    def __init__(self, translator: Paraphraser, student_channels: PositiveInt | None = None) -> None:
+    def __init__(
+        self, translator: Paraphraser, student_channels: PositiveInt | None = None, mode: Affinity = "paper"
+    ) -> None:
         super().__init__()
         self.translator = translator
+        self.mode = one_of("mode", mode, Affinity)
         out_channels = translator.factor_channels
         self.adapter: nn.Conv2d = (
             nn.LazyConv2d(out_channels, kernel_size=3, padding=1)
@@ -189,7 +212,7 @@ class AffinityLoss(nn.Module):
         """Return the scalar loss of two features (batch, channels, height, width)."""
         with torch.no_grad():
             code = self.translator.encode(teacher)
-        return affinity_distance(self.adapter(student.to(self.adapter.weight.dtype)), code)
+        return affinity_distance(self.adapter(student.to(self.adapter.weight.dtype)), code, self.mode)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of the adapter only. The translator is constant and keeps its batch statistics."""

@@ -1,0 +1,116 @@
+"""A whole file of torchdistill as a file of ours."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from ._context import MALFORMED, Context
+from ._data import Source, convert_source
+from ._evaluation import evaluation
+from ._models import convert_model
+from ._old import LostError, Old, Place
+from ._output import Block, text
+from ._report import Report
+from ._stages import Stage, convert_stages, same
+from ._text import convert_text_models, text_sources
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A converted file.
+
+    Attributes:
+        text: The new file.
+        report: What became of each place.
+    """
+
+    text: str
+    report: Report
+
+
+def convert_torchdistill(path: str | os.PathLike[str], *, as_published: bool = False) -> Converted:
+    """Return a file of torchdistill as a file of ours, and what became of each of its places.
+
+    Nothing that the file names is imported or called.
+
+    Args:
+        path: The old file.
+        as_published: Keep torchdistill's numbers where the paper says otherwise.
+
+    Raises:
+        ConfigError: The file does not exist or is not YAML.
+    """
+    old = Old(path)
+    context = Context(old, as_published)
+    root: dict[str, Any] = {}
+    try:
+        root = _convert(context)
+    except LostError as error:
+        context.lost(error.place, error.message, error.hint)
+    except MALFORMED as error:
+        context.lost(old.root, f"a value cannot be read: {error!r}")
+    text(root)  # what is copied as a whole is read now
+    for place, reason in old.unread():
+        context.lost(place, reason, "remove it, or write its counterpart by hand")
+    return Converted(_with_comments(context, root), context.report)
+
+
+def _convert(context: Context) -> dict[str, Any]:
+    old = context.old.root
+    if dependencies := old.take("dependencies"):
+        dependencies.ignore()  # modules of the examples; what they register is known, and the rest is lost where it is used
+    sources = _sources(context, old.need("datasets"))
+    models = _models(context, old.need("models"))
+    train = old.need("train")
+    root: dict[str, Any] = {}
+    if frequency := train.take("log_freq"):
+        root["log_every"] = frequency.plain()
+    root["models"] = Block(models)
+    stages = convert_stages(context, train, sources, list(models))
+    ends = evaluation(context, old, sources, stages)
+    root["data"] = Block({"train": stages[0].loader} | ends.data)
+    for before, stage in pairwise(stages):
+        if not same(before.loader, stage.loader):
+            stage.fields = _with_data(stage)
+    root["stages"] = [context.commented(stage.place, Block(stage.fields)) for stage in stages]
+    return root | ends.root
+
+
+def _with_data(stage: Stage) -> dict[str, Any]:
+    return Block({"epochs": stage.fields["epochs"], "data": stage.loader, **stage.fields})
+
+
+def _sources(context: Context, place: Place) -> dict[str, Source]:
+    if text := text_sources(context, place):
+        return text
+    sources: dict[str, Source] = {}
+    for key, entry in place.entries().items():
+        source = context.attempt(entry, lambda entry=entry: convert_source(entry))
+        if source is not None:
+            sources[key] = source
+            context.task = source.task
+    return sources
+
+
+def _models(context: Context, place: Place) -> dict[str, Any]:
+    if context.task in ("glue", "text"):
+        return convert_text_models(context, place)
+    models: dict[str, Any] = {}
+    for name, keys in (("teacher", ("teacher_model",)), ("student", ("student_model", "model"))):
+        if found := place.take(*keys):
+            model = context.attempt(found, lambda found=found: convert_model(context, found))
+            models[name] = context.commented(found, model)
+    if "student" not in models:
+        raise LostError(place, "there is no 'student_model' and no 'model'")
+    return models
+
+
+def _with_comments(context: Context, root: dict[str, Any]) -> str:
+    """Return the text with the comments at its top, and the lost places."""
+    lines = [*context.old.comments.header, *context.old.comments.rest()]
+    lines += [f"lost, line {finding.line}: {finding.place}: {finding.message}" for finding in context.report.lost]
+    head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    return (f"{head}\n" if head else "") + text(root)

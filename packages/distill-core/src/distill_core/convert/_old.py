@@ -1,0 +1,267 @@
+"""The old file as places: nodes with their line and key path, read without importing or calling anything.
+
+Every key that is taken and every value that is read is remembered, so `Old.unread` finds what nothing was written for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+from ..errors import ConfigError, Location, Problem, did_you_mean
+from ._comments import Comments
+from ._given import Given
+
+TAGS = (
+    "!join",
+    "!pathjoin",
+    "!expanduser",
+    "!abspath",
+    "!import_get",
+    "!import_call",
+    "!import_call_method",
+    "!call_method",
+    "!getattr",
+    "!setattr",
+    "!access_by_index_or_key",
+)
+"""The tags of torchdistill 1.x."""
+
+_STRINGS = ("!join", "!pathjoin", "!expanduser", "!abspath")
+_CORE = "tag:yaml.org,2002:"
+_MERGE = _CORE + "merge"
+
+
+class LostError(Exception):
+    """A place that cannot be converted.
+
+    Args:
+        place: The place.
+        message: Why.
+        hint: What to write instead.
+    """
+
+    def __init__(self, place: Place, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.place, self.message, self.hint = place, message, hint
+
+
+class Old:
+    """An old file.
+
+    Raises:
+        ConfigError: The file does not exist or is not YAML.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.name = str(path)
+        self.read: set[int] = set()
+        self.given: list[tuple[Place, Given]] = []
+        self.taken: set[tuple[int, str]] = set()
+        try:
+            self.text = self.path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise ConfigError([Problem(f"'{path}' cannot be read: {reason}")]) from error
+        self.comments = Comments(self.text)
+        self.root = Place(self._compose(), self, "")
+
+    def _compose(self) -> Node:
+        try:
+            root = yaml.compose(self.text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = Location(self.name, mark.line + 1, mark.column + 1) if mark else None
+            raise ConfigError([Problem(f"this is not YAML: {error.problem}", place)]) from error
+        except yaml.YAMLError as error:
+            raise ConfigError([Problem(f"this is not YAML: {str(error).splitlines()[0]}")]) from error
+        if not isinstance(root, MappingNode):
+            raise ConfigError([Problem("the file is not a mapping", Location(self.name, 1, 1))])
+        return root
+
+    def unread(self) -> Iterator[tuple[Place, str]]:
+        """Yield each place of which nothing was read, with the reason; keys that begin with `_` only hold anchors."""
+        for place, given in self.given:
+            yield from ((place, f"'{key}' is not a key that is known here") for key in given.unseen())
+        yield from self._unread()
+
+    def _unread(self) -> Iterator[tuple[Place, str]]:
+        """Yield each place whose key was not taken or whose value was not read."""
+        seen: set[int] = set()
+        stack = [self.root]
+        while stack:
+            place = stack.pop()
+            if id(place.node) in seen:
+                continue
+            seen.add(id(place.node))
+            if isinstance(place.node, MappingNode):
+                try:
+                    entries = place.raw_entries()
+                except LostError as error:
+                    yield error.place, error.message
+                    continue
+                for key, below in entries:
+                    if key.startswith("_"):
+                        continue
+                    if (id(place.node), key) in self.taken:
+                        stack.append(below)
+                    else:
+                        yield below, f"'{key}' is not a key that torchdistill reads here"
+            elif isinstance(place.node, SequenceNode):
+                stack += [place.below(node, str(index)) for index, node in enumerate(place.node.value)]
+            elif id(place.node) not in self.read and not place.is_null:
+                yield place, "this value is not converted"
+
+
+class Place:
+    """One node of the old file."""
+
+    def __init__(self, node: Node, old: Old, path: str) -> None:
+        self.node, self.old, self.path = node, old, path
+
+    @property
+    def line(self) -> int:
+        """Its line, from 1."""
+        return int(self.node.start_mark.line) + 1
+
+    @property
+    def tag(self) -> str:
+        """Its tag, `!join`; empty for plain data."""
+        tag = str(self.node.tag)
+        return "" if tag.startswith(_CORE) else tag
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it is null or empty."""
+        return isinstance(self.node, ScalarNode) and self.node.tag == _CORE + "null"
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether it is a mapping without a tag."""
+        return isinstance(self.node, MappingNode) and not self.tag
+
+    def below(self, node: Node, key: str) -> Place:
+        """Return the place of a node below this one."""
+        return Place(node, self.old, f"{self.path}.{key}" if self.path else key)
+
+    def raw_entries(self) -> list[tuple[str, Place]]:
+        """Return keys and values, merges included; nothing is marked as taken."""
+        if not isinstance(self.node, MappingNode):
+            raise LostError(self, "this must be a mapping")
+        own: list[tuple[str, Place]] = []
+        merged: list[tuple[str, Place]] = []
+        for key_node, value in self.node.value:
+            if key_node.tag == _MERGE:
+                sources = value.value if isinstance(value, SequenceNode) else [value]
+                merged += [pair for source in sources for pair in self.below(source, "<<").raw_entries()]
+                continue
+            key = self.below(key_node, "").text()
+            if key in dict(own):
+                raise LostError(self.below(key_node, key), f"the key '{key}' occurs twice", "keep one of them")
+            own.append((key, self.below(value, key)))
+        return [*own, *((key, place) for key, place in merged if key not in dict(own))]
+
+    def entries(self) -> dict[str, Place]:
+        """Return keys and values of a mapping, all taken; keys that begin with `_` are omitted."""
+        found = {key: place for key, place in self.raw_entries() if not key.startswith("_")}
+        self.old.taken.update((id(self.node), key) for key in found)
+        return found
+
+    def items(self) -> list[Place]:
+        """Return the elements of a list; a null has none."""
+        if self.is_null:
+            return []
+        if not isinstance(self.node, SequenceNode):
+            raise LostError(self, "this must be a list")
+        return [self.below(node, str(index)) for index, node in enumerate(self.node.value)]
+
+    def take(self, *keys: str) -> Place | None:
+        """Return the value of the first of some spellings of a key; None if it is missing or null."""
+        found = dict(self.raw_entries())
+        chosen = next((key for key in keys if key in found), None)
+        if chosen is None:
+            return None
+        self.old.taken.add((id(self.node), chosen))
+        return None if found[chosen].is_null else found[chosen]
+
+    def need(self, *keys: str) -> Place:
+        """Return the value of a key that must be set."""
+        found = self.take(*keys)
+        if found is None:
+            given = [key for key, _ in self.raw_entries()]
+            close = next((hint for key in keys if (hint := did_you_mean(key, given, otherwise=""))), "")
+            raise LostError(self, f"the key '{keys[0]}' is missing", close)
+        return found
+
+    def mapping(self, *keys: str) -> Place:
+        """Return the mapping of a key; an empty one if it is missing or null."""
+        found = self.take(*keys)
+        return (
+            Place(MappingNode(_CORE + "map", [], self.node.start_mark, self.node.end_mark), self.old, self.path)
+            if (found is None)
+            else found
+        )
+
+    def text(self) -> str:
+        """Return a string, with `!join` and its kin applied."""
+        if self.tag in _STRINGS:
+            return self._joined()
+        value = self.plain()
+        if isinstance(value, (dict, list)):
+            raise LostError(self, "this must be a string")
+        return str(value)
+
+    def _joined(self) -> str:
+        self.old.read.add(id(self.node))
+        parts = [self.below(node, "").text() for node in self.node.value] if isinstance(self.node.value, list) else []
+        if self.tag == "!join":
+            return "".join(parts)
+        return os.path.join(*parts) if self.tag == "!pathjoin" else str(self.node.value)  # noqa: PTH118
+
+    def plain(self) -> Any:
+        """Return plain data: numbers, strings, lists and mappings.
+
+        Raises:
+            LostError: It names an object.
+        """
+        if self.tag in _STRINGS:
+            return self._joined()
+        if self.tag:
+            raise LostError(self, f"'{self.tag}' cannot be used here" if self.tag in TAGS else self._unknown_tag())
+        if isinstance(self.node, MappingNode):
+            values = {key: place.plain() for key, place in self.entries().items()}
+            given = Given(values, lambda key: LostError(self, f"the key '{key}' is missing"))
+            self.old.given.append((self, given))
+            return given
+        if isinstance(self.node, SequenceNode):
+            return [place.plain() for place in self.items()]
+        self.old.read.add(id(self.node))
+        try:
+            return yaml.SafeLoader("").construct_object(self.node)  # type: ignore[no-untyped-call]
+        except (yaml.YAMLError, ValueError) as error:
+            raise LostError(self, f"'{self.node.value}' cannot be read: {error}") from error
+
+    def _unknown_tag(self) -> str:
+        return f"'{self.tag}' is not a tag of torchdistill; {did_you_mean(self.tag, TAGS)}"
+
+    def ignore(self) -> None:
+        """Mark the place and all below as read: it needs no counterpart, or is reported as a whole."""
+        stack = [self.node]
+        seen: set[int] = set()
+        while stack:
+            node = stack.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            self.old.read.add(id(node))
+            if isinstance(node, MappingNode):
+                self.old.taken.update((id(node), str(key.value)) for key, _ in node.value)
+                stack += [value for _, value in node.value]
+            elif isinstance(node, SequenceNode):
+                stack += node.value

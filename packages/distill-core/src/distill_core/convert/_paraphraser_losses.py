@@ -1,0 +1,88 @@
+"""Losses with a paraphraser: factor transfer and knowledge adaptation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._feature_losses import one_by_one, part_of
+from ._output import Call
+from ._sides import Part
+from ._terms import Old, Term
+
+
+def paraphraser(old: Old, part: Part) -> Any:
+    """Return the shared paraphraser of a wrapper."""
+    settings = part.settings
+    one_by_one(part, settings, size=3)
+    options = {"in_channels": settings["num_input_channels"], "rate": settings["k"]}
+    if settings.get("uses_bn", True):
+        options["batch_norm"] = True
+    return old.objects.share("paraphraser", Call("distill_core.layers.Paraphraser", options))
+
+
+def factor(old: Old) -> list[Term]:
+    """FTLoss, its translator inside."""
+    old.only("reduction", "mean")
+    names = {
+        name: place.text() if (place := old.kwargs.take(f"{name}_path")) else name
+        for name in ("paraphraser", "translator")
+    }
+    encoder = old.side("teacher").part(names["paraphraser"], "paraphraser", old.key)
+    part = old.student.part(names["translator"], "translator", old.key)
+    settings = part.settings
+    one_by_one(part, settings, size=3)
+    options = {"in_channels": settings["num_input_channels"], "out_channels": settings["num_output_channels"]}
+    if settings.get("uses_bn", True):
+        options["batch_norm"] = True
+    p = old.number("p", 1)
+    arguments = {
+        "paraphraser": paraphraser(old, encoder),
+        "translator": Call("distill_core.layers.Translator", options),
+        "p": None if p == 1 else float(p),
+        "mode": "code" if p == 1 else None,
+    }
+    old.exact("FTLoss with the paraphraser of stage 1")
+    return [old.term("FTLoss", arguments, {"student": part.source, "teacher": encoder.source}, learns=("translator",))]
+
+
+def adaptation(old: Old) -> list[Term]:
+    """KTALoss, its adapter inside."""
+    old.only("reduction", "mean")
+    path, adapter = old.kwargs.take("knowledge_translator_path"), old.kwargs.take("feature_adapter_path")
+    encoder = old.side("teacher").part(path.text() if path else "paraphraser.encoder", "encoder", path or old.key)
+    part = old.student.part(adapter.text() if adapter else "feature_adapter", "feature_adapter", adapter or old.key)
+    settings = part.settings["conv_kwargs"]
+    settings["out_channels"], part.settings["bn_kwargs"]["num_features"]
+    part.settings.get("relu_kwargs", {}).get("inplace")
+    one_by_one(part, settings, size=3)
+    p, q = old.number("p", 1), old.number("q", 2)
+    arguments = {
+        "translator": paraphraser(old, encoder),
+        "p": None if p == 1 else float(p),
+        "q": None if q == 2 else float(q),
+        "student_channels": settings["in_channels"],
+        "mode": "code",
+    }
+    old.exact("KTALoss, form of the code, its adapter inside")
+    inputs = {"student": part.source, "teacher": encoder.source}
+    return [old.term("KTALoss", arguments, inputs, learns=("adapter",), averages_over="samples")]
+
+
+def affinity(old: Old) -> list[Term]:
+    """AffinityLoss, its adapter inside."""
+    old.only("reduction", "mean")
+    for side in ("student", "teacher"):
+        old.only(f"{side}_module_io", "output")
+    path, adapter = old.path("teacher", "module"), old.path("student", "module")
+    encoder = part_of(old, "teacher", path, "encoder")
+    part = part_of(old, "student", adapter, "affinity_adapter")
+    settings = part.settings["conv_kwargs"]
+    settings["out_channels"]
+    one_by_one(part, settings, size=3)
+    mode = old.mode(
+        "theirs compares products of each channel; the paper compares cosines over the channels",
+        "products of each channel, as in torchdistill",
+    )
+    arguments = {"translator": paraphraser(old, encoder), "student_channels": settings["in_channels"], "mode": mode}
+    inputs = {"student": part.source, "teacher": encoder.source}
+    return [old.term("AffinityLoss", arguments, inputs, learns=("adapter",))]

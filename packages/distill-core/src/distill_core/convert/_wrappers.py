@@ -1,0 +1,204 @@
+"""The settings of a model in a stage: what it runs, what is frozen, and the auxiliary wrappers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ._context import Context
+from ._old import LostError, Place
+from ._output import Call
+from ._sides import Part, Side
+
+FORWARDS = {
+    "forward_all",
+    "forward_batch_only",
+    "forward_batch_only_as_kwargs",
+    "forward_batch_as_kwargs",
+    "forward_batch_supp_dict",
+    "forward_batch_target",
+    "forward_batch4sskd",
+}
+"""Forward functions of torchdistill and its examples."""
+
+
+def convert_side(context: Context, name: str, place: Place) -> Side:
+    """Return a model in a stage."""
+    side = Side(context, name, place)
+    forward = place.take("forward_proc")
+    if forward is not None:
+        side.forward = forward.text()
+        if side.forward not in FORWARDS:
+            context.lost(
+                forward, f"the forward function '{side.forward}'", "write `feed:`, the wiring of the model's inputs"
+            )
+    side.learns = bool(found.plain()) if (found := place.take("requires_grad")) else True
+    if wrapper := place.take("wrapper"):
+        wrapper.ignore()  # one process or several: the command line decides
+    if hooks := place.take("forward_hook"):
+        for found in (hooks.take("input"), hooks.take("output")):
+            if found:
+                found.ignore()  # taps follow from the losses
+    _pieces(side, place)
+    if wrapper := place.take("auxiliary_model_wrapper", "special", "auxiliary_model"):
+        _wrap(side, wrapper)
+    for key in ("src_ckpt", "dst_ckpt"):
+        if checkpoint := place.take(key):
+            context.lost(checkpoint, "a checkpoint between stages", "modules are the same objects in all stages")
+            checkpoint.ignore()
+    return side
+
+
+def _pieces(side: Side, place: Place) -> None:
+    """Read `sequential`, `adaptations` and `frozen_modules`."""
+    frozen = place.take("frozen_modules")
+    for item in frozen.items() if frozen else []:
+        path = item.text()
+        if "(" in path:
+            side.context.lost(item, f"'{path}' freezes all modules of a class", f"list them: '!{side.name}.*.bn?'")
+        else:
+            side.frozen.append(path)
+    sequence = place.take("sequential")
+    paths = [item.text() for item in sequence.items()] if sequence else []
+    side.sequence = paths or side.sequence
+    adaptations = place.take("adaptations")
+    for name, entry in adaptations.entries().items() if adaptations else ():
+        position = paths.index(f"+{name}") if f"+{name}" in paths else -1
+        if position < 0:
+            side.context.lost(entry, f"the module '{name}' is not in 'sequential'")
+        before = paths[position - 1] if position > 0 else ""
+        key, kwargs = entry.need("key", "type").text(), entry.mapping("kwargs", "params").plain()
+        side.new[name] = (_module(entry, key, kwargs), before)
+
+
+def _module(place: Place, key: str, kwargs: dict[str, Any]) -> Any:
+    """Return a module that a sequence adds."""
+    if key != "ConvReg":
+        return Call(f"torch.nn.{key}", kwargs)
+    size = kwargs.get("kernel_size", 1)
+    if kwargs.get("stride", 1) != 1 or kwargs.get("padding", 0) != size // 2:
+        raise LostError(place, "a ConvReg that changes height or width")
+    channels = {"in_channels": kwargs["num_input_channels"], "out_channels": kwargs["num_output_channels"]}
+    options = {
+        **({"kernel_size": size} if size != 1 else {}),
+        **({} if kwargs.get("uses_relu", True) else {"relu": False}),
+    }
+    return Call("distill_core.layers.ConvReg", channels | options)
+
+
+def _path_of(side: Side, settings: Place) -> str:
+    """Return the tap of `input_module` or `input_module_path`."""
+    if path := settings.take("input_module_path"):
+        return side.tap(path.text(), place=path)
+    module = settings.need("input_module")
+    io = module.take("io")
+    path = module.need("path")
+    return side.tap(path.text(), io.text() if io else "output", path)
+
+
+def _wrap(side: Side, place: Place) -> None:
+    """Read an auxiliary wrapper."""
+    key = place.need("key", "type")
+    side.wrapper = key.text()
+    if side.wrapper not in WRAPPERS:
+        raise LostError(key, f"the wrapper '{side.wrapper}'", "write its modules as a loss of your own")
+    _pieces(side, place)
+    if (settings := place.take("kwargs", "params")) is not None:
+        for name in IGNORED:
+            if found := settings.take(name):
+                found.ignore()
+        WRAPPERS[side.wrapper](side, settings)
+
+
+IGNORED = (
+    "minimal",
+    "paraphraser_ckpt",
+    "ss_module_ckpt",
+    "var_estimator_ckpt",
+    "uses_decoder",
+    "freezes_ss_module",
+    "find_unused_parameters",
+    "sizes",
+    "head_rcnn",
+)
+"""Settings of wrappers that are answered by sharing objects between stages, or by the taps."""
+
+
+def _one(kind: str, path: str, key: str) -> Callable[[Side, Place], None]:
+    """Return the reader of a wrapper with one module."""
+
+    def read(side: Side, settings: Place) -> None:
+        source = _path_of(side, settings)
+        found = settings.take(key)
+        plain = found.plain() if found else {}
+        side.parts[path] = Part(kind, plain if isinstance(plain, dict) else {key: plain}, source, found or settings)
+
+    return read
+
+
+def _many(kind: str, key: str, path: str) -> Callable[[Side, Place], None]:
+    """Return the reader of a wrapper with a module for each of several layers."""
+
+    def read(side: Side, settings: Place) -> None:
+        for name, entry in settings.need(key).entries().items():
+            where, io = entry.need("path"), entry.take("io")
+            source = side.tap(where.text(), io.text() if io else "output", where)
+            values = {one: value.plain() for one, value in entry.entries().items() if one not in ("path", "io")}
+            side.parts[f"{path}.{name}"] = Part(kind, values, source, entry)
+
+    return read
+
+
+def _factor_teacher(side: Side, settings: Place) -> None:
+    _one("paraphraser", "paraphraser", "paraphraser_kwargs")(side, settings)
+    part = side.parts["paraphraser"]
+    side.parts["paraphraser.encoder"] = Part("encoder", part.settings, part.source, part.place)
+
+
+def _contrastive(side: Side, settings: Place) -> None:
+    if (power := settings.take("power")) and power.plain() != 2:
+        raise LostError(power, "a norm other than the 2-norm")
+    _one("normalizer", "normalizer", "linear_kwargs")(side, settings)
+    part = side.parts["normalizer"]
+    side.parts["empty"] = Part("empty", {}, part.source, part.place)
+
+
+def _review(side: Side, settings: Place) -> None:
+    entries = settings.need("abfs").items()
+    for number, entry in enumerate(reversed(entries)):
+        where, io = entry.need("path"), entry.take("io")
+        source = side.tap(where.text(), io.text() if io else "output", where)
+        side.parts[f"abf_modules.{number}"] = Part("fusion", entry.mapping("kwargs").plain(), source, entry)
+
+
+def _adaptation(side: Side, settings: Place) -> None:
+    source = _path_of(side, settings)
+    for path, key in (("feature_adapter", "feature_adapter_config"), ("affinity_adapter", "affinity_adapter_config")):
+        config = settings.need(key)
+        side.parts[path] = Part(path, config.plain(), source, config)
+
+
+def _simple_recipe(side: Side, settings: Place) -> None:
+    source = _path_of(side, settings)
+    norm, linear = settings.mapping("norm_kwargs"), settings.take("linear_kwargs")
+    found = {"norm": norm.plain(), "linear": linear.plain() if linear else None}
+    side.parts["norm_layer"] = Part("norm", found, source, norm)
+
+
+WRAPPERS: Mapping[str, Callable[[Side, Place], None]] = {
+    "EmptyModule": lambda side, settings: None,  # noqa: ARG005 - nothing to read
+    "HeadRCNN": lambda side, settings: None,  # noqa: ARG005 - taps reach the backbone itself
+    "Teacher4FactorTransfer": _factor_teacher,
+    "Student4FactorTransfer": _one("translator", "translator", "translator_kwargs"),
+    "Connector4DAB": _many("connector", "connectors", "connector_dict"),
+    "VariationalDistributor4VID": _many("regressor", "regressors", "regressor_dict"),
+    "Linear4CCKD": _one("linear", "linear", "linear_kwargs"),
+    "Linear4CRD": _contrastive,
+    "SSWrapper4SSKD": _one("head", "ss_module", "feat_dim"),
+    "VarianceBranch4PAD": _one("variance", "var_estimator", "feat_dim"),
+    "Student4KnowledgeReview": _review,
+    "Student4KTAAD": _adaptation,
+    "Student4ICKD": _many("embedding", "embeddings", "embed_dict"),
+    "SRDModelWrapper": _simple_recipe,
+}
+"""The 14 wrappers → what reads their settings."""
