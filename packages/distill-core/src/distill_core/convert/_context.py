@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +58,7 @@ class Context:
         self.report.add(place.line, "lost", place.path, message, hint)
 
     @contextmanager
-    def losing(self, place: Place) -> Iterator[None]:
+    def losing(self, place: Place) -> Generator[None, None, None]:
         """Report a `LostError` and continue; the place below which it happened needs no second finding."""
         try:
             yield
@@ -71,9 +71,10 @@ class Context:
 
     def attempt(self, place: Place, convert: Callable[[], Any]) -> Any:
         """Return the result of a conversion; None if the place is lost."""
+        result: Any = None
         with self.losing(place):
-            return convert()
-        return None
+            result = convert()
+        return result
 
     def commented(self, place: Place, value: Any) -> Any:
         """Return a value with the comments that the old file has at a place."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from . import _feature_losses as features
@@ -123,7 +124,7 @@ def _grouped(context: Context, olds: list[tuple[Old, Place]]) -> list[Term]:
             continue
         if old is sparsity:
             continue
-        terms += context.attempt(entry, lambda old=old, entry=entry: _term(old, entry, sparsity)) or []
+        terms += context.attempt(entry, partial(_term, old, entry, sparsity)) or []
     if sparsity is not None and not any(term.loss.path.endswith("KTAutoencoderLoss") for term in terms):
         context.lost(
             sparsity.key, "RegularizationLoss without the reconstruction of a paraphraser", "write a loss of your own"

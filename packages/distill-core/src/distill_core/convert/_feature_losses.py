@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ._old import LostError, Place
@@ -95,7 +96,7 @@ def _taps_of_pairs(old: Old, kind: str) -> list[tuple[Part, str, float]]:
     return found
 
 
-def one_by_one(part: Part, settings: dict[str, Any], *, size: int = 1) -> None:
+def one_by_one(part: Part, settings: Mapping[str, Any], *, size: int = 1) -> None:
     """Refuse a convolution that is not the one inside ours."""
     usual = {"kernel_size": size, "stride": 1, "padding": size // 2}
     settings.get("bias")  # a batch normalisation follows, or ours has one too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -88,7 +89,7 @@ def _sources(context: Context, place: Place) -> dict[str, Source]:
         return text
     sources: dict[str, Source] = {}
     for key, entry in place.entries().items():
-        source = context.attempt(entry, lambda entry=entry: convert_source(entry))
+        source = context.attempt(entry, partial(convert_source, entry))
         if source is not None:
             sources[key] = source
             context.task = source.task
@@ -101,7 +102,7 @@ def _models(context: Context, place: Place) -> dict[str, Any]:
     models: dict[str, Any] = {}
     for name, keys in (("teacher", ("teacher_model",)), ("student", ("student_model", "model"))):
         if found := place.take(*keys):
-            model = context.attempt(found, lambda found=found: convert_model(context, found))
+            model = context.attempt(found, partial(convert_model, context, found))
             models[name] = context.commented(found, model)
     if "student" not in models:
         raise LostError(place, "there is no 'student_model' and no 'model'")

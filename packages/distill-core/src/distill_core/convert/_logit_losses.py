@@ -31,7 +31,7 @@ def kd(old: Old) -> list[Term]:
     if not alpha:
         return [_without_labels(old, loss, inputs, float(temperature), float(beta))]
     terms = []
-    names = ("ce", old.name if old.name != "ce" else "kd") if beta else (old.name,)
+    names: tuple[str, ...] = ("ce", old.name if old.name != "ce" else "kd") if beta else (old.name,)
     terms.append(Term(names[0], entropy, {"input": old.student.logits, "target": "batch.target"}, old.weight * alpha))
     if beta:
         terms.append(Term(names[1], loss, inputs, old.weight * beta))

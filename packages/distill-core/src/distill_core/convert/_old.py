@@ -243,7 +243,7 @@ class Place:
             return [place.plain() for place in self.items()]
         self.old.read.add(id(self.node))
         try:
-            return yaml.SafeLoader("").construct_object(self.node)  # type: ignore[no-untyped-call]
+            return yaml.SafeLoader("").construct_object(self.node)
         except (yaml.YAMLError, ValueError) as error:
             raise LostError(self, f"'{self.node.value}' cannot be read: {error}") from error
 

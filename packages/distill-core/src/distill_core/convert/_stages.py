@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ._context import Context
@@ -90,11 +91,11 @@ def _stage(
 
 def _loaders(context: Context, stage: Stage, sources: dict[str, Source], before: Stage | None) -> None:
     if loader := stage.place.take("train_data_loader"):
-        stage.loader = context.attempt(loader, lambda: convert_loader(context, sources, loader, training=True))
+        stage.loader = context.attempt(loader, partial(convert_loader, context, sources, loader, training=True))
     elif before is None:
         context.lost(stage.place, "the first stage has no 'train_data_loader'")
     if loader := stage.place.take("val_data_loader"):
-        stage.val = context.attempt(loader, lambda: convert_loader(context, sources, loader, training=False))
+        stage.val = context.attempt(loader, partial(convert_loader, context, sources, loader, training=False))
 
 
 def _batch_size(stage: Stage, before: Stage | None) -> int:

@@ -112,4 +112,5 @@ def congruence_distance(student: Tensor, teacher: Tensor, mode: Mode = "paper") 
     """
     if mode == "paper":
         return F.mse_loss(student, teacher)
-    return torch.linalg.matrix_norm(student - teacher) / student.numel()
+    norm: Tensor = torch.linalg.matrix_norm(student - teacher)
+    return norm / student.numel()

@@ -83,7 +83,8 @@ class FSPLoss(nn.Module):
 
 def _distance(difference: Tensor, mode: Mode) -> Tensor:
     if mode == "torchdistill":
-        return torch.linalg.vector_norm(difference, dim=1).sum() / len(difference)
+        norms: Tensor = torch.linalg.vector_norm(difference, dim=1)
+        return norms.sum() / len(difference)
     squares = difference.square()
     return squares.mean() if mode == "code" else squares.sum() / len(squares)
 
