@@ -71,10 +71,10 @@ class Context:
 
     def attempt(self, place: Place, convert: Callable[[], Any]) -> Any:
         """Return the result of a conversion; None if the place is lost."""
-        result: Any = None
+        results: list[Any] = []
         with self.losing(place):
-            result = convert()
-        return result
+            results.append(convert())
+        return results[0] if results else None
 
     def commented(self, place: Place, value: Any) -> Any:
         """Return a value with the comments that the old file has at a place."""

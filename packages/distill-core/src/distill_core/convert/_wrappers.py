@@ -104,6 +104,8 @@ def _wrap(side: Side, place: Place) -> None:
         raise LostError(key, f"the wrapper '{side.wrapper}'", "write its modules as a loss of your own")
     _pieces(side, place)
     if (settings := place.take("kwargs", "params")) is not None:
+        if (minimal := settings.take("minimal")) and (modules := minimal.take("sequential")):
+            modules.ignore()  # a frozen teacher stops behind its last tap
         for name in IGNORED:
             if found := settings.take(name):
                 found.ignore()
@@ -111,7 +113,6 @@ def _wrap(side: Side, place: Place) -> None:
 
 
 IGNORED = (
-    "minimal",
     "paraphraser_ckpt",
     "ss_module_ckpt",
     "var_estimator_ckpt",
@@ -122,6 +123,10 @@ IGNORED = (
     "head_rcnn",
 )
 """Settings of wrappers that are answered by sharing objects between stages, or by the taps."""
+
+
+OF_LAYERS = {"conv2d_kwargs", "bn2d_kwargs", "kwargs", "regressor_kwargs", "in_channels", "out_channels"}
+"""Settings of a module for one of several layers."""
 
 
 def _one(kind: str, path: str, key: str) -> Callable[[Side, Place], None]:
@@ -144,6 +149,8 @@ def _many(kind: str, key: str, path: str) -> Callable[[Side, Place], None]:
             where, io = entry.need("path"), entry.take("io")
             source = side.tap(where.text(), io.text() if io else "output", where)
             values = {one: value.plain() for one, value in entry.entries().items() if one not in ("path", "io")}
+            if unknown := values.keys() - OF_LAYERS:
+                raise LostError(entry, f"'{unknown.pop()}' is not a key of a {kind}")
             side.parts[f"{path}.{name}"] = Part(kind, values, source, entry)
 
     return read
