@@ -56,7 +56,7 @@ def test_a_mutated_file_is_lost_at_its_line(name: str, tmp_path: Path):
     assert any(abs(finding.line - line) <= 3 for finding in lost), [str(finding) for finding in lost]
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", sorted(FILES.keys() - {"dab", "vid"}))
 def test_every_misspelt_key_of_training_is_reported(name: str, tmp_path: Path):
     start = FILES[name].index("\ntrain:")
     keys = sorted(set(re.findall(r"(?<=[ {])([a-z]\w+)(?=: )", FILES[name][start:])) - {"log_freq", "wrapper"})
