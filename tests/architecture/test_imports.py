@@ -15,6 +15,10 @@ CASES = [
     ("import distill_core.train", {"click", "rich", "tensorboard", "matplotlib"}),
     ("import distill_core.config", {"torch", "accelerate", "click", "numpy"}),
     ("import distill_core.cli", {"torch", "accelerate", "numpy"}),
+    (
+        "import distill_core.train",
+        {"torch._dynamo", "torch._inductor", "torch.distributed.fsdp", "torch.distributed.tensor", "transformers"},
+    ),
     ("import distill_vision", {"sklearn", "pycocotools", "accelerate", "yaml"}),
     ("import distill_nlp", {"torchvision", "evaluate", "datasets", "transformers", "accelerate"}),
     ("import distill_nlp.data, distill_nlp.metrics", {"torchvision", "evaluate", "datasets", "accelerate"}),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 
 def is_distributed() -> bool:
@@ -22,6 +26,16 @@ def rank() -> int:
 def world_size() -> int:
     """Return the number of processes."""
     return dist.get_world_size() if is_distributed() else 1
+
+
+def is_dtensor(tensor: object) -> TypeGuard[DTensor]:
+    """Return whether a tensor is a `DTensor`. Does not import `torch.distributed.tensor`, without which none exists.
+
+    >>> is_dtensor(torch.zeros(1))
+    False
+    """
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
 
 
 def sum_over_processes(tensor: Tensor) -> Tensor:

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
-from ...distributed import world_size
+from ...distributed import is_dtensor, world_size
 from ...errors import TrainingError
 from ._fsdp import is_sharded, let_learn, synchronise
 
@@ -47,7 +46,7 @@ class SharedGradients:
             return
         if self._sharded is not None:
             let_learn(module)
-        own = [parameter for parameter in module.parameters() if not isinstance(parameter, DTensor)]
+        own = [parameter for parameter in module.parameters() if not is_dtensor(parameter)]
         for tensor in (*own, *module.buffers()):
             dist.broadcast(tensor.detach(), 0)
         learning = [parameter for parameter in own if parameter.requires_grad]

@@ -6,21 +6,22 @@ https://doi.org/10.14778/3611540.3611569
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parameter import is_lazy
 
-from ...distributed import world_size
+from ...distributed import is_dtensor, world_size
 from ...errors import WiringError, did_you_mean
 from ...experiment import Experiment
 from ...tree import map_tensors
+
+if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
 
 SUFFIX = "_ema"  # of an average's name
 
@@ -48,6 +49,9 @@ def shard_models(models: Mapping[str, nn.Module], names: Sequence[str], device: 
             raise WiringError(message, key="shard", hint=did_you_mean(name, models))
     if world_size() == 1:
         return
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     mesh = init_device_mesh(device.type, (world_size(),))
     for name in names:
         for tensor in (*models[name].parameters(), *models[name].buffers()):
@@ -73,45 +77,46 @@ def blocks(model: nn.Module) -> Iterator[nn.Module]:
 
 def is_sharded(module: nn.Module) -> bool:
     """Return whether a submodule is sharded."""
-    return any(isinstance(part, FSDPModule) for part in module.modules())
+    return any(True for _ in _sharded_parts(module))
 
 
 def reshard(module: nn.Module) -> None:
     """Reshard the modules that a forward pass without a backward pass left gathered; FSDP keeps the outermost so."""
-    for part in module.modules():
-        if isinstance(part, FSDPModule):
-            part.reshard()
+    for part in _sharded_parts(module):
+        part.reshard()
+
+
+def _sharded_parts(module: nn.Module) -> Iterator[FSDPModule]:
+    """Yield the sharded submodules. Without `torch.distributed.fsdp`, which takes long to import, none exists."""
+    if fsdp := sys.modules.get("torch.distributed.fsdp"):
+        yield from (part for part in module.modules() if isinstance(part, fsdp.FSDPModule))
 
 
 def synchronise(module: nn.Module, *, last: bool) -> None:
     """Set whether the next backward pass sums the gradients of sharded modules over the processes."""
-    for part in module.modules():
-        if isinstance(part, FSDPModule):
-            part.set_requires_gradient_sync(last, recurse=False)
+    for part in _sharded_parts(module):
+        part.set_requires_gradient_sync(last, recurse=False)
 
 
 def let_learn(module: nn.Module) -> None:
     """Tell FSDP what learns in this stage; it looks only once by itself."""
-    for part in module.modules():
-        if isinstance(part, FSDPModule):
-            state = part._get_fsdp_state()  # noqa: SLF001  no public way exists
-            groups = state._fsdp_param_groups if hasattr(state, "_fsdp_param_groups") else [state._fsdp_param_group]  # noqa: SLF001
-            for group in groups:
-                for entry in group.fsdp_params if group else ():
-                    if hasattr(entry, "_unsharded_param"):
-                        entry._unsharded_param.requires_grad_(entry.sharded_param.requires_grad)  # noqa: SLF001
+    for part in _sharded_parts(module):
+        state = part._get_fsdp_state()  # noqa: SLF001  no public way exists
+        groups = state._fsdp_param_groups if hasattr(state, "_fsdp_param_groups") else [state._fsdp_param_group]  # noqa: SLF001
+        for group in groups:
+            for entry in group.fsdp_params if group else ():
+                if hasattr(entry, "_unsharded_param"):
+                    entry._unsharded_param.requires_grad_(entry.sharded_param.requires_grad)  # noqa: SLF001
 
 
 def local(tensor: Tensor) -> Tensor:
     """Return this process's shard of a tensor."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_dtensor(tensor) else tensor
 
 
 def unsharded(state: Any) -> Any:
     """Return nested state with every sharded tensor unsharded. A collective operation."""
-    return map_tensors(
-        state, lambda tensor: tensor.full_tensor().detach().cpu() if isinstance(tensor, DTensor) else tensor
-    )
+    return map_tensors(state, lambda tensor: tensor.full_tensor().detach().cpu() if is_dtensor(tensor) else tensor)
 
 
 def unsharded_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -150,8 +155,8 @@ def clip_sharded(parameters: Iterable[nn.Parameter], most: float) -> None:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return
-    spread = [local(gradient).double().square().sum() for gradient in gradients if isinstance(gradient, DTensor)]
-    same = [gradient.double().square().sum() for gradient in gradients if not isinstance(gradient, DTensor)]
+    spread = [local(gradient).double().square().sum() for gradient in gradients if is_dtensor(gradient)]
+    same = [gradient.double().square().sum() for gradient in gradients if not is_dtensor(gradient)]
     total = torch.stack(spread).sum() if spread else local(gradients[0]).new_zeros((), dtype=torch.double)
     dist.all_reduce(total)
     norm = (total + (torch.stack(same).sum() if same else 0)).sqrt()
@@ -165,6 +170,8 @@ def like(value: Any, owner: Any) -> Any:
     """
     if not isinstance(value, Tensor) or is_lazy(owner) or value.shape != owner.shape:
         return value
-    if not isinstance(owner, DTensor):
+    if not is_dtensor(owner):
         return torch.empty_like(owner, dtype=value.dtype).copy_(value)
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(value.to(owner.device), owner.device_mesh, owner.placements, src_data_rank=None)

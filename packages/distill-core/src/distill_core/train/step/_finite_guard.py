@@ -8,9 +8,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
-from ...distributed import world_size
+from ...distributed import is_dtensor, world_size
 from .._kept_buffers import KeptBuffers
 from ..parallel import local
 
@@ -38,7 +37,7 @@ class FiniteGuard:
         self._one = torch.ones((), device=device)
         self._flags: list[tuple[int, Tensor]] = []
         groups = optimizer.param_groups
-        self._sharded = any(isinstance(parameter, DTensor) for group in groups for parameter in group["params"])
+        self._sharded = any(is_dtensor(parameter) for group in groups for parameter in group["params"])
         self.takes_flag = not self._sharded and all(group.get("fused") for group in groups)
 
     def step(self, parameters: Iterable[nn.Parameter], batch: int, others: Iterable[Tensor] = ()) -> None:

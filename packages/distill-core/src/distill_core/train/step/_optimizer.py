@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from ...distributed import is_dtensor
 
 _KINDS = (SGD, Adam, AdamW)
 _SHARDED_KINDS = (Adam, AdamW)  # torch has no such kernel of SGD for sharded tensors
@@ -55,6 +56,6 @@ def _allow(tensors: Sequence[Tensor], kind: type[Optimizer]) -> bool:
     return all(
         torch.is_floating_point(tensor)
         and tensor.device.type in _DEVICES
-        and (not isinstance(tensor, DTensor) or kind in _SHARDED_KINDS)
+        and (not is_dtensor(tensor) or kind in _SHARDED_KINDS)
         for tensor in tensors
     )

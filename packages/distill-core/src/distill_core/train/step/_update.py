@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
+from ...distributed import is_dtensor
 from ...optim import SplitOptimizer
 from ..parallel import clip_sharded, load_unsharded_optimizer, unsharded
 from ._finite_guard import FiniteGuard
@@ -49,7 +49,7 @@ class Update:
         if self.clip_grad_norm is not None:
             if self.scaler:
                 self.scaler.unscale_(self.optimizer)
-            if any(isinstance(parameter, DTensor) for parameter in self.parameters):
+            if any(is_dtensor(parameter) for parameter in self.parameters):
                 clip_sharded(self.parameters, self.clip_grad_norm)
             elif self.separate:
                 clip_sum(self.parameters, self.separate, self.clip_grad_norm)

@@ -32,12 +32,13 @@ class CachedSource(ModelSource):
     Args:
         source: The model, live.
         codecs: How its values are stored.
+        compiles: Whether `torch.compile` traces the code that runs it, and must leave it out.
 
     Attributes:
         stored: Address of each value that is stored → its codec.
     """
 
-    def __init__(self, source: ModelSource, codecs: TapCodecs) -> None:
+    def __init__(self, source: ModelSource, codecs: TapCodecs, *, compiles: bool = False) -> None:
         self.name, self.model, self.taps, self.feed = source.name, source.model, source.taps, source.feed
         self.frozen, self.capture, self.padding, self.settings = True, source.capture, source.padding, source.settings
         self.cache: Cache | None = None
@@ -49,6 +50,9 @@ class CachedSource(ModelSource):
             self.live = self._source(list(self._bases.values()))
             self.constant = self._source([tap for tap in source.taps if tap.port == "module"])
             self.capture = self.live.capture
+        # Not a decorator: it would import dynamo, which takes seconds.
+        run = self._read_or_compute
+        self._run: Callable[..., list[Any]] = torch.compiler.disable(run) if compiles else run  # type: ignore[no-untyped-call]
         self._view_rows: Callable[[], ViewRows | None] = lambda: None
         self._formats: dict[int, Format] = {}
         self._reads: dict[int, int] = {}
@@ -89,13 +93,15 @@ class CachedSource(ModelSource):
         if self.cache is not None:
             self.cache.reload(view)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def run(self, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> Iterable[Any]:
         """Return the values of the taps in order.
 
         Raises:
             DataError: The cache was built from another input, or a value cannot be cached.
         """
+        return self._run(batch, values)
+
+    def _read_or_compute(self, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> list[Any]:
         view_rows = self._view_rows() if self.cache is not None else None
         if self.cache is not None and view_rows is not None and self.cache.has(*view_rows):
             found = self.read(*view_rows, batch)

@@ -132,7 +132,7 @@ class Caches:
         if source.feed is not None and any(tap.source != BATCH for tap in source.feed.taps):
             message = "it is fed by another model, but a cache holds what follows from a sample alone"
             raise WiringError(message, key=f"cache.{source.name}")
-        cached = CachedSource(source, self.codecs[source.name])
+        cached = CachedSource(source, self.codecs[source.name], compiles=bool(self.experiment.compile))
         self.sources.append(cached)
         return cached
 
