@@ -66,9 +66,10 @@ class _MetaBuilder(Builder):
             with shapes_only():
                 return super().build(node)
         except Exception as error:
-            if not needs_data(error):
+            if not needs_data(error) and not isinstance(error, RuntimeError):
                 raise
-        model = self._build_real(node)  # its constructor reads values
+        # Its constructor reads values, or refuses the meta device, as from_pretrained of transformers does.
+        model = self._build_real(node)
         return model.to("meta") if isinstance(model, nn.Module) else model
 
     def _build_real(self, node: Node) -> Any:

@@ -31,7 +31,7 @@ class Tokenizer(Protocol):
 
 
 def find_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
-    """Return the tokenizer itself, or load it from a local folder or by a name that transformers knows.
+    """Return the tokenizer itself, or load it from a local folder, a GGUF file or by a name that transformers knows.
 
     If a tokenizer has no padding token (GPT-2, Llama), its padding token is set to its end token. That is safe for models
     that read `attention_mask`. Targets are ignored by position, so the end token of a text still counts.
@@ -62,12 +62,18 @@ def load_tokenizer(tokenizer: str | Tokenizer) -> Tokenizer:
     from transformers import AutoTokenizer
 
     folder = Path(tokenizer).expanduser()
+    source: dict[str, str] = {}
+    if folder.suffix == ".gguf" and folder.is_file():
+        tokenizer, source = str(folder.parent), {"gguf_file": folder.name}
     if folder.is_dir() and not any(_IS_TOKENIZER.search(file.name) for file in folder.iterdir()):
         # from config.json alone transformers would build a tokenizer without vocabulary
         message = f"{folder} has no tokenizer"
         raise DataError(message, hint="give a folder that a tokenizer's save_pretrained wrote")
     try:
-        loaded: Tokenizer = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
+        loaded: Tokenizer = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False, **source)
+    except ImportError as error:
+        message = f"the tokenizer '{tokenizer}' cannot be read: {next(iter(str(error).strip().splitlines()), '')}"
+        raise DataError(message, hint="pip install gguf" if source else "install what it requires") from error
     except (OSError, ValueError) as error:
         message = f"the tokenizer '{tokenizer}' does not exist locally and could not be downloaded"
         raise DataError(message, hint="give a folder with a tokenizer") from error

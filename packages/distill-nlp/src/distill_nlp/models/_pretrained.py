@@ -15,6 +15,7 @@ from .._hub import check_settings
 from ..data import Tokenizer, find_tokenizer
 from ._checkpointing import with_gradient_checkpointing
 from ._complete import load_complete
+from ._gguf import dequantized, gguf_options
 from ._outputs import output_options, set_use_cache
 from ._padding import complete_padding, tokenizer_of
 from ._student import student_from
@@ -35,8 +36,9 @@ def from_pretrained(
     dtype: str = "float32",
     gradient_checkpointing: bool = False,
     revision: str | None = None,
+    gguf_file: str | None = None,
 ) -> nn.Module:
-    """Load a model of transformers. Only safetensors are read, and settings that load code are refused.
+    """Load a model of transformers. Only safetensors and GGUF are read, and settings that load code are refused.
 
     A model whose tensors do not all come from the folder is refused, because a teacher with a random head is useless. For
     a new task set `new_head: true`, which logs the new tensors. Prefixes of known wrappers (`module.`, `_orig_mod.`) are
@@ -60,6 +62,7 @@ def from_pretrained(
         dtype: The dtype of the weights, `float32`, `bfloat16` …
         gradient_checkpointing: See `with_gradient_checkpointing`.
         revision: A commit on the hub.
+        gguf_file: The name of a GGUF file in `name_or_path`; its weights are dequantized.
 
     Raises:
         DistillError: The class or the model does not exist, has no safetensors, weights are missing or do not match,
@@ -68,18 +71,24 @@ def from_pretrained(
     factory = _factory(auto_class)
     check_settings(name_or_path, revision)
     if (data_tokenizer := None if tokenizer is None else find_tokenizer(tokenizer)) is not None:
-        _check_vocabulary(name_or_path, data_tokenizer)
+        _check_vocabulary(Path(name_or_path, gguf_file or ""), data_tokenizer)
     options = output_options(
         hidden_states=hidden_states, attentions=attentions, attn_implementation=attn_implementation
     )
-    labels = {} if num_labels is None else {"num_labels": num_labels}
-    model = _load(factory, name_or_path, options, labels, dtype, revision, new_head=new_head)
+    where = {"revision": revision, **gguf_options(name_or_path, gguf_file)}
+    model = _load(factory, name_or_path, options, num_labels, dtype, where, new_head=new_head)
     if auto_class == "AutoModelForSequenceClassification":
         complete_padding(model, str(name_or_path), data_tokenizer)
-    if layers is not None or width is not None:
-        count: Any = model.config.num_hidden_layers  # type: ignore[union-attr]
-        model = student_from(model, range(count) if layers is None else layers, width=width)
+    model = _part_of(model, layers, width)
     return with_gradient_checkpointing(model) if gradient_checkpointing else model
+
+
+def _part_of(model: nn.Module, layers: Sequence[int] | None, width: int | None) -> nn.Module:
+    """Return a smaller model with the weights of `model`, or the model itself."""
+    if layers is None and width is None:
+        return model
+    count: Any = model.config.num_hidden_layers  # type: ignore[union-attr]
+    return student_from(model, range(count) if layers is None else layers, width=width)
 
 
 def _factory(auto_class: str) -> Any:
@@ -97,15 +106,16 @@ def _load(
     factory: Any,
     name_or_path: str | Path,
     options: dict[str, Any],
-    labels: dict[str, int],
+    num_labels: int | None,
     dtype: str,
-    revision: str | None,
+    where: dict[str, Any],
     *,
     new_head: bool,
 ) -> nn.Module:
     import transformers
 
-    where: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
+    where = {"trust_remote_code": False, **where}
+    labels = {} if num_labels is None else {"num_labels": num_labels}
     try:
         config = transformers.AutoConfig.from_pretrained(name_or_path, **where, **labels)
         for name in ("output_hidden_states", "output_attentions"):
@@ -118,7 +128,7 @@ def _load(
                 name_or_path,
                 new_head=new_head,
                 config=config,
-                use_safetensors=True,
+                **(dequantized() if "gguf_file" in where else {"use_safetensors": True}),
                 dtype=getattr(torch, dtype),
                 **where,
                 **options,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,11 +35,11 @@ class SavePretrained(Callback):
         self.model, self.folder = model, folder
 
     def on_fit_start(self, run: Run) -> None:
-        """Refuse a run without a model to save or an output folder.
+        """Refuse a run without an output folder or without a model that can be saved, by saving it without weights.
 
         Raises:
-            DistillError: The model does not exist, has no `save_pretrained`, does not match the tokenizer, or no output
-                folder is set.
+            DistillError: The model does not exist, cannot be saved, does not match the tokenizer, or no output folder is
+                set.
         """
         if self.model not in run.models:
             message = f"SavePretrained: there is no model '{self.model}'"
@@ -49,9 +50,25 @@ class SavePretrained(Callback):
             raise DistillError(message, hint="use a model of transformers or PEFT")
         if self.tokenizer is not None:
             set_padding(run.models[self.model], self.tokenizer)
+        self._save_trial(run.models[self.model])
         if self.folder is None and run.output is None:
             message = "SavePretrained: no output folder is set"
             raise DistillError(message, hint="set `folder`, or run with an output folder")
+
+    def _save_trial(self, model: Any) -> None:
+        """Save settings and tokenizer in a temporary folder."""
+        if hasattr(model, "peft_config"):  # its base model is not saved
+            return
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                model.save_pretrained(folder, state_dict={})
+                if self.tokenizer is not None:
+                    self.tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
+        except (ValueError, TypeError) as error:
+            reason = next(iter(str(error).splitlines()), "")
+            message = f"SavePretrained: '{self.model}' cannot be saved: {reason}"
+            hint = "load it without quantization" if getattr(model, "is_quantized", False) else "correct its config"
+            raise DistillError(message, hint=hint) from error
 
     def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:  # noqa: ARG002 - the signature of a callback
         """Write the folder. Only the main process calls it."""

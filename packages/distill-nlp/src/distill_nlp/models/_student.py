@@ -25,7 +25,7 @@ def student_from(teacher: nn.Module, layers: Sequence[int], *, width: int | None
             units. Such a student must be trained.
 
     Raises:
-        DistillError: A layer does not exist, or the model cannot be narrowed.
+        DistillError: A layer does not exist, the weights are quantized, or the model cannot be narrowed.
 
     >>> from distill_nlp.models import tiny_bert
     >>> student = student_from(tiny_bert(vocab_size=9, layers=4), [0, -1])
@@ -40,6 +40,11 @@ def student_from(teacher: nn.Module, layers: Sequence[int], *, width: int | None
         given = f"{wrong}" if wrong else "an empty list"
         message = f"`layers` of {type(teacher).__name__} must be from 0 to {count - 1}, got {given}"
         raise DistillError(message)
+    if packed := [name for name, tensor in teacher.named_parameters() if not tensor.is_floating_point()]:
+        message = (
+            f"the weights of {type(teacher).__name__} are quantized: '{packed[0]}' is not of a floating-point dtype"
+        )
+        raise DistillError(message, hint="load it without quantization, or call its `dequantize()`")
     chosen = [layer % count for layer in layers]
     smaller = _config(config, chosen, width)
     state = teacher.state_dict()
@@ -65,6 +70,8 @@ def _stack(model: nn.Module, count: int | None) -> str:
 
 def _config(config: Any, chosen: list[int], width: int | None) -> Any:
     smaller = copy.deepcopy(config)
+    if hasattr(smaller, "quantization_config"):
+        del smaller.quantization_config  # the student has plain weights
     smaller.num_hidden_layers = len(chosen)
     if isinstance(kinds := getattr(config, "layer_types", None), list):
         smaller.layer_types = [kinds[layer] for layer in chosen]
