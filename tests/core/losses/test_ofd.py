@@ -23,7 +23,7 @@ def margins() -> list[Tensor]:
 def levels(batch: int) -> dict:
     return {
         "student": [torch.randn(batch, 3, 4, 4), torch.randn(batch, 4, 2, 2)],
-        "teacher": [torch.randn(batch, 5, 4, 4), torch.randn(batch, 2, 4, 2)],
+        "teacher": [torch.randn(batch, 5, 4, 4), torch.randn(batch, 2, 4, 4)],
     }
 
 
