@@ -45,7 +45,10 @@ def slow(student: Tensor, teacher: Tensor, margin: Tensor) -> float:
     return total / batch
 
 
-@given(shape=st.tuples(*[st.integers(1, 3)] * 4), seed=st.integers(0, 1000))
+SHAPES = st.tuples(*[st.integers(1, 3)] * 4).filter(lambda shape: shape[1] != shape[2])  # else refused: layout unknown
+
+
+@given(shape=SHAPES, seed=st.integers(0, 1000))
 def test_equals_the_slow_derivation(shape: tuple[int, ...], seed: int):
     torch.manual_seed(seed)
     student, teacher = torch.randn(2, *shape, dtype=torch.float64)
