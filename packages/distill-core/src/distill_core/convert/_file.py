@@ -47,15 +47,17 @@ def convert_torchdistill(path: str | os.PathLike[str], *, as_published: bool = F
     old = Old(path)
     context = Context(old, as_published)
     root: dict[str, Any] = {}
+    ended = ""
     try:
         root = _convert(context)
     except LostError as error:
         context.lost(error.place, error.message, error.hint)
+        ended = f"line {error.place.line} could not be converted, and this depends on it"
     except MALFORMED as error:
         context.lost(old.root, f"a value cannot be read: {error!r}")
     text(root)  # what is copied as a whole is read now
     for place, reason in old.unread():
-        context.lost(place, reason, "remove it, or write its counterpart by hand")
+        context.lost(place, ended or reason, "" if ended else "remove it, or write its counterpart by hand")
     return Converted(_with_comments(context, root), context.report)
 
 

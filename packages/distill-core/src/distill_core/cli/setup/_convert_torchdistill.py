@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from .._command import Command
-from .._exit import refuse
+from .._exit import FAILED, refuse
 from .._options import PATH
 
 
@@ -21,7 +21,7 @@ from .._options import PATH
 def convert_torchdistill_command(old: Path, new: Path | None, as_published: bool, as_json: bool) -> None:
     """Convert a file of torchdistill; nothing that it names is imported. Ends with 1 if anything is lost."""
     if convert_files(old, new, as_published=as_published, as_json=as_json):
-        click.get_current_context().exit(1)
+        raise SystemExit(FAILED)
 
 
 def convert_files(old: Path, new: Path | None = None, *, as_published: bool = False, as_json: bool = False) -> int:
