@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ...convert.old_detection import DETECTION
 from ...convert.old_files import FILES
 from ...convert.old_glue import GLUE
 
@@ -32,6 +33,17 @@ def test_a_file_is_written_with_a_report_and_passes_the_check(distill):
         assert line in new
     again = distill("convert-torchdistill", "glue.yaml", "new/glue.yaml")
     assert (again.code, "exists" in again.err) == (2, True)
+
+
+def test_a_file_of_detection_loses_only_its_batches_of_similar_shapes(distill):
+    Path("detection.yaml").write_text(DETECTION)
+    ended = distill("convert-torchdistill", "detection.yaml", "new.yaml")
+    lost = [line for line in ended.out.splitlines() if "  lost  " in line]
+    assert (ended.err, ended.code, len(lost)) == ("", 1, 1)
+    assert "train.train_data_loader.batch_sampler: batches of images of similar shape" in lost[0]
+    new = Path("new.yaml").read_text()
+    assert new.count("!import_call:distill_vision.data.coco_detection") == 2
+    assert "root: resource/dataset/coco2017" in new
 
 
 def test_what_is_lost_ends_with_1_and_no_traceback(distill):

@@ -208,10 +208,10 @@ def _voc(context: Context, batches: Batches, found: Named) -> Any:
 
 def _coco(context: Context, batches: Batches, found: Named) -> Any:
     folder = PurePosixPath(found.kwargs["img_dir_path"].text())
-    annotations = found.kwargs["ann_file_path"].text()
+    annotations = PurePosixPath(found.kwargs["ann_file_path"].text())  # as a path: `./data` equals `data`
     training, segments = folder.name.startswith("train"), bool(found.value("is_segment", False))
     year = "".join(character for character in folder.name if character.isdigit())
-    if annotations != str(folder.parent / "annotations" / f"instances_{folder.name}.json") or not year:
+    if annotations != folder.parent / "annotations" / f"instances_{folder.name}.json" or not year:
         raise LostError(found.kwargs["ann_file_path"], "the files are not laid out as COCO's", "write a loader")
     arguments: dict[str, Any] = {
         "split": "train" if training else "test",
@@ -226,8 +226,9 @@ def _coco(context: Context, batches: Batches, found: Named) -> Any:
     if segments:
         return _pairs(context, batches, arguments, found, "coco_segmentation", (480, 260, 1040, 520))
     flip = found.value("random_horizontal_flip", 0.5 if training else None)
-    if "transforms" in found.kwargs or found.kwargs.get("jpeg_quality"):
-        raise LostError(found.place, "transforms of boxes", "give coco_detection a transform of yours")
+    for name in ("transforms", "jpeg_quality"):
+        if name in found.kwargs and not found.kwargs[name].is_null:
+            raise LostError(found.kwargs[name], "transforms of boxes", "give coco_detection a transform of yours")
     if training and flip != 0.5:
         arguments["transform"] = Call("distill_vision.transforms.detection_train", {"flip": flip or 0.0})
     _order(batches, arguments, arguments["split"])

@@ -88,8 +88,9 @@ def _batch_sampler(context: Context, place: Place) -> dict[str, Any]:
     if key != "GroupedBatchSampler":
         raise LostError(place, f"the batch sampler '{key}'", "give distill_core.data.Loader `batch_sampler`")
     size = kwargs.need("batch_size").plain()
-    if groups := kwargs.take("group_ids"):
-        groups.ignore()
+    for key in ("group_ids", "aspect_ratio_group_factor"):
+        if groups := kwargs.take(key):
+            groups.ignore()
     context.lost(place, "batches of images of similar shape", "batches are drawn from all images, and padded")
     return {"batch_size": size}
 
