@@ -7,7 +7,7 @@ def test_left_out_is_inherited_and_none_clears():
     first = Stage(epochs=3, losses={}, optimizer=len, scheduler=max, clip_grad_norm=1.0).after(FIRST_STAGE)
     second = Stage(epochs=1, scheduler=None).after(first)
     assert (second.epochs, second.optimizer, second.scheduler, second.clip_grad_norm) == (1, len, None, 1.0)
-    assert (first.accumulate, first.scheduler_step, first.train) == (1, "epoch", None)
+    assert (first.accumulate, first.scheduler_step, first.train) == (1, None, None)
     assert Stage(epochs=1).after(FIRST_STAGE).optimizer is INHERIT
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import distill_core
 from distill_core.cli._complete import stage_problems
+from distill_core.cli._load import load_document
 from distill_core.config import Builder, check, cross_check, read
 from distill_core.errors import ConfigError, Problem
 from distill_core.experiment import Experiment
@@ -49,6 +50,7 @@ CASES = [
     Case("not-utf-8", b"a: \xf6", "'run.yaml' is not UTF-8 text (byte 3)", hint="save it as UTF-8"),
     Case("character-not-allowed", "about: \u0007", "the character U+0007 is not allowed in a YAML file"),
     Case("syntax", "a: [1", "this is not YAML: expected ',' or ']', but got the end of the file, while parsing a flow sequence", hint="it begins at run.yaml:1:4"),
+    Case("torchdistill-file", "models:\n  student_model:\ntrain:\n  criterion:\n", "run.yaml is a file of torchdistill", hint="convert it: distill convert-torchdistill run.yaml NEW.yaml"),
     Case("second-document", "a: 1\n---\nb: 2", "a second document begins here", hint="remove '---': a file holds one document"),
     Case("top-not-mapping", "[1, 2]", "an experiment is a mapping, not a list"),
     Case("nested-too-deep", f"a: {'[' * 101}{']' * 101}", "nested more than 100 levels deep"),
@@ -178,6 +180,8 @@ def _problems(case: Case, schemas: Mapping[str, type]) -> list[Problem]:
         Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
     trust = (case.trust,) if case.trust else ()
     try:
+        if case.id == "torchdistill-file":
+            load_document(Path("run.yaml"))
         document = read("run.yaml", [case.override] if case.override else [])
         if case.build:
             built = Builder(document, trust).build(document.root)
