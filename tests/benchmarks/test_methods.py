@@ -22,7 +22,7 @@ NOT_HERE = {
     *("HND", "GHND", "CWD", "PKD", "FGD", "CrossKD", "CIRKD", "Pixelwise", "Pairwise", "KTA"),
     *("KTAutoencoder", "Affinity", "Reported", "ForwardKL", "ReverseKL", "GeneralisedJSD", "SkewedKL"),
     *("SkewedReverseKL", "TAID", "AKL", "ABKD", "TopKKL", "ULD", "RSKD", "TokenCE", "OFALogits"),
-    *("SampledReverseKL", "LD", "DistiLLM2", "CLIPKD", "PHIS"),
+    *("SampledReverseKL", "LD", "DistiLLM2", "CLIPKD", "PHIS", "Adapted"),
 }
 
 

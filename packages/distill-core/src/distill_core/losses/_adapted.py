@@ -48,7 +48,12 @@ class AdaptedLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar loss of two features of any shape that the modules accept."""
-        value: Tensor = self.loss(
-            at_least_float32(self.student(student)), at_least_float32(self.teacher(teacher.detach()))
-        )
+        value: Tensor = self.loss(_adapted(self.student, student), _adapted(self.teacher, teacher.detach()))
         return value
+
+
+def _adapted(module: nn.Module, feature: Tensor) -> Tensor:
+    """Return the output of a module, which gets the feature in the precision of its parameters."""
+    parameter = next(module.parameters(), None)
+    output: Tensor = module(feature if parameter is None else feature.to(parameter.dtype))
+    return at_least_float32(output)
