@@ -117,7 +117,7 @@ AFTER_A_RUN = (
     ("check", "metric.yaml"), ("check", "run.yaml", "--deep"), ("show", "run.yaml"), ("list", "losses"), ("list", "models"),
     ("list", "data"), ("list", "metrics"), ("sweep", "run.yaml", "seed=1,2", "--output", "sweep", "--metric", "loss"),
     ("slurm", "run.yaml", "--output", "queued"), ("cache", "plan", "run.yaml"), ("cache", "build", "run.yaml"),
-    ("cache", "verify", "run.yaml"), ("schema",), ("schema", "--tags", "run.yaml"),
+    ("cache", "verify", "run.yaml"), ("convert-torchdistill", "run.yaml"), ("schema",), ("schema", "--tags", "run.yaml"),
     ("convert", "out/student.safetensors", "b.pt", "in_features=4", "out_features=2", "--model", "torch.nn.Linear"),
     ("new", "new.yaml"), ("doctor",), ("zoo", "list"), ("zoo", "info", "none/such"), ("zoo", "path", "none/such"),
     ("zoo", "download", "none/such"), ("zoo", "verify", "none/such"), ("zoo", "remove", "none/such"),

@@ -15,13 +15,13 @@ LOSSES = {
     "VKDLoss": {}, "WKDFLoss": {},
 }  # fmt: skip
 SHAPES = {
-    "channels-last": ((2, 6, 6, 4), (2, 6, 6, 8)),
-    "of equal width": ((2, 6, 6, 4), (2, 6, 6, 4)),
-    "of two sizes": ((2, 3, 3, 4), (2, 6, 6, 8)),
-    "not square": ((2, 6, 9, 4), (2, 6, 9, 8)),
+    "channels-last": ((2, 6, 6, 5), (2, 6, 6, 8)),
+    "of equal width": ((2, 6, 6, 5), (2, 6, 6, 5)),
+    "of two sizes": ((2, 3, 3, 5), (2, 6, 6, 8)),
+    "not square": ((2, 6, 9, 5), (2, 6, 9, 8)),
     "teacher channels-last": ((2, 4, 6, 6), (2, 6, 6, 8)),
-    "student channels-last": ((2, 3, 3, 4), (2, 8, 6, 6)),
-    "tokens and map": ((2, 37, 4), (2, 8, 6, 6)),
+    "student channels-last": ((2, 3, 3, 5), (2, 8, 6, 6)),
+    "tokens and map": ((2, 37, 5), (2, 8, 6, 6)),
     "map and tokens": ((2, 4, 6, 6), (2, 37, 8)),
 }
 

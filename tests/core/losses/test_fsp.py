@@ -91,4 +91,4 @@ def test_other_numbers_of_channels_are_refused():
 
 
 def test_invalid_hyper_parameters_are_refused():
-    assert refusal(lambda: FSPLoss("cod")) == "`mode` must be 'paper' or 'code', got 'cod'"
+    assert refusal(lambda: FSPLoss("cod")) == "`mode` must be 'paper' or 'code' or 'torchdistill', got 'cod'"

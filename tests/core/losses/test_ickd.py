@@ -72,4 +72,4 @@ def test_where_things_are_does_not_count():
 
 
 def test_invalid_hyper_parameters_are_refused():
-    assert refusal(lambda: ICKDLoss(mode="cod")) == "`mode` must be 'paper' or 'code', got 'cod'"
+    assert refusal(lambda: ICKDLoss(mode="cod")) == "`mode` must be 'paper' or 'code' or 'torchdistill', got 'cod'"

@@ -17,7 +17,8 @@ from .derivations import assert_continuous, kl, refusal, softmax
 
 
 def edges(batch: int) -> dict:
-    return {"student": 3 * torch.randn(batch, 12, 3, 4), "teacher": 3 * torch.randn(batch, 12, 3, 4)}
+    logits = {"student": 3 * torch.randn(batch, 12, 3, 4), "teacher": 3 * torch.randn(batch, 12, 3, 4)}
+    return {**logits, "mask": torch.rand(batch, 3, 4)}
 
 
 def levels(batch: int) -> dict:
@@ -63,6 +64,7 @@ def test_is_the_divergence_of_crosskd_without_a_head():
 
 def test_positions_without_weight_do_not_count():
     inputs, mask = edges(4), torch.zeros(4, 3, 4)
+    del inputs["mask"]
     mask[1] = 0.3
     only = {name: value[1:2] for name, value in inputs.items()}
     torch.testing.assert_close(LDLoss()(**inputs, mask=mask), LDLoss()(**only))

@@ -86,7 +86,7 @@ def test_pixels_equal_the_slow_derivation(shape: tuple[int, ...], seed: int):
 
 
 @pytest.mark.parametrize("pooling", ["max", "mean"])
-@given(shape=st.tuples(*[st.integers(1, 5)] * 4), scale=st.floats(0, 1), seed=st.integers(0, 1000))
+@given(shape=st.tuples(*[st.integers(1, 4)] * 4), scale=st.floats(0, 1), seed=st.integers(0, 1000))
 def test_pairs_equal_the_slow_derivation(pooling: str, shape: tuple[int, ...], scale: float, seed: int):
     torch.manual_seed(seed)
     student, teacher = torch.randn(2, *shape, dtype=torch.float64)

@@ -33,6 +33,11 @@ def load(name: str, folder):
         (folder / "CoLA").mkdir()
         (folder / "CoLA" / "train.tsv").write_text("sentence\tlabel\na girl\t1\na dog\t0\n")
         return distill_nlp.data.glue("cola", "train", root=folder, **options)
+    if name == "conversations":
+        causal.chat_template = "{% for message in messages %}{{ message['content'] }}{{ eos_token }}{% endfor %}"
+        turns = [[{"role": "user", "content": text}, {"role": "assistant", "content": "yes"}] for text in TEXTS]
+        source = lines(folder / "chats.jsonl", [{"messages": messages} for messages in turns])
+        return distill_nlp.data.conversations(source, tokenizer=causal, batch_size=2)
     if name == "token_classification":
         (folder / "tags.conll").write_text("old B\ndog O\n\nthe O\nrug B\n")
         return distill_nlp.data.token_classification(folder / "tags.conll", **options)

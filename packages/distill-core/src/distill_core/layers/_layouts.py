@@ -80,6 +80,10 @@ def resize_map(feature: Tensor, size: tuple[int, int], mode: Literal["pool", "bi
     return F.interpolate(feature, size, mode="bilinear", align_corners=False, antialias=False)
 
 
+_LEAST_CHANNELS = 5
+"""Number of channels that a feature has at least; fewer in the last dimension are the width of a map."""
+
+
 def require_same_layout(student: Tensor, teacher: Tensor) -> None:
     """Check that two features have the same layout, and that maps are not channels-last.
 
@@ -126,7 +130,10 @@ def _channels_last(student: Tensor, teacher: Tensor) -> tuple[bool, bool]:
         return both, both
     for is_last in ((False, True), (True, False), (True, True)):
         sizes = [last[side] if is_last[side] else first[side] for side in (0, 1)]
-        contradicted = any(chosen and known for chosen, known in zip(is_last, certain, strict=True))
+        refuted = [
+            known or not _has_channels_last(each) for known, each in zip(certain, (student, teacher), strict=True)
+        ]
+        contradicted = any(chosen and no for chosen, no in zip(is_last, refuted, strict=True))
         if not contradicted and sizes[0][0] * sizes[1][1] == sizes[0][1] * sizes[1][0]:
             return is_last
     return False, False
@@ -138,7 +145,16 @@ def _is_certain(feature: Tensor) -> bool:
 
 
 def _looks_last(feature: Tensor) -> bool:
-    return feature.shape[1] == feature.shape[2] != feature.shape[3] and feature.shape[1] > 1
+    return (
+        feature.shape[1] == feature.shape[2] != feature.shape[3]
+        and feature.shape[1] > 1
+        and _has_channels_last(feature)
+    )
+
+
+def _has_channels_last(feature: Tensor) -> bool:
+    """Return whether the last dimension is large enough to be the channels of a feature."""
+    return feature.shape[3] >= _LEAST_CHANNELS
 
 
 def _proportional(first: torch.Size, second: torch.Size) -> bool:

@@ -45,7 +45,7 @@ def head_fraction(student: Tensor, teacher: Tensor, mass: float = 0.5, mode: Mod
     p, order = F.softmax(teacher.detach(), dim=-1).sort(dim=-1, descending=True)
     errors = (p - F.softmax(student.detach(), dim=-1).gather(-1, order)).abs()
     upto = p.cumsum(-1)
-    head = upto - p < mass if mode == "paper" else (upto <= mass).index_fill(-1, torch.zeros_like(order[0, :1]), True)
+    head = upto - p < mass if mode == "paper" else (upto <= mass).index_fill(-1, order.new_zeros(1), True)
     of_head, of_all = (errors * head).sum(-1), errors.sum(-1)
     return torch.where(of_all > 0, of_head / of_all, 0.5)
 

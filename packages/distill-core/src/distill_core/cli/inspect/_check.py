@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 )
 @trust_option
 def check(file: Path, overrides: tuple[str, ...], deep: bool, trust: tuple[str, ...]) -> None:
-    """Check FILE for problems without running anything that it names."""
+    """Check FILE for problems without running it.
+
+    Nothing that it names is imported or called.
+    """
     check_file(file, overrides, deep=deep, trust=trust)
 
 

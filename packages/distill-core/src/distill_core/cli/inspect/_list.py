@@ -28,7 +28,7 @@ MIN_WIDTH, MAX_PARAMETERS = 24, 44
 @click.argument("kind", type=click.Choice(["losses", "models", "data", "metrics"]), help="Kind of objects to list.")
 @json_option
 def list_(kind: str, as_json: bool) -> None:
-    """List the available losses, models, datasets or metrics."""
+    """List losses, models, datasets or metrics."""
     print_list(kind, as_json=as_json)
 
 

@@ -14,7 +14,7 @@ from .._options import file_argument, overrides_argument
 @file_argument
 @overrides_argument
 def show(file: Path, overrides: tuple[str, ...]) -> None:
-    """Print FILE with all includes, bases and overrides resolved."""
+    """Print FILE with includes and bases resolved."""
     from ...config import read
 
     print(read(file, overrides).dump(), end="")

@@ -30,7 +30,7 @@ WIDE = 1000
 )
 @json_option
 def compare(runs: tuple[Path, ...], as_json: bool) -> None:
-    """Compare the configurations, environments and results of runs."""
+    """Compare settings and results of runs."""
     compare_runs(runs, as_json=as_json)
 
 

@@ -33,7 +33,7 @@ CARD = "README.md"
 @click.option("--model", metavar="NAME", default="student", help="Model of the run to export.")
 @trust_option
 def export(run_dir: Path, output: Path | None, format_: str, model: str, trust: tuple[str, ...]) -> None:
-    """Export a trained model to ONNX, torch.export or safetensors.
+    """Export a trained model to ONNX, pt2 or safetensors.
 
     A model card and the preprocessing of the data are written beside it.
     """

@@ -35,7 +35,7 @@ SAFE, PICKLED = ".safetensors", (".pt", ".pth", ".bin")
 def convert(
     source: Path, target: Path, arguments: tuple[str, ...], model: str, key: str, trust: tuple[str, ...]
 ) -> None:
-    """Convert a PyTorch checkpoint to safetensors, or back."""
+    """Convert a checkpoint to safetensors, or back."""
     convert_file(source, target, model=model, arguments=arguments, key=key, trust=trust)
 
 

@@ -10,16 +10,19 @@ import click
 
 from .._command import Command
 from .._exit import FAILED, refuse
-from .._options import PATH
+from .._options import PATH, json_option
 
 
 @click.command("convert-torchdistill", cls=Command)
 @click.argument("old", metavar="OLD", type=PATH, help="A file of torchdistill, or a folder of such files.")
 @click.argument("new", metavar="[NEW]", type=PATH, required=False, help="The new file or folder; printed if omitted.")
 @click.option("--as-published", is_flag=True, help="Keep torchdistill's numbers where the paper says otherwise.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option
 def convert_torchdistill_command(old: Path, new: Path | None, as_published: bool, as_json: bool) -> None:
-    """Convert a file of torchdistill; nothing that it names is imported. Ends with 1 if anything is lost."""
+    """Convert a file of torchdistill.
+
+    Nothing that it names is imported. The exit code is 1 if anything is lost.
+    """
     if convert_files(old, new, as_published=as_published, as_json=as_json):
         raise SystemExit(FAILED)
 

@@ -12,4 +12,4 @@ PATHS = {name: f"zoo._{name}:{name}" for name in NAMES} | {"list": "zoo._list:li
 
 @click.group(cls=LazyGroup, paths=PATHS)
 def zoo() -> None:
-    """List, download, verify and publish pretrained weights."""
+    """List, download and publish pretrained weights."""

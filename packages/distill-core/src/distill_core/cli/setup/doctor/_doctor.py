@@ -25,7 +25,7 @@ NEEDED, PLENTY = 1e9, 10e9
 @click.command(cls=Command)
 @json_option
 def doctor(as_json: bool) -> None:
-    """Diagnose this machine: devices, versions, known problems.
+    """Diagnose this machine: devices and known problems.
 
     Nothing is downloaded.
     """
