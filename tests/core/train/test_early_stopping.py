@@ -11,6 +11,8 @@ from distill_core.config import cross_check, read
 from distill_core.errors import TrainingError
 from distill_core.train import Callback, Checkpoint, EarlyStopping, Evaluate, Metric, Stage, Trainer
 
+from .killing import KillAt, KillError
+
 NAN = float("nan")
 
 
@@ -31,19 +33,6 @@ class Scripted(Callback):
 
     def compute(self):
         return self.values[self.run.state.step]
-
-
-class KillError(Exception):
-    pass
-
-
-class KillAt(Callback):
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, run):
-        if run.state.step == self.step:
-            raise KillError
 
 
 def make(experiment, values, *, stages=None, every_steps=None, **options):

@@ -13,22 +13,9 @@ from distill_core.experiment import StageProgress
 from distill_core.schedules import Linear
 from distill_core.train import Callback, Checkpoint, Evaluate, Stage, Trainer
 
+from .killing import KillAt, KillError
+
 BATCHES = 7  # of an epoch of the fixture: 50 samples in batches of 8
-
-
-class KillError(Exception):
-    pass
-
-
-class KillAt(Callback):
-    """Raises after a step, before anything is saved of it."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, run):
-        if run.state.step == self.step:
-            raise KillError
 
 
 class Watch(Callback):

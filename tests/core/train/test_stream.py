@@ -13,25 +13,13 @@ from torch.utils.data import DataLoader
 from distill_core.data import SeedPath, Stream, as_loader
 from distill_core.errors import DataError, TrainingError
 from distill_core.preview import preview
-from distill_core.train import Callback, Checkpoint, Evaluation, Metric, Stage, Trainer, evaluate
+from distill_core.train import Checkpoint, Evaluation, Metric, Stage, Trainer, evaluate
 
 from .conftest import TopOne
+from .killing import KillAt, KillError
 from .streams import NUM_SAMPLES, BatchLoader, Forgetful, Stateful, Stateless, of_datasets, sample
 
 READER = importlib.import_module("distill_core.data._stream")
-
-
-class KillError(Exception):
-    pass
-
-
-class KillAt(Callback):
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, run):
-        if run.state.step == self.step:
-            raise KillError
 
 
 STREAMS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distill_core.experiment import CacheSettings
-from distill_core.train import Callback, Trainer
+from distill_core.train import Trainer
 
 
 def weights(experiment):
@@ -24,16 +24,3 @@ class Calls:
 
     def __call__(self, *_):
         self.count += 1
-
-
-class KilledError(Exception):
-    pass
-
-
-class KillAt(Callback):
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, trainer):
-        if trainer.state.step == self.step:
-            raise KilledError

@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 
 from distill_core.train import Callback, Checkpoint, Trainer
 
+from ..killing import KillAt, KillError
 from ..state_dicts import same
-from .caching import KillAt, KilledError, cached, weights
+from .caching import cached, weights
 
 SCRIPT = Path(__file__).parent / "cached_run.py"
 RUN = {"cwd": Path(__file__).parent}
@@ -28,7 +29,7 @@ def test_interrupted_and_resumed(run, tmp_path, kill):
     def experiment():
         return replace(run.experiment(None, cache=cached(tmp_path / "cache")), callbacks=[Checkpoint(every_steps=4)])
 
-    with pytest.raises(KilledError):
+    with pytest.raises(KillError):
         Trainer(experiment(), output=tmp_path / "run", callbacks=[KillAt(kill)]).fit()
     second = experiment()
     has = (tmp_path / "run" / "checkpoints" / "latest").is_file()

@@ -13,8 +13,9 @@ from distill_core.errors import DataError
 from distill_core.preview import build_caches, verify_caches
 from distill_core.train import Checkpoint, Trainer
 
+from ..killing import KillAt, KillError
 from ..state_dicts import same
-from .caching import Calls, KillAt, KilledError, cached, weights
+from .caching import Calls, cached, weights
 
 MIXED = [{"mix": True}, {"repeats": 3}, {"mix": True, "repeats": 2, "drop_last": True}]
 
@@ -42,7 +43,7 @@ def test_mixed_batches_interrupted_and_resumed_or_built_ahead(run, tmp_path):
         return replace(made, callbacks=[Checkpoint(every_steps=4)])
 
     live = weights(run.experiment(None, views=2, mix=True, repeats=2))
-    with pytest.raises(KilledError):
+    with pytest.raises(KillError):
         Trainer(experiment("one"), output=tmp_path / "run", callbacks=[KillAt(9)]).fit()
     second = experiment("one")
     Trainer(second, output=tmp_path / "run").fit(resume=True)
