@@ -2,6 +2,8 @@
 
 The folder `--data` holds `cifar100/cifar-100-binary` and `cifar100/weights/cifar100_resnet56.pth`. Each finished run's
 `results.json` and student, in half precision, are copied to `results/cifar100_public`, from which the table is written.
+`tried.json` there holds the accuracy of each combination under `_tried`. What this folder holds is not trained again, so a
+fresh checkout continues where the committed results end. Delete a run's folder to train it again.
 `--evaluate FOLDER` measures the committed students on the test split of another CIFAR-100 folder.
 """
 
@@ -42,13 +44,18 @@ def run(row: str, seed: int, folder: Path, args: argparse.Namespace, changes: li
     (folder / "cpu.json").write_text(json.dumps({"cpu_seconds": round(seconds)}) + "\n", encoding="utf-8")
 
 
+def committed(row: str, seed: int) -> bool:
+    """Return whether the results and the student of a run are in the folder of results."""
+    target = RESULTS / row / f"seed{seed}"
+    return (target / "results.json").is_file() and (target / "student.safetensors").is_file()
+
+
 def keep(row: str, seed: int, folder: Path) -> None:
     """Copy what is committed of a finished run: its results, its log of the validation split, its student in half."""
     target = RESULTS / row / f"seed{seed}"
-    target.mkdir(parents=True, exist_ok=True)
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     results |= json.loads((folder / "cpu.json").read_text(encoding="utf-8"))
-    (target / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    _write(target / "results.json", results)
     student = load_weights(_resnet20(), folder / "student.safetensors")
     halves = {name: t.half() if t.is_floating_point() else t for name, t in student.state_dict().items()}
     save_tensors(halves, target / "student.safetensors")
@@ -56,15 +63,35 @@ def keep(row: str, seed: int, folder: Path) -> None:
 
 def tune(row: str, args: argparse.Namespace) -> tuple[list[str], Path]:
     """Return the combination under `_tried` with the best last epoch on the validation split of seed 0, and its run."""
-    scores = {}
-    for number, changes in enumerate(trials(CONFIGS / f"{row}.yaml")):
-        folder = args.output / "cifar100_public_tried" / row / str(number)
-        run(row, 0, folder, args, changes)
-        scores[tuple(changes), folder] = _measured(folder / "results.json")["last"]
-    for (changes, _), score in scores.items():
-        print(f"{row} {' '.join(changes)}: {score:.2%}")
-    best, folder = max(scores, key=lambda tried: scores[tried])
-    return list(best), folder
+    combinations = list(trials(CONFIGS / f"{row}.yaml"))
+    folders = [args.output / "cifar100_public_tried" / row / str(number) for number in range(len(combinations))]
+    scores = tried(row)
+    for changes, folder in zip(combinations, folders, strict=True):
+        if " ".join(changes) not in scores:
+            run(row, 0, folder, args, changes)
+            scores[" ".join(changes)] = _measured(folder / "results.json")["last"]
+            _write(RESULTS / row / "tried.json", scores)
+    best = max(range(len(combinations)), key=lambda number: scores[" ".join(combinations[number])])
+    return combinations[best], folders[best]
+
+
+def tried(row: str) -> dict[str, float]:
+    """Return the validation accuracy of each combination that was tried."""
+    path = RESULTS / row / "tried.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train every run that is not committed, and write the table after each."""
+    for row, seed in jobs(args):
+        if committed(row, seed):
+            continue
+        changes, folder = tune(row, args) if row in TUNED else ([], Path())
+        if row not in TUNED or seed:
+            folder = args.output / "cifar100_public" / row / f"seed{seed}"
+        run(row, seed, folder, args, changes)
+        keep(row, seed, folder)
+        publish(args.seeds)
 
 
 def publish(seeds: int) -> None:
@@ -77,6 +104,10 @@ def publish(seeds: int) -> None:
         runs = [_measured(path) for path in sorted((RESULTS / row).glob("seed*/results.json"))]
         missing = "" if len(runs) == seeds else f" ({seeds - len(runs)} of {seeds} runs missing)"
         lines.append(f"| {runs[0]['about'] if runs else row}{missing} | {len(runs)} | {_cells(runs)} |")
+    for row in TUNED:
+        if scores := tried(row):
+            lines += ["", f"Values tried for {row} with seed 0, top-1 of the last epoch. All seeds use the best.", ""]
+            lines += [f"- `{changes}`: {score:.2%}" for changes, score in scores.items()]
     text = "\n".join(["# CIFAR-100 from a public ResNet-56", "", *lines, "", TEACHER, ""])
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / "table.md").write_text(text, encoding="utf-8")
@@ -99,6 +130,11 @@ def _resnet20() -> torch.nn.Module:
     from distill_vision.models import resnet20
 
     return resnet20(num_classes=100)
+
+
+def _write(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def _measured(path: Path) -> dict[str, float]:
@@ -149,10 +185,4 @@ if __name__ == "__main__":
     if args.table:
         publish(args.seeds)
         sys.exit()
-    for row, seed in jobs(args):
-        chosen, folder = tune(row, args) if row in TUNED else ([], Path())
-        if row not in TUNED or seed:
-            folder = args.output / "cifar100_public" / row / f"seed{seed}"
-        run(row, seed, folder, args, chosen)
-        keep(row, seed, folder)
-        publish(args.seeds)
+    train(args)
