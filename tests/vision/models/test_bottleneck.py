@@ -13,6 +13,7 @@ from distill_core.errors import WiringError
 from distill_core.hooks import Capture
 from distill_vision.models import (
     bottleneck_densenet,
+    bottleneck_inception,
     bottleneck_resnet,
     cut,
     densenet,
@@ -76,6 +77,25 @@ def test_the_bottleneck_gives_the_shape_of_what_it_replaces(kind, name, size):
         network(torch.randn(1, 3, *size))
         shapes.append(kept[0])
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("size", [(299, 299), (128, 131), (110, 97)])
+def test_the_bottleneck_of_inception_keeps_shape_names_and_weights(size):
+    model = torchvision.models.inception_v3(weights=None, init_weights=False).eval()
+    student = bottleneck_inception(copy.deepcopy(model), channels=5)
+    shapes = []
+    for network in (model, student):
+        network.maxpool2.register_forward_hook(lambda module, inputs, out: shapes.append(out.shape))
+        with torch.no_grad():
+            network(torch.randn(1, 3, *size))
+    assert shapes[0] == shapes[1]
+    path, _ = find_bottleneck(student)
+    theirs = model.state_dict()
+    kept = {key: value for key, value in student.state_dict().items() if not key.startswith(f"{path}.")}
+    assert {key.partition(".")[0] for key in theirs.keys() - kept.keys()} == {
+        "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3",
+    }  # fmt: skip
+    assert all(torch.equal(value, theirs[key]) for key, value in kept.items())
 
 
 @pytest.mark.parametrize(("kind", "name"), [("resnet", "torchvision"), ("densenet", "torchvision")])

@@ -35,14 +35,14 @@ def test_a_file_is_written_with_a_report_and_passes_the_check(distill):
     assert (again.code, "exists" in again.err) == (2, True)
 
 
-def test_a_file_of_detection_loses_only_its_batches_of_similar_shapes(distill):
+def test_a_file_of_detection_keeps_its_batches_of_similar_shapes(distill):
     Path("detection.yaml").write_text(DETECTION)
     ended = distill("convert-torchdistill", "detection.yaml", "new.yaml")
-    lost = [line for line in ended.out.splitlines() if "  lost  " in line]
-    assert (ended.err, ended.code, len(lost)) == ("", 1, 1)
-    assert "train.train_data_loader.batch_sampler: batches of images of similar shape" in lost[0]
+    assert (ended.err, ended.code) == ("", 0)
+    assert "train.train_data_loader.batch_sampler: each image occurs once per epoch" in ended.out
     new = Path("new.yaml").read_text()
     assert new.count("!import_call:distill_vision.data.coco_detection") == 2
+    assert new.count("group_by_shape: 3") == 1
     assert "root: resource/dataset/coco2017" in new
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._bottlenecks import Renamed
 from ._old import LostError, Old, Place
 from ._output import Commented
 from ._report import Report
@@ -27,6 +28,7 @@ class Context:
         report: The findings.
         num_classes: The number of classes of the student.
         text: What the parts of a text file share.
+        renamed: Where the modules of the student are in ours.
     """
 
     old: Old
@@ -35,6 +37,7 @@ class Context:
     report: Report = field(default_factory=Report)
     num_classes: int = 1000
     text: TextTask = field(default_factory=TextTask)
+    renamed: Renamed = field(default_factory=Renamed)
 
     def exact(self, place: Place, message: str) -> None:
         """Report a place that is numerically equal in the new file."""

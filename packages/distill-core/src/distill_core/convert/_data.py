@@ -22,7 +22,7 @@ class Batches:
 
     Attributes:
         place: Its place.
-        options: `batch_size`, `num_workers` and `drop_last` of it.
+        options: `batch_size`, `num_workers`, `drop_last` and, for boxes, `group_by_shape`.
         shuffle: Whether each epoch has a new order.
         is_training: Whether it is a loader of training.
         rotates: Whether each image is seen in its four rotations.
@@ -232,7 +232,7 @@ def _coco(context: Context, batches: Batches, found: Named) -> Any:
     if training and flip != 0.5:
         arguments["transform"] = Call("distill_vision.transforms.detection_train", {"flip": flip or 0.0})
     _order(batches, arguments, arguments["split"])
-    return Call("distill_vision.data.coco_detection", arguments)
+    return Call("distill_vision.data.coco_detection", arguments | batches.only("group_by_shape"))
 
 
 def _pairs(

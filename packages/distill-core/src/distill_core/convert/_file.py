@@ -104,7 +104,7 @@ def _models(context: Context, place: Place) -> dict[str, Any]:
     models: dict[str, Any] = {}
     for name, keys in (("teacher", ("teacher_model",)), ("student", ("student_model", "model"))):
         if found := place.take(*keys):
-            model = context.attempt(found, partial(convert_model, context, found))
+            model = context.attempt(found, partial(convert_model, context, name, found))
             models[name] = context.commented(found, model)
     if "student" not in models:
         raise LostError(place, "there is no 'student_model' and no 'model'")

@@ -88,11 +88,20 @@ def _batch_sampler(context: Context, place: Place) -> dict[str, Any]:
     if key != "GroupedBatchSampler":
         raise LostError(place, f"the batch sampler '{key}'", "give distill_core.data.Loader `batch_sampler`")
     size = kwargs.need("batch_size").plain()
-    for key in ("group_ids", "aspect_ratio_group_factor"):
-        if groups := kwargs.take(key):
-            groups.ignore()
-    context.lost(place, "batches of images of similar shape", "batches are drawn from all images, and padded")
-    return {"batch_size": size}
+    message = "each image occurs once per epoch; theirs repeats images, or omits them, to fill the last batches"
+    context.corrected(place, message)
+    return {"batch_size": size, "group_by_shape": _shape_factor(kwargs)}
+
+
+def _shape_factor(kwargs: Place) -> int:
+    """Return the number of groups per factor of 2 in the ratio of width to height."""
+    factor, groups = kwargs.take("aspect_ratio_group_factor"), kwargs.take("group_ids")
+    if groups is not None:
+        factor = named(groups).kwargs.get("aspect_ratio_group_factor", factor)
+        groups.ignore()  # the dataset is that of the loader
+    if factor is None:
+        raise LostError(kwargs, "groups of another kind than by aspect ratio", "write a loader of your own")
+    return int(factor.plain())
 
 
 def _wrapped(context: Context, place: Place) -> bool:
@@ -121,6 +130,8 @@ def convert_loader(context: Context, sources: dict[str, Source], place: Place, *
     if name not in sources:
         raise LostError(where, f"there is no dataset '{name}'", f"choose from {', '.join(sources)}")
     asked = batches(context, place, training=training)
+    if "group_by_shape" in asked.options and sources[name].task != "detection":
+        raise LostError(place, "batches of images of similar shape without boxes", "write a loader of your own")
     loader = sources[name].loader(context, asked)
     context.exact(place, f"{loader.path}")
     return loader

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from ._bottlenecks import BOTTLENECKS, bottleneck_width
 from ._context import Context
 from ._objects import named
 from ._old import LostError, Place
@@ -25,15 +25,6 @@ CIFAR = {
 RENAMED = {"k": "widen_factor", "widen_factor": "widen_factor", "num_blocks": "depth", "depth": "depth"}
 ARGUMENTS = {"dropout_p", "num_classes", "growth_rate", "bottleneck", "compression", *RENAMED}
 
-BOTTLENECKS = {
-    "custom_resnet152": ("bottleneck_resnet", "resnet152", "layer2"),
-    "custom_densenet169": ("bottleneck_densenet", "densenet169", "transition2"),
-    "custom_densenet201": ("bottleneck_densenet", "densenet201", "transition2"),
-    "custom_fasterrcnn_resnet_fpn": ("bottleneck_rcnn", "detection.fasterrcnn_resnet50_fpn", ""),
-    "custom_maskrcnn_resnet_fpn": ("bottleneck_rcnn", "detection.maskrcnn_resnet50_fpn", ""),
-}
-"""Models with a bottleneck of the examples → the builder of ours, the model it changes, and where its part ends."""
-
 PREFIXES = ("", "detection.", "segmentation.")
 
 
@@ -50,34 +41,55 @@ def builder_name(key: str) -> str:
     return next((prefix + key for prefix in PREFIXES if prefix + key in torchvision_weights()), "")
 
 
-def convert_model(context: Context, place: Place) -> Any:
+def convert_model(context: Context, side: str, place: Place) -> Any:
     """Return a model of the new file.
+
+    Args:
+        context: The conversion.
+        side: `teacher` or `student`.
+        place: The model in the old file.
 
     Raises:
         LostError: The model has no counterpart.
     """
     key = place.need("key", "name", "type")
     name, kwargs = key.text(), place.mapping("kwargs", "params")
-    if repository := place.take("repo_or_dir"):
-        raise LostError(
-            repository, f"'{name}' is code of a repository", "copy it into a module of yours and name it, with --trust"
-        )
+    _check_origin(place, name)
+    if count := kwargs.take("num_classes"):
+        context.num_classes = int(count.plain())
+    if side == "student" and name in BOTTLENECKS:
+        context.renamed = BOTTLENECKS[name].renamed
+    model = _with_checkpoints(context, place, name, _built(context, key, name, kwargs))
+    if label := place.take("experiment"):
+        label.ignore()
+    return model
+
+
+def _check_origin(place: Place, name: str) -> None:
+    """Refuse a model of another repository, and settings that have no counterpart."""
+    repository = place.take("repo_or_dir")
+    if repository is not None:
+        is_torchvision = repository.text().partition(":")[0] == "pytorch/vision" and builder_name(name)
+        if name not in BOTTLENECKS and not is_torchvision:
+            hint = "copy it into a module of yours and name it, with --trust"
+            raise LostError(repository, f"'{name}' is code of a repository", hint)
     for flag in ("quantized", "sync_bn"):
         if (found := place.take(flag)) and found.plain():
             raise LostError(found, f"'{flag}' has no counterpart", "build the model in a function of yours")
-    if count := kwargs.take("num_classes"):
-        context.num_classes = int(count.plain())
-    model = _built(context, key, name, kwargs)
+
+
+def _with_checkpoints(context: Context, place: Place, name: str, model: Any) -> Any:
+    """Return a model with the weights of its checkpoint."""
     for old_key in ("dst_ckpt", "ckpt"):
         if written := place.take(old_key):
             context.exact(written, f"the student is written to the run's folder instead of {written.text()}")
-    if source := place.take("src_ckpt"):
-        context.exact(source, "load_weights reads its checkpoints, bare or under 'model'")
-        model = Call("distill_core.weights.load_weights", {"model": model, "path": source.text()})
-    for label in ("experiment",):
-        if (found := place.take(label)) is not None:
-            found.ignore()
-    return model
+    source = place.take("src_ckpt")
+    if source is None:
+        return model
+    if name in BOTTLENECKS:
+        raise LostError(source, f"weights of '{name}'", "train the bottleneck of ours; its layers are others")
+    context.exact(source, "load_weights reads its checkpoints, bare or under 'model'")
+    return Call("distill_core.weights.load_weights", {"model": model, "path": source.text()})
 
 
 def _built(context: Context, key: Place, name: str, kwargs: Place) -> Any:
@@ -151,21 +163,18 @@ def _file(builder: str, member: str, place: Place) -> str:
 
 def _bottleneck(context: Context, key: Place, name: str, kwargs: Place) -> Any:
     """Return ours in place of a model with a bottleneck; its layers before the tail differ."""
-    builder, base, last = BOTTLENECKS[name]
+    found = BOTTLENECKS[name]
     arguments = kwargs.entries()
-    channels = arguments.pop("bottleneck_channel", None)
-    if channels is None and (backbone := arguments.get("backbone")):
-        found = re.search(r"bottleneck_channel['\"]?: (\d+)", str(backbone.plain()))
-        width = int(found[1]) if found else 3
-    else:
-        width = int(channels.plain()) if channels else 12
-    weights = arguments.pop("weights", None)
-    for place in arguments.values():
-        place.ignore()
-    inner: Any = Call(f"torchvision.models.{base}", _without_downloads(base, {}, is_loaded=True))
-    if weights is not None and not weights.is_null:
-        file = _file(base, _member(base, weights), weights)
+    width = bottleneck_width(arguments)
+    given = {one: place.plain() for one, place in arguments.items() if one not in ("weights", "pretrained", "progress")}
+    for one in ("pretrained", "progress"):
+        if one in arguments:
+            arguments[one].plain()
+    inner: Any = Call(f"torchvision.models.{found.base}", _without_downloads(found.base, given, is_loaded=True))
+    if (weights := arguments.get("weights")) is not None and not weights.is_null:
+        file = _file(found.base, _member(found.base, weights), weights)
         inner = Call("distill_core.weights.load_weights", {"model": inner, "path": f"weights/{file}"})
-    context.lost(key, f"the layers of '{name}' before its tail", f"{builder} is written instead; its widths differ")
-    options: dict[str, Any] = {"model": inner, "channels": width, **({"last": last} if last else {})}
-    return Call(f"distill_vision.models.{builder}", options)
+    message = f"the bottleneck is that of {found.builder}, whose layers have other widths; the tail is the same"
+    context.corrected(key, message)
+    last = {"last": found.last} if found.last else {}
+    return Call(f"distill_vision.models.{found.builder}", {"model": inner, "channels": width, **last})

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._bottlenecks import Renamed
 from ._context import Context
 from ._old import LostError, Place
 
@@ -74,6 +75,8 @@ class Side:
             if path == inner or path.startswith(f"{inner}."):
                 path = path.removeprefix(inner).removeprefix(".") or "."
                 break
+        if self.name == "student":
+            path = self.context.renamed.tap(path)
         if io not in ("input", "output"):
             raise LostError(place or self.place, f"'{io}' is neither 'input' nor 'output'")
         if path == ".":
@@ -109,18 +112,25 @@ class Side:
         """Return globs of the parameters of the model that learn."""
         if not self.learns or self.wrapper == "EmptyModule":
             return []
-        strip = [
-            path.split(".", 1)[1] if path.split(".")[0] in INNER and self.wrapper and "." in path else path
-            for path in self.frozen
-        ]
+        frozen = [self._inside(path) for path in self.frozen]
         if any(path in INNER for path in self.frozen):
             return []
         if not self.sequence:
-            return [self.name, *(f"!{self.name}.{path}" for path in strip)]
+            return [self.name, *self._globs(frozen, "!")]
         kept = [
             path
             for path in self.sequence
-            if not path.startswith("+") and path not in strip and not _WITHOUT_PARAMETERS.search(path)
+            if not path.startswith("+") and path not in frozen and not _WITHOUT_PARAMETERS.search(path)
         ]
-        inside = [path for path in strip if any(path.startswith(f"{one}.") for one in kept)]
-        return [*(f"{self.name}.{path}" for path in kept), *(f"!{self.name}.{path}" for path in inside)]
+        inside = [path for path in frozen if any(path.startswith(f"{one}.") for one in kept)]
+        return [*self._globs(kept), *self._globs(inside, "!")]
+
+    def _inside(self, path: str) -> str:
+        """Return a path without the name of the wrapped model."""
+        first, _, rest = path.partition(".")
+        return rest if self.wrapper and rest and first in INNER else path
+
+    def _globs(self, paths: list[str], sign: str = "") -> list[str]:
+        """Return globs of the parameters below some paths."""
+        renamed = self.context.renamed if self.name == "student" else Renamed()
+        return [f"{sign}{self.name}.{glob}" for path in paths for glob in renamed.parameters(path)]

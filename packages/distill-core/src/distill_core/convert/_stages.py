@@ -144,8 +144,9 @@ def _trained(student: Side, terms: list[Term]) -> tuple[list[str], bool]:
 def _feed(context: Context, stage: Stage, student: Side, teacher: Side | None, models: list[str]) -> None:
     """Write the wiring of the models' inputs where it is not the default."""
     if context.task == "detection":
-        feed = {"teacher": {"images": "batch.input"}} if "teacher" in models else {}
-        stage.fields["feed"] = {**feed, "student": {"images": "batch.input", "targets": "batch.target"}}
+        training = {"images": "batch.input", "targets": "batch.target"}
+        own = training if context.as_published else {"images": "batch.input"}  # a detector in train mode needs targets
+        stage.fields["feed"] = {**({"teacher": own} if "teacher" in models else {}), "student": training}
     elif context.task in ("glue", "text"):
         fields = {name: f"batch.{name}" for name in context.text.fields}
         stage.fields["feed"] = dict.fromkeys((*(["teacher"] if "teacher" in models else []), "student"), fields)

@@ -28,6 +28,7 @@ from ._coco_pixels import object_pixels
 from ._coco_rows import CocoImage, CocoObject
 from ._image_file import read_image
 from ._scenes import PairTransform
+from ._shape_groups import GroupedBatches, shape_groups
 
 logger = logging.getLogger("distill")
 
@@ -65,6 +66,7 @@ def coco_detection(
     num_workers: int = 0,
     drop_last: bool = False,
     transform: PairTransform | None = None,
+    group_by_shape: int = 0,
 ) -> Loader:
     """Return a loader of COCO with boxes; its batches hold lists, because images differ in size.
 
@@ -93,6 +95,9 @@ def coco_detection(
         drop_last: Whether to omit a last batch that is not full.
         transform: Function from (image, target) to (image, target); by default `detection_train` for `train` and
             `detection_eval` otherwise.
+        group_by_shape: Number of groups of images per factor of 2 in the ratio of width to height, such as 3; each batch
+            has images of one group, so that a detector pads less. By default batches are drawn from all images. The last
+            batch of each group may be smaller.
 
     Raises:
         DataError: Files are missing or damaged, an annotation is invalid, the split or a category does not exist, or
@@ -101,7 +106,7 @@ def coco_detection(
     images, known, _ = coco_images(split, root, name, year, holdout, split_seed, categories)
     return boxes_loader(
         images, known, split, masks=masks, batch_size=batch_size, shuffle=shuffle, num_workers=num_workers,
-        drop_last=drop_last, transform=transform,
+        drop_last=drop_last, transform=transform, group_by_shape=group_by_shape,
     )  # fmt: skip
 
 
@@ -116,18 +121,18 @@ def boxes_loader(
     num_workers: int,
     drop_last: bool,
     transform: PairTransform | None,
+    group_by_shape: int = 0,
 ) -> Loader:
     """Return the loader of images with boxes; `coco_detection` describes the arguments."""
     training = split == "train"
+    shuffle = training if shuffle is None else shuffle
     usual = detection_train() if training else detection_eval()
-    return Loader(
-        CocoBoxes(images, transform or usual, known, training=training, masks=masks),
-        batch_size,
-        shuffle=training if shuffle is None else shuffle,
-        num_workers=num_workers,
-        drop_last=drop_last,
-        collate=lists,
-    )
+    dataset = CocoBoxes(images, transform or usual, known, training=training, masks=masks)
+    if not group_by_shape:
+        return Loader(dataset, batch_size, shuffle=shuffle, num_workers=num_workers, drop_last=drop_last, collate=lists)
+    groups = shape_groups([(image.height, image.width) for image in dataset.images], group_by_shape)
+    grouped = GroupedBatches(groups, batch_size, shuffle=shuffle, drop_last=drop_last)
+    return Loader(dataset, batch_sampler=grouped, num_workers=num_workers, collate=lists)
 
 
 def lists(samples: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -34,6 +34,7 @@ from ._split import Transfer as Transfer
 from ._split import cut as cut
 from ._split import transfer_size as transfer_size
 from ._split_classifiers import bottleneck_densenet as bottleneck_densenet
+from ._split_classifiers import bottleneck_inception as bottleneck_inception
 from ._split_classifiers import bottleneck_resnet as bottleneck_resnet
 from ._split_detectors import RCNNHead as RCNNHead
 from ._split_detectors import RCNNTail as RCNNTail

@@ -28,9 +28,11 @@ from ._quantize import dequantize, quantize
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def _step(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> list[nn.Module]:
+def _step(
+    in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, *, padded: bool = True
+) -> list[nn.Module]:
     """Return convolution, batch norm and ReLU; halving rounds an odd size up with a kernel of 3 and down with 2."""
-    padding = (kernel_size - 1) // 2
+    padding = (kernel_size - 1) // 2 if padded else 0
     convolution = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
     return [convolution, nn.BatchNorm2d(out_channels), nn.ReLU()]
 
@@ -48,6 +50,7 @@ class SplitBottleneck(nn.Module):
         channels: Number of channels to send.
         halvings: One entry per halving of height and width: whether an odd size is rounded up, as by a convolution of 3×3
             pixels, or down, as by a pooling of 2×2.
+        kernels: The kernel size of each halving, without padding, as in Inception v3; set this or `halvings`.
         width: Number of channels of the other layers of the encoder.
         relu: Whether the output is never negative, as after a ResNet's layers.
         quantized: Whether to round the encoder's output to 8 bits in eval mode; see `quantize`.
@@ -64,16 +67,17 @@ class SplitBottleneck(nn.Module):
         *,
         channels: int = 12,
         halvings: Sequence[bool] = (),
+        kernels: Sequence[int] = (),
         width: int = 64,
         relu: bool = True,
         quantized: bool = False,
     ) -> None:
         super().__init__()
-        widths = [in_channels, *[width] * max(len(halvings) - 1, 1), channels]
-        strides = [2] * len(halvings) + [1] * (len(widths) - 1 - len(halvings))
-        kernels = [3 if up else 2 for up in halvings] + [3] * (len(widths) - 1 - len(halvings))
-        steps = zip(widths, widths[1:], kernels, strides, strict=False)
-        self.encoder = nn.Sequential(*[module for step in steps for module in _step(*step)])
+        halving = [*kernels] or [3 if up else 2 for up in halvings]
+        widths = [in_channels, *[width] * max(len(halving) - 1, 1), channels]
+        num_kept = len(widths) - 1 - len(halving)
+        steps = zip(widths, widths[1:], [*halving, *[3] * num_kept], [2] * len(halving) + [1] * num_kept, strict=False)
+        self.encoder = nn.Sequential(*[module for step in steps for module in _step(*step, padded=not kernels)])
         middle = max(out_channels // 2, channels)
         decoder = [*_step(channels, middle), *_step(middle, out_channels)]
         self.decoder = nn.Sequential(*(decoder if relu else decoder[:-1]))

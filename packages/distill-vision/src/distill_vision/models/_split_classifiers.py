@@ -80,6 +80,32 @@ def bottleneck_densenet(
     return with_bottleneck(model, made, replaced)
 
 
+def bottleneck_inception(model: Model, channels: int = 12, *, width: int = 64, quantized: bool = False) -> Model:
+    """Replace the modules of Inception v3 from `Conv2d_1a_3x3` to `maxpool2`, in place; later modules are unchanged.
+
+    The bottleneck is at `Conv2d_1a_3x3`, and its output replaces that of `maxpool2`.
+
+    Args:
+        model: An Inception v3 of torchvision with its final weights.
+        channels: Number of channels to send.
+        width: Number of channels within the encoder.
+        quantized: Whether to send 8-bit numbers in eval mode.
+
+    Returns:
+        The model.
+
+    Raises:
+        WiringError: The model has another structure.
+    """
+    first, *_ = replaced = [
+        "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1", "Conv2d_3b_1x1", "Conv2d_4a_3x3", "maxpool2",
+    ]  # fmt: skip
+    inside, out = _channels(resolve(model, f"{first}.conv"), resolve(model, "Mixed_5b.branch1x1"))
+    # A convolution of 3×3 and one of 3×3 with stride 2, both without padding, have the output size of one of 5×5.
+    made = SplitBottleneck(inside, out, channels=channels, kernels=[3, 5, 5], width=width, quantized=quantized)
+    return with_bottleneck(model, made, replaced)
+
+
 def _following(model: nn.Module, names: list[str], last: str) -> str:
     """Return the name after `last`."""
     if last not in names[:-1]:

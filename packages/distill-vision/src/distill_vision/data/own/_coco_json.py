@@ -29,6 +29,7 @@ def coco_json(
     num_workers: int = 0,
     drop_last: bool = False,
     transform: PairTransform | None = None,
+    group_by_shape: int = 0,
 ) -> Loader:
     """Return a loader of images with boxes, annotated in one JSON file in COCO's format; see `coco_detection` for batches.
 
@@ -44,6 +45,7 @@ def coco_json(
         num_workers: Number of worker processes.
         drop_last: Whether to omit a last batch that is not full.
         transform: Function from (image, target) to (image, target); by default that of `coco_detection`.
+        group_by_shape: Number of groups of images by shape, see `coco_detection`.
 
     Raises:
         DataError: Files are missing or damaged, or an annotation is invalid.
@@ -59,5 +61,5 @@ def coco_json(
     )
     return boxes_loader(
         found, known, split, masks=masks, batch_size=batch_size, shuffle=shuffle, num_workers=num_workers,
-        drop_last=drop_last, transform=transform,
+        drop_last=drop_last, transform=transform, group_by_shape=group_by_shape,
     )  # fmt: skip

@@ -35,6 +35,7 @@ def voc_detection(
     num_workers: int = 0,
     drop_last: bool = False,
     transform: PairTransform | None = None,
+    group_by_shape: int = 0,
 ) -> Loader:
     """Return a loader of images with boxes from XML files in the format of Pascal VOC; see `coco_detection` for batches.
 
@@ -53,6 +54,7 @@ def voc_detection(
         num_workers: Number of worker processes.
         drop_last: Whether to omit a last batch that is not full.
         transform: Function from (image, target) to (image, target); by default that of `coco_detection`.
+        group_by_shape: Number of groups of images by shape, see `coco_detection`.
 
     Raises:
         DataError: Files are missing or damaged, a class is unknown, or a box is not inside its image.
@@ -69,7 +71,7 @@ def voc_detection(
             raise DataError(message) from error
     return boxes_loader(
         found, known, split, masks=False, batch_size=batch_size, shuffle=shuffle, num_workers=num_workers,
-        drop_last=drop_last, transform=transform,
+        drop_last=drop_last, transform=transform, group_by_shape=group_by_shape,
     )  # fmt: skip
 
 
