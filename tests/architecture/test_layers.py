@@ -61,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "lengths", "ranges", "taps"},
     "export": {"experiment", "wiring", "taps", "data", "weights", "errors"},
     "preview": {
+        "adapters",
         "cache",
         "config",
         "data",

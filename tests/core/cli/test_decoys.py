@@ -119,7 +119,7 @@ AFTER_A_RUN = (
     ("slurm", "run.yaml", "--output", "queued"), ("cache", "plan", "run.yaml"), ("cache", "build", "run.yaml"),
     ("cache", "verify", "run.yaml"), ("convert-torchdistill", "run.yaml"), ("schema",), ("schema", "--tags", "run.yaml"),
     ("convert", "out/student.safetensors", "b.pt", "in_features=4", "out_features=2", "--model", "torch.nn.Linear"),
-    ("new", "new.yaml"), ("doctor",), ("zoo", "list"), ("zoo", "info", "none/such"), ("zoo", "path", "none/such"),
+    ("inspect", "torch.nn.Linear", "in_features=4", "out_features=2"), ("new", "new.yaml"), ("doctor",), ("zoo", "list"), ("zoo", "info", "none/such"), ("zoo", "path", "none/such"),
     ("zoo", "download", "none/such"), ("zoo", "verify", "none/such"), ("zoo", "remove", "none/such"),
     ("zoo", "export", "none/such", "exported"), ("zoo", "add", "out"), ("run", "run.yaml", "--output", "out", "--resume"),
 )  # fmt: skip

@@ -12,6 +12,7 @@ PATHS = {
     "check": "inspect._check:check",
     "evaluate": "run._evaluate:evaluate",
     "export": "runs._export:export",
+    "inspect": "inspect._inspect:inspect_command",
     "show": "inspect._show:show",
     "list": "inspect._list:list_",
     "launch": "run._launch:launch",

@@ -69,7 +69,8 @@ def convert_file(
         refuse(f"'{arguments[0]}' is an argument of --model, which is not set", "add --model IMPORT_PATH")
     state = cleaned(read_state(source, key))
     if model:
-        from ._match_model import build_model, fitted
+        from .._build_model import build_model
+        from ._match_model import fitted
 
         state = fitted(state, build_model(model, arguments, trust), source)
     _write(state.tensors, target)

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...config import Builder, read_call
 from ...weights import State, misfit, other_shapes, unwrapped
-from .._exit import refuse
 
 _LAYOUT = "_state_dict"
 _COUNTER = "num_batches_tracked"
-
-
-def build_model(path: str, arguments: Sequence[str], trust: Sequence[str]) -> nn.Module:
-    """Build a model, on the meta device if possible, with the trust rules that apply to files.
-
-    Raises:
-        ConfigError: The arguments do not match the signature, or the result is not a model.
-        TrustError: The model is outside the trusted packages.
-    """
-    document = read_call(path, arguments)
-    model: Any = None
-    with contextlib.suppress(Exception), torch.device("meta"):  # constructors that read values need memory
-        model = Builder(document, trust).build(document.root)
-    if model is None:
-        model = Builder(document, trust).build(document.root)
-    if not isinstance(model, nn.Module):
-        refuse(f"'{path}' must build an nn.Module, got {type(model).__name__}")
-    return model
 
 
 def fitted(state: State, model: nn.Module, source: Path) -> State:

@@ -1,0 +1,92 @@
+"""A model from an import path and arguments on the command line, or from the short name of one."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import Builder, read_call
+from ..errors import ConfigError, Problem
+from ._exit import refuse
+
+
+def build_model(path: str, arguments: Sequence[str], trust: Sequence[str]) -> nn.Module:
+    """Build a model, on the meta device if possible, with the trust rules that apply to files.
+
+    Raises:
+        ConfigError: The arguments do not match the signature, or the result is not a model.
+        TrustError: The model is outside the trusted packages.
+    """
+    document = read_call(path, arguments)
+    model: Any = None
+    with contextlib.suppress(Exception), torch.device("meta"):  # constructors that read values need memory
+        model = Builder(document, trust).build(document.root)
+    if model is None:
+        model = Builder(document, trust).build(document.root)
+    if not isinstance(model, nn.Module):
+        refuse(f"'{path}' must build an nn.Module, got {type(model).__name__}")
+    return model
+
+
+def call_of(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the import path and the arguments that build a model which may be named in short.
+
+    Args:
+        name: An import path, a folder of transformers, a name of the zoo (`cifar10/resnet20`) or of timm (`resnet18`).
+        arguments: Further arguments, `key=value`.
+
+    Raises:
+        ConfigError: The name is none of these.
+
+    >>> call_of("torchvision.models.resnet18", ["num_classes=10"])
+    ('torchvision.models.resnet18', ['num_classes=10'])
+    """
+    if Path(name).is_dir():
+        return _transformers_class(Path(name)), [f"config={_config_of(Path(name))}", *arguments]
+    if name in _zoo_names():
+        return "distill_zoo.load", [f"name={name}", *arguments]
+    if "." not in name or "/" in name:
+        if _is_timm(name):
+            return "timm.create_model", [f"model_name={name}", *arguments]
+        refuse(f"there is no model '{name}'", "give an import path, a folder, or a name of the zoo or of timm")
+    return name, list(arguments)
+
+
+def _transformers_class(folder: Path) -> str:
+    """Return the import path of the class that the config of a folder names."""
+    try:
+        (name,) = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        hint = "give a folder that save_pretrained of transformers wrote"
+        raise ConfigError(
+            [Problem(f"{folder} has no config.json with one entry in 'architectures'", hint=hint)]
+        ) from error
+    return f"transformers.{name}"
+
+
+def _config_of(folder: Path) -> str:
+    """Return the call that reads the config of a folder, as YAML."""
+    path = json.dumps(str(folder.resolve()))
+    return f"!import_call:transformers.AutoConfig.from_pretrained {{pretrained_model_name_or_path: {path}}}"
+
+
+def _zoo_names() -> Sequence[str]:
+    if importlib.util.find_spec("distill_zoo") is None:
+        return ()
+    zoo: Any = importlib.import_module("distill_zoo")
+    names: Sequence[str] = zoo.list_models()
+    return names
+
+
+def _is_timm(name: str) -> bool:
+    if importlib.util.find_spec("timm") is None:
+        return False
+    timm: Any = importlib.import_module("timm")
+    return bool(timm.is_model(name))
