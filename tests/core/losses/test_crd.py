@@ -218,3 +218,20 @@ def test_invalid_hyper_parameters_are_refused():
     with pytest.raises(ValueError) as error:
         crd(mode="cod")
     assert str(error.value) == "`mode` must be 'paper' or 'code', got 'cod'"
+
+
+@pytest.mark.parametrize("mode", ["paper", "code"])
+def test_a_bank_read_at_once_gives_what_copied_rows_give(mode, monkeypatch):
+    """The product with the whole bank and the copies of rows have the same values, gradients and banks."""
+    ended = []
+    for largest in (0, 32):
+        monkeypatch.setattr("distill_core.losses._crd.MAX_BANK", largest)
+        torch.manual_seed(0)
+        loss = crd(mode=mode).double()
+        given = {name: t.double() if t.is_floating_point() else t for name, t in labelled(5).items()}
+        student = given.pop("student").requires_grad_()
+        for _ in range(2):
+            value = loss(student, **given)
+            value.backward()
+        ended.append((value.detach(), student.grad, loss.teacher_embedding.linear.weight.grad, loss.student_bank))
+    torch.testing.assert_close(*ended, rtol=1e-12, atol=1e-12)

@@ -35,6 +35,8 @@ from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
 from ..registry import register
 
 Mode = Literal["paper", "code"]
+MAX_BANK = 32
+"""Largest bank, as a multiple of the number of negatives, for which all similarities are computed."""
 
 
 def noise_contrastive(scores: Tensor, num_samples: int, weights: Tensor | None = None) -> Tensor:
@@ -139,8 +141,14 @@ class CRDLoss(nn.Module):
         return drawn + (drawn >= index[:, None])
 
     def _scores(self, anchor: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
-        """Return similarities over τ, (batch, 1 + K), in the anchor's precision even under autocast."""
+        """Return similarities over τ, (batch, 1 + K), in the anchor's precision even under autocast.
+
+        On a CPU, a product with a bank that is not much larger than K is cheaper than a copy of each negative's row.
+        """
         with without_autocast(anchor):
+            if anchor.device.type == "cpu" and self.num_samples <= MAX_BANK * self.num_negatives:
+                kept = bank.to(anchor.dtype, copy=True)  # the bank changes before the backward
+                return (anchor @ kept.T).gather(1, rows) / self.temperature
             return torch.bmm(bank[rows].to(anchor.dtype), anchor[:, :, None]).squeeze(2) / self.temperature
 
     def _constants(self, estimate: Tensor) -> Tensor:
