@@ -16,24 +16,30 @@ from torch import nn
 
 from ..errors import DistillError, did_you_mean
 from ..weights import read_weights, save_weights
+from ._adapters import merge_adapters
+from ._gguf import convert, find_converter
 from ._inputs import Inputs, dynamic_sizes, is_text, proofs
+from ._pretrained import compare_outputs, pipeline_of, prove_folder, replace_folder, write_pretrained
 from ._proof import prove
 from ._tensors_only import TensorsOnly, answer
 
-FORMATS = ("pt2", "onnx", "safetensors")
+FORMATS = ("pt2", "onnx", "safetensors", "transformers", "gguf")
+FOLDERS = ("transformers", "gguf")
+"""Formats that start from a folder in the layout of transformers."""
 _PLAIN_OUTPUT = {"use_cache": False, "output_hidden_states": False, "output_attentions": False, "return_dict": True}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that has been written and verified.
+    """A file or folder that has been written and verified.
 
     Attributes:
-        file: Path of the file.
-        format: `pt2`, `onnx` or `safetensors`.
+        file: Path of the file or folder.
+        format: One of `FORMATS`.
         inputs: Name → shape and dtype; `batch` and `sequence` are dynamic sizes.
         outputs: Names of the outputs.
         proof: One sentence about the comparison.
+        task: The task of the model in a pipeline of transformers, if it has one.
     """
 
     file: Path
@@ -41,41 +47,81 @@ class Exported:
     inputs: Mapping[str, Mapping[str, Any]]
     outputs: tuple[str, ...]
     proof: str
+    task: str = ""
 
 
-def export(network: nn.Module, inputs: Inputs, file: Path, format: str = "pt2") -> Exported:  # noqa: A002  as the option is called
-    """Write a model to a file, which appears only after it has been verified.
+def export(
+    network: nn.Module,
+    inputs: Inputs,
+    file: Path,
+    format: str = "pt2",  # noqa: A002  as the option is called
+    *,
+    tokenizer: Any = None,
+    converter: Path | None = None,
+) -> Exported:
+    """Write a model to a file or folder, which appears only after it has been verified.
 
     `pt2` is a program for `torch.export.load`, `onnx` one for onnxruntime. Both accept batches of any size and texts of
-    any length. Images keep their size. `safetensors` holds the weights alone.
+    any length. Images keep their size. `safetensors` holds the weights alone. `transformers` is a folder for
+    `from_pretrained`, and `gguf` a file that llama.cpp's converter makes of one. Adapters are added to the weights.
 
     Args:
         network: The model; it is set to eval mode.
         inputs: Real samples by parameter name; not needed for `safetensors`.
         file: Output path.
         format: One of `FORMATS`.
+        tokenizer: The tokenizer, for `transformers` and `gguf`.
+        converter: llama.cpp's converter, for `gguf`; see `find_converter`.
 
     Raises:
-        DistillError: The format is unknown or its packages are missing, the model cannot be traced, or the outputs of
-            the file and the model differ.
+        DistillError: The format is unknown or its packages are missing, the model cannot be traced or has no
+            `save_pretrained`, its adapters cannot be merged, or the outputs of the file and the model differ.
     """
-    if format not in FORMATS:
-        message = f"there is no format '{format}'"
-        raise DistillError(message, hint=did_you_mean(format, FORMATS))
-    if format == "onnx":
-        _require_onnx()
+    _check_format(network, format)
     network.eval().cpu()
     outputs: tuple[str, ...] = ()
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".export-") as folder, _plain_output(network):
         unverified = Path(folder) / f"model.{format}"
+        merged = merge_adapters(network)
+        if merged is not network and inputs:
+            compare_outputs(network, merged, inputs, "the model with merged adapters")
         if format == "safetensors":
-            proof = _write_weights(network, unverified)
+            proof = _write_weights(merged, unverified)
+        elif format in FOLDERS:
+            proof = _write_folder(merged, inputs, unverified, tokenizer, converter)
         else:
-            proof, outputs = _write_program(network, inputs, unverified)
-        os.replace(unverified, file)
-    described = {name: _describe(name, network, inputs) for name in inputs}
-    return Exported(file, format, described, outputs, proof)
+            proof, outputs = _write_program(merged, inputs, unverified)
+        if unverified.is_dir():
+            replace_folder(unverified, file)
+        else:
+            os.replace(unverified, file)
+        described = {name: _describe(name, merged, inputs) for name in inputs}
+    task = pipeline_of(merged) if format in FOLDERS else ""
+    return Exported(file, format, described, outputs, proof, task)
+
+
+def _check_format(network: nn.Module, format: str) -> None:  # noqa: A002  as the option is called
+    if format not in FORMATS:
+        message = f"there is no format '{format}'"
+        raise DistillError(message, hint=did_you_mean(format, FORMATS))
+    if format == "onnx":
+        _require_onnx()
+    if format in FOLDERS and not hasattr(network, "save_pretrained"):
+        message = f"--format {format} needs a model of transformers, got {type(network).__name__}"
+        raise DistillError(message, hint="--format safetensors writes the weights of any model")
+
+
+def _write_folder(network: nn.Module, inputs: Inputs, path: Path, tokenizer: Any, converter: Path | None) -> str:
+    if path.suffix == ".transformers":
+        write_pretrained(network, path, tokenizer=tokenizer)
+        return prove_folder(network, path, inputs)
+    if tokenizer is None:
+        message = "--format gguf needs a tokenizer, and the data and callbacks of the run have none"
+        raise DistillError(message, hint="add `SavePretrained` with a tokenizer to the callbacks")
+    script = find_converter(converter, "distill export RUN_DIR --format gguf")
+    write_pretrained(network, path.with_suffix(""), tokenizer=tokenizer)
+    return convert(path.with_suffix(""), path, script)
 
 
 def _write_weights(network: nn.Module, file: Path) -> str:

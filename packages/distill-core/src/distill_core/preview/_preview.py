@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..data import SeedPath
 from ..errors import DistillError, Problem
 from ..experiment import Experiment
 from ..taps import BATCH
-from ..train import check_readers, resolved_stages
+from ..train import Callback, check_readers, resolved_stages
 from ..train.step import EMA
 from ..train.teachers import Caches
 from ..wiring import Wiring, check_signature, read_batch
@@ -62,9 +62,8 @@ def preview(experiment: Experiment, document: Document | None = None) -> Preview
         return Preview(models=sizes, problems=unique(problems))
     stages, notes, problems = _stages(experiment, locator)
     metrics, more = _metrics(experiment, locator)
-    return Preview(
-        models=sizes, stages=stages, metrics=metrics, notes=notes, problems=tuple(unique([*problems, *more]))
-    )
+    problems += [*more, *_callbacks(experiment, locator)]
+    return Preview(models=sizes, stages=stages, metrics=metrics, notes=notes, problems=tuple(unique(problems)))
 
 
 def _size(name: str, model: torch.nn.Module) -> ModelPreview:
@@ -102,6 +101,16 @@ def _stages(experiment: Experiment, locator: Locator) -> tuple[list[StagePreview
         previews += [found] if found else []
         problems += check.problems
     return previews, notes, problems
+
+
+def _callbacks(experiment: Experiment, locator: Locator) -> Iterator[Problem]:
+    """Yield a problem for each callback that will fail with the models."""
+    for index, callback in enumerate(experiment.callbacks):
+        try:
+            if isinstance(callback, Callback):
+                callback.check(experiment.models)
+        except DistillError as error:
+            yield locator.problem(f"callbacks.{index}", error)
 
 
 def _metrics(experiment: Experiment, locator: Locator) -> tuple[list[MetricPreview], list[Problem]]:

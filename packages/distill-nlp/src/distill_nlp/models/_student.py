@@ -53,6 +53,8 @@ def student_from(teacher: nn.Module, layers: Sequence[int], *, width: int | None
         message = f"{type(teacher).__name__} has queries, keys and values in one matrix and cannot be narrowed"
         raise DistillError(message, hint="omit `width`")
     student: nn.Module = type(teacher)(smaller)
+    if (generation := getattr(teacher, "generation_config", None)) is not None:
+        student.generation_config = copy.deepcopy(generation)
     _copy(student, _chosen_state(state, stack, chosen), is_narrower=width is not None)
     return student.train(teacher.training)
 

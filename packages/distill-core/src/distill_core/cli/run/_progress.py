@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from torch.nn.parameter import is_lazy
-
 from ...train import Callback
+from ...weights import describe_model
 from .._numbers import describe_number
 
 if TYPE_CHECKING:
@@ -51,12 +50,6 @@ def describe_run(run: Run) -> list[str]:
     models = [f"{name}: {describe_model(model)}" for name, model in run.models.items()]
     experiment = run.experiment
     return [*models, f"on {run.device} in {experiment.precision} with seed {experiment.seed}"]
-
-
-def describe_model(model: Any) -> str:
-    """Return the class of a model and its number of parameters: `ResNet, 268,346 parameters`."""
-    numbers = sum(parameter.numel() for parameter in model.parameters() if not is_lazy(parameter))
-    return f"{type(model).__name__}, {numbers:,} parameters"
 
 
 def describe_source(settings: SourceSettings | None) -> str:

@@ -1,10 +1,11 @@
-"""`distill export`: a model of a run as a file for torch, onnxruntime or safetensors alone."""
+"""`distill export`: a model of a run as a file for torch, onnxruntime, transformers or llama.cpp."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,10 +13,13 @@ from ...errors import did_you_mean
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH, run_dir_argument, trust_option
-from .._run_files import RESOLVED, RESULTS, SOURCE, newest_config
+from .._run_files import RESOLVED, RESULTS, newest_config
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ...experiment import Experiment
+    from ...export import Exported, Sidecar
 
 CARD = "README.md"
 
@@ -26,18 +30,39 @@ CARD = "README.md"
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["pt2", "onnx", "safetensors"]),
+    type=click.Choice(["pt2", "onnx", "safetensors", "transformers", "gguf"]),
     default="pt2",
-    help="A program for torch, one for onnxruntime, or the weights alone.",
+    help="A program for torch, one for onnxruntime, the weights alone, a folder for transformers, or a file for llama.cpp.",
 )
 @click.option("--model", metavar="NAME", default="student", help="Model of the run to export.")
+@click.option(
+    "--converter",
+    metavar="PATH",
+    type=PATH,
+    help="llama.cpp's convert_hf_to_gguf.py or its folder, for gguf.",
+    show_default="$LLAMA_CPP, PATH",
+)
+@click.option("--license", "license_", metavar="ID", default="", help="License for the model card, such as apache-2.0.")
+@click.option("--dataset", "datasets", metavar="ID", multiple=True, help="Dataset on the hub for the model card.")
 @trust_option
-def export(run_dir: Path, output: Path | None, format_: str, model: str, trust: tuple[str, ...]) -> None:
-    """Export a trained model to ONNX, pt2 or safetensors.
+def export(
+    run_dir: Path,
+    output: Path | None,
+    format_: str,
+    model: str,
+    converter: Path | None,
+    license_: str,
+    datasets: tuple[str, ...],
+    trust: tuple[str, ...],
+) -> None:
+    """Export a trained model to ONNX, GGUF or other formats.
 
-    A model card and the preprocessing of the data are written beside it.
+    Adapters (LoRA) are merged into the weights. A model card and the preprocessing of the data are written beside it.
     """
-    export_run(run_dir, output=output, format=format_, model=model, trust=trust)
+    export_run(
+        run_dir, output=output, format=format_, model=model, converter=converter, license=license_, datasets=datasets,
+        trust=trust,
+    )  # fmt: skip
 
 
 def export_run(
@@ -46,6 +71,9 @@ def export_run(
     output: Path | None = None,
     format: str = "pt2",  # noqa: A002  as the option is called
     model: str = "student",
+    converter: Path | None = None,
+    license: str = "",  # noqa: A002  as the option is called
+    datasets: Sequence[str] = (),
     trust: Sequence[str] = (),
 ) -> Path:
     """Rebuild a trained model of a run and write it to a file, with its preprocessing and model card beside it.
@@ -53,67 +81,87 @@ def export_run(
     Args:
         run_dir: Output folder of the run, with `student.safetensors` in it.
         output: Output file or folder; `<model>.<format>` in the run's folder by default.
-        format: `pt2`, `onnx` or `safetensors`.
+        format: One of `distill_core.export.FORMATS`.
         model: Name of the model.
+        converter: llama.cpp's converter or its folder, for `gguf`.
+        license: License for the model card.
+        datasets: Names of datasets on the hub for the model card.
         trust: Packages whose objects the experiment may name besides the trusted ones.
 
     Returns:
-        The file.
+        The file or folder.
 
     Raises:
         ConfigError: `run_dir` is not the folder of a run, or the run has no such model.
         DistillError: The model cannot be exported, or the outputs of the file and the model differ.
     """
-    from ...export import FORMATS, batch_for, describe_data, usage
+    from ...export import FORMATS, batch_for, describe_data, find_converter, usage
     from ...export import export as export_model
-    from ...weights import load_weights
-    from .._load import build_experiment, load_document
-    from .._record import check_recorded
 
     if format not in FORMATS:
         refuse(f"there is no format '{format}'", did_you_mean(format, FORMATS))
     if not (run_dir / RESOLVED).is_file():
         refuse(f"{run_dir} is not the folder of a run: it has no {RESOLVED}")
-    experiment = build_experiment(load_document(newest_config(run_dir, RESOLVED), (), trust), trust)
-    if model not in experiment.models:
-        refuse(f"the run has no model '{model}'", did_you_mean(model, experiment.models))
-    check_recorded(run_dir / f"{model}.safetensors")
-    network = load_weights(experiment.models[model], run_dir / f"{model}.safetensors").eval()
-    file = _target(output or run_dir / f"{model}.{format}", model, format)
-    inputs = {} if format == "safetensors" else batch_for(experiment, network, model)
-    exported = export_model(network, inputs, file, format)
+    if format == "gguf":
+        converter = find_converter(converter, f"distill export {shlex.quote(str(run_dir))} --format gguf")
+    file = _target(output, run_dir, model, format)
+    experiment, network = _trained(run_dir, model, trust)
+    inputs = {} if format in ("safetensors", "gguf") else batch_for(experiment, network, model)
     sidecar = describe_data(experiment, network)
-    written = [path.name for path in sidecar.write(exported)]
-    is_own_folder = output is not None and file.parent == output
-    card = file.with_name(CARD) if is_own_folder else file.with_suffix(".md")
-    card.write_text(_card(exported, sidecar, model, experiment, run_dir), encoding="utf-8")
+    exported = export_model(network, inputs, file, format, tokenizer=sidecar.tokenizer, converter=converter)
+    written = [] if file.is_dir() else [path.name for path in sidecar.write(exported)]
+    card = _card_path(file, is_own_folder=output is not None and file.parent == output)
+    card.write_text(_card(exported, sidecar, model, experiment, run_dir, license, datasets), encoding="utf-8")
     beside = ", ".join([*written, card.name])
-    print(f"{file}: {file.stat().st_size:,} bytes; beside it {beside}; {exported.proof}\n")
+    size = sum(each.stat().st_size for each in ([file] if file.is_file() else file.iterdir()))
+    print(f"{file}: {size:,} bytes; {'in' if file.is_dir() else 'beside'} it {beside}; {exported.proof}\n")
     print("\n".join(f"    {line}" for line in usage(exported)))
     return file
 
 
-def _target(output: Path, model: str, format: str) -> Path:  # noqa: A002  as the option is called
+def _trained(run_dir: Path, model: str, trust: Sequence[str]) -> tuple[Experiment, nn.Module]:
+    """Return the experiment of a run and its trained model."""
+    from ...weights import load_weights
+    from .._load import build_experiment, load_document
+    from .._record import check_recorded
+
+    experiment = build_experiment(load_document(newest_config(run_dir, RESOLVED), (), trust), trust)
+    if model not in experiment.models:
+        refuse(f"the run has no model '{model}'", did_you_mean(model, experiment.models))
+    check_recorded(run_dir / f"{model}.safetensors")
+    return experiment, load_weights(experiment.models[model], run_dir / f"{model}.safetensors").eval()
+
+
+def _target(output: Path | None, run_dir: Path, model: str, format: str) -> Path:  # noqa: A002  as the option is called
+    if format == "transformers":
+        return output or run_dir / f"{model}_transformers"
+    if output is None:
+        return run_dir / f"{model}.{format}"
     if output.suffix == f".{format}":
         return output
-    if output.suffix in (".pt2", ".onnx", ".safetensors", ".pt", ".pth", ".bin"):
+    if output.suffix in (".pt2", ".onnx", ".safetensors", ".gguf", ".pt", ".pth", ".bin"):
         refuse(f"{output} is not a file of the format {format}", f"use the extension .{format}, or name a folder")
     return output / f"{model}.{format}"
 
 
-def _card(exported: Any, sidecar: Any, model: str, experiment: Experiment, run_dir: Path) -> str:
-    from ...export import model_card
-    from ...records import read_record
-    from ..run._progress import describe_model
+def _card_path(file: Path, *, is_own_folder: bool) -> Path:
+    if file.is_dir():
+        return file / CARD
+    return file.with_name(CARD) if is_own_folder else file.with_suffix(".md")
 
-    stages: Any = experiment.stages
-    losses = [name for stage in stages if isinstance(stage.losses, Mapping) for name in stage.losses]
-    recipe = next(path for path in (run_dir / SOURCE, run_dir / RESOLVED) if path.is_file())
-    results = run_dir / RESULTS
-    run = {
-        "results": read_record(results) if results.is_file() else {"about": experiment.about},
-        "models": {name: describe_model(each) for name, each in experiment.models.items()},
-        "losses": list(dict.fromkeys(losses)),
-        "recipe": recipe.read_text(encoding="utf-8"),
-    }
-    return model_card(exported, sidecar, model, run)
+
+def _card(
+    exported: Exported,
+    sidecar: Sidecar,
+    model: str,
+    experiment: Experiment,
+    run_dir: Path,
+    license: str,  # noqa: A002  as the option is called
+    datasets: Sequence[str],
+) -> str:
+    from ...export import describe_training, model_card
+    from ...records import read_record
+
+    results = read_record(run_dir / RESULTS) if (run_dir / RESULTS).is_file() else {}
+    training = describe_training(experiment, model, results, run_dir, license=license, datasets=datasets)
+    return model_card(exported, sidecar, model, training)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from torch import nn
 
 from .._state import Run
 
@@ -12,6 +15,9 @@ class Callback:
 
     A callback with state returns it from `state` (JSON values), so that a resumed run restores it.
     """
+
+    def check(self, models: Mapping[str, nn.Module]) -> None:
+        """Raise a `DistillError` if the callback will fail with these models. `check --deep` calls it, on the meta device."""
 
     def on_fit_start(self, run: Run) -> None:
         """Called before training."""
