@@ -32,6 +32,7 @@ class Wiring:
         inputs: The name of a parameter → a `Tap`, or a tuple of them.
         taps: All taps, each once, in order.
         features: The parameters with a `Feature` → it, or for a list a tuple with None where there is none.
+        limits: Tap → number of entries to keep of its last dimension.
 
     Raises:
         WiringError: If an address is malformed.
@@ -47,6 +48,7 @@ class Wiring:
         self.where = where
         self.inputs = {name: _parse(name, addresses, where) for name, addresses in inputs.items()}
         self.features = {name: found for name, given in inputs.items() if (found := _features(given))}
+        self.limits: dict[Tap, int] = {}
         several = [taps if isinstance(taps, tuple) else (taps,) for taps in self.inputs.values()]
         self.taps = tuple(dict.fromkeys(tap for taps in several for tap in taps))
 
@@ -70,11 +72,16 @@ class Wiring:
         return self.adapted(arguments)
 
     def adapted(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments with the values of each `Feature` converted.
+        """Return the arguments cut to their limits, and with the values of each `Feature` converted.
 
         Raises:
             WiringError: A value does not have the layout that its `Feature` states.
         """
+        for name, taps in self.inputs.items() if self.limits else ():
+            if isinstance(taps, tuple):
+                arguments[name] = [self._cut(tap, each) for tap, each in zip(taps, arguments[name], strict=True)]
+            else:
+                arguments[name] = self._cut(taps, arguments[name])
         for name, features in self.features.items():
             value = arguments[name]
             try:
@@ -86,6 +93,9 @@ class Wiring:
             except WiringError as error:
                 raise WiringError(error.message, key=f"{self.where}.inputs.{name}", hint=error.hint) from error
         return arguments
+
+    def _cut(self, tap: Tap, value: Any) -> Any:
+        return value[..., : self.limits[tap]] if tap in self.limits else value
 
     def complete_features(self, models: Mapping[str, nn.Module]) -> None:
         """Complete each `Feature` with the layout of its model, if the model is of a known family."""

@@ -20,3 +20,4 @@ from ._seeds import seed_torch as seed_torch
 from ._stream import Stream as Stream
 from ._tensors import TensorData as TensorData
 from ._unique_keys import unique_keys as unique_keys
+from ._vocabulary import Vocabulary as Vocabulary

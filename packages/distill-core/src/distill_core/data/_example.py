@@ -6,13 +6,17 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from ._vocabulary import Vocabulary
+
 DataFunction = TypeVar("DataFunction", bound=Callable[..., Any])
 
 
 def with_example(
-    example: Callable[..., dict[str, Any]], check: Callable[..., str] | None = None
+    example: Callable[..., dict[str, Any]],
+    check: Callable[..., str] | None = None,
+    vocabulary: Callable[..., Vocabulary | None] | None = None,
 ) -> Callable[[DataFunction], DataFunction]:
-    """Give a function that returns a loader the attribute `example_batch` and, with `check`, the attribute `check_model`.
+    """Give a function that returns a loader the attributes `example_batch`, `check_model` and `vocabulary_of`.
 
     `example_batch` has the same parameters as the function. It returns a batch like those of the loader, on the meta
     device, and reads no data.
@@ -22,6 +26,7 @@ def with_example(
         check: Raises `DataError` if a model cannot read the batches. It returns what it cannot know without the data, or an
             empty string. It receives the `name` of the model, the `model`, `inputs` (its parameters → fields of a batch),
             and those arguments of the data function that it names.
+        vocabulary: Returns the vocabulary of a model. It receives the `model`, `inputs` and arguments, as `check` does.
 
     >>> import torch
     >>> def example(batch_size, size):
@@ -43,7 +48,12 @@ def with_example(
             """Raise `DataError` if a model cannot read what the function returns for these arguments."""
             return "" if check is None else check(*reader, **_named_by(check, signature.bind(*arguments, **keywords)))
 
-        vars(function).update(example_batch=example_batch, check_model=check_model)
+        def vocabulary_of(arguments: Sequence[Any], keywords: Mapping[str, Any], *reader: Any) -> Vocabulary | None:
+            """Return the vocabulary of a model that reads what the function returns for these arguments."""
+            bound = signature.bind(*arguments, **keywords)
+            return None if vocabulary is None else vocabulary(*reader, **_named_by(vocabulary, bound))
+
+        vars(function).update(example_batch=example_batch, check_model=check_model, vocabulary_of=vocabulary_of)
         return function
 
     return attach

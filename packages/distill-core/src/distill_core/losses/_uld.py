@@ -63,6 +63,7 @@ class ULDLoss(nn.Module):
     """
 
     reduction_scope: ClassVar[str] = "token"
+    aligns_vocabularies: ClassVar[bool] = True
 
     @checked
     def __init__(

@@ -97,7 +97,7 @@ def _stages(experiment: Experiment, locator: Locator) -> tuple[list[StagePreview
             problems.append(locator.problem(key, error))
             continue
         check = StageCheck(experiment.models, stage, index, batch, locator, averages, caches)
-        found = check.run(loader_of(data), start)
+        found = check.run(data, loader_of(data), start)
         previews += [found] if found else []
         problems += check.problems
     return previews, notes, problems

@@ -61,14 +61,15 @@ class StageCheck:
         """The key of the stage."""
         return f"stages.{self.index}"
 
-    def run(self, loader: Loader | None, seed_path: SeedPath) -> StagePreview | None:
+    def run(self, data: Any, loader: Loader | None, seed_path: SeedPath) -> StagePreview | None:
         """Return the preview, or None if there are problems.
 
         Args:
+            data: The data of the stage: a loader, or a function that is not called.
             loader: The training loader; None if its length is not known without the data.
             seed_path: The stage's first epoch.
         """
-        run = self._prepared(loader)
+        run = self._prepared(data, loader)
         if run is None:
             return None if self.problems else self._preview()
         try:
@@ -84,10 +85,10 @@ class StageCheck:
         finally:
             run.end()
 
-    def _prepared(self, loader: Loader | None) -> StageRun | None:
+    def _prepared(self, data: Any, loader: Loader | None) -> StageRun | None:
         prepare = functools.partial(
             prepare_stage, self.models, self.stage, self.index, loader, lambda: self.batch,
-            torch.device("meta"), self.averages, self.caches,
+            torch.device("meta"), self.averages, self.caches, data=data,
         )  # fmt: skip
         try:
             return by_shapes(prepare)

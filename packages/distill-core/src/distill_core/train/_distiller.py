@@ -12,6 +12,7 @@ from ..errors import WiringError
 from ..experiment import Inputs, Term
 from ..taps import BATCH, Tap
 from ..wiring import Wiring, check_signature, read_batch
+from ._shared_vocabulary import SharedVocabulary
 from .teachers import ModelSource, sources_for
 
 Batch = Mapping[str, Any]
@@ -33,6 +34,7 @@ class Distiller(nn.Module):
 
     Attributes:
         watch: Calls the losses, given name, loss and arguments, if set; not for a compiled distiller.
+        shared_vocabulary: The logits that models have in common.
 
     Raises:
         WiringError: A tap, a parameter or a model does not exist, or a trained model is read by no loss.
@@ -47,6 +49,7 @@ class Distiller(nn.Module):
         wrap: Callable[[ModelSource], ModelSource] | None = None,
     ) -> None:
         super().__init__()
+        self.shared_vocabulary = SharedVocabulary()
         self.watch: Callable[[str, Callable[..., Any], Mapping[str, Any]], Any] | None = None
         self.trained = nn.ModuleDict({name: model for name, model in models.items() if name in trained})
         self.losses = nn.ModuleDict(
@@ -70,6 +73,19 @@ class Distiller(nn.Module):
         self._batch_taps = [tap for tap in wired if tap.source == BATCH]
         self._order = (*model_order, *self._batch_taps)
         self._arguments = {name: _numbered(wiring, self._order) for name, wiring in self.wirings.items()}
+
+    def limit(self, common: SharedVocabulary) -> None:
+        """Cut logits to those that models have in common: of frozen models at the model, of trained ones in the losses."""
+        self.shared_vocabulary = common
+        for source in self._sources:
+            if source.frozen:
+                source.limits.update(common.limits.get(source.name, {}))
+        for name in common.terms:
+            wiring = self.wirings[name]
+            for tap in wiring.taps:
+                limits = common.limits.get(tap.source, {}) if tap.source in self.trained else {}
+                if tap.address in limits:
+                    wiring.limits[tap] = limits[tap.address]
 
     def attach(self) -> None:
         """Place the hooks, before the module is wrapped or compiled."""
@@ -140,7 +156,7 @@ class Distiller(nn.Module):
             arguments = {parameter: values[number] for parameter, number in singles}
             for parameter, numbers in lists:
                 arguments[parameter] = [values[number] for number in numbers]
-            if self.wirings[name].features:
+            if self.wirings[name].features or self.wirings[name].limits:
                 arguments = self.wirings[name].adapted(arguments)
             loss = self.watch(name, term.loss, arguments) if self.watch else term.loss(**arguments)
             if not isinstance(loss, Tensor) or loss.dim() != 0:

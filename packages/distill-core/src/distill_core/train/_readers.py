@@ -38,25 +38,25 @@ def check_readers(
     """
     notes: list[str] = []
     for reading in readings(experiment, stages):
-        check = _check_of(reading.data)
-        fed = _fed_fields(reading.wanted, reading.feed).items() if check is not None else ()
+        check = method_of_data(reading.data, "check_model")
+        fed = fed_fields(reading.wanted, reading.feed).items() if check is not None else ()
         notes += [check(name, models[name], inputs) or "" for name, inputs in fed if name in models]  # type: ignore[misc]
     return list(dict.fromkeys(filter(None, notes)))
 
 
-def _check_of(data: Any) -> Callable[..., str | None] | None:
-    """Return the check of a loader's data set, or of a data function that is not called yet."""
+def method_of_data(data: Any, name: str) -> Callable[..., Any] | None:
+    """Return a method of a loader's data set, or that of a data function that is not called yet; None without one."""
     if isinstance(data, functools.partial):
-        of_function = getattr(data.func, "check_model", None)
+        of_function = getattr(data.func, name, None)
         return None if of_function is None else functools.partial(of_function, data.args, data.keywords)
     dataset = getattr(data, "dataset", None)
-    while dataset is not None and not hasattr(dataset, "check_model"):
+    while dataset is not None and not hasattr(dataset, name):
         dataset = getattr(dataset, "dataset", None)  # of a Subset
-    check: Callable[..., str | None] | None = getattr(dataset, "check_model", None)
-    return check
+    method: Callable[..., Any] | None = getattr(dataset, name, None)
+    return method
 
 
-def _fed_fields(wanted: Iterable[Inputs], feed: Mapping[str, Inputs]) -> dict[str, dict[str, str]]:
+def fed_fields(wanted: Iterable[Inputs], feed: Mapping[str, Inputs]) -> dict[str, dict[str, str]]:
     """Return for each model that runs which parameter is fed with which field of the batch."""
     wirings = {name: Wiring(inputs, f"feed.{name}") for name, inputs in feed.items()}
     running = {tap.source for inputs in wanted for tap in Wiring(inputs, "inputs").taps}

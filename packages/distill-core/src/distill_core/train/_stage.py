@@ -19,7 +19,9 @@ from ..experiment import Experiment, StageProgress
 from ._distiller import Batch, Distiller
 from ._kept_buffers import KeptBuffers
 from ._lazy import materialise, refuse_lazy
+from ._modes import set_modes
 from ._resolved_stage import ResolvedStage, resolve
+from ._shared_vocabulary import shared_vocabulary
 from .parallel import SharedGradients, ZeroEngine
 from .step import (
     FiniteGuard,
@@ -100,22 +102,6 @@ class StageRun:
             parameter.grad = None
 
 
-def set_modes(distiller: Distiller, models: Mapping[str, nn.Module], trainable: Named, stage: ResolvedStage) -> None:
-    """Set train mode for modules that learn, and eval mode for frozen models and frozen modules of trained ones."""
-    distiller.train()
-    learning = {id(parameter) for parameter in trainable.values()}
-    for model in models.values():
-        if not any(id(parameter) in learning for parameter in model.parameters()):
-            model.eval()
-            continue
-        for module in model.modules():
-            own = list(module.parameters())
-            if own and not any(id(parameter) in learning for parameter in own):
-                module.eval()
-    for name, mode in stage.modes.items():
-        models[name].train(mode == "train")
-
-
 def resolved_stages(experiment: Experiment) -> list[ResolvedStage]:
     """Return the stages with omitted fields filled in.
 
@@ -151,6 +137,7 @@ def prepare_stage(
     ema_names: Collection[str] = (),
     caches: Caches | None = None,
     *,
+    data: Any = None,
     seed: int = 0,
 ) -> StageRun:
     """Choose what learns, and build and check the distiller and the optimizer.
@@ -164,8 +151,8 @@ def prepare_stage(
         loader: Its loader; None if its length is not known, as in a preview. One step per epoch is then assumed.
         first_batch: Returns the first batch, on the device; called only if lazy parameters need shapes.
         device: Device of models and losses.
-        ema_names: Names of the EMA copies, which never learn.
-        caches: The caches of frozen models.
+        ema_names, caches: Names of the EMA copies, which never learn, and the caches of frozen models.
+        data: The data function if `loader` is None, which knows the vocabularies.
         seed: The seed of the run, from which initial values of lazy parameters follow.
 
     Raises:
@@ -178,9 +165,9 @@ def prepare_stage(
     trained = {name.split(".")[0] for name in chosen} & set(able)
     if caches:
         caches.prepare(terms)
-    size = loader.batch_size if loader is not None and loader.batch_sampler is None else None
-    wrap = functools.partial(caches.wrap, size=size) if caches else None
+    wrap = functools.partial(caches.wrap, size=_batch_size(loader)) if caches else None
     distiller = Distiller(models, terms, trained, stage.feed, wrap)
+    distiller.limit(shared_vocabulary(models, stage, data if loader is None else loader))
     distiller.to(device)
     named = named_parameters(models, losses)
     learning = {id(named[name]) for name in chosen}
@@ -199,6 +186,11 @@ def prepare_stage(
     )  # fmt: skip
     distiller.attach()
     return run
+
+
+def _batch_size(loader: Loader | None) -> int | None:
+    """Return the number of samples in a full batch; None if it is not fixed."""
+    return loader.batch_size if loader is not None and loader.batch_sampler is None else None
 
 
 def _steps_per_epoch(stage: ResolvedStage, loader: Loader | None, caches: Caches | None, key: str) -> int:

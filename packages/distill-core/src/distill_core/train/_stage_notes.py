@@ -39,6 +39,7 @@ def stage_notes(
         loader: Its loader; None if it is not known.
         seed_path: Its first epoch.
     """
+    yield from run.distiller.shared_vocabulary.notes
     if run.stage.train is None:
         yield from _unnamed(run, models, key)
     if run.scheduler:

@@ -15,12 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from distill_core.data import TensorData
+from distill_core.data import TensorData, Vocabulary
 from distill_core.errors import DataError
 
 from .._ignored import IGNORED
 from ._isolation import check_isolation
 from ._readable import check_readable, extents_of
+from ._vocabularies import TokenSet, vocabulary_of
 
 
 def check_lengths(**lengths: int | None) -> None:
@@ -50,6 +51,7 @@ class PackedTokens(TensorData):
         limit: Maximum number of blocks, evenly spaced over the text. None keeps all.
         positions: Add `position_ids`, with which models of transformers do not attend across documents. A model that
             does so nevertheless is refused.
+        tokens: The tokens of the tokenizer.
 
     Attributes:
         num_tokens: (blocks,) int64, number of targets that count.
@@ -66,8 +68,10 @@ class PackedTokens(TensorData):
         *,
         limit: int | None = None,
         positions: bool = False,
+        tokens: TokenSet | None = None,
     ) -> None:
         check_lengths(block=block)
+        self.tokens = tokens
         ends = torch.tensor([end], dtype=torch.int32)
         stream = torch.cat([piece for tokens in documents for piece in (tokens.to(torch.int32), ends)])
         num_blocks = (len(stream) - 1) // block
@@ -92,6 +96,10 @@ class PackedTokens(TensorData):
         check_readable(name, model, inputs, extents_of(self.tensors, inputs), {}, "right")
         check_isolation(name, model, inputs)
 
+    def vocabulary_of(self, model: nn.Module, inputs: Mapping[str, str]) -> Vocabulary | None:
+        """Return the vocabulary of a model that reads these texts."""
+        return vocabulary_of(model, inputs, {"input_ids": self.tokens})
+
     def batch(self, indices: Tensor, seeds: Tensor) -> dict[str, Tensor]:
         """Return `input_ids`, `target` and optionally `position_ids` (batch, block) int64, and `mask` (batch, block) bool."""
         fields = {name: tensor.long() for name, tensor in super().batch(indices, seeds).items()}
@@ -107,6 +115,7 @@ class TokenSequences:
             `teacher_input_ids` and `teacher_target`.
         padding: Field of input tokens → its padding token.
         pad_to: Number of positions in every batch. Defaults to those of the batch's longest sample.
+        tokens: Field of input tokens → the tokens of its tokenizer.
 
     Attributes:
         lengths: (samples,) int64, number of positions.
@@ -117,9 +126,14 @@ class TokenSequences:
     """
 
     def __init__(
-        self, fields: Mapping[str, Sequence[Tensor]], padding: Mapping[str, int], pad_to: int | None = None
+        self,
+        fields: Mapping[str, Sequence[Tensor]],
+        padding: Mapping[str, int],
+        pad_to: int | None = None,
+        *,
+        tokens: Mapping[str, TokenSet | None] | None = None,
     ) -> None:
-        self.fields = dict(fields)
+        self.fields, self.tokens = dict(fields), dict(tokens or {})
         self.collate = CausalCollate(padding, pad_to)
         self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
         self.num_tokens = _counted(self.fields["target"])
@@ -134,6 +148,10 @@ class TokenSequences:
             for field, extent in extents_of(self.fields, inputs).items()
         }
         check_readable(name, model, inputs, extents, self.collate.padding, "right")
+
+    def vocabulary_of(self, model: nn.Module, inputs: Mapping[str, str]) -> Vocabulary | None:
+        """Return the vocabulary of a model that reads these texts."""
+        return vocabulary_of(model, inputs, self.tokens)
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from distill_core.data import Loader, with_example
+from distill_core.data import Loader, Vocabulary, with_example
 from distill_core.errors import DataError
 
 from ..tables import Rows, read_rows
@@ -21,6 +21,7 @@ from ._example import greatest_of
 from ._grouped import loader_of_texts
 from ._language_modelling import example_of_tokens
 from ._readable import Extent, check_readable
+from ._vocabularies import TokenSet, token_set, vocabulary_of
 
 
 def _example(batch_size: int, max_length: int, max_prompt: int | None, teacher_tokenizer: Any) -> dict[str, Tensor]:
@@ -47,7 +48,20 @@ def check_sequences(
     return check_readable(name, model, inputs, extents, {}, "right", at_most=True)
 
 
-@with_example(_example, check_sequences)
+def vocabulary_of_sequences(
+    model: nn.Module,
+    inputs: Mapping[str, str],
+    *,
+    tokenizer: str | Tokenizer,
+    teacher_tokenizer: str | Tokenizer | None = None,
+) -> Vocabulary | None:
+    """Return the vocabulary of a model that reads samples of one tokenizer or two; see `vocabulary_of`."""
+    given = {"input_ids": tokenizer, "teacher_input_ids": teacher_tokenizer}
+    tokens = {field: token_set(each) for field, each in given.items() if each is not None}
+    return vocabulary_of(model, inputs, tokens)
+
+
+@with_example(_example, check_sequences, vocabulary_of_sequences)
 def completions(
     file: Rows,
     split: Split = "all",
@@ -120,6 +134,7 @@ def _sequences(
     """Return the dataset of the rows, tokenised by one tokenizer or two."""
     fields: dict[str, list[Tensor]] = {}
     padding: dict[str, int] = {}
+    tokens: dict[str, TokenSet | None] = {}
     for prefix, given in tokenizers.items():
         if given is None:
             continue
@@ -127,7 +142,8 @@ def _sequences(
         encoded = answered.encoded(loaded, max_length, max_prompt, cache)
         fields[f"{prefix}input_ids"], fields[f"{prefix}target"] = map(list, zip(*encoded, strict=True))
         padding[f"{prefix}input_ids"] = int(loaded.pad_token_id or 0)
-    return TokenSequences(fields, padding, pad_to)
+        tokens[f"{prefix}input_ids"] = token_set(loaded)
+    return TokenSequences(fields, padding, pad_to, tokens=tokens)
 
 
 def _check_prompt(max_length: int, max_prompt: int | None) -> None:

@@ -17,11 +17,12 @@ from ..chat import ASSISTANT, Message, checked_messages, checked_tools, encode_c
 from ..tables import Rows, Table, read_rows
 from ._causal import TokenSequences, check_lengths
 from ._causal_tokens import causal_tokenizer
-from ._completions import check_sequences
+from ._completions import check_sequences, vocabulary_of_sequences
 from ._documents import Split, spaced, split_indices
 from ._encoded import Tokenizer
 from ._grouped import loader_of_texts
 from ._language_modelling import example_of_tokens
+from ._vocabularies import token_set
 
 logger = logging.getLogger("distill")
 
@@ -36,7 +37,7 @@ def _example(batch_size: int, max_length: int) -> dict[str, Tensor]:
     return example_of_tokens(batch_size, max_length)
 
 
-@with_example(_example, _check)
+@with_example(_example, _check, vocabulary_of_sequences)
 def conversations(
     rows: Rows,
     split: Split = "all",
@@ -129,7 +130,9 @@ def _sequences(
         text = "%d of %d conversations are omitted: their first answer does not fit in max_length %d"
         logger.warning(text, len(rows) - len(inputs), len(rows), max_length)
     padding = {"input_ids": int(loaded.pad_token_id or 0)}
-    return TokenSequences({"input_ids": inputs, "target": targets}, padding, pad_to)
+    return TokenSequences(
+        {"input_ids": inputs, "target": targets}, padding, pad_to, tokens={"input_ids": token_set(loaded)}
+    )
 
 
 def _sample(

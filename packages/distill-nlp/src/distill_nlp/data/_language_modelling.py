@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from distill_core.data import Loader, with_example
+from distill_core.data import Loader, Vocabulary, with_example
 
 from ._causal import PackedTokens, TokenSequences, check_lengths, pieces
 from ._causal_tokens import causal_tokenizer, end_token, start_tokens, started, tokens_of
@@ -18,6 +18,7 @@ from ._example import greatest_of
 from ._grouped import loader_of_texts
 from ._isolation import check_isolation
 from ._readable import Extent, check_readable
+from ._vocabularies import token_set, vocabulary_of
 
 
 def _example(*, batch_size: int, block: int, positions: bool) -> dict[str, Tensor]:
@@ -35,7 +36,11 @@ def _check(
     return check_readable(name, model, inputs, extents, {}, "right", at_most=True)
 
 
-@with_example(_example, _check)
+def _vocabulary(model: nn.Module, inputs: Mapping[str, str], *, tokenizer: str | Tokenizer) -> Vocabulary | None:
+    return vocabulary_of(model, inputs, {"input_ids": token_set(tokenizer)})
+
+
+@with_example(_example, _check, _vocabulary)
 def language_modelling(
     documents: Documents,
     split: Split = "train",
@@ -90,18 +95,19 @@ def language_modelling(
     end, tokens = end_token(loaded), [started(text, start) for text in tokens_of(texts, loaded, cache)]
     shuffled = split in ("train", "all") if shuffle is None else shuffle
     if packed:
-        blocks = PackedTokens(tokens, block, end, limit=limit, positions=positions)
+        blocks = PackedTokens(tokens, block, end, limit=limit, positions=positions, tokens=token_set(loaded))
         return Loader(blocks, batch_size, shuffle=shuffled, num_workers=num_workers)
-    dataset = _sequences(tokens, block, end, limit, int(loaded.pad_token_id or 0))
+    dataset = _sequences(tokens, block, limit, loaded)
     return loader_of_texts(dataset, batch_size, shuffled, num_workers, group_by_length)
 
 
-def _sequences(documents: Sequence[Tensor], block: int, end: int, limit: int | None, padding: int) -> TokenSequences:
+def _sequences(documents: Sequence[Tensor], block: int, limit: int | None, tokenizer: Tokenizer) -> TokenSequences:
     """Return the dataset of documents split into samples of at most `block` positions."""
     check_lengths(block=block)
-    samples = [piece for document in documents for piece in pieces(document, block, end)]
+    samples = [piece for document in documents for piece in pieces(document, block, end_token(tokenizer))]
     inputs, targets = zip(*spaced(samples, limit), strict=True)
-    return TokenSequences({"input_ids": inputs, "target": targets}, {"input_ids": padding})
+    padding, tokens = {"input_ids": int(tokenizer.pad_token_id or 0)}, {"input_ids": token_set(tokenizer)}
+    return TokenSequences({"input_ids": inputs, "target": targets}, padding, tokens=tokens)
 
 
 def example_of_tokens(batch_size: int, positions: int, prefix: str = "") -> dict[str, Tensor]:

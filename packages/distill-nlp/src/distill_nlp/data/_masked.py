@@ -19,7 +19,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from distill_core.data import Loader, with_example
+from distill_core.data import Loader, Vocabulary, with_example
 from distill_core.errors import DataError
 
 from .._ignored import IGNORED
@@ -29,6 +29,7 @@ from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
 from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
 from ._readable import check_readable, extents_of
+from ._vocabularies import token_set, vocabulary_of
 
 
 def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
@@ -41,7 +42,11 @@ def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
     return fields | others
 
 
-@with_example(_example, check_of_texts)
+def _vocabulary(model: nn.Module, inputs: Mapping[str, str], *, tokenizer: str | Tokenizer) -> Vocabulary | None:
+    return vocabulary_of(model, inputs, {"input_ids": token_set(tokenizer)})
+
+
+@with_example(_example, check_of_texts, _vocabulary)
 def masked_language_modelling(
     documents: Documents,
     *,
@@ -128,6 +133,10 @@ class MaskedTexts:
             for field, extent in extents_of(self.texts.fields, inputs).items()
         }
         check_readable(name, model, inputs, extents, self.collate.padding, self.collate.side)
+
+    def vocabulary_of(self, model: nn.Module, inputs: Mapping[str, str]) -> Vocabulary | None:
+        """Return the vocabulary of a model that reads these texts."""
+        return vocabulary_of(model, inputs, {"input_ids": token_set(self.texts.tokenizer)})
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Return one masked text. The loader seeds the random numbers."""

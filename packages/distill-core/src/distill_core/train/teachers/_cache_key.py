@@ -39,7 +39,7 @@ def key_of(source: CachedSource, loader: Loader, experiment: Experiment, views: 
             "weights": hash_tensors(whole.items()),
             "model": module_text(model),
             "feed": json.dumps(feed, sort_keys=True),
-            "taps": json.dumps(sorted(tap.address for tap in source.live.taps)),
+            "taps": json.dumps(sorted(_cut_address(tap.address, source) for tap in source.live.taps)),
             "data": data,
             "transform": transform,
             "seed": str(experiment.seed),
@@ -50,6 +50,11 @@ def key_of(source: CachedSource, loader: Loader, experiment: Experiment, views: 
             + (f" compiled: {source.settings.compile}" if source.settings.compile else ""),
         }
     )
+
+
+def _cut_address(address: str, source: CachedSource) -> str:
+    """Return the address of a value, with the number of entries of its last dimension if that is limited."""
+    return f"{address}[:{source.limits[address]}]" if address in source.limits else address
 
 
 def module_text(model: nn.Module) -> str:

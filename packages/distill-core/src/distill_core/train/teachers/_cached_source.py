@@ -41,6 +41,7 @@ class CachedSource(ModelSource):
     def __init__(self, source: ModelSource, codecs: TapCodecs, *, compiles: bool = False) -> None:
         self.name, self.model, self.taps, self.feed = source.name, source.model, source.taps, source.feed
         self.frozen, self.capture, self.padding, self.settings = True, source.capture, source.padding, source.settings
+        self.limits = source.limits
         self.cache: Cache | None = None
         self.writes = False
         self.live, self.constant = source, None
@@ -67,6 +68,7 @@ class CachedSource(ModelSource):
     def _source(self, taps: list[Tap]) -> ModelSource:
         source = ModelSource(self.name, self.model, taps, None, frozen=True)
         source.feed, source.padding, source.settings = self.feed, self.padding, self.settings
+        source.limits = self.limits
         return source
 
     def attach(self) -> None:

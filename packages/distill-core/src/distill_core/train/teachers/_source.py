@@ -32,6 +32,7 @@ class ModelSource:
     Attributes:
         padding: Pads small batches of a frozen model, if set.
         settings: How a frozen model runs.
+        limits: Address of a value of a frozen model → number of entries to keep of its last dimension.
     """
 
     def __init__(self, name: str, model: nn.Module, taps: Sequence[Tap], feed: Inputs | None, *, frozen: bool) -> None:
@@ -41,6 +42,7 @@ class ModelSource:
         self.frozen = frozen
         self.padding: PadBatch | None = None
         self.settings = SourceSettings()
+        self.limits: dict[str, int] = {}
         self._forward: Callable[..., dict[str, Any]] | None = None
         self.feed = Wiring(feed, f"feed.{name}") if feed else None
         if feed:
@@ -87,8 +89,13 @@ class ModelSource:
         """Return the values of a frozen model."""
         forward = self._forward or self.capture.run
         if self.settings.precision is None:
-            return list(forward(*arguments, **keywords).values())
-        return in_precision(self.settings.precision, forward, arguments, keywords)
+            values = list(forward(*arguments, **keywords).values())
+        else:
+            values = in_precision(self.settings.precision, forward, arguments, keywords)
+        if not self.limits:
+            return values
+        limits = [self.limits.get(tap.address) for tap in self.taps]
+        return [value[..., :limit] if limit else value for value, limit in zip(values, limits, strict=True)]
 
 
 _INPUT = Tap.parse("batch.input")
