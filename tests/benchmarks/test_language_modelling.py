@@ -108,7 +108,7 @@ def test_two_batches_of_a_file(file, tokenizer_folder, seen):
     ready = replace(
         built,
         data={split: generated(loader) for split, loader in built.data.items()},
-        stages=[replace(stage, epochs=1) for stage in built.stages],
+        stages=[replace(stage, epochs=1, accumulate=1) for stage in built.stages],
         callbacks=[callback for callback in built.callbacks if not isinstance(callback, Checkpoint)],
         test=replace(built.test, loader=generated(built.test.loader)),
         log_every=1,
@@ -128,7 +128,7 @@ def test_every_sequence_loss_has_a_recipe():
     losses = {name.rpartition(".")[2] for name in named}
     assert losses >= {
         "TokenCELoss", "ForwardKLLoss", "ReverseKLLoss", "GeneralisedJSDLoss", "SkewedKLLoss", "TAIDLoss", "AKLLoss",
-        "ABKDLoss", "TopKKLLoss", "ULDLoss", "SampledReverseKLLoss",
+        "ABKDLoss", "TopKKLLoss", "ULDLoss", "SampledReverseKLLoss", "DSKDLoss", "DSKDCMALoss",
     }  # fmt: skip
 
 

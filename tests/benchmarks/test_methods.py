@@ -23,6 +23,7 @@ NOT_HERE = {
     *("KTAutoencoder", "Affinity", "Reported", "ForwardKL", "ReverseKL", "GeneralisedJSD", "SkewedKL"),
     *("SkewedReverseKL", "TAID", "AKL", "ABKD", "TopKKL", "ULD", "RSKD", "TokenCE", "OFALogits"),
     *("SampledReverseKL", "LD", "DistiLLM2", "CLIPKD", "PHIS", "Adapted"),
+    *("DSKD", "DSKDCMA"),
 }
 
 

@@ -7,11 +7,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from distill_core.losses import (
     ABKDLoss,
     AKLLoss,
     DistiLLM2Loss,
+    DSKDCMALoss,
+    DSKDLoss,
     ForwardKLLoss,
     GeneralisedJSDLoss,
     ReverseKLLoss,
@@ -23,7 +26,7 @@ from distill_core.losses import (
     ULDLoss,
 )
 
-from .golden import Call, Golden
+from .golden import Call, Golden, fill
 
 
 def of(loss: nn.Module, case: Golden) -> Tensor:
@@ -83,8 +86,35 @@ def distillm2(case: Golden) -> Tensor:
     )  # theirs adds up a pair
 
 
+def dual_space(case: Golden, kind: type[DSKDLoss | DSKDCMALoss]) -> Tensor:
+    """Return the loss with the heads and embeddings of the case, and with its projections, which get gradients."""
+    sides, widths = [], {}
+    for side in ("student", "teacher"):
+        vocabulary, width = case[f"{side}_head"].shape
+        widths[f"{side}_features"] = width
+        sides.append(
+            [
+                case[side],
+                case[f"{side}_hidden"],
+                fill(nn.Linear(width, vocabulary, bias=False), weight=case[f"{side}_head"]),
+            ]
+        )
+    names = {"to_student": "t2s", "to_teacher": "s2t"}
+    given = [case["target"]]
+    if kind is DSKDCMALoss:
+        names["query"] = "query"
+        for side, values in zip(("student", "teacher"), sides, strict=True):
+            values.append(nn.Embedding.from_pretrained(case[f"{side}_embedding"]))
+        given = [[case["target"], case["teacher_target"]], [case["index"], case["teacher_index"]]]
+    learned = {f"{n}.{leaf}": case[f"{theirs}_{leaf}"] for n, theirs in names.items() for leaf in ("weight", "bias")}
+    value: Tensor = functional_call(kind(**case.settings, **widths).double(), learned, (*sides, *given))
+    return value
+
+
 CALLS: dict[str, Call] = {
     "distillm2": distillm2,
+    "dskd": lambda case: dual_space(case, DSKDLoss),
+    "dskd_cma": lambda case: dual_space(case, DSKDCMALoss),
     "forward_kl": lambda case: of(ForwardKLLoss(), case),
     "reverse_kl": lambda case: of(ReverseKLLoss(), case),
     "skewed_forward_kl": lambda case: of(SkewedKLLoss(**case.settings), case),

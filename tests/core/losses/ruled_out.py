@@ -57,6 +57,18 @@ def contrastive(mode: str) -> Value:
     return lambda s, t, y, kept: loss(s[:, None], t[:, None], torch.arange(len(s)) % 2)
 
 
+def dual_space(only_right: bool) -> Value:
+    """Both spaces, with heads that leave vectors as they are: the other model's logits."""
+
+    def value(s: Tensor, t: Tensor, y: Tensor, kept: Tensor) -> Tensor:
+        head = nn.Identity()
+        ours = losses.student_space(s[None], t[None], head, y[None], only_right=only_right, chunk=3)
+        every = torch.ones(1, len(s), dtype=torch.bool)
+        return (ours + losses.teacher_space(s[None], t[None], head, every, chunk=3)).mean()
+
+    return value
+
+
 def maps(logits: Tensor) -> Tensor:
     return logits[:, :, None, None]
 
@@ -187,6 +199,8 @@ LAWS = {
     "DeiTLoss-soft": Law(labelled(losses.DeiTLoss(mode="soft"))),
     "SampledReverseKLLoss": Law(sampled("k3"), NEITHER),
     "SampledReverseKLLoss-k1": Law(sampled("k1"), NEITHER),
+    "DSKDLoss": Law(dual_space(only_right=False)),
+    "DSKDCMALoss": Law(dual_space(only_right=True)),
     "DistiLLM2Loss": Law(contrastive("paper"), NEITHER),
     "DistiLLM2Loss-code": Law(contrastive("code"), NEITHER),
     "TAIDLoss": Law(tokens(losses.TAIDLoss(chunk=3).eval()), NEITHER),

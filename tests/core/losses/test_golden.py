@@ -39,6 +39,7 @@ CROSS_ENTROPIES = {"wsld", "forward_kl", "skewed_forward_kl", "taid", "structure
 
 DIFFERENT: dict[str, str] = {
     "distillm2: unequal counts": "the mean over tokens, not over responses of their means",
+    "dskd_cma: 2 sequences with padding": "standard deviations of a sample's counted tokens, not of the whole batch",
     "fgd: no boxes in the second": "a box at the far edges: their code counts a cell outside the map in its area",
     "itrd_correlation": "the biased deviation instead of the unbiased one",
     "pkd: sizes 3 and 6, one level": "maps of two sizes are averaged to the smaller, not interpolated to the teacher's",

@@ -105,5 +105,7 @@ def test_masks_of_another_shape_are_refused(case: Case):
 
 
 def apply_to_all(function, value):
-    """Apply `function` to each tensor in `value`, integers included."""
-    return function(value) if isinstance(value, torch.Tensor) else [function(part) for part in value]
+    """Apply `function` to each tensor in `value`, integers included; heads stay as they are."""
+    if isinstance(value, torch.nn.Module):
+        return value
+    return function(value) if isinstance(value, torch.Tensor) else [apply_to_all(function, part) for part in value]

@@ -11,7 +11,7 @@ from distill_core.layers import checks_on_every_device, require_targets
 from .cases import Case, table
 from .derivations import refusal
 
-IGNORING = {"CIRKDLoss", "CRDLoss", "DistiLLM2Loss", "SampledReverseKLLoss", "TokenCELoss"}
+IGNORING = {"CIRKDLoss", "CRDLoss", "DSKDLoss", "DistiLLM2Loss", "SampledReverseKLLoss", "TokenCELoss"}
 """Losses of pixels, of memories and of tokens, in which a label of -100 is not a class."""
 
 

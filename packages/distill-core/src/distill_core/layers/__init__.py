@@ -38,6 +38,7 @@ from ._features import without_autocast as without_autocast
 from ._fusion import AttentionFusion as AttentionFusion
 from ._generator import Generator as Generator
 from ._global_context import GlobalContext as GlobalContext
+from ._head import head_logits as head_logits
 from ._layouts import map_from_nhwc as map_from_nhwc
 from ._layouts import map_to_tokens as map_to_tokens
 from ._layouts import require_same_layout as require_same_layout

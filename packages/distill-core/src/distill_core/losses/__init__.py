@@ -92,6 +92,11 @@ from ._distplus import feature_correlations as feature_correlations
 from ._dkd import DKDLoss as DKDLoss
 from ._dkd import decoupled_divergences as decoupled_divergences
 from ._dml import DMLLoss as DMLLoss
+from ._dskd import DSKDLoss as DSKDLoss
+from ._dskd import student_space as student_space
+from ._dskd import teacher_space as teacher_space
+from ._dskd_cma import DSKDCMALoss as DSKDCMALoss
+from ._dskd_cma import token_attention as token_attention
 from ._fgd import FGDLoss as FGDLoss
 from ._fgd import box_scales as box_scales
 from ._fgd import focal_attention as focal_attention

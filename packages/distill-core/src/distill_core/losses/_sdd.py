@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import at_least_float32, one_of, require_targets
+from ..layers import at_least_float32, head_logits, one_of, require_targets
 from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._dkd import decoupled_divergences
@@ -47,10 +47,7 @@ def cell_logits(feature: Tensor, head: Head, scales: Sequence[int]) -> Tensor:
     """
     grids = [F.adaptive_avg_pool2d(at_least_float32(feature), scale).flatten(2) for scale in scales]
     cells = torch.cat(grids, dim=2).mT
-    parameter = next(head.parameters(), None) if isinstance(head, nn.Module) else None
-    vectors = cells.flatten(0, 1)
-    logits = at_least_float32(head(vectors if parameter is None else vectors.to(parameter.dtype)))
-    return logits.view(*cells.shape[:2], -1)
+    return head_logits(head, cells.flatten(0, 1)).view(*cells.shape[:2], -1)
 
 
 @final
