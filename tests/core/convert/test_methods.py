@@ -15,7 +15,7 @@ from distill_core.train import Trainer
 
 from .old_files import FILES
 
-CORRECTED = {"kd_without_labels", "spkd", "dist_plus", "fsp", "cckd", "crd", "sskd", "ickd", "kr"}
+CORRECTED = {"kd_without_labels", "spkd", "dist_plus", "fsp", "cckd", "sskd", "ickd", "kr"}
 """Methods whose loss or data differs from the paper in torchdistill."""
 
 

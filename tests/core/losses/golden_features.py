@@ -66,7 +66,7 @@ def crd(case: Golden) -> Tensor:
     for student, teacher, index, negatives in zip(
         case["student"], case["teacher"], case["index"], case["negatives"], strict=True
     ):
-        with patch.object(loss, "_draw", lambda _, negatives=negatives: negatives):
+        with patch.object(loss, "_draw", lambda *_, negatives=negatives: negatives):
             total = total + loss(student, teacher, index)
     for bank in ("student_bank", "teacher_bank"):
         torch.testing.assert_close(

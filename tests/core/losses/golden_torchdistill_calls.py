@@ -64,7 +64,7 @@ def crd(case: Golden) -> Tensor:
     for student, teacher, index, negatives in zip(
         case["student"], case["teacher"], case["index"], case["negatives"], strict=True
     ):
-        with patch.object(loss, "_draw", lambda _, negatives=negatives: negatives):
+        with patch.object(loss, "_draw", lambda *_, negatives=negatives: negatives):
             values.append(loss(student, teacher, index))
     return torch.stack(values).sum()
 

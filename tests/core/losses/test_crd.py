@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distill_core.errors import DataError
 from distill_core.losses import CRDLoss, noise_contrastive
 
 from .cases import Case
@@ -235,3 +236,34 @@ def test_a_bank_read_at_once_gives_what_copied_rows_give(mode, monkeypatch):
             value.backward()
         ended.append((value.detach(), student.grad, loss.teacher_embedding.linear.weight.grad, loss.student_bank))
     torch.testing.assert_close(*ended, rtol=1e-12, atol=1e-12)
+
+
+def test_negatives_are_of_other_classes_from_the_first_step_once_labels_are_set():
+    torch.manual_seed(0)
+    labels = torch.tensor([2, 0, 1, 0, 2, 2, -100, 1, 0, 2])
+    loss = CRDLoss(10, dim=4, num_negatives=4000)
+    loss.set_labels(labels)
+    index = torch.arange(10)
+    negatives = loss._draw(index, labels)
+    for sample, drawn in zip(index.tolist(), negatives, strict=True):
+        allowed = [i for i in range(10) if i != sample and (labels[sample] < 0 or labels[i] != labels[sample])]
+        assert sorted(drawn.unique().tolist()) == allowed
+        share = drawn.bincount(minlength=10)[allowed] / 4000
+        assert (share - 1 / len(allowed)).abs().max() < 0.03
+
+
+def test_labels_do_not_change_a_state_dict_and_more_labels_than_samples_are_refused():
+    loss, other = crd(), crd()
+    loss.set_labels(torch.arange(20) % 3)
+    assert loss.state_dict().keys() == other.state_dict().keys()
+    loss.set_labels(torch.arange(4))
+    assert loss.classes[:4].tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="num_samples is 20, but the dataset has 21 samples"):
+        loss.set_labels(torch.zeros(21))
+
+
+def test_one_class_leaves_every_other_sample_as_a_negative():
+    loss = crd()
+    loss.set_labels(torch.zeros(20, dtype=torch.long))
+    assert loss.others is None
+    assert loss(**features(4), target=torch.zeros(4, dtype=torch.long)).isfinite()

@@ -227,8 +227,7 @@ def contrastive(old: Old) -> list[Term]:
         "momentum": momentum,
         **{f"{side}_features": _linear(part)["in_features"] for side, part in parts.items()},
     }
-    message = "negatives of a sample's own class are excluded once its class was seen, so from the second epoch on"
-    old.context.corrected(old.key, message)
+    old.exact("CRDLoss, its embeddings and banks inside; negatives are of other classes")
     inputs = {side: part.source for side, part in parts.items()} | {"index": "batch.index", "target": "batch.target"}
     return [old.term("CRDLoss", arguments, inputs, learns=("",))]
 

@@ -7,6 +7,7 @@ from ._as_loader import as_loader as as_loader
 from ._class_names import class_names_of_data as class_names_of_data
 from ._class_names import class_names_of_model as class_names_of_model
 from ._example import with_example as with_example
+from ._known_labels import known_labels as known_labels
 from ._loader import Loader as Loader
 from ._plan import BatchPlan as BatchPlan
 from ._reader import WorkerOptions as WorkerOptions

@@ -9,8 +9,9 @@ momentum m, again of norm 1. Z, in the authors' code (HobbitLong/RepDistiller) a
 of e^(a·m/τ) over the first batch, kept from then on. All published numbers have it, so `code` is the default.
 
 Negatives are drawn uniformly from the other samples, with repetition, on the device, from torch's generator. With
-`target`, negatives known to be of the sample's own class are excluded and the others get more weight. A class is known
-once its sample was seen. Several processes draw their own negatives, and all update their banks with the batches of all
+`target` they are drawn from the other classes only, if the classes of all samples are known: a run sets them from its dataset
+(`targets`). Otherwise a class is known once its sample was seen, and negatives known to be of the sample's own class are
+excluded and the others get more weight. Several processes draw their own negatives, and all update their banks with the batches of all
 processes, so the banks stay equal.
 
 Paper: Contrastive Representation Distillation
@@ -30,6 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..distributed import gather_batch
+from ..errors import DataError
 from ..layers import UnitEmbedding, one_of, without_autocast
 from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
 from ..registry import register
@@ -55,6 +57,20 @@ def noise_contrastive(scores: Tensor, num_samples: int, weights: Tensor | None =
     if weights is not None:
         rejected = rejected * weights
     return -(F.logsigmoid(logits[..., 0]) + rejected.sum(-1))
+
+
+def _others(classes: Tensor) -> Tensor | None:
+    """Return all samples sorted by class, and for each sample the range of its own class in that order, (3, samples).
+
+    None if a class holds all samples, so that there are no others.
+    """
+    order = classes.argsort(stable=True)
+    ordered = classes[order]
+    first, end = torch.searchsorted(ordered, classes), torch.searchsorted(ordered, classes, right=True)
+    own = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+    has_class = classes >= 0
+    first, count = torch.where(has_class, first, own), torch.where(has_class, end - first, 1)
+    return torch.stack([order, first, count]) if int(count.max()) < len(classes) else None
 
 
 @final
@@ -83,6 +99,7 @@ class CRDLoss(nn.Module):
     teacher_bank: Tensor
     classes: Tensor
     log_z: Tensor
+    others: Tensor | None
 
     @checked
     def __init__(
@@ -107,6 +124,7 @@ class CRDLoss(nn.Module):
         self.register_buffer("teacher_bank", torch.empty(num_samples, dim).uniform_(-bound, bound))
         self.register_buffer("classes", torch.full((num_samples,), -1))
         self.register_buffer("log_z", torch.full((2,), math.nan))
+        self.register_buffer("others", None, persistent=False)
 
     def forward(self, student: Tensor, teacher: Tensor, index: Tensor, target: Tensor | None = None) -> Tensor:
         """Return the scalar loss. In training mode the banks are updated afterwards.
@@ -119,13 +137,13 @@ class CRDLoss(nn.Module):
                 0, such as -100, has no class and excludes nothing.
         """
         student, teacher = self.student_embedding(student), self.teacher_embedding(teacher.detach())
-        negatives = self._draw(index)
+        negatives = self._draw(index, target)
         rows = torch.cat([index[:, None], negatives], dim=1)
         scores = torch.stack(
             [self._scores(student, self.teacher_bank, rows), self._scores(teacher, self.student_bank, rows)]
         )
         weights = None
-        if target is not None:
+        if target is not None and self.others is None:
             others = ((self.classes[negatives] != target[:, None]) | (target[:, None] < 0)).to(scores.dtype)
             weights = others * (self.num_negatives / others.sum(1, keepdim=True).clamp(min=1))
         estimate = torch.logsumexp(scores.detach(), dim=2).mT
@@ -135,10 +153,32 @@ class CRDLoss(nn.Module):
             scores = scores - self._constants(estimate).to(scores.dtype)[:, None, None]
         return noise_contrastive(scores, self.num_samples, weights).mean(1).sum()
 
-    def _draw(self, index: Tensor) -> Tensor:
-        """Draw K sample indices per sample, (batch, K), uniformly among all other samples."""
-        drawn = torch.randint(self.num_samples - 1, (index.shape[0], self.num_negatives), device=index.device)
-        return drawn + (drawn >= index[:, None])
+    @torch.no_grad()
+    def set_labels(self, labels: Tensor) -> None:
+        """Set the class of each sample, so that negatives are drawn from other classes only.
+
+        Args:
+            labels: (samples,), class indices; a sample below 0 has no class and excludes only itself.
+
+        Raises:
+            DataError: There are more than `num_samples`.
+        """
+        if len(labels) > self.num_samples:
+            message = f"CRDLoss: num_samples is {self.num_samples}, but the dataset has {len(labels)} samples"
+            raise DataError(message, hint="set num_samples to the size of the training set")
+        self.classes[: len(labels)] = labels.to(self.classes)
+        if len(labels) == self.num_samples:
+            self.others = _others(self.classes)
+
+    def _draw(self, index: Tensor, target: Tensor | None = None) -> Tensor:
+        """Draw K sample indices per sample, (batch, K), uniformly among all other samples or those of other classes."""
+        size = (index.shape[0], self.num_negatives)
+        if target is None or self.others is None:
+            drawn = torch.randint(self.num_samples - 1, size, device=index.device)
+            return drawn + (drawn >= index[:, None])
+        order, (first, count) = self.others[0], self.others[1:, index][..., None]
+        drawn = (torch.rand(size, device=index.device, dtype=torch.float64) * (self.num_samples - count)).long()
+        return order[drawn + (drawn >= first) * count]
 
     def _scores(self, anchor: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
         """Return similarities over τ, (batch, 1 + K), in the anchor's precision even under autocast.

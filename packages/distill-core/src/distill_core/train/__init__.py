@@ -13,10 +13,10 @@ from ._lazy import first_batch as first_batch
 from ._located import failure_note as failure_note
 from ._readers import check_readers as check_readers
 from ._resolved_stage import ResolvedStage as ResolvedStage
-from ._stage import StageRun as StageRun
 from ._stage import prepare_stage as prepare_stage
 from ._stage import resolved_stages as resolved_stages
 from ._stage_notes import stage_notes as stage_notes
+from ._stage_run import StageRun as StageRun
 from ._state import Run as Run
 from ._state import RunState as RunState
 from ._trainer import Trainer as Trainer

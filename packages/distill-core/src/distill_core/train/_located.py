@@ -12,7 +12,7 @@ import torch
 
 from ..distributed import is_distributed
 from ..errors import DistillError, Problem
-from ._stage import StageRun
+from ._stage_run import StageRun
 from ._state import Run
 from .callbacks import Callback
 from .parallel import lost_another

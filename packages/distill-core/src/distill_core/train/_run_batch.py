@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ..layers import checks_on_every_device
-from ._stage import StageRun
+from ._stage_run import StageRun
 from .step import LossScale, scaled_backward
 
 

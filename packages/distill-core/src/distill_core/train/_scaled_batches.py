@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..data import BatchPlan, SeedPath, seed_torch
-from ._stage import StageRun
+from ._stage_run import StageRun
 from .step import LossScale, Values
 from .teachers import Caches
 

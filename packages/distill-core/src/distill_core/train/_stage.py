@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..data import Loader, Stream
+from ..data import Loader, Stream, known_labels
 from ..distributed import world_size
 from ..errors import TrainingError, WiringError, did_you_mean
-from ..experiment import Experiment, StageProgress
+from ..experiment import Experiment, Term
 from ._distiller import Batch, Distiller
 from ._kept_buffers import KeptBuffers
 from ._lazy import materialise, refuse_lazy
 from ._modes import set_modes
 from ._resolved_stage import ResolvedStage, resolve
 from ._shared_vocabulary import shared_vocabulary
+from ._stage_run import StageRun
 from .parallel import SharedGradients, ZeroEngine
 from .step import (
     FiniteGuard,
@@ -30,7 +29,6 @@ from .step import (
     Schedules,
     Update,
     default_patterns,
-    explained_step,
     make_backward,
     make_optimizer,
     make_scheduler,
@@ -43,63 +41,6 @@ from .step import (
     verify_groups,
 )
 from .teachers import Caches, FrozenModels, compiled
-
-
-@dataclass
-class StageRun:
-    """The objects that exist while a stage runs; `connect` sets the last four."""
-
-    stage: ResolvedStage
-    loader: Any  # the `Loader`; None in a preview of data that are not read
-    steps_per_epoch: int
-    distiller: Distiller
-    trainable: dict[str, nn.Parameter]
-    required_grad: list[tuple[nn.Parameter, bool]]
-    optimizer: Any
-    scheduler: Any
-    schedules: Schedules
-    frozen: FrozenModels
-    loss_scales: LossScales
-    is_watched: bool = True  # whether the losses of the next batch are called under a LossWatch
-    module: Any = None
-    update: Any = None
-    gradients: Any = None
-    backward: Any = None
-
-    @property
-    def num_steps(self) -> int:
-        """The number of optimizer steps of the stage."""
-        return self.stage.num_steps(self.steps_per_epoch)
-
-    @property
-    def num_epochs(self) -> int:
-        """The number of epochs of the stage; the last one may be cut short."""
-        return self.stage.num_epochs(self.steps_per_epoch)
-
-    def weights(self, index: int, step: int) -> dict[str, float]:
-        """Return the weight of each term at a step of the stage with this index; sets everything else that is scheduled."""
-        if self.schedules.constant is not None:
-            return self.schedules.constant
-        return self.schedules.at(StageProgress(index, step, self.num_steps, self.num_steps / self.steps_per_epoch))
-
-    def explained(self, batch: Mapping[str, Any], num_samples: int) -> contextlib.AbstractContextManager[None]:
-        """Return the context of a step's forward; that of the first step also watches the losses."""
-        is_watched, self.is_watched = self.is_watched, False
-        return explained_step(self.distiller, batch, num_samples, is_watched=is_watched)
-
-    def set_modes(self, models: Mapping[str, nn.Module]) -> None:
-        """Set the modes again, for an epoch."""
-        set_modes(self.distiller, models, self.trainable, self.stage)
-
-    def end(self) -> None:
-        """Remove the hooks and restore `requires_grad` of every tensor."""
-        self.distiller.detach()
-        self.frozen.restore()
-        if self.gradients is not None:
-            self.gradients.end()
-        for parameter, required in self.required_grad:
-            parameter.requires_grad_(required)
-            parameter.grad = None
 
 
 def resolved_stages(experiment: Experiment) -> list[ResolvedStage]:
@@ -174,6 +115,8 @@ def prepare_stage(
     trainable = {name: parameter for name, parameter in named.items() if id(parameter) in learning}
     frozen = _frozen(able, trained, losses, stage, key)
     set_modes(distiller, models, trainable, stage)
+    if loader is not None:
+        _set_labels(terms, loader)
     materialise(distiller, first_batch, seed, device)
     refuse_lazy(trainable, key)
     required_grad = _require_grad(named, learning)
@@ -191,6 +134,18 @@ def prepare_stage(
 def _batch_size(loader: Loader | None) -> int | None:
     """Return the number of samples in a full batch; None if it is not fixed."""
     return loader.batch_size if loader is not None and loader.batch_sampler is None else None
+
+
+def _set_labels(terms: Mapping[str, Term], loader: Loader) -> None:
+    """Give the classes of all samples to each loss that reads the targets and keeps classes by sample."""
+    setters = [
+        setter
+        for term in terms.values()
+        if "target" in term.inputs and callable(setter := getattr(term.loss, "set_labels", None))
+    ]
+    labels = known_labels(loader.dataset) if setters else None
+    for setter in setters if labels is not None else ():
+        setter(labels)
 
 
 def _steps_per_epoch(stage: ResolvedStage, loader: Loader | None, caches: Caches | None, key: str) -> int:

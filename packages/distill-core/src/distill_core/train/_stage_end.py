@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..data import BatchPlan
-from ._stage import StageRun
+from ._stage_run import StageRun
 from ._state import RunState
 
 

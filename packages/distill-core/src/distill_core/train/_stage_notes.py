@@ -11,7 +11,7 @@ from torch import nn
 from ..data import Loader, SeedPath, Stream
 from ..distributed import world_size
 from ..errors import Problem
-from ._stage import StageRun
+from ._stage_run import StageRun
 from .step import cut_notes, length_note, one_sample_note, padding_notes, scheduler_note
 
 logger = logging.getLogger("distill")

@@ -22,9 +22,10 @@ from ._run_batch import run_batch
 from ._run_context import explained, hold_folder, make_accelerator
 from ._scaled_batches import scaled_batches
 from ._setup import set_up
-from ._stage import StageRun, connect, prepare_stage, resolved_stages
+from ._stage import connect, prepare_stage, resolved_stages
 from ._stage_end import continue_cut_epoch, until_end
 from ._stage_notes import log_stage_notes
+from ._stage_run import StageRun
 from ._state import RunState
 from ._trainer_view import TrainerView
 from .callbacks import Callback, with_defaults

@@ -13,7 +13,7 @@ from ..data import BatchPlan
 from ..experiment import Experiment
 from ..tree import channels_last, to_device
 from ._resolved_stage import ResolvedStage
-from ._stage import StageRun
+from ._stage_run import StageRun
 from ._state import RunState
 
 

@@ -128,6 +128,11 @@ class Photographs(Dataset[dict[str, Any]]):
         self.classes = tuple(classes)
         self.transforms = dict(transforms)
 
+    @property
+    def targets(self) -> list[int]:
+        """The class of each image."""
+        return [target for _, target in self.files]
+
     def __len__(self) -> int:
         return len(self.files)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -60,8 +61,8 @@ class GroupedBatches(Sampler[list[int]]):
             raise DataError(message)
         self.groups = torch.as_tensor(groups, dtype=torch.long)
         self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
-        counts = self.groups.unique(return_counts=True)[1]
-        self._length = int((counts // batch_size if drop_last else -(-counts // batch_size)).sum())
+        self._counts = [count for _, count in sorted(Counter(groups).items())]
+        self._length = sum(count // batch_size if drop_last else -(-count // batch_size) for count in self._counts)
         if self._length == 0:
             message = f"no group of images of one shape has {batch_size} images, so no batch is full"
             raise DataError(message, hint="reduce batch_size or set drop_last: false")
@@ -73,8 +74,8 @@ class GroupedBatches(Sampler[list[int]]):
         count = len(self.groups)
         order = torch.randperm(count) if self.shuffle else torch.arange(count)
         ordered = order[self.groups[order].argsort(stable=True)]
-        sizes = self.groups.unique(return_counts=True)[1].tolist()
-        batches = [batch for part in ordered.split(sizes) for batch in part.split(self.batch_size)]
+        parts = torch.split(ordered, self._counts)
+        batches = [batch for part in parts for batch in torch.split(part, self.batch_size)]
         full = [batch for batch in batches if len(batch) == self.batch_size]
         smaller = [] if self.drop_last else [batch for batch in batches if len(batch) < self.batch_size]
         if self.shuffle:

@@ -16,7 +16,7 @@ from ...distributed import rank, world_size
 from ...errors import TrainingError
 from ...experiment import Experiment
 from .._resolved_stage import ResolvedStage
-from .._stage import StageRun
+from .._stage_run import StageRun
 from .._state import RunState
 from ..parallel import load_unsharded, own_buffers, restore_own_buffers, unsharded, unsharded_weights
 from ..step import EMA, LossMeter, NonfinitePolicy, schedules_of

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from .._stage import StageRun
+from .._stage_run import StageRun
 from .._state import RunState
 from ..step import step_scheduler
 
