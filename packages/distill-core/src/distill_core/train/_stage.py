@@ -115,8 +115,7 @@ def prepare_stage(
     trainable = {name: parameter for name, parameter in named.items() if id(parameter) in learning}
     frozen = _frozen(able, trained, losses, stage, key)
     set_modes(distiller, models, trainable, stage)
-    if loader is not None:
-        _set_labels(terms, loader)
+    _set_labels(terms, loader)
     materialise(distiller, first_batch, seed, device)
     refuse_lazy(trainable, key)
     required_grad = _require_grad(named, learning)
@@ -136,14 +135,14 @@ def _batch_size(loader: Loader | None) -> int | None:
     return loader.batch_size if loader is not None and loader.batch_sampler is None else None
 
 
-def _set_labels(terms: Mapping[str, Term], loader: Loader) -> None:
+def _set_labels(terms: Mapping[str, Term], loader: Loader | None) -> None:
     """Give the classes of all samples to each loss that reads the targets and keeps classes by sample."""
     setters = [
         setter
         for term in terms.values()
         if "target" in term.inputs and callable(setter := getattr(term.loss, "set_labels", None))
     ]
-    labels = known_labels(loader.dataset) if setters else None
+    labels = known_labels(loader.dataset) if setters and loader is not None else None
     for setter in setters if labels is not None else ():
         setter(labels)
 
