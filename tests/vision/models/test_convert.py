@@ -1,4 +1,4 @@
-"""`distill convert --model` knows the layouts of other code bases that the model's package exports."""
+"""`distill convert --model` knows the layouts of other code bases that the class of the model declares."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_foreign_resnet_becomes_ours(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr()
     assert (ended.value.code or 0, said.err) == (0, "")
     assert said.out.splitlines()[1:3] == [
-        "names: 2 changed by distill_vision.models.resnet_state_dict",
+        "names: 2 changed from akamaster/pytorch_resnet_cifar10",
         "names and shapes: exactly those of CifarResNet",
     ]
     new = load_file("b.safetensors")

@@ -1,6 +1,8 @@
 """Files of weights: safetensors or torch's format, one file or sharded, read without running code."""
 
 from ._describe import describe_model as describe_model
+from ._layouts import Layout as Layout
+from ._layouts import in_layout_of as in_layout_of
 from ._load import MAX_SHOWN as MAX_SHOWN
 from ._load import load_weights as load_weights
 from ._load import misfit as misfit

@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from ..errors import DistillError
 from ._head import Head
+from ._layouts import in_layout_of
 from ._names import unwrapped
 from ._state_dict import read_state
 
@@ -31,8 +32,8 @@ def load_weights(
 ) -> Model:
     """Load the weights in a file into `model`, and return it.
 
-    The file can be sharded, and its names can have the prefixes of known wrappers (`module.`, `_orig_mod.`, `model.`). On
-    the meta device nothing is read, so that an experiment can be checked before its teacher has been trained.
+    The file can be sharded, and its names can have the prefixes of known wrappers (`module.`, `_orig_mod.`, `model.`), or
+    be those of a `Layout` that the model's class declares. On the meta device nothing is read, so that an experiment can be checked before its teacher has been trained.
 
     Args:
         model: The model.
@@ -51,7 +52,7 @@ def load_weights(
     if torch.get_default_device().type == "meta":
         return model
     expected = model.state_dict()
-    state = unwrapped(read_state(path, key), expected)
+    state = in_layout_of(unwrapped(read_state(path, key), expected), model)
     others = other_shapes(state.tensors, expected)
     fitting = {name: tensor for name, tensor in state.tensors.items() if name not in others}
     head = Head(model, {name: state.tensors[name] for name in others}, expected.keys() - fitting.keys(), new_head)

@@ -10,7 +10,6 @@ from ._densenet import densenet as densenet
 from ._densenet import densenet_bc_k12_depth100 as densenet_bc_k12_depth100
 from ._densenet import densenet_bc_k24_depth250 as densenet_bc_k24_depth250
 from ._densenet import densenet_bc_k40_depth190 as densenet_bc_k40_depth190
-from ._layouts import resnet_state_dict as resnet_state_dict
 from ._mobilenetv2 import CifarMobileNetV2 as CifarMobileNetV2
 from ._mobilenetv2 import mobilenetv2 as mobilenetv2
 from ._quantize import Quantized as Quantized

@@ -12,12 +12,15 @@ Distillation." ICLR 2020. https://arxiv.org/abs/1910.10699: the four widths are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from distill_core.weights import Layout
+
 from ._init import init_kaiming
+from ._layouts import IDENTITY_RESNET
 
 Shortcut = Literal["projection", "identity"]
 
@@ -86,6 +89,8 @@ class CifarResNet(nn.Module):
     Raises:
         ValueError: `depth` is not 6n+2, or `shortcut` is unknown.
     """
+
+    layouts: ClassVar[Sequence[Layout]] = (IDENTITY_RESNET,)
 
     def __init__(
         self,
