@@ -141,3 +141,25 @@ def test_runs_of_the_trainer_are_reported(toy, distill):
     results = json.loads(Path("runs/toy/seed3/results.json").read_text())
     line = next(line for line in distill("report", "runs").out.splitlines() if "a toy" in line)
     assert line.split()[-3] == f"{results['best']['test']['share']:.3f}"
+
+
+def test_the_extension_of_the_output_chooses_the_file(toy, distill):
+    distill("run", toy, "stages.0.epochs=1", "--output", "runs/<b>/seed3", "--trust", "toy")
+    distill("run", toy, "stages.0.epochs=1", "seed=4", "--output", "runs/<b>/seed4", "--trust", "toy")
+    for name, start in (("x.html", "<!doctype html>"), ("x.tex", "% \\usepackage"), ("x.csv", ",parameters,runs")):
+        ended = distill("report", "runs", "--output", f"out/{name}")
+        assert (ended.code, ended.out.splitlines()[-1]) == (0, f"out/{name}")
+        assert Path("out", name).read_text().startswith(start)
+    assert sorted(path.name for path in Path("out").iterdir()) == ["x.csv", "x.html", "x.tex"]
+    page = Path("out/x.html").read_text()
+    assert "<b>" not in page
+    for text in ("Loss term kd", "Learning rate", "val share", "config.resolved.yaml (1)", "a toy, seed4"):
+        assert text in page
+    ended = distill("report", "runs", "--json", "--output", "out/x.csv")
+    assert [run["seed"] for run in json.loads(ended.out)["runs"]] == [3, 4]
+    assert ended.err == "out/x.csv\n"
+
+
+def test_the_only_model_of_a_run_is_counted(distill):
+    made("teacher/seed0", 0, 95.0, parameters={"teacher": 1234})
+    assert rows(distill("report", "teacher").out) == {"teacher": ["1", "95.00"]}

@@ -14,6 +14,8 @@ from ._exit import refuse
 from ._flatten import leaves
 from ._run_files import ENVIRONMENT, METRICS, RESOLVED, RESULTS, newest_config
 
+POSITION = ("stage", "epoch", "step")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -59,6 +61,19 @@ def read_run(folder: Path) -> Run:
     return Run(folder, config, dict(_flat(environment or {})), results, _last(folder / METRICS))
 
 
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's `metrics.jsonl` that state stage, epoch, step and split; none without the file.
+
+    Raises:
+        DataError: A line is not a JSON object.
+    """
+    file = folder / METRICS
+    lines = file.read_bytes().splitlines(keepends=True) if file.is_file() else []
+    complete = [(number, line) for number, line in enumerate(lines, start=1) if line.endswith(b"\n")]
+    records = [parse_record(line, f"line {number} of {file}") for number, line in complete]
+    return [each for each in records if all(isinstance(each.get(key), int) for key in POSITION) and "split" in each]
+
+
 def check_recorded(file: Path) -> None:
     """Check a file of a finished run against the size and SHA-256 in its `results.json`, if they are there.
 
@@ -84,7 +99,7 @@ def _last(file: Path) -> dict[str, Any] | None:
     if not complete:
         return None
     record = parse_record(complete[-1], f"the last line of {file}")
-    if missing := [name for name in ("stage", "epoch", "step") if not isinstance(record.get(name), int)]:
+    if missing := [name for name in POSITION if not isinstance(record.get(name), int)]:
         message = f"the last line of {file} has no number '{missing[0]}', so it is damaged or comes from elsewhere"
         raise DataError(message, hint="resume the run, which removes such lines")
     return record

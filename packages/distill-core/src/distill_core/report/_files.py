@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from ._formats import to_csv, to_latex
 from ._plot import plot
 from ._runs import Row, RunResult, collect, summarise
-from ._table import markdown_table, print_table
+from ._table import caption, markdown_table, print_table, table
 
 
 def write(path: Path, results: Sequence[RunResult], rows: Sequence[Row], *, title: str) -> list[Path]:
@@ -25,12 +27,25 @@ def write(path: Path, results: Sequence[RunResult], rows: Sequence[Row], *, titl
         The three files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    table, raw, figure = (path.with_name(f"{path.name}.{extension}") for extension in ("md", "json", "png"))
-    table.write_text(f"# {title}\n\n{markdown_table(rows)}", encoding="utf-8")
-    runs = [{key: None if value != value else value for key, value in asdict(run).items()} for run in results]
-    raw.write_text(json.dumps({"title": title, "runs": runs}, indent=1) + "\n", encoding="utf-8")
+    markdown, raw, figure = (path.with_name(f"{path.name}.{extension}") for extension in ("md", "json", "png"))
+    markdown.write_text(f"# {title}\n\n{markdown_table(rows)}", encoding="utf-8")
+    raw.write_text(json.dumps(as_record(results, title=title), indent=1) + "\n", encoding="utf-8")
     plot(figure, rows, title=title)
-    return [table, raw, figure]
+    return [markdown, raw, figure]
+
+
+def as_record(results: Sequence[RunResult], *, title: str) -> dict[str, Any]:
+    """Return every run as JSON values; `nan` becomes None."""
+    runs = [{key: None if value != value else value for key, value in asdict(run).items()} for run in results]
+    return {"title": title, "runs": runs}
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """Write the table of the rows as LaTeX or CSV; the extension of `path`, .tex or .csv, sets the format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = table(rows)
+    text = to_csv(lines) if path.suffix == ".csv" else to_latex(lines, caption(rows))
+    path.write_text(text, encoding="utf-8")
 
 
 def publish(path: Path, folders: Iterable[Path | str], *, title: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ._runs import Row
-from ._table import header, plus_minus
+from ._table import metric_name, plus_minus
 
 
 def plot(path: Path, rows: Sequence[Row], *, title: str) -> None:
@@ -35,7 +35,7 @@ def plot(path: Path, rows: Sequence[Row], *, title: str) -> None:
     axes.margins(x=0.12)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.7)
-    axes.set_xlabel(f"{header(rows)[3]} — dots: runs, bars: means")
+    axes.set_xlabel(f"test {metric_name(rows)}, best epoch — dots: runs, bars: means")
     axes.set_title(title)
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=150)

@@ -30,7 +30,8 @@ class RunResult:
         metric: Name of the metric.
         percent: Whether the metric is a fraction and is printed in percent.
         selection: Rule that selected the best checkpoint: `max top1 on val`; empty if none was selected.
-        parameters: Number of parameters of the student.
+        parameters: Number of parameters of the student; of the only model in a run of one.
+        teacher_parameters: Number of parameters of the teacher; 0 in a run without one.
         seconds: Duration of the run.
     """
 
@@ -45,6 +46,7 @@ class RunResult:
     parameters: int
     seconds: float
     percent: bool = False
+    teacher_parameters: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,7 @@ class Row:
     selection: str
     values: tuple[float, ...]
     percent: bool = False
+    teacher_parameters: int = 0
 
 
 def collect(folders: Iterable[Path | str], *, metric: str = "") -> list[RunResult]:
@@ -88,6 +91,7 @@ def _read(folder: Path, metric: str) -> RunResult:
     if name not in test:
         message = f"{folder / RESULTS}: no test metric '{name}'"
         raise DataError(message, hint=did_you_mean(name, test))
+    sizes = results.get("parameters") or {}
     return RunResult(
         row=folder.parent.name,
         title=results.get("about") or folder.parent.name,
@@ -97,10 +101,16 @@ def _read(folder: Path, metric: str) -> RunResult:
         val=_number(best, "val", name),
         metric=name,
         selection="{mode} {metric} on {split}".format_map(selection) if selection else "",
-        parameters=int((results.get("parameters") or {}).get("student", 0)),
+        parameters=_size(sizes, "student", next(iter(sizes), "")),
+        teacher_parameters=_size(sizes, "teacher") if len(sizes) > 1 else 0,
         seconds=float(results.get("seconds", math.nan)),
         percent=name in results.get("percent", ()),
     )
+
+
+def _size(sizes: Mapping[str, Any], *names: str) -> int:
+    """Return the number of parameters of the first model that a run has; 0 if it has none of them."""
+    return int(next((sizes[name] for name in names if name in sizes), 0))
 
 
 def _number(record: Mapping[str, Any], split: str, name: str) -> float:
@@ -126,6 +136,7 @@ def _row(runs: Sequence[RunResult]) -> Row:
         selection=runs[0].selection,
         values=tuple(run.best for run in runs),
         percent=runs[0].percent,
+        teacher_parameters=runs[0].teacher_parameters,
     )
 
 

@@ -89,6 +89,22 @@ def measures(results: Mapping[str, Any]) -> dict[str, str]:
     return {**numbers, "seconds": _number(results.get("seconds"))}
 
 
+def difference_tables(runs: Sequence[Run]) -> dict[str, tuple[list[list[str]], int]]:
+    """Return for each kind of record the keys that differ, each with the value of each run, and how many runs have it."""
+    from .._flatten import to_yaml
+
+    tables = {RESOLVED: [run.config for run in runs], ENVIRONMENT: [run.environment for run in runs]}
+    found = {}
+    for name, values in tables.items():
+        quotes = name == RESOLVED  # a version is a string that looks like a number
+        rows = [
+            [key, *(to_yaml(table[key], quotes=quotes) if key in table else MISSING for table in values)]
+            for key in differences(values)
+        ]
+        found[name] = (rows, sum(map(bool, values)))
+    return found
+
+
 def _to_json(runs: Sequence[Run]) -> dict[str, Any]:
     def differing(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         named = list(zip(runs, tables, strict=True))
@@ -108,21 +124,13 @@ def _to_json(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _show(runs: Sequence[Run]) -> None:
     """Print a line for each run, then a table for each kind of difference, then the results."""
-    from .._flatten import to_yaml
-
     for number, run in enumerate(runs, start=1):
         print(f"run {number}: {run.folder}, {run.state()}{'' if run.environment else f', no {ENVIRONMENT}'}")
-    tables = {RESOLVED: [run.config for run in runs], ENVIRONMENT: [run.environment for run in runs]}
-    keys = {name: differences(values) for name, values in tables.items()}
-    if same := [name for name, values in tables.items() if not keys[name] and sum(map(bool, values)) > 1]:
+    tables = difference_tables(runs)
+    if same := [name for name, (rows, known) in tables.items() if not rows and known > 1]:
         print(f"no difference in {' and '.join(same)}")
-    for name in tables:
-        if keys[name]:
-            quotes = name == RESOLVED  # a version is a string that looks like a number
-            rows = [
-                [key, *(to_yaml(v[key], quotes=quotes) if key in v else MISSING for v in tables[name])]
-                for key in keys[name]
-            ]
+    for name, (rows, _) in tables.items():
+        if rows:
             _print_table(name, rows)
     results = [measures(run.results) if run.results else {} for run in runs]
     if measured := _keys(results):

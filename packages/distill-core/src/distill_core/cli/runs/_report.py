@@ -6,6 +6,7 @@ seeds differ; the runs of a sweep, or repeated runs with one seed, have a row ea
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections import Counter
@@ -18,11 +19,11 @@ import click
 
 from .._command import Command
 from .._exit import refuse
-from .._options import PATH
+from .._options import PATH, json_option
 from .._run_files import RESOLVED, RESULTS
 
 if TYPE_CHECKING:
-    from ...report import RunResult
+    from ...report import Row, RunResult
 
 MAX_LISTED = 5
 """Number of unfinished runs that are named."""
@@ -32,53 +33,93 @@ MAX_LISTED = 5
 @click.argument(
     "folders", metavar="FOLDER...", type=PATH, nargs=-1, required=True, help="Folders with runs at any depth."
 )
-@click.option("--output", metavar="PATH", type=PATH, help="Also write PATH.md, PATH.json and PATH.png.")
+@click.option(
+    "--output",
+    metavar="PATH",
+    type=PATH,
+    help="Also write the report: X.html is one page with curves, X.tex and X.csv the table, PATH all of PATH.md, PATH.json "
+    "and PATH.png.",
+)
 @click.option("--title", metavar="TEXT", default="", help="Title of the table.", show_default="the folders")
 @click.option(
     "--metric", metavar="NAME", default="", help="Test metric to show.", show_default="the metric of the checkpoint"
 )
-def report(folders: tuple[Path, ...], output: Path | None, title: str, metric: str) -> None:
+@json_option
+def report(folders: tuple[Path, ...], output: Path | None, title: str, metric: str, as_json: bool) -> None:
     """Print a table of finished runs.
 
     Runs that differ only in the seed share a row with their mean and standard deviation.
     """
-    report_runs(folders, output=output, title=title, metric=metric)
+    report_runs(folders, output=output, title=title, metric=metric, as_json=as_json)
 
 
-def report_runs(folders: Sequence[Path], *, output: Path | None = None, title: str = "", metric: str = "") -> None:
+def report_runs(
+    folders: Sequence[Path],
+    *,
+    output: Path | None = None,
+    title: str = "",
+    metric: str = "",
+    as_json: bool = False,
+) -> None:
     """Find finished runs, print their table, and write it to files if requested.
 
     Args:
         folders: Folders to search at any depth. Rows are in this order, and sorted by name within a folder.
-        output: Write `output`.md, .json and .png.
+        output: The file to write, .html, .tex or .csv; otherwise `output`.md, .json and .png are written.
         title: Title of the table; the folders by default.
         metric: The test metric to show; by default the one that selected the checkpoint.
+        as_json: Print every run as JSON instead of the table.
 
     Raises:
         ConfigError: A folder does not exist or holds no finished run, or the runs have different metrics.
         DataError: A run lacks the metric on its test split, or matplotlib is not installed.
     """
-    from ...report import collect, print_table, summarise, write
+    from ...report import as_record, collect, print_table, summarise
 
-    absent = [folder for folder in folders if not folder.is_dir()]
-    if absent:
+    finished = _finished_runs(folders)
+    results = in_rows(finished, collect(finished, metric=metric))
+    _refuse_mixed(finished, results)
+    rows = summarise(results)
+    title = title or ", ".join(map(str, folders))
+    if as_json:
+        print(json.dumps(as_record(results, title=title), indent=1))
+    else:
+        print_table(rows, title=title)
+    for file in _write(output, title, finished, results, rows) if output is not None else ():
+        print(file, file=sys.stderr if as_json else sys.stdout)
+
+
+def _finished_runs(folders: Sequence[Path]) -> list[Path]:
+    """Return the folders of finished runs, and name those of unfinished ones on stderr."""
+    if absent := [folder for folder in folders if not folder.is_dir()]:
         refuse(f"there is no folder '{absent[0]}'")
     runs = find_runs(folders)
     finished = [run for run in runs if (run / RESULTS).is_file()]
-    searched = ", ".join(map(str, folders))
     if not finished:
+        searched = ", ".join(map(str, folders))
         refuse(f"no finished run below {searched}", f"a finished run is a folder with {RESOLVED} and {RESULTS}")
     if unfinished := [str(run) for run in runs if run not in finished]:
         listed = [*unfinished[:MAX_LISTED], *(["…"] if len(unfinished) > MAX_LISTED else [])]
         print(f"{len(unfinished)} unfinished, omitted: {', '.join(listed)}", file=sys.stderr)
-    results = in_rows(finished, collect(finished, metric=metric))
-    _refuse_mixed(finished, results)
-    rows = summarise(results)
-    print_table(rows, title=title or searched)
-    if output is not None:
-        path = output.with_suffix("") if output.suffix in (".md", ".json", ".png") else output
-        for file in write(path, results, rows, title=title or searched):
-            print(file)
+    return finished
+
+
+def _write(
+    output: Path, title: str, runs: Sequence[Path], results: Sequence[RunResult], rows: Sequence[Row]
+) -> list[Path]:
+    """Write the files of `--output` and return them."""
+    from ...report import write, write_table
+
+    if output.suffix == ".html":
+        from ._report_page import write_page
+
+        write_page(output, title, runs, results, rows)
+        return [output]
+    if output.suffix in (".tex", ".csv"):
+        write_table(output, rows)
+        return [output]
+    path = output.with_suffix("") if output.suffix in (".md", ".json", ".png") else output
+    return write(path, results, rows, title=title)
 
 
 def find_runs(folders: Iterable[Path]) -> list[Path]:
