@@ -21,7 +21,7 @@ the mean loss every 50 steps. The script fails unless all students have the same
 Median over the rounds, quartiles in brackets. *n* taps are *n* modules tapped in student *and* teacher, each pair with a
 separate loss.
 
-Losses over a vocabulary have a page of their own: [vocabulary.md](vocabulary.md).
+Pages of their own: [losses over a vocabulary](vocabulary.md), [checkpoints](checkpoints.md).
 
 {machine}
 

@@ -33,6 +33,18 @@ def test_the_losses_over_a_vocabulary_have_a_page(tmp_path):
     assert sum(line.startswith(("| Forward", "| Reverse", "| Skewed")) for line in page.read_text().splitlines()) == 5
 
 
+def test_checkpoints_have_a_page(tmp_path):
+    page = tmp_path / "checkpoints.md"
+    options = ["--rounds", "3", "--width", "8", "--layers", "2", "--output", str(page)]
+    command = [sys.executable, str(TASK / "checkpoints.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1].strip() for line in page.read_text().splitlines() if line.startswith("|")]
+    assert rows[2:] == [
+        "training is held up", "of which CPU time", "until the checkpoint is on disk", "torch.save and fsync",
+    ]  # fmt: skip
+
+
 @pytest.fixture
 def modules(monkeypatch):
     """The script's own modules, which lie beside it."""

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle  # noqa: TID251  to make a hostile file
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
 from distill_core.errors import DistillError
-from distill_core.weights import load_weights, read_weights, save_weights
+from distill_core.records import fingerprint
+from distill_core.weights import _write, load_weights, read_weights, save_weights, write_tensors
 
 
 def test_round_trip_also_with_tied_tensors(tmp_path):
@@ -20,6 +23,40 @@ def test_round_trip_also_with_tied_tensors(tmp_path):
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name])
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("metadata", [None, {"head\u2028": 'of "ü"'}])
+def test_a_file_is_what_the_library_writes_and_its_hash_is_known(tmp_path, metadata):
+    """Every dtype of the library, with scalars, empty tensors and names that JSON escapes."""
+    tensors = {}
+    for name, dtype in safetensors.torch._TYPES.items():
+        values = torch.arange(6) % 2
+        tensors |= {f"z.{name}": values.reshape(2, 3).to(dtype), f"a.{name}": values[1].clone().to(dtype)}
+        tensors[f'é"\n.{name}'] = torch.empty(0, 3, dtype=dtype)
+    safetensors.torch.save_file(tensors, tmp_path / "library", metadata)
+    written = write_tensors(tensors, tmp_path / "ours", metadata)
+    content = (tmp_path / "ours").read_bytes()
+    assert content == (tmp_path / "library").read_bytes()
+    assert written == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_pieces_of_a_large_tensor_follow_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(_write, "_CHUNK", 7)
+    tensors = {"a": torch.randn(100), "b": torch.randn(3, 5)}
+    written = write_tensors(tensors, tmp_path / "ours")
+    safetensors.torch.save_file(tensors, tmp_path / "library")
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "library").read_bytes()
+    assert written == fingerprint(tmp_path / "ours")
+
+
+@pytest.mark.parametrize("tensor", [torch.zeros(2, dtype=torch.complex128), torch.eye(2).to_sparse()])
+def test_a_tensor_that_the_format_cannot_hold_is_refused(tmp_path, tensor):
+    with pytest.raises(DistillError) as error:
+        write_tensors({"fine": torch.zeros(1), "odd": tensor}, tmp_path / "file")
+    assert str(error.value) == (
+        f"'odd' is a tensor of {tensor.dtype} and {tensor.layout}, which safetensors files cannot hold"
+    )
+    assert not (tmp_path / "file").exists()
 
 
 @pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"model": state}])

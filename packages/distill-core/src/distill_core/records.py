@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -60,6 +61,22 @@ def put_in_place(unfinished: Path, path: Path) -> None:
     sync(unfinished)
     os.replace(unfinished, path)
     sync(path.parent)
+
+
+def write_hashed(path: Path, content: Iterable[memoryview]) -> Fingerprint:
+    """Write bytes to a file, neither atomically nor synced; return its size and SHA-256 without reading it back.
+
+    The global interpreter lock is released while a piece is hashed and written.
+    """
+    digest, size = hashlib.sha256(), 0
+    with path.open("wb", buffering=0) as file:
+        for piece in content:
+            digest.update(piece)
+            size += len(piece)
+            left = piece
+            while len(left):
+                left = left[file.write(left) :]
+    return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 def fingerprint(path: Path) -> Fingerprint:

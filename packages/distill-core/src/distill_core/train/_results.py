@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import TrainingError
-from ..records import fingerprint, write_record
+from ..records import write_record
 from ..weights import save_tensors
 from ._state import Run
 from .callbacks import Checkpoint, Evaluate, strict_json
@@ -72,8 +72,8 @@ def write_results(results: dict[str, Any], weights: Mapping[str, Mapping[str, Te
         output: The run's folder.
     """
     for name, tensors in weights.items():
-        save_tensors(tensors, output / f"{name}.safetensors")
-        results["files"][f"{name}.safetensors"] = fingerprint(output / f"{name}.safetensors")
+        file = f"{name}.safetensors"
+        results["files"][file] = save_tensors(tensors, output / file)
     write_record(output / "results.json", strict_json(results, indent=2) + "\n")
 
 

@@ -154,7 +154,7 @@ class Run(Protocol):
         """
 
     def save(self, *, best: bool = False) -> None:
-        """Write a checkpoint, if the run has a folder. All processes call it together."""
+        """Copy the state and start to write a checkpoint, if the run has a folder. All processes call it together."""
 
     def log(self, record: dict[str, Any]) -> None:
         """Pass a record to the callbacks, with stage, epoch and step added."""

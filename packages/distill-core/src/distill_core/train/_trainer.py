@@ -92,7 +92,7 @@ class Trainer(TrainerView):
         Raises:
             TrainingError: The run cannot start, continue or resume.
         """
-        with hold_folder(self.output if self.is_main else None), self._stop, explained():
+        with hold_folder(self.output if self.is_main else None), self._stop, explained(), self.checkpoints.finished():
             return self._fit(resume=resume, change=change)
 
     def _fit(self, *, resume: bool, change: bool) -> dict[str, Any]:
@@ -108,8 +108,10 @@ class Trainer(TrainerView):
                 self._fit_stage(index, saved)
                 saved, index = None, index + 1
             except RollBack:
+                self._wait_for_checkpoint()
                 self.state, saved = self.checkpoints.restore_run(change=change)
                 index = self.state.stage
+        self._wait_for_checkpoint()
         results = evaluate_test(self, self.store, time.monotonic() - start)
         self.checkpoints.verify_finite(self.state)
         trained = self.checkpoints.trained_models(self.state)
@@ -140,14 +142,13 @@ class Trainer(TrainerView):
         return metrics
 
     def save(self, *, best: bool = False) -> None:
-        """Write a checkpoint, if the run has a folder; refuse one with numbers that are not finite."""
+        """Start to write a checkpoint, if the run has a folder; refuse one with numbers that are not finite."""
         if self.store is None:
             return
         if self.run is not None and self.run.update.has_bad():
             self._log_training(self.run)  # acts on withheld updates
         self._same_buffers()
         self.checkpoints.write(self.state, self.run, self.meter, best=best)
-        self.accelerator.wait_for_everyone()
 
     def log(self, record: dict[str, Any]) -> None:
         """Pass a record to the callbacks, with stage, epoch and step added."""
@@ -180,6 +181,8 @@ class Trainer(TrainerView):
         self._each("on_stage_start")
         if self.is_main:
             log_stage_notes(run, self.models, f"stages.{index}", loader, start)
+        if self.nonfinite.policy == "rollback":
+            self._wait_for_checkpoint()
         if self.checkpoints.begin_stage(state, run):
             self.save()
         try:
@@ -254,6 +257,7 @@ class Trainer(TrainerView):
         call_each(self, self._each_step, "on_step_end")
         if self._stop.is_due(self.state.step):
             self.save()
+            self._wait_for_checkpoint()
             message = f"stopped at step {self.state.step} on request"
             raise KeyboardInterrupt(message)
 
@@ -268,6 +272,11 @@ class Trainer(TrainerView):
         self._logged_at = now
         lr = float(run.optimizer.param_groups[0]["lr"])
         self.log({"split": "train", "loss": window.loss, "losses": window.losses, "lr": lr, "samples_per_second": rate})
+
+    def _wait_for_checkpoint(self) -> None:
+        """Wait until every process can read the last checkpoint."""
+        self.checkpoints.wait()
+        self.accelerator.wait_for_everyone()
 
     def _same_buffers(self) -> None:
         if world_size() > 1:

@@ -13,7 +13,7 @@ from ._names import wrapper as wrapper
 from ._save import memory as memory
 from ._save import save_tensors as save_tensors
 from ._save import save_weights as save_weights
-from ._save import write_tensors as write_tensors
 from ._state_dict import State as State
 from ._state_dict import read_state as read_state
 from ._state_dict import read_weights as read_weights
+from ._write import write_tensors as write_tensors

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..records import put_in_place
+from ..records import Fingerprint, put_in_place
+from ._write import write_tensors
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -18,8 +18,8 @@ def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
     save_tensors(model.state_dict(), path)
 
 
-def save_tensors(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
-    """Write tensors to a `.safetensors` file atomically.
+def save_tensors(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> Fingerprint:
+    """Write tensors to a `.safetensors` file atomically; return its size and SHA-256.
 
     Tied tensors are written once. As in files of `safetensors.torch.save_model`, the metadata maps the other names to the
     one that is written, and `read_weights` returns all of them.
@@ -29,8 +29,9 @@ def save_tensors(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) ->
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".tmp")
-    write_tensors(written, unfinished, same)
+    written_as = write_tensors(written, unfinished, same)
     put_in_place(unfinished, path)
+    return written_as
 
 
 def tied_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
@@ -52,11 +53,3 @@ def memory(tensor: Tensor) -> object:
     if tensor.layout is not torch.strided or tensor.is_meta or not tensor.numel():
         return id(tensor)
     return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
-
-
-def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a `.safetensors` file with default permissions; the library makes it readable by its owner alone."""
-    path.touch()
-    mode = path.stat().st_mode
-    save_file(dict(tensors), path, dict(metadata) if metadata else None)
-    path.chmod(mode)

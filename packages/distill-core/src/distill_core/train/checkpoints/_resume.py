@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class RunCheckpoints:
         self.nonfinite.verify_modules(self._checked(state, run), state, self.store)
 
     def write(self, state: RunState, run: StageRun | None, meter: LossMeter, *, best: bool) -> None:
-        """Write a checkpoint, unless a tensor is not finite. A collective operation; the main process writes.
+        """Start to write a checkpoint, unless a tensor is not finite. A collective operation; the main process writes.
 
         Args:
             state: The state of the run.
@@ -96,6 +97,27 @@ class RunCheckpoints:
         content = self.gather(state, run, meter)
         if rank() == 0 and self.store is not None:
             self.store.write(f"step-{state.step:08d}", content, best=best)
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is on disk; in the main process, which alone writes.
+
+        Raises:
+            TrainingError: It cannot be written.
+        """
+        if rank() == 0 and self.store is not None:
+            self.store.wait()
+
+    @contextlib.contextmanager
+    def finished(self) -> Iterator[None]:
+        """Finish the last checkpoint when a run ends by an exception; log it if that fails."""
+        try:
+            yield
+        except BaseException:
+            try:
+                self.wait()
+            except Exception as error:  # noqa: BLE001  the exception of the run is raised
+                logger.error("%s", error)
+            raise
 
     def _checked(self, state: RunState, run: StageRun | None) -> dict[str, nn.Module]:
         losses: dict[str, nn.Module] = {"losses": run.distiller.losses} if run is not None else {}

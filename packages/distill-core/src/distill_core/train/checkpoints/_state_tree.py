@@ -11,10 +11,15 @@ from ...errors import TrainingError
 from ...weights import memory
 
 
-def pack(state: Any) -> tuple[dict[str, Tensor], Any]:
-    """Split a nest into its tensors by path and a JSON value that says where they belong.
+def pack(state: Any, buffers: Mapping[str, Tensor] | None = None) -> tuple[dict[str, Tensor], Any]:
+    """Split a nest into copies of its tensors by path and a JSON value that says where they belong.
 
-    Tied tensors are kept once, by the first path.
+    Tied tensors are kept once, by the first path. Nothing of the result shares memory with the nest.
+
+    Args:
+        state: The nest.
+        buffers: Tensors of an earlier nest, which are overwritten where path, shape and dtype are the same: copying into
+            memory that is in use already is faster.
 
     Raises:
         TrainingError: It holds something that is neither a tensor nor plain data.
@@ -24,8 +29,8 @@ def pack(state: Any) -> tuple[dict[str, Tensor], Any]:
     >>> sorted(tensors), tree
     (['buffer'], {'step': 3, 'buffer': {'$tensor': 'buffer'}})
     """
-    tensors: dict[str, Tensor] = {}
-    return tensors, _pack(state, "", tensors, {})
+    copies = _Copies(buffers or {})
+    return copies.tensors, _pack(state, "", copies)
 
 
 def unpack(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -43,21 +48,36 @@ def unpack(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     return {key: unpack(value, tensors) for key, value in tree.items()}
 
 
-def _pack(value: Any, path: str, tensors: dict[str, Tensor], first: dict[object, str]) -> Any:
-    if isinstance(value, Tensor):
-        owner = first.setdefault(memory(value), path)
+class _Copies:
+    """Copies of tensors in host memory, by path."""
+
+    def __init__(self, buffers: Mapping[str, Tensor]) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self._buffers = buffers
+        self._first: dict[object, str] = {}
+
+    def add(self, path: str, value: Tensor) -> str:
+        """Copy a tensor, unless the same memory has been copied; return the path of the copy."""
+        owner = self._first.setdefault(memory(value), path)
         if owner == path:
-            tensors[path] = value.detach().to("cpu", copy=True).contiguous()
-        return {"$tensor": owner}
+            buffer = self._buffers.get(path)
+            if buffer is None or buffer.shape != value.shape or buffer.dtype != value.dtype:
+                self.tensors[path] = value.detach().to("cpu", copy=True).contiguous()
+            else:
+                self.tensors[path] = buffer.copy_(value.detach())
+        return owner
+
+
+def _pack(value: Any, path: str, copies: _Copies) -> Any:
+    if isinstance(value, Tensor):
+        return {"$tensor": copies.add(path, value)}
     if isinstance(value, Mapping):
-        parts = [
-            (key, _pack(part, f"{path}.{key}" if path else str(key), tensors, first)) for key, part in value.items()
-        ]
+        parts = [(key, _pack(part, f"{path}.{key}" if path else str(key), copies)) for key, part in value.items()]
         if all(isinstance(key, str) and not key.startswith("$") for key, _ in parts):
             return dict(parts)
         return {"$pairs": [[_packed_key(key, path), part] for key, part in parts]}
     if isinstance(value, list | tuple):
-        listed = [_pack(part, f"{path}.{number}", tensors, first) for number, part in enumerate(value)]
+        listed = [_pack(part, f"{path}.{number}", copies) for number, part in enumerate(value)]
         return {"$tuple": listed} if isinstance(value, tuple) else listed
     if value is None or isinstance(value, str | int | float | bool):
         return value
