@@ -2,7 +2,7 @@
 
     FOLDER/teacher-<16 digits of the key>/key.json              everything that the content depends on
                                           view-0000.safetensors the rows of all samples
-                                          view-0000.json        size and SHA-256, written last: the view is complete
+                                          view-0000.json        size, time of change and SHA-256, written last: the view is complete
                                           view-0000.0.rows      of an incomplete view: the rows that process 0 has written
 
 Processes on one machine write different rows of the same mapped file. A row counts as written once it is on the disk and
@@ -11,11 +11,13 @@ then listed in a file `.rows`. A kill or a power failure costs at most the rows 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,14 +66,16 @@ class Cache:
         return self.folder / f"view-{view:04}.safetensors"
 
     def is_complete(self, view: int) -> bool:
-        """Return whether a view is complete; its checksum is verified once.
+        """Return whether a view is complete.
+
+        Its SHA-256 is computed only if size or time of change differ from those recorded with it.
 
         Raises:
             DataError: The file is damaged.
         """
         manifest = self.path(view).with_suffix(".json")
         if view not in self._complete and manifest.is_file():
-            self._verify(view, manifest)
+            self._verify(view, manifest, trusts_stamp=True)
             self._complete.add(view)
         return view in self._complete
 
@@ -136,8 +140,8 @@ class Cache:
             return False
         path = self.path(view)
         self.shard(view).sync()
-        manifest = {"bytes": path.stat().st_size, "sha256": _digest(path), "rows": self.rows}
-        _replace(path.with_suffix(".json"), json.dumps(manifest, indent=1).encode())
+        stamp = _stamp(path)  # before the hash: a later change is noticed
+        _write_manifest(path.with_suffix(".json"), {**stamp, "sha256": _digest(path), "rows": self.rows})
         for journal in self.folder.glob(f"{path.stem}.*.rows"):
             journal.unlink(missing_ok=True)
         self._complete.add(view)
@@ -156,20 +160,36 @@ class Cache:
             DataError: A view is damaged.
         """
         self._complete.clear()
-        return [view for view in range(self.views) if self.is_complete(view)]
+        for view in range(self.views):
+            manifest = self.path(view).with_suffix(".json")
+            if manifest.is_file():
+                self._verify(view, manifest, trusts_stamp=False)
+                self._complete.add(view)
+        return sorted(self._complete)
 
-    def _verify(self, view: int, manifest: Path) -> None:
+    def _verify(self, view: int, manifest: Path, *, trusts_stamp: bool) -> None:
+        """Compare a complete view with its manifest; a new stamp of intact content is recorded.
+
+        Raises:
+            DataError: The view is damaged.
+        """
         path = self.path(view)
         hint = f"remove {path} and {manifest.name} to build the view again"
         try:
-            expected = json.loads(manifest.read_text())
-            is_intact = expected["bytes"] == path.stat().st_size and expected["sha256"] == _digest(path)
+            expected, stamp = json.loads(manifest.read_text()), _stamp(path)
+            has_stamp = expected == {**expected, **stamp}
+            is_intact = (has_stamp and trusts_stamp) or (
+                expected["bytes"] == stamp["bytes"] and expected["sha256"] == _digest(path)
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             message = f"{path} is damaged: the file or {manifest.name} is missing or unreadable"
             raise DataError(message, hint=hint) from error
         if not is_intact:
             message = f"{path} is damaged: its SHA-256 differs from the recorded one"
             raise DataError(message, hint=hint)
+        if not has_stamp:
+            with contextlib.suppress(OSError):  # a read-only cache is hashed by each run
+                _write_manifest(manifest, {**expected, **stamp})
 
     def _read_rows(self, view: int) -> Tensor:
         written = np.zeros(self.rows, dtype=bool)
@@ -211,6 +231,16 @@ def _read_key(path: Path) -> Key | None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stamp(path: Path) -> dict[str, int]:
+    """Return the size of a file and the time of its last change."""
+    status = path.stat()
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+    _replace(path, json.dumps(manifest, indent=1).encode())
 
 
 def _replace(path: Path, content: bytes) -> None:

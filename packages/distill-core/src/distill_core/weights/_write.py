@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,7 +43,8 @@ def _pieces(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Itera
     yield memoryview(_header(tensors, metadata))
     for tensor in tensors.values():
         if tensor.numel():
-            content = memoryview(tensor.detach().reshape(-1).view(torch.uint8).numpy())
+            elements: Any = tensor.detach().reshape(-1).view(torch.uint8).numpy()
+            content = memoryview(elements)
             for begin in range(0, len(content), _CHUNK):
                 yield content[begin : begin + _CHUNK]
 
