@@ -31,7 +31,7 @@ def evaluate_test(run: Run, store: CheckpointStore | None, seconds: float) -> di
     Returns:
         `test` holds the metrics of the chosen epoch, of the last one if none was chosen; `best` and `last` hold stage,
         epoch, step and metrics on each split. `stopped` lists the stages that a callback ended early. `percent` lists the metrics that are fractions and are printed in percent.
-        `files` is empty.
+        `data` holds the `summary()` of each dataset that has one. `files` is empty.
     """
     experiment, state = run.experiment, run.state
     selection = next((c for c in run.callbacks if isinstance(c, Checkpoint) and c.best is not None), None)
@@ -60,6 +60,7 @@ def evaluate_test(run: Run, store: CheckpointStore | None, seconds: float) -> di
         "seconds": round(seconds, 3),
         "files": {},
         "parameters": {name: count_parameters(model) for name, model in run.models.items()},
+        "data": _summaries(experiment.data),
     }
 
 
@@ -96,6 +97,12 @@ def _chosen_weights(store: CheckpointStore | None, selection: Checkpoint | None)
         logger.warning("%s; the results and the weights are those of the last epoch", error)
         return None
     return models
+
+
+def _summaries(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the datasets of the loaders say about themselves."""
+    methods = {name: getattr(getattr(loader, "dataset", None), "summary", None) for name, loader in data.items()}
+    return {name: summary() for name, summary in methods.items() if callable(summary)}
 
 
 def count_parameters(model: nn.Module) -> int:

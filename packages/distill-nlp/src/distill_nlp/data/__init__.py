@@ -2,17 +2,7 @@
 
 from ..tables import Table as Table
 from ..tables import read_table as read_table
-from ._answers import answer_text as answer_text
-from ._causal import CausalCollate as CausalCollate
-from ._causal import PackedTokens as PackedTokens
-from ._causal import TokenSequences as TokenSequences
-from ._causal_tokens import causal_tokenizer as causal_tokenizer
-from ._causal_tokens import prompt_tokens as prompt_tokens
-from ._causal_tokens import start_tokens as start_tokens
-from ._causal_tokens import tokens_of as tokens_of
 from ._collate import PadCollate as PadCollate
-from ._completions import completions as completions
-from ._conversations import conversations as conversations
 from ._documents import read_documents as read_documents
 from ._documents import split_documents as split_documents
 from ._encoded import EncodedTexts as EncodedTexts
@@ -24,7 +14,6 @@ from ._glue import glue_texts as glue_texts
 from ._glue_tasks import GlueTask as GlueTask
 from ._glue_tasks import glue_task as glue_task
 from ._grouped import LengthGroupedLoader as LengthGroupedLoader
-from ._language_modelling import language_modelling as language_modelling
 from ._masked import MaskedTexts as MaskedTexts
 from ._masked import masked_language_modelling as masked_language_modelling
 from ._python_docstrings import python_docstrings as python_docstrings
@@ -37,3 +26,15 @@ from ._text_classification import text_classification as text_classification
 from ._token_classification import TaggedTexts as TaggedTexts
 from ._token_classification import token_classification as token_classification
 from ._two_tokenizers import TextsApart as TextsApart
+from .causal import CausalCollate as CausalCollate
+from .causal import PackedSamples as PackedSamples
+from .causal import PackedTokens as PackedTokens
+from .causal import TokenSequences as TokenSequences
+from .causal import answer_text as answer_text
+from .causal import causal_tokenizer as causal_tokenizer
+from .causal import completions as completions
+from .causal import conversations as conversations
+from .causal import language_modelling as language_modelling
+from .causal import prompt_tokens as prompt_tokens
+from .causal import start_tokens as start_tokens
+from .causal import tokens_of as tokens_of

@@ -40,6 +40,17 @@ def example_tokens(tokenizer: str | Tokenizer, rows: int, length: int = 8) -> di
     return {name: torch.zeros(rows, length, dtype=torch.long, device="meta") for name in names}
 
 
+def example_of_tokens(batch_size: int, positions: int, prefix: str = "") -> dict[str, Tensor]:
+    """Return a batch on the meta device."""
+    shape = (batch_size, positions)
+    return {
+        f"{prefix}input_ids": torch.zeros(shape, dtype=torch.long, device="meta"),
+        f"{prefix}target": torch.zeros(shape, dtype=torch.long, device="meta"),
+        f"{prefix}mask": torch.zeros(shape, dtype=torch.bool, device="meta"),
+        "index": torch.zeros(batch_size, dtype=torch.long, device="meta"),
+    }
+
+
 def check_of_texts(
     name: str,
     model: nn.Module,

@@ -42,6 +42,17 @@ def check_isolation(name: str, model: nn.Module, inputs: Mapping[str, str]) -> N
         raise DataError(message, hint=hint)
 
 
+def require_positions(name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
+    """Check that a model that reads the tokens of packed samples reads their positions too.
+
+    Raises:
+        DataError: It does not, and would attend across samples.
+    """
+    if "input_ids" in inputs.values() and "position_ids" not in inputs.values():
+        message = f"{name} ({type(model).__name__}) reads packed samples without `position_ids` and would mix them"
+        raise DataError(message, hint="feed it with `position_ids: batch.position_ids`, or do not pack")
+
+
 def _config_fault(model: nn.Module, inputs: Mapping[str, str]) -> tuple[str, str] | None:
     """Return a fault and a hint from a model's config, None without a fault."""
     config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
-from .._ignored import IGNORED
-from ..chat import ASSISTANT, Message, checked_messages, checked_tools, encode_conversation
-from ..tables import Rows, Table, read_rows
-from ._causal import TokenSequences, check_lengths
+from ..._ignored import IGNORED
+from ...chat import ASSISTANT, Message, checked_messages, checked_tools, encode_conversation
+from ...tables import Rows, Table, read_rows
+from .._documents import Split, spaced, split_indices
+from .._encoded import Tokenizer
 from ._causal_tokens import causal_tokenizer
-from ._completions import check_sequences, vocabulary_of_sequences
-from ._documents import Split, spaced, split_indices
-from ._encoded import Tokenizer
-from ._grouped import loader_of_texts
-from ._language_modelling import example_of_tokens
-from ._vocabularies import token_set
+from ._sequences import EncodedSamples, Layout, check_sequences, example_of_sequences, vocabulary_of_sequences
 
 logger = logging.getLogger("distill")
 
 
-def _check(
-    name: str, model: nn.Module, inputs: Mapping[str, str], max_length: int, pad_to: int | None, *, tokenizer: Any
-) -> str:
-    return check_sequences(name, model, inputs, max_length, pad_to, tokenizer=tokenizer, teacher_tokenizer=None)
-
-
-def _example(batch_size: int, max_length: int) -> dict[str, Tensor]:
-    return example_of_tokens(batch_size, max_length)
-
-
-@with_example(_example, _check, vocabulary_of_sequences)
+@with_example(example_of_sequences, check_sequences, vocabulary_of_sequences)
 def conversations(
     rows: Rows,
     split: Split = "all",
@@ -48,6 +34,7 @@ def conversations(
     tools: str = "tools",
     answers: Literal["all", "last"] = "all",
     max_length: int = 1024,
+    packed: bool = False,
     pad_to: int | None = None,
     limit: int | None = None,
     val: float = 0.05,
@@ -75,6 +62,7 @@ def conversations(
         tools: The column of the tools, JSON schemas. Rows need not have one.
         answers: Learn all turns of the assistant, or the last one only.
         max_length: Maximum number of positions of a sample.
+        packed: Pack samples into blocks of `max_length` positions; see `PackedSamples`. Feed models with `position_ids`.
         pad_to: Number of positions in every batch, for a teacher cache. Defaults to those of the longest sample.
         limit: Maximum number of samples, evenly spaced over the rows of the split. None keeps all.
         val, test, split_seed: Fractions of the rows in the validation and test splits, and the seed of the split.
@@ -83,56 +71,55 @@ def conversations(
         num_workers: Number of processes that prefetch batches.
 
     Returns:
-        A loader of `input_ids`, `target` and `mask`, the targets that count, (batch, longest).
+        A loader of `input_ids`, `target`, `mask` (batch, longest), and `position_ids` if packed.
 
     Raises:
         DataError: A row is not a conversation with a turn of the assistant, or the template does not render it.
     """
-    check_lengths(max_length=max_length)
+    layout = Layout(max_length=max_length, packed=packed, pad_to=pad_to, group_by_length=group_by_length)
     table = read_rows(rows)
     chosen = spaced(split_indices(table.num_rows, split, val=val, test=test, seed=split_seed), limit)
-    dataset = _sequences(table, chosen, (messages, tools), tokenizer, max_length, pad_to, answers)
-    shuffled = split in ("train", "all") if shuffle is None else shuffle
-    return loader_of_texts(dataset, batch_size, shuffled, num_workers, group_by_length)
+    loaded = _chat_tokenizer(tokenizer)
+    samples = EncodedSamples()
+    samples.add("", _encoded(table, chosen, (messages, tools), loaded, max_length, answers), loaded)
+    return samples.loader(layout, batch_size, split, shuffle=shuffle, num_workers=num_workers)
 
 
-def _sequences(
-    table: Table,
-    rows: Sequence[int],
-    columns: tuple[str, str],
-    tokenizer: str | Tokenizer,
-    max_length: int,
-    pad_to: int | None,
-    answers: str,
-) -> TokenSequences:
-    """Return the dataset of the conversations that fit."""
-    if answers not in ("all", "last"):
-        message = f"`answers` must be all or last, got {answers}"
-        raise DataError(message)
+def _chat_tokenizer(tokenizer: str | Tokenizer) -> Any:
     loaded: Any = causal_tokenizer(tokenizer)
     if not getattr(loaded, "chat_template", None):
         message = f"{type(loaded).__name__} has no chat template"
         raise DataError(message, hint="use the tokenizer of a chat model, or set its chat_template")
+    return loaded
+
+
+def _encoded(
+    table: Table,
+    rows: Sequence[int],
+    columns: tuple[str, str],
+    tokenizer: Any,
+    max_length: int,
+    answers: str,
+) -> list[tuple[Tensor, Tensor]]:
+    """Return the inputs and targets of the conversations that fit."""
+    if answers not in ("all", "last"):
+        message = f"`answers` must be all or last, got {answers}"
+        raise DataError(message)
     cells = table.column(columns[0])
     tools = table.column(columns[1]) if columns[1] in table else [None] * len(cells)
-    inputs, targets = [], []
+    samples = []
     for row in rows:
         where = f"{table.where(row)}: `{columns[0]}`"
         schemas = checked_tools(tools[row], f"{table.where(row)}: `{columns[1]}`")
-        sample = _sample(loaded, checked_messages(cells[row], where), schemas, max_length, answers == "last", where)
-        if sample is not None:
-            inputs.append(sample[0])
-            targets.append(sample[1])
-    if not inputs:
+        sample = _sample(tokenizer, checked_messages(cells[row], where), schemas, max_length, answers == "last", where)
+        samples += [] if sample is None else [sample]
+    if not samples:
         message = f"no conversation of {table.source} has a first answer within `max_length` ({max_length})"
         raise DataError(message, hint="set a greater `max_length`")
-    if len(inputs) < len(rows):
+    if len(samples) < len(rows):
         text = "%d of %d conversations are omitted: their first answer does not fit in max_length %d"
-        logger.warning(text, len(rows) - len(inputs), len(rows), max_length)
-    padding = {"input_ids": int(loaded.pad_token_id or 0)}
-    return TokenSequences(
-        {"input_ids": inputs, "target": targets}, padding, pad_to, tokens={"input_ids": token_set(loaded)}
-    )
+        logger.warning(text, len(rows) - len(samples), len(rows), max_length)
+    return samples
 
 
 def _sample(

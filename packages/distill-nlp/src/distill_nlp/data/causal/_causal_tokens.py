@@ -11,8 +11,8 @@ from torch import Tensor
 
 from distill_core.errors import DataError
 
-from ._encoded import Tokenizer, find_tokenizer, load_tokenizer
-from ._token_cache import Tokens, cached_tokens, key_of
+from .._encoded import Tokenizer, find_tokenizer, load_tokenizer
+from .._token_cache import Tokens, cached_tokens, key_of
 
 _BATCH_CHARACTERS = 1 << 20
 """Number of characters after which a batch of texts is complete. A fast tokenizer takes some 40 bytes for each."""

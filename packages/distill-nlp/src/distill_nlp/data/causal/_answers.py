@@ -13,11 +13,11 @@ from torch import Tensor
 
 from distill_core.errors import DataError
 
-from .._ignored import IGNORED
-from .._texts import shown
-from ..tables import Table
+from ..._ignored import IGNORED
+from ..._texts import shown
+from ...tables import Table
+from .._encoded import Tokenizer
 from ._causal_tokens import end_token, prompt_tokens, start_tokens, tokens_of
-from ._encoded import Tokenizer
 
 logger = logging.getLogger("distill")
 

@@ -1,4 +1,4 @@
-"""Datasets for causal language models: the target of each position is the next token.
+"""Samples for causal language models: the target of each position is the next token.
 
 `input_ids`, `target` and `mask` have the same shape. `target[i]` is the token after `input_ids[i]`, or −100 if it is
 ignored, and `mask` marks the targets that count. Logits and targets are aligned, so no loss shifts them.
@@ -15,13 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from distill_core.data import TensorData, Vocabulary
+from distill_core.data import Vocabulary
 from distill_core.errors import DataError
 
-from .._ignored import IGNORED
-from ._isolation import check_isolation
-from ._readable import check_readable, extents_of
-from ._vocabularies import TokenSet, vocabulary_of
+from ..._ignored import IGNORED
+from .._readable import check_readable, extents_of
+from .._vocabularies import TokenSet, vocabulary_of
 
 
 def check_lengths(**lengths: int | None) -> None:
@@ -34,76 +33,6 @@ def check_lengths(**lengths: int | None) -> None:
         if length is not None and length < 1:
             message = f"`{name}` must be >= 1, got {length}"
             raise DataError(message)
-
-
-@final
-class PackedTokens(TensorData):
-    """Concatenated documents, split into blocks of equal length without padding.
-
-    An end token follows each document. The target after it is ignored, because it belongs to another document. As in the
-    training of GPT-2, attention crosses the boundary, unless the model receives `position_ids`, which restart with each
-    document. The remainder that does not fill a block is dropped.
-
-    Args:
-        documents: The tokens of each document, (tokens,).
-        block: Number of positions in a block.
-        end: The end token.
-        limit: Maximum number of blocks, evenly spaced over the text. None keeps all.
-        positions: Add `position_ids`, with which models of transformers do not attend across documents. A model that
-            does so nevertheless is refused.
-        tokens: The tokens of the tokenizer.
-
-    Attributes:
-        num_tokens: (blocks,) int64, number of targets that count.
-
-    Raises:
-        DataError: `block` is below 1, or the documents do not fill one block.
-    """
-
-    def __init__(
-        self,
-        documents: Sequence[Tensor],
-        block: int,
-        end: int,
-        *,
-        limit: int | None = None,
-        positions: bool = False,
-        tokens: TokenSet | None = None,
-    ) -> None:
-        check_lengths(block=block)
-        self.tokens = tokens
-        ends = torch.tensor([end], dtype=torch.int32)
-        stream = torch.cat([piece for tokens in documents for piece in (tokens.to(torch.int32), ends)])
-        num_blocks = (len(stream) - 1) // block
-        if num_blocks < 1:
-            message = f"the texts have {len(stream)} tokens, too few for one block of {block}"
-            raise DataError(message, hint="set a smaller `block`")
-        last = torch.tensor([len(tokens) + 1 for tokens in documents]).cumsum(0) - 1
-        targets = stream.roll(-1)
-        targets[last] = IGNORED  # an end token within a document is text
-        fields = {"input_ids": stream, "target": targets}
-        if positions:
-            fields["position_ids"] = _positions(documents, len(stream), block)
-        cut = {name: tensor[: num_blocks * block].view(num_blocks, block) for name, tensor in fields.items()}
-        if limit is not None and limit < num_blocks:
-            chosen = torch.arange(limit) * num_blocks // limit
-            cut = {name: tensor[chosen] for name, tensor in cut.items()}
-        super().__init__(cut)
-        self.num_tokens = (self.tensors["target"] != IGNORED).sum(1)
-
-    def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
-        """Raise `DataError` if a model cannot read these texts."""
-        check_readable(name, model, inputs, extents_of(self.tensors, inputs), {}, "right")
-        check_isolation(name, model, inputs)
-
-    def vocabulary_of(self, model: nn.Module, inputs: Mapping[str, str]) -> Vocabulary | None:
-        """Return the vocabulary of a model that reads these texts."""
-        return vocabulary_of(model, inputs, {"input_ids": self.tokens})
-
-    def batch(self, indices: Tensor, seeds: Tensor) -> dict[str, Tensor]:
-        """Return `input_ids`, `target` and optionally `position_ids` (batch, block) int64, and `mask` (batch, block) bool."""
-        fields = {name: tensor.long() for name, tensor in super().batch(indices, seeds).items()}
-        return fields | {"mask": fields["target"] != IGNORED}
 
 
 @final
@@ -136,10 +65,10 @@ class TokenSequences:
         self.fields, self.tokens = dict(fields), dict(tokens or {})
         self.collate = CausalCollate(padding, pad_to)
         self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
-        self.num_tokens = _counted(self.fields["target"])
+        self.num_tokens = num_counted(self.fields["target"])
         for name, rows in self.fields.items():
             if name.endswith("target") and name != "target":
-                _counted(rows)
+                num_counted(rows)
 
     def check_model(self, name: str, model: nn.Module, inputs: Mapping[str, str]) -> None:
         """Raise `DataError` if a model cannot read these texts."""
@@ -194,7 +123,7 @@ class CausalCollate:
         return pad_sequence(rows, batch_first=True, padding_value=filler)
 
 
-def _counted(rows: Sequence[Tensor]) -> Tensor:
+def num_counted(rows: Sequence[Tensor]) -> Tensor:
     """Return the number of targets that count of each sample, at least 1."""
     counts = torch.tensor([int((row != IGNORED).sum()) for row in rows], dtype=torch.long)
     empty = (counts == 0).nonzero().flatten().tolist()
@@ -202,14 +131,6 @@ def _counted(rows: Sequence[Tensor]) -> Tensor:
         message = f"{len(empty)} of {len(rows)} samples have no target that counts; the first is sample {empty[0] + 1}"
         raise DataError(message, hint="set a greater `max_length`, or remove rows without an answer")
     return counts
-
-
-def _positions(documents: Sequence[Tensor], count: int, block: int) -> Tensor:
-    """Return the distance of each token to the start of its document or block, whichever is nearer, (count,) int32."""
-    lengths = torch.tensor([len(tokens) + 1 for tokens in documents])
-    starts = (lengths.cumsum(0) - lengths).to(torch.int32).repeat_interleave(lengths)
-    index = torch.arange(count, dtype=torch.int32)
-    return index - torch.maximum(starts, (index // block).mul_(block))
 
 
 def pieces(tokens: Tensor, block: int, end: int) -> list[tuple[Tensor, Tensor]]:
