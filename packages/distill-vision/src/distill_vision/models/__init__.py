@@ -1,5 +1,6 @@
 """Models for small images, one family per file. Any torchvision or timm model works by its import path."""
 
+from ._bottleneck import Bottleneck as Bottleneck
 from ._bottleneck import SplitBottleneck as SplitBottleneck
 from ._bottleneck import find_bottleneck as find_bottleneck
 from ._bottleneck import with_bottleneck as with_bottleneck
@@ -25,6 +26,13 @@ from ._resnet_cifar import resnet44 as resnet44
 from ._resnet_cifar import resnet56 as resnet56
 from ._resnet_cifar import resnet110 as resnet110
 from ._resnet_cifar import resnet1202 as resnet1202
+from ._sc2 import sc2_densenet169 as sc2_densenet169
+from ._sc2 import sc2_densenet201 as sc2_densenet201
+from ._sc2 import sc2_fasterrcnn_resnet50_fpn as sc2_fasterrcnn_resnet50_fpn
+from ._sc2 import sc2_inception_v3 as sc2_inception_v3
+from ._sc2 import sc2_maskrcnn_resnet50_fpn as sc2_maskrcnn_resnet50_fpn
+from ._sc2 import sc2_resnet50 as sc2_resnet50
+from ._sc2 import sc2_resnet152 as sc2_resnet152
 from ._shufflenetv1 import CifarShuffleNetV1 as CifarShuffleNetV1
 from ._shufflenetv1 import shufflenetv1 as shufflenetv1
 from ._shufflenetv2 import CifarShuffleNetV2 as CifarShuffleNetV2

@@ -10,7 +10,7 @@ Access 2020. https://doi.org/10.1109/ACCESS.2020.3039714
 Yoshitomo Matsubara, Marco Levorato. "Neural Compression and Filtering for Edge-assisted Real-time Object Detection in
 Challenged Networks." ICPR 2020. https://arxiv.org/abs/2007.15818
 
-The widths of the layers differ from those of the papers.
+The widths of the layers of `SplitBottleneck` differ from those of the papers; `_sc2.py` has the published models.
 """
 
 from __future__ import annotations
@@ -37,9 +37,31 @@ def _step(
     return [convolution, nn.BatchNorm2d(out_channels), nn.ReLU()]
 
 
-@final
-class SplitBottleneck(nn.Module):
+class Bottleneck(nn.Module):
     """An encoder, whose output is sent, and a decoder.
+
+    Args:
+        encoder: From images, or the output of the layers before, to what is sent.
+        decoder: From what was sent to the output of the replaced layers.
+        quantized: Whether to round the encoder's output to 8 bits in eval mode; see `quantize`.
+    """
+
+    def __init__(self, encoder: nn.Sequential, decoder: nn.Sequential, *, quantized: bool = False) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.quantized = encoder, decoder, quantized
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (batch, in_channels, height, width) to (batch, out_channels, smaller height, smaller width)."""
+        sent: Tensor = self.encoder(images)
+        if self.quantized and not self.training:
+            sent = dequantize(quantize(sent)).to(sent.dtype)
+        out: Tensor = self.decoder(sent)
+        return out
+
+
+@final
+class SplitBottleneck(Bottleneck):
+    """A bottleneck of 3×3 convolutions that fits any model.
 
     The encoder halves height and width as often as the replaced layers and ends with `channels` channels. The decoder keeps
     the size.
@@ -72,27 +94,17 @@ class SplitBottleneck(nn.Module):
         relu: bool = True,
         quantized: bool = False,
     ) -> None:
-        super().__init__()
         halving = [*kernels] or [3 if up else 2 for up in halvings]
         widths = [in_channels, *[width] * max(len(halving) - 1, 1), channels]
         num_kept = len(widths) - 1 - len(halving)
         steps = zip(widths, widths[1:], [*halving, *[3] * num_kept], [2] * len(halving) + [1] * num_kept, strict=False)
-        self.encoder = nn.Sequential(*[module for step in steps for module in _step(*step, padded=not kernels)])
+        encoder = nn.Sequential(*[module for step in steps for module in _step(*step, padded=not kernels)])
         middle = max(out_channels // 2, channels)
         decoder = [*_step(channels, middle), *_step(middle, out_channels)]
-        self.decoder = nn.Sequential(*(decoder if relu else decoder[:-1]))
-        self.quantized = quantized
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (batch, in_channels, height, width) to (batch, out_channels, smaller height, smaller width)."""
-        sent: Tensor = self.encoder(images)
-        if self.quantized and not self.training:
-            sent = dequantize(quantize(sent)).to(sent.dtype)
-        out: Tensor = self.decoder(sent)
-        return out
+        super().__init__(encoder, nn.Sequential(*(decoder if relu else decoder[:-1])), quantized=quantized)
 
 
-def with_bottleneck(model: Model, bottleneck: SplitBottleneck, replaced: Sequence[str]) -> Model:
+def with_bottleneck(model: Model, bottleneck: Bottleneck, replaced: Sequence[str]) -> Model:
     """Replace modules of a model by a bottleneck, in place.
 
     The bottleneck replaces the first module, and identities replace the others, so that their names remain: if `layer2` is
@@ -123,13 +135,13 @@ def with_bottleneck(model: Model, bottleneck: SplitBottleneck, replaced: Sequenc
     return model.train(model.training)
 
 
-def find_bottleneck(model: nn.Module) -> tuple[str, SplitBottleneck]:
+def find_bottleneck(model: nn.Module) -> tuple[str, Bottleneck]:
     """Return the path of the model's bottleneck, and the bottleneck.
 
     Raises:
         WiringError: The model has no bottleneck, or several.
     """
-    found = [(path, module) for path, module in model.named_modules() if isinstance(module, SplitBottleneck)]
+    found = [(path, module) for path, module in model.named_modules() if isinstance(module, Bottleneck)]
     if len(found) != 1:
         message = f"{type(model).__name__} must have exactly one bottleneck, got {len(found)}"
         raise WiringError(message, hint="add one with `with_bottleneck`")

@@ -114,7 +114,7 @@ def cut_rcnn(model: nn.Module) -> tuple[RCNNHead, RCNNTail]:
     `tail(head(images))` equals `model(images)`. To send 8-bit numbers, quantize `Sent.features` (`Sent._replace`).
 
     Args:
-        model: An R-CNN of torchvision with a bottleneck; see `bottleneck_rcnn`.
+        model: An R-CNN of torchvision with a bottleneck; see `bottleneck_rcnn` and `sc2_fasterrcnn_resnet50_fpn`.
 
     Raises:
         WiringError: The model does not have exactly one bottleneck.
@@ -122,6 +122,12 @@ def cut_rcnn(model: nn.Module) -> tuple[RCNNHead, RCNNTail]:
     path, _ = find_bottleneck(model)
     tail = copy.deepcopy(model).eval()
     _, bottleneck = find_bottleneck(tail)
-    head = RCNNHead(copy.deepcopy(resolve(tail, "transform")), bottleneck.encoder)
+    body, _, name = path.rpartition(".")
+    layers = dict(resolve(tail, body).named_children())
+    stem = list(layers)[: list(layers).index(name)]
+    encoder = nn.Sequential(*(layers[layer] for layer in stem), bottleneck.encoder)
+    head = RCNNHead(copy.deepcopy(resolve(tail, "transform")), encoder)
     tail.set_submodule(path, bottleneck.decoder)
+    for layer in stem:
+        tail.set_submodule(f"{body}.{layer}", nn.Identity())
     return head.eval(), RCNNTail(tail).eval()
