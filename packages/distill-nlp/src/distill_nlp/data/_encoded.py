@@ -15,6 +15,7 @@ from distill_core.errors import DataError
 from .._hub import check_settings
 from ._collate import PadCollate
 from ._readable import check_readable, extents_of
+from ._token_batches import batches_of, flat_tokens
 from ._token_cache import Tokens, cached_tokens, key_of
 
 _IS_TOKENIZER = re.compile(r"tokenizer|vocab|merges|spiece|sentencepiece|tekken|\.model$|\.tiktoken$|\.codes$")
@@ -183,12 +184,7 @@ def padding_of(tokenizer: Tokenizer, fields: Mapping[str, Any]) -> dict[str, int
 def _tokens(texts: Sequence[list[str]], tokenizer: Tokenizer, max_length: int) -> Tokens:
     """Return all tokens of each field, concatenated, and the `lengths` of the texts."""
     check_max_length(tokenizer, max_length, pair=len(texts) > 1)
-    fields: dict[str, list[list[int]]] = dict(tokenizer(*texts, truncation=True, max_length=max_length))
-    lengths = torch.tensor([len(row) for row in fields["input_ids"]])
-    flat = {
-        name: torch.tensor([token for row in rows for token in row], dtype=torch.int32) for name, rows in fields.items()
-    }
-    return {"lengths": lengths, **flat}
+    return flat_tokens(tokenizer(*batch, truncation=True, max_length=max_length) for batch in batches_of(texts))
 
 
 def check_max_length(tokenizer: Any, max_length: int, *, pair: bool = False) -> None:

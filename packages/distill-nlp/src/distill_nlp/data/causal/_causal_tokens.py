@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,10 +11,8 @@ from torch import Tensor
 from distill_core.errors import DataError
 
 from .._encoded import Tokenizer, find_tokenizer, load_tokenizer
+from .._token_batches import batches_of, flat_tokens
 from .._token_cache import Tokens, cached_tokens, key_of
-
-_BATCH_CHARACTERS = 1 << 20
-"""Number of characters after which a batch of texts is complete. A fast tokenizer takes some 40 bytes for each."""
 
 
 def tokens_of(texts: Sequence[str], tokenizer: Tokenizer, cache: str | Path | None = None) -> list[Tensor]:
@@ -28,42 +25,13 @@ def tokens_of(texts: Sequence[str], tokenizer: Tokenizer, cache: str | Path | No
     """
 
     def tokenise() -> Tokens:
-        return flat_tokens(tokenizer(batch, add_special_tokens=False)["input_ids"] for batch in batches_of(texts))
+        batches = (tokenizer(batch, add_special_tokens=False) for (batch,) in batches_of([texts]))
+        return flat_tokens({"input_ids": batch["input_ids"]} for batch in batches)
 
     # The length −1 stands for no truncation.
     key = None if cache is None else key_of([list(texts)], tokenizer, -1)
     tokens = tokenise() if cache is None or key is None else cached_tokens(cache, key, tokenise)
     return list(torch.split(tokens["input_ids"], tokens["lengths"].tolist()))
-
-
-def batches_of(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Yield texts in order, in batches of limited size, so that a tokenizer's Python lists take a bounded memory.
-
-    >>> [len(batch) for batch in batches_of(["a" * 300_000] * 5)]
-    [4, 1]
-    """
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= _BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def flat_tokens(batches: Iterable[Sequence[Sequence[int]]]) -> Tokens:
-    """Return the tokens of all texts, concatenated, as `input_ids` int32, and the `lengths` of the texts."""
-    flat = array("i")
-    lengths: list[int] = []
-    for rows in batches:
-        for row in rows:
-            flat.extend(row)
-            lengths.append(len(row))
-    tokens = torch.frombuffer(flat, dtype=torch.int32) if flat else torch.empty(0, dtype=torch.int32)
-    return {"lengths": torch.tensor(lengths, dtype=torch.long), "input_ids": tokens}
 
 
 def start_tokens(tokenizer: Tokenizer) -> Tensor:
