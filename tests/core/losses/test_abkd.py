@@ -82,7 +82,8 @@ def test_gradient_is_that_of_finite_differences(alpha: float, beta: float):
 def test_what_makes_no_sense_is_refused():
     shapes = torch.zeros(2, 3, 4), torch.zeros(2, 3, 5)
     assert refusal(lambda: ABKDLoss()(*shapes)) == (
-        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
+        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape: "
+        "logits of two tokenizers can be compared by ULDLoss, and of one tokenizer up to its last token"
     )
     assert refusal(lambda: ABKDLoss(alpha=-0.1)) == "`alpha` must be >= 0, got -0.1"
     assert refusal(lambda: ABKDLoss(beta=-0.1)) == "`beta` must be >= 0, got -0.1"

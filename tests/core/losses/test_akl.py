@@ -67,7 +67,8 @@ def test_gradient_takes_the_weights_as_constants():
 def test_what_makes_no_sense_is_refused():
     shapes = torch.zeros(2, 3, 4), torch.zeros(2, 3, 5)
     assert refusal(lambda: AKLLoss()(*shapes)) == (
-        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
+        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape: "
+        "logits of two tokenizers can be compared by ULDLoss, and of one tokenizer up to its last token"
     )
     assert refusal(lambda: AKLLoss(1.5)) == "`mass` must be >= 0 and <= 1, got 1.5"
     assert refusal(lambda: AKLLoss(mode="both")) == "`mode` must be 'paper' or 'code', got 'both'"

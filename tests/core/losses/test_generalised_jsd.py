@@ -70,7 +70,8 @@ def test_gradient_is_that_of_finite_differences(beta: float):
 def test_what_makes_no_sense_is_refused():
     shapes = torch.zeros(2, 3, 4), torch.zeros(2, 3, 5)
     assert refusal(lambda: GeneralisedJSDLoss()(*shapes)) == (
-        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
+        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape: "
+        "logits of two tokenizers can be compared by ULDLoss, and of one tokenizer up to its last token"
     )
     assert refusal(lambda: GeneralisedJSDLoss(1.5)) == "`beta` must be >= 0 and <= 1, got 1.5"
     assert refusal(lambda: GeneralisedJSDLoss(mode="code")) == "`mode` must be 'paper' or 'scaled', got 'code'"

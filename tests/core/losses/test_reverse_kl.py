@@ -47,7 +47,8 @@ def test_is_continuous_in_the_temperature(temperature: float):
 def test_what_makes_no_sense_is_refused():
     shapes = torch.zeros(2, 3, 4), torch.zeros(2, 3, 5)
     assert refusal(lambda: ReverseKLLoss()(*shapes)) == (
-        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
+        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape: "
+        "logits of two tokenizers can be compared by ULDLoss, and of one tokenizer up to its last token"
     )
     assert refusal(lambda: ReverseKLLoss(temperature=-1.0)) == "`temperature` must be > 0, got -1.0"
     assert refusal(lambda: ReverseKLLoss(chunk=0)) == "`chunk` must be >= 1, got 0"

@@ -61,6 +61,9 @@ def test_gradient_is_that_of_finite_differences(loss: type, skew: float):
 @pytest.mark.parametrize("loss", BOTH)
 def test_what_makes_no_sense_is_refused(loss: type):
     shapes = torch.zeros(2, 3, 4), torch.zeros(2, 3, 5)
-    assert refusal(lambda: loss()(*shapes)) == "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
+    assert refusal(lambda: loss()(*shapes)) == (
+        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape: "
+        "logits of two tokenizers can be compared by ULDLoss, and of one tokenizer up to its last token"
+    )
     assert refusal(lambda: loss(-0.1)) == "`skew` must be >= 0 and <= 1, got -0.1"
     assert refusal(lambda: loss(chunk=0)) == "`chunk` must be >= 1, got 0"

@@ -107,7 +107,8 @@ def test_is_continuous_in_where_it_starts(start: float):
 def test_what_makes_no_sense_is_refused():
     shapes = torch.zeros(2, 3, 4), torch.zeros(2, 3, 5)
     assert refusal(lambda: TAIDLoss()(*shapes)) == (
-        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape"
+        "`student` (2, 3, 4) and `teacher` (2, 3, 5) must have the same shape: "
+        "logits of two tokenizers can be compared by ULDLoss, and of one tokenizer up to its last token"
     )
     assert refusal(lambda: TAIDLoss(start=-0.1)) == "`start` must be >= 0 and <= 1, got -0.1"
     assert refusal(lambda: TAIDLoss(end=0.3)) == "`end` must be >= 0.4 and <= 1, got 0.3"

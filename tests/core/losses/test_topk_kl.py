@@ -87,3 +87,10 @@ def test_what_makes_no_sense_is_refused():
         "(batch, tokens, vocabulary), (batch, tokens, k) and (batch, tokens, k)"
     )
     assert refusal(lambda: TopKKLLoss(chunk=0)) == "`chunk` must be >= 1, got 0"
+
+
+def test_entries_outside_the_vocabulary_are_refused():
+    top = torch.zeros(1, 2, 5).log_softmax(-1).topk(3)
+    with pytest.raises(ValueError) as caught:
+        TopKKLLoss()(torch.zeros(1, 2, 4), top.values, torch.tensor([[[0, 1, 4], [0, 1, 2]]]))
+    assert str(caught.value) == "`index` goes up to 4, but `student` has 4 logits: their vocabularies differ"

@@ -52,6 +52,7 @@ from ._regressor import Regressor as Regressor
 from ._renormalise import Renormalise as Renormalise
 from ._reversal import GradientReversal as GradientReversal
 from ._reversal import Progress as Progress
+from ._ruled_out import can_look as can_look
 from ._ruled_out import checks_on_every_device as checks_on_every_device
 from ._ruled_out import excluded as excluded
 from ._ruled_out import filled as filled
@@ -61,5 +62,6 @@ from ._ruled_out import refuse_infinite_target as refuse_infinite_target
 from ._ruled_out import ruled_out as ruled_out
 from ._stage_head import StageHead as StageHead
 from ._tokens import per_token as per_token
+from ._tokens import require_same_vocabulary as require_same_vocabulary
 from ._tokens import require_token_logits as require_token_logits
 from ._variance import ChannelVariance as ChannelVariance

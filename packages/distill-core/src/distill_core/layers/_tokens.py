@@ -92,6 +92,20 @@ def require_token_logits(logits: Tensor, mask: Tensor | None = None, name: str =
         raise ValueError(message)
 
 
+def require_same_vocabulary(student: Tensor, teacher: Tensor) -> None:
+    """Check that logits that are compared one by one have the same shape.
+
+    Raises:
+        ValueError: If the shapes differ. For logits of two vocabularies the message names the loss that takes them.
+    """
+    if student.shape == teacher.shape:
+        return
+    message = f"`student` {tuple(student.shape)} and `teacher` {tuple(teacher.shape)} must have the same shape"
+    if student.dim() == 3 and student.shape[:2] == teacher.shape[:2]:
+        message += ": logits of two tokenizers can be compared by ULDLoss, and of one tokenizer up to its last token"
+    raise ValueError(message)
+
+
 class _RowFunction:
     """A function of rows, with or without the gradient by the first of them."""
 

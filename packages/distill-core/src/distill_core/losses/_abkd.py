@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import excluded, filled, finite, per_token, refuse_infinite, require_same_shape
+from ..layers import excluded, filled, finite, per_token, refuse_infinite, require_same_vocabulary
 from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
@@ -105,7 +105,7 @@ class ABKDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
-        require_same_shape(student, teacher)
+        require_same_vocabulary(student, teacher)
         alpha, beta, temperature = self.alpha, self.beta, self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:

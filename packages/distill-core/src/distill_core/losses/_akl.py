@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import kl_divergence, one_of, per_token, refuse_infinite, require_same_shape
+from ..layers import kl_divergence, one_of, per_token, refuse_infinite, require_same_vocabulary
 from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
@@ -101,7 +101,7 @@ class AKLLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
-        require_same_shape(student, teacher)
+        require_same_vocabulary(student, teacher)
         mass, mode, temperature = self.mass, self.mode, self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:

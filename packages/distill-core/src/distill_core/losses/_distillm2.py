@@ -41,7 +41,7 @@ from ..layers import (
     one_of,
     per_token,
     refuse_infinite,
-    require_same_shape,
+    require_same_vocabulary,
     require_token_logits,
 )
 from ..ranges import Fraction, PositiveFloat, PositiveInt, Range, checked
@@ -130,7 +130,7 @@ class DistiLLM2Loss(nn.Module):
         Raises:
             ValueError: If the shapes do not match, or targets are missing.
         """
-        require_same_shape(student, teacher)
+        require_same_vocabulary(student, teacher)
         require_token_logits(student, mask)
         if index.shape != student.shape[:1]:
             message = f"`index` must be (batch,), ({len(student)},) for `student` of shape {tuple(student.shape)}, got {tuple(index.shape)}"

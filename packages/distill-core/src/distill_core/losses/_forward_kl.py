@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..distributed import sum_over_processes, world_size
-from ..layers import at_temperatures, divergence_with_gradient, per_token, require_same_shape, softmax_divergence
+from ..layers import at_temperatures, divergence_with_gradient, per_token, require_same_vocabulary, softmax_divergence
 from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 
@@ -79,7 +79,7 @@ class ForwardKLLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
-        require_same_shape(student, teacher)
+        require_same_vocabulary(student, teacher)
         temperature = self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from ..layers import (
     one_of,
     per_token,
     refuse_infinite,
-    require_same_shape,
+    require_same_vocabulary,
     softmax_divergence,
     weighted,
 )
@@ -113,7 +113,7 @@ class GeneralisedJSDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
-        require_same_shape(student, teacher)
+        require_same_vocabulary(student, teacher)
         beta, mode, temperature = self.beta, self.mode, self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:

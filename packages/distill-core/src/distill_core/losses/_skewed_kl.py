@@ -29,7 +29,7 @@ from ..layers import (
     log_mixture,
     per_token,
     refuse_infinite,
-    require_same_shape,
+    require_same_vocabulary,
     weighted,
 )
 from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
@@ -130,7 +130,7 @@ class SkewedKLLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
-        require_same_shape(student, teacher)
+        require_same_vocabulary(student, teacher)
         skew, temperature = self.skew, self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ class SkewedReverseKLLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
-        require_same_shape(student, teacher)
+        require_same_vocabulary(student, teacher)
         skew, temperature = self.skew, self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ from ..layers import (
     one_of,
     per_token,
     refuse_infinite,
-    require_same_shape,
+    require_same_vocabulary,
     within,
 )
 from ..ranges import Fraction, PositiveFloat, PositiveInt, checked
@@ -125,7 +125,7 @@ class TAIDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the scalar loss of logits (batch, tokens, vocabulary) and a mask (batch, tokens)."""
-        require_same_shape(student, teacher)
+        require_same_vocabulary(student, teacher)
         t, temperature = self.t.clone(), self.temperature
 
         def function(ours: Tensor, theirs: Tensor) -> Tensor:

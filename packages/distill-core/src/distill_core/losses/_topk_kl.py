@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import LEAST, kl_divergence, per_token, refuse_infinite
+from ..layers import LEAST, can_look, kl_divergence, per_token, refuse_infinite
 from ..ranges import PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
@@ -116,12 +116,15 @@ def of_tokens(
         entries: Name of the number of stored entries, for the message.
 
     Raises:
-        ValueError: If the shapes do not match.
+        ValueError: If the shapes do not match, or an index is not in the student's vocabulary.
     """
     if student.dim() not in (2, 3) or teacher.shape != index.shape or teacher.shape[:-1] != student.shape[:-1]:
         shapes = f"`student` {tuple(student.shape)}, `teacher` {tuple(teacher.shape)} and `index` {tuple(index.shape)}"
         stored = f"(batch, tokens, {entries})"
         message = f"{shapes} must be (batch, tokens, vocabulary), {stored} and {stored}"
+        raise ValueError(message)
+    if can_look(index) and index.numel() and int(index.max()) >= student.shape[-1]:
+        message = f"`index` goes up to {int(index.max())}, but `student` has {student.shape[-1]} logits: their vocabularies differ"
         raise ValueError(message)
     if student.dim() == 2:
         mask = mask[..., None] if mask is not None else None
