@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import transformers
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from distill_core.errors import DataError
+from distill_core.experiment import Experiment
 from distill_nlp.data import PackedTokens, language_modelling
 from distill_nlp.models import SavePretrained, from_pretrained, student_from, tiny_bert, tiny_gpt2
 from distill_nlp.tokenizers import byte_level
@@ -137,7 +139,8 @@ def test_without_positions_attention_may_cross(packed, decoder):
 
 def test_the_saved_student_generates_with_a_cache(decoder_folder, family, tmp_path):
     model = from_pretrained("AutoModelForCausalLM", decoder_folder(family))
-    run = type("Run", (), {"models": {"student": model}, "weights": {}, "output": tmp_path})()
+    experiment = Experiment(models={"student": model}, data={}, stages=[])
+    run = SimpleNamespace(experiment=experiment, models=experiment.models, weights={}, output=tmp_path)
     SavePretrained().on_fit_end(run, {})
     assert model.config.use_cache is False
     saved = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "student")
