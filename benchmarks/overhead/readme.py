@@ -21,7 +21,8 @@ the mean loss every 50 steps. The script fails unless all students have the same
 Median over the rounds, quartiles in brackets. *n* taps are *n* modules tapped in student *and* teacher, each pair with a
 separate loss.
 
-Pages of their own: [losses over a vocabulary](vocabulary.md), [checkpoints](checkpoints.md).
+Pages of their own: [losses over a vocabulary](vocabulary.md), [checkpoints](checkpoints.md),
+[a step of language models, beside TRL](language_model.md).
 
 {machine}
 
@@ -102,7 +103,7 @@ def machine() -> str:
     """Return when and on what this was measured."""
     info = Path("/proc/cpuinfo")
     names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    packages = [name for name in ("torch", "accelerate", "lightning-fabric", "transformers") if _version(name)]
+    packages = [name for name in ("torch", "accelerate", "lightning-fabric", "transformers", "trl") if _version(name)]
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -45,6 +45,16 @@ def test_checkpoints_have_a_page(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_step_of_language_models_has_a_page(tmp_path):
+    """The script itself verifies that the students of all loops have the same weights at the end."""
+    page = tmp_path / "language_model.md"
+    options = ["--rounds", "2", "--tokens", "8", "--words", "99", "--output", str(page)]
+    command = [sys.executable, str(TASK / "language_model.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "| Distill | " in page.read_text()
+
+
 @pytest.fixture
 def modules(monkeypatch):
     """The script's own modules, which lie beside it."""

@@ -10,6 +10,7 @@ from ._entities import EntityF1 as EntityF1
 from ._exact_match import ExactMatch as ExactMatch
 from ._f1 import F1 as F1
 from ._glue import GlueMetric as GlueMetric
+from ._lm_eval import LMEval as LMEval
 from ._matthews import MatthewsCorrelation as MatthewsCorrelation
 from ._multi_label import MultiLabelF1 as MultiLabelF1
 from ._perplexity import Perplexity as Perplexity
