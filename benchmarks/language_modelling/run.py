@@ -39,6 +39,8 @@ half of the batches. The next row starts with an epoch of JSD on the data. It wa
 {table}
 {verdicts}
 
+SmolLM2 on its own conversations, with `python benchmarks/language_modelling/smollm2.py`: [smollm2.md](smollm2.md).
+
 The other folders are recipes of papers. The tests check them and run them for two batches with small models; they were not trained:
 `configs/dolly` (forward and reverse KL, AKL, ABKD, TAID, GKD, DistiLLM, top-k from a cache, teacher completions), `configs/ultrachat`
 (TAID), `configs/squad` (ULD across vocabularies).

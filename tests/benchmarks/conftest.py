@@ -28,6 +28,10 @@ def instead(tmp_path_factory):
     def folder(task: str) -> Path:
         if task not in made:
             labels = LABELS.get(task, 2)
+            if task == "smollm2":
+                made[task] = tmp_path_factory.mktemp("model") / "llama"
+                small_llama(made[task])
+                return made[task]
             made[task] = tmp_path_factory.mktemp("model") / f"labels{labels}"
             model = tiny_bert(vocab_size=64, layers=6, width=WIDTH, heads=12, intermediate=8, num_labels=labels)
             if task == "masked_words":
@@ -43,6 +47,20 @@ def instead(tmp_path_factory):
         return named + [f"{key}={WIDTH}" for key in ("_width", "_teacher_width") if key in keys]
 
     return changes
+
+
+def small_llama(folder: Path) -> None:
+    """Save a Llama with as many layers as SmolLM2, and a byte-level tokenizer."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from distill_nlp.tokenizers import byte_level
+
+    config = LlamaConfig(
+        vocab_size=257, hidden_size=8, intermediate_size=8, num_hidden_layers=30, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=256, bos_token_id=0, eos_token_id=0, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    byte_level([], vocab_size=257).save_pretrained(folder)
 
 
 def digest(model: nn.Module) -> str:

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import platform
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,9 @@ import distill_core.weights
 from distill_core.cli._load import load_document
 from distill_core.config import Builder, NodesByKey, read
 from distill_core.data import Loader, TensorData
+from distill_core.experiment import Stage
 from distill_core.train import Checkpoint, Evaluate, Trainer
+from distill_nlp.models import SavePretrained
 from distill_nlp.tokenizers import byte_level
 
 CONFIGS = Path(__file__).resolve().parents[2] / "benchmarks/language_modelling/configs"
@@ -95,10 +98,15 @@ def _here(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+def length(stage: Stage) -> dict[str, int]:
+    """Return a length of two batches, in the key that the stage has."""
+    return {"steps": 2} if isinstance(stage.steps, int) else {"epochs": 1}
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 @pytest.mark.usefixtures("_here")
-def test_two_batches_of_a_file(file, tokenizer_folder, seen):
-    document = load_document(file, overrides(file, tokenizer_folder))
+def test_two_batches_of_a_file(file, tokenizer_folder, instead, seen):
+    document = load_document(file, overrides(file, tokenizer_folder) + instead(file) * (file.parent.name == "smollm2"))
     for node in NodesByKey(document).loaders():
         node.tag = node.tag.replace("!import_call", "!import_partial", 1)
     built = Builder(document).decode(document.root, distill_core.experiment.Experiment)
@@ -108,8 +116,8 @@ def test_two_batches_of_a_file(file, tokenizer_folder, seen):
     ready = replace(
         built,
         data={split: generated(loader) for split, loader in built.data.items()},
-        stages=[replace(stage, epochs=1, accumulate=1) for stage in built.stages],
-        callbacks=[callback for callback in built.callbacks if not isinstance(callback, Checkpoint)],
+        stages=[replace(stage, accumulate=1, **length(stage)) for stage in built.stages],
+        callbacks=[each for each in built.callbacks if not isinstance(each, Checkpoint | SavePretrained)],
         test=replace(built.test, loader=generated(built.test.loader)),
         log_every=1,
     )
@@ -141,3 +149,110 @@ def test_the_script_names_files_that_are_there():
     assert len(
         {value.value for document in abouts for key, value in document.root.value if key.value == "about"}
     ) == len(rows)
+
+
+@pytest.fixture
+def smollm2(monkeypatch, tmp_path):
+    """Return the module of the script on SmolLM2, in an empty folder, with a small model as its GGUF file."""
+    from .conftest import small_llama
+
+    monkeypatch.syspath_prepend(CONFIGS.parent)
+    monkeypatch.chdir(tmp_path)
+    import smollm2
+    import smollm2_data
+
+    small_llama(tmp_path / "runs/smollm2/teacher")
+    (tmp_path / "a.gguf").touch()
+    yield smollm2
+    for module in (smollm2, smollm2_data):
+        sys.modules.pop(module.__name__)
+
+
+def test_the_script_on_smollm2_has_the_files_of_its_folder(smollm2):
+    rows = {*smollm2.ROWS, smollm2.ON_POLICY}
+    assert {file.stem for file in FILES if file.parent.name == "smollm2"} == rows
+
+
+def test_questions_are_distinct_and_of_the_library(smollm2):
+    lines = smollm2.smollm2_data.PROMPTS.read_text().splitlines()
+    questions = [json.loads(line)["prompt"] for line in lines]
+    assert len({*questions}) == len(questions) == 1024
+    assert all(question.startswith("What is `") for question in questions)
+
+
+def test_results_that_are_kept_are_not_trained_again_and_make_the_page(smollm2, tmp_path, monkeypatch):
+    def results(row, seed):
+        values = {"perplexity": 3.0 + seed, "agreement": 0.5}
+        folder = tmp_path / "results" / row / f"seed{seed}"
+        folder.mkdir(parents=True)
+        record = {"about": row, "seed": seed, "last": {"test": values}, "parameters": {"student": 12}}
+        (folder / "results.json").write_text(json.dumps(record | {"percent": ["agreement"]}))
+
+    for row in smollm2.ROWS:
+        for seed in range(2):
+            results(row, seed)
+    conversations = tmp_path / "rows.jsonl"
+    row = {"prompt": "What?", "completion": "That.", "completion_ids": [5] * 15, "ended": True}
+    conversations.write_text((json.dumps(row) + "\n") * 4)
+    monkeypatch.setattr(smollm2.smollm2_data, "CONVERSATIONS", conversations)
+    trained = []
+
+    def run(file, changes, *, output, **options):
+        trained.append((file.stem, changes))
+        record = {"about": "on", "seed": 0, "last": {"test": {"perplexity": 2.0, "agreement": 0.25}}, "parameters": {}}
+        output.mkdir(parents=True)
+        (output / "results.json").write_text(json.dumps(record))
+        (output / "student.safetensors").touch()
+
+    monkeypatch.setattr(smollm2.cli, "run_experiment", run)
+    options = ["--results", str(tmp_path / "results"), "--page", str(tmp_path / "page.md"), "--conversations", "4"]
+    arguments = ["--gguf", str(tmp_path / "a.gguf"), "--seeds", "2", "--tokens", "3200", *options]
+    smollm2.main(arguments)
+    warm, on_policy = smollm2.WARM, smollm2.ON_POLICY
+    weights = "runs/smollm2/tokens3200/fkl_smollm2_10/seed0/student.safetensors"
+    assert trained == [
+        (warm, ["seed=0", "stages.0.steps=20"]),
+        (on_policy, ["seed=0", "stages.0.steps=125", f"_student.path={weights}"]),
+    ]
+    page = (tmp_path / "page.md").read_text()
+    assert f"| {warm} | 12 | 2 | 3.50 ± 0.71 | 50.00 ± 0.00 |" in page
+    assert "| on | 0 | 1 | 2.00 | " in page
+    smollm2.main(arguments)
+    assert len(trained) == 2
+
+
+class Chats:
+    """A tokenizer whose template is the last message."""
+
+    def apply_chat_template(self, chats, *, add_generation_prompt, tokenize):
+        return [chat[-1]["content"] for chat in chats]
+
+
+def test_conversations_are_added_to_those_of_the_repository(smollm2, tmp_path, monkeypatch):
+    """A chunk that the file holds is not answered again, and an interrupted call resumes."""
+    data = smollm2.smollm2_data
+    monkeypatch.setattr(data, "CHUNK", 2)
+    monkeypatch.setattr(data, "CONVERSATIONS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr(data, "find_tokenizer", lambda name: Chats())
+    monkeypatch.setattr(data, "from_pretrained", lambda *given: torch.nn.Linear(1, 1))
+    answered = []
+
+    def write(model, texts, path, **options):
+        if len(answered) == 3:
+            raise KeyboardInterrupt
+        answered.append(texts)
+        path.write_text(
+            "".join(json.dumps({"prompt": text, "completion": str(len(answered))}) + "\n" for text in texts)
+        )
+
+    monkeypatch.setattr(data, "write_completions", write)
+    assert data.answer(tmp_path / "teacher", tmp_path / "one", 4) == 4
+    first = data.CONVERSATIONS.read_text()
+    with pytest.raises(KeyboardInterrupt):
+        data.answer(tmp_path / "teacher", tmp_path / "two", 8)  # another machine, which has the file alone
+    assert data.CONVERSATIONS.read_text() == first
+    answered.clear()
+    assert data.answer(tmp_path / "teacher", tmp_path / "two", 8) == 8
+    assert len(answered) == 1
+    assert data.CONVERSATIONS.read_text().startswith(first)
+    assert [json.loads(line)["completion"] for line in data.CONVERSATIONS.read_text().splitlines()[4:]] == list("3311")

@@ -123,7 +123,7 @@ def test_there_are_files():
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_a_file_checks_statically_and_deeply(file, instead, capsys):
     check_file(file)
-    changes = instead(file) if file.parents[2].name in TEXTS else []
+    changes = instead(file) if file.parents[2].name in TEXTS or file.parent.name == "smollm2" else []
     capsys.readouterr()  # what libraries say when they are loaded
     check_file(file, changes, deep=True)
     told = capsys.readouterr().out
