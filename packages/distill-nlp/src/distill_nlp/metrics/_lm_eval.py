@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, final
+from typing import final
 
 from torch import nn
 
