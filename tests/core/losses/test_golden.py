@@ -68,7 +68,7 @@ def test_every_file_names_its_source():
     for path in FOLDER.glob("*.json"):
         record = json.loads(path.read_text())
         assert record["paper"], path.name
-        assert "commit" in record["source"] or record["source"].startswith("unverified"), path.name
+        assert "commit" in record["source"], path.name
 
 
 def test_tables_name_existing_cases():

@@ -13,6 +13,8 @@ none. The paper adds CLIP's own contrastive loss as a separate term. Its weights
 In the authors' code (winycg/CLIP-KD) k starts at ln(1/0.07) = 2.66 and is used as it is. Here k = exp(log k) starts at
 `scale`, 1/0.07, as CLIP's own: set `scale` to 2.6593 to compare.
 
+unverified: the golden values are of the authors' statements, retyped; their file was not run.
+
 Paper: CLIP-KD: An Empirical Study of CLIP Model Distillation
 Authors: Chuanguang Yang, Zhulin An, Libo Huang, Junyu Bi, Xinqiang Yu, Han Yang, Boyu Diao, Yongjun Xu
 Venue: CVPR

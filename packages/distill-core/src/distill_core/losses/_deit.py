@@ -7,8 +7,10 @@ c and d are the logits of the class token and of the distillation token. A stude
 hard distillation without a token. At inference the paper adds the two softmaxes; the sum of the logits, which most code
 returns, is almost the same. y may be smoothed or mixed (Mixup, CutMix). The teacher sees the same mixed images.
 
-`hard` is exactly the authors' code (facebookresearch/deit). Its `soft` additionally divides the divergence by the number
+`hard` is the authors' code (facebookresearch/deit). Its `soft` additionally divides the divergence by the number
 of classes, against the paper: multiply by the number of classes to compare.
+
+unverified: the golden values are of the authors' statements, retyped; their file was not run.
 
 Paper: Training Data-Efficient Image Transformers & Distillation through Attention
 Authors: Hugo Touvron, Matthieu Cord, Matthijs Douze, Francisco Massa, Alexandre Sablayrolles, Hervé Jégou

@@ -5,19 +5,20 @@
     l = 2 · β · KL( q ‖ α · q + (1 − α) · p )         for the tokens of the student's responses
     L = mean over tokens of l
 
-With β = ½ both kinds count alike. The paper raises β during training: schedule the attribute `beta`, in the authors'
-runs from ½ to ¾ over the first half. With gaps, each response has its own α, smaller for easy ones:
+With β = ½ both kinds count alike. The paper raises β during training: schedule the attribute `beta`, for example from
+½ to ¾ over the first half. With gaps, each response has its own α, smaller for easy ones:
 
     d = exp(mean log p[y]) − exp(mean log q[y]) for a teacher's response y, the opposite for the student's
     α = 1 − ( 1 − α₀ ) · gap / ( d + 1e-5 ),   within 0.01 and α₀
 
-The gap is the mean of d over the data before the epoch. α is constant.
+The gap is the mean of d over the data before the epoch. α is constant here; the authors' trainer (jongwooko/distillm-2,
+get_batch_logps) does not detach it.
 
-In mode `code` the q inside the mixture of the student's responses is constant, as in the authors' trainer: the same
-value, another gradient. The trainer averages each response first and adds up both of a pair; with equal numbers of
-tokens its value is twice the one here. The mean is that of `token_mean`.
+In mode `code` the q inside the mixture of the student's responses is constant, as in that function: the same value,
+another gradient. It averages each response first. With the sum over a pair and equal numbers of tokens, its value is
+twice the one here. The mean is that of `token_mean`.
 
-unverified: the golden values are of a second implementation of these formulas, not of the authors' code.
+unverified: the golden values are of the authors' statements for a response, retyped, with the paper's weights.
 
 Paper: DistiLLM-2: A Contrastive Approach Boosts the Distillation of LLMs
 Authors: Jongwoo Ko, Tianyi Chen, Sungnyun Kim, Tianyu Ding, Luming Liang, Ilya Zharkov, Se-Young Yun

@@ -10,7 +10,7 @@ authors' code, whose runs have τ = 2 and 0.5 · CE + 0.5 · DSKD. Other diverge
 are tapped as `:module`, vectors as the head's `:in`. The vocabularies need not be the same, but the tokens are: see
 `DSKDCMALoss` for two tokenizers. The mean is that of `token_mean`.
 
-unverified: the golden values are of a second implementation of the authors' formulas.
+unverified: the golden values are of the authors' statements, retyped; their files were not run.
 
 Paper: Dual-Space Knowledge Distillation for Large Language Models
 Authors: Songming Zhang, Xue Zhang, Zengkui Sun, Yufeng Chen, Jinan Xu

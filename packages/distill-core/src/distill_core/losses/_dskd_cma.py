@@ -13,7 +13,7 @@ Attention is within a sample, among the tokens that count. A sample without coun
 Difference: each σ is of the counted tokens of one sample. The authors' code takes one for the batch, padding included,
 so that the loss of a sample depends on the others.
 
-unverified: the golden values are of a second implementation of the authors' formulas.
+unverified: the golden values are of the authors' statements, retyped; their files were not run.
 
 Paper: Dual-Space Knowledge Distillation for Large Language Models
 Authors: Songming Zhang, Xue Zhang, Zengkui Sun, Yufeng Chen, Jinan Xu

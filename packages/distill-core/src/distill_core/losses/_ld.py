@@ -11,6 +11,8 @@ The authors' code (HikariTJU/LD) averages the divergence over the bins instead o
 the positions of each level by a constant (1; 4 in the valuable region) instead of the sum of the masks. Its value is
 ( sum of masks ) / ( bins · constant ) times the one here. `CrossKDLoss` has the same divergence for the teacher's head.
 
+unverified: the golden values are of the authors' statements, retyped; their files were not run.
+
 Paper: Localization Distillation for Dense Object Detection
 Authors: Zhaohui Zheng, Rongguang Ye, Ping Wang, Dongwei Ren, Wangmeng Zuo, Qibin Hou, Ming-Ming Cheng
 Venue: CVPR

@@ -9,10 +9,12 @@ whitening. With several foundation models as teachers, each has its own term, an
 r is a linear map over the channels, learned with the student; the transform can be inverted, see `isotropic_transform`.
 
 μ and Σ are fitted once, on features of a sample of the data that are given to the loss. The channels must be a power of 2,
-alone or times q + 1 with a prime q = 3 mod 4 (Paley), as 384, 768, 1024, 1280 and 1536 are; for others the authors' code
-(NVlabs/RADIO, examples/common/phi_s.py) has further constructions, and a random rotation that is only nearly even.
+alone or times q + 1 with a prime q = 3 mod 4 (Paley), as 384, 768, 1024, 1280 and 1536 are. The authors' code
+(NVlabs/RADIO, examples/common) has further constructions for others, and a random rotation that is only nearly even. It
+takes the smallest Paley matrix where this one takes the largest, and the signs of eigenvectors as they come: other
+rotations with the same effect.
 
-unverified: the golden values are of a second implementation of these formulas, not of the authors' code.
+unverified: the golden values are of the authors' statements for the transform, retyped, and the paper's loss.
 
 Paper: PHI-S: Distribution Balancing for Label-Free Multi-Teacher Distillation
 Authors: Mike Ranzinger, Jon Barker, Greg Heinrich, Pavlo Molchanov, Bryan Catanzaro, Andrew Tao

@@ -15,6 +15,8 @@ with the reward −d. With `policy_gradient` the loss has the value of its estim
 In k3 the log-ratio −d counts as at most `max_log_ratio`, because the exponential overflows. verl also limits it from below
 and k3 itself to 10; TRL limits neither. The mean is that of `token_mean`.
 
+unverified: the golden values are of verl's statements, retyped; its file was not run.
+
 Paper: Approximating KL Divergence
 Authors: John Schulman
 Venue: blog

@@ -56,20 +56,22 @@ def markdown(methods: Sequence[Method]) -> str:
     lines = ["| loss | method | paper | reduction scope |", "|---|---|---|---|"]
     for method in methods:
         source = method.reference
+        name = source.method if method.is_verified else f"{source.method}, unverified"
         venue = " ".join(text for text in (source.venue, source.year) if text)
         paper = f"[{source.paper}]({source.link})" if source.paper else "–"
         lines.append(
-            f"| `{method.name}` | {source.method} | {', '.join((paper, *([venue] if venue else [])))} | {method.reduction_scope} |"
+            f"| `{method.name}` | {name} | {', '.join((paper, *([venue] if venue else [])))} | {method.reduction_scope} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def _records(methods: Sequence[Method]) -> list[dict[str, str]]:
+def _records(methods: Sequence[Method]) -> list[dict[str, Any]]:
     return [
         {
             "name": method.name,
             "path": method.path,
             "reduction_scope": method.reduction_scope,
+            "is_verified": method.is_verified,
             **asdict(method.reference),
         }
         for method in methods

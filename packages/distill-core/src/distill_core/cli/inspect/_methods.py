@@ -22,12 +22,14 @@ class Method:
         reduction_scope: How the loss averages over processes: `sample`, `gathered`, `token`, `local` or `unknown`,
             described in `distill_core.losses`.
         reference: The paper, from the docstring of its file.
+        is_verified: Whether its docstring has no paragraph `unverified: …`: its golden values are of the authors' files.
     """
 
     name: str
     path: str
     reduction_scope: str
     reference: Reference
+    is_verified: bool = True
 
 
 def methods(folder: Path = LOSSES) -> list[Method]:
@@ -44,9 +46,11 @@ def _methods_of(file: Path) -> Iterator[Method]:
     tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
     registered = [node for node in tree.body if isinstance(node, ast.ClassDef) and _is_registered(node)]
     if registered:
-        source = reference(ast.get_docstring(tree) or "")
+        docstring = ast.get_docstring(tree) or ""
+        source, is_verified = reference(docstring), "\nunverified: " not in docstring
         for node in registered:
-            yield Method(node.name, f"distill_core.losses.{node.name}", _reduction_scope(node), source)
+            path = f"distill_core.losses.{node.name}"
+            yield Method(node.name, path, _reduction_scope(node), source, is_verified)
 
 
 def _is_registered(node: ast.ClassDef) -> bool:
