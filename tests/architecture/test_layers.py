@@ -76,6 +76,7 @@ ALLOWED: dict[str, set[str]] = {
         "tree",
         "wiring",
     },
+    "predict": {"data", "errors", "experiment", "taps", "train", "tree", "wiring"},
     "report": {"errors", "records"},
     "convert": {"errors"},
 }

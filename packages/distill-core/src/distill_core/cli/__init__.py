@@ -1,15 +1,21 @@
-"""The command `distill`, and the function behind `distill run`.
+"""The command `distill`, and the functions behind `distill run`, `distill evaluate` and `distill predict`.
 
 Importing this package imports almost nothing, so that `distill --help` and `distill check FILE` answer at once.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .run._evaluate import evaluate_run as evaluate_run
+    from .run._predict import predict_run as predict_run
     from .run._run import run_experiment as run_experiment
+
+_FUNCTIONS = {"run_experiment": "_run", "evaluate_run": "_evaluate", "predict_run": "_predict"}
+"""Name of a function → its module, which is imported when the function is used."""
 
 
 def main() -> None:
@@ -22,9 +28,7 @@ def main() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "run_experiment":
-        from .run._run import run_experiment
-
-        return run_experiment
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f".run.{_FUNCTIONS[name]}", __name__), name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -11,6 +11,7 @@ PATHS = {
     "run": "run._run:run",
     "check": "inspect._check:check",
     "evaluate": "run._evaluate:evaluate",
+    "predict": "run._predict:predict_command",
     "export": "runs._export:export",
     "inspect": "inspect._inspect:inspect_command",
     "show": "inspect._show:show",

@@ -16,6 +16,9 @@ overrides_argument = click.argument(
     help="Override values of the file: stages.0.epochs=2. `+KEY=VALUE` adds a key, `~KEY` removes one.",
 )
 run_dir_argument = click.argument("run_dir", metavar="RUN_DIR", type=PATH, help="The output folder of a run.")
+checkpoint_option = click.option(
+    "--checkpoint", metavar="best|last", default="best", help="Checkpoint of the student to load."
+)
 trust_option = click.option(
     "--trust", metavar="PACKAGE", multiple=True, help="Also allow the file to name objects of this package."
 )

@@ -7,6 +7,10 @@ from ._as_loader import as_loader as as_loader
 from ._class_names import class_names_of_data as class_names_of_data
 from ._class_names import class_names_of_model as class_names_of_model
 from ._example import with_example as with_example
+from ._given_inputs import AcceptsInputs as AcceptsInputs
+from ._given_inputs import GivenInputs as GivenInputs
+from ._given_inputs import PredictionOptions as PredictionOptions
+from ._given_inputs import dataset_for_inputs as dataset_for_inputs
 from ._known_labels import known_labels as known_labels
 from ._loader import Loader as Loader
 from ._plan import BatchPlan as BatchPlan

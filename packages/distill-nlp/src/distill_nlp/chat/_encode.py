@@ -55,6 +55,21 @@ def encode_conversation(
     return list(encoded["input_ids"]), mask
 
 
+def encode_prompt(tokenizer: Any, messages: Sequence[Message], where: str = "the conversation") -> list[int]:
+    """Return the tokens of a conversation that the assistant is to continue, as the chat template renders it.
+
+    Args:
+        tokenizer: A tokenizer of transformers with a chat template.
+        messages: The messages.
+        where: The location of the conversation, for errors.
+
+    Raises:
+        DataError: The template refuses the conversation.
+    """
+    text = _apply(tokenizer, messages, None, where, tokenize=False, add_generation_prompt=True)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
 def _apply(tokenizer: Any, messages: Sequence[Message], tools: Any, where: str, **options: Any) -> Any:
     try:
         return tokenizer.apply_chat_template(list(messages), tools=tools, **options)

@@ -10,9 +10,11 @@ from typing import Any, Literal, Protocol, cast, final
 import torch
 from torch import Tensor, nn
 
+from distill_core.data import GivenInputs
 from distill_core.errors import DataError
 
 from .._hub import check_settings
+from ..tables import Columns, given_texts
 from ._collate import PadCollate
 from ._readable import check_readable, extents_of
 from ._token_batches import batches_of, flat_tokens
@@ -94,6 +96,7 @@ class EncodedTexts:
         others: Further tokenizers by name, for models with a different vocabulary. The fields of `teacher` are
             `teacher_input_ids`, `teacher_attention_mask` …
         cache: A folder that caches the tokens.
+        columns: The columns of the texts in tables, each with its possible names, for predictions of other texts.
 
     Attributes:
         tokenizer: The tokenizer.
@@ -113,7 +116,10 @@ class EncodedTexts:
         labels: Sequence[str] | None = None,
         others: Mapping[str, Tokenizer] | None = None,
         cache: str | Path | None = None,
+        columns: Columns = (),
     ) -> None:
+        self.columns = tuple(tuple(names) for names in columns) or tuple(() for _ in texts)
+        self.max_length, self.others = max_length, dict(others or {})
         self.labels = tuple(labels) if labels is not None else None
         self.tokenizer = tokenizer
         self.targets = list(targets) if targets is not None else None
@@ -121,7 +127,7 @@ class EncodedTexts:
         _check_not_empty(texts, self.lengths)
         padding = padding_of(tokenizer, self.fields)
         side = side_of(tokenizer)
-        for name, other in (others or {}).items():
+        for name, other in self.others.items():
             if side_of(other) != side:
                 message = f"the tokenizer '{name}' pads on the {side_of(other)}, the first one on the {side}"
                 raise DataError(message, hint="set the same padding_side for both")
@@ -142,6 +148,14 @@ class EncodedTexts:
         """Return one sample without padding."""
         sample: dict[str, Any] = {name: rows[index] for name, rows in self.fields.items()}
         return sample if self.targets is None else sample | {"target": self.targets[index]}
+
+    def given_inputs(self, paths: Sequence[Path], texts: Sequence[str]) -> GivenInputs:
+        """Return texts, or pairs of them, as samples without targets."""
+        given = given_texts(paths, texts, self.columns)
+        dataset = EncodedTexts(given.columns, None, self.tokenizer, self.max_length, others=self.others)
+        several = bool(self.targets) and isinstance(self.targets[0], list)  # type: ignore[index]
+        outputs: Literal["class", "labels", "value"] = "labels" if several else "class"
+        return GivenInputs(inputs=given.inputs, dataset=dataset, outputs="value" if self.labels is None else outputs)
 
 
 def _check_not_empty(texts: Sequence[list[str]], lengths: Tensor) -> None:

@@ -110,12 +110,11 @@ def glue(
     known = glue_task(task)
     texts, targets = _read(known, split, root, hub, holdout, limit, copies)
     dataset = encoded(
-        texts, targets, tokenizer, max_length, labels=known.labels, tokenizers=tokenizers, apart=apart, cache=cache
-    )
+        texts, targets, tokenizer, max_length, labels=known.labels, tokenizers=tokenizers, apart=apart, cache=cache,
+        columns=known.columns,
+    )  # fmt: skip
     shuffled = split == "train" if shuffle is None else shuffle
-    return loader_of_texts(
-        dataset, batch_size, shuffle=shuffled, num_workers=num_workers, group_by_length=group_by_length
-    )
+    return loader_of_texts(dataset, batch_size, shuffled, num_workers, group_by_length)
 
 
 def _read(

@@ -60,7 +60,10 @@ def text_classification(
     table = read_table(file)
     texts = [table.texts(column) for column in columns]
     classes, targets = _targets(table, target, labels, several=several)
-    dataset = EncodedTexts(texts, targets, find_tokenizer(tokenizer), max_length, labels=classes, cache=cache)
+    dataset = EncodedTexts(
+        texts, targets, find_tokenizer(tokenizer), max_length, labels=classes, cache=cache,
+        columns=[(column,) for column in columns],
+    )  # fmt: skip
     return loader_of_texts(
         dataset, batch_size, shuffle=shuffle, num_workers=num_workers, group_by_length=group_by_length
     )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from distill_core.errors import DataError
 
+from ..tables import Columns
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
 
 
@@ -82,6 +83,7 @@ def encoded(
     tokenizers: Mapping[str, str | Tokenizer] | None = None,
     apart: bool = False,
     cache: str | Path | None = None,
+    columns: Columns = (),
 ) -> EncodedTexts | TextsApart:
     """Return the tokenised texts, pairs jointly or, with `apart`, separately.
 
@@ -95,4 +97,4 @@ def encoded(
     if apart:
         return TextsApart(texts, targets, loaded, max_length, labels=labels, cache=cache)
     others = {name: find_tokenizer(other) for name, other in (tokenizers or {}).items()}
-    return EncodedTexts(texts, targets, loaded, max_length, labels=labels, others=others, cache=cache)
+    return EncodedTexts(texts, targets, loaded, max_length, labels=labels, others=others, cache=cache, columns=columns)

@@ -1,5 +1,6 @@
 """Text generation: on-policy distillation, datasets of teacher completions, and answers for metrics."""
 
+from ._complete import complete_prompts as complete_prompts
 from ._ends import end_tokens as end_tokens
 from ._generations import Generations as Generations
 from ._on_policy import OnPolicy as OnPolicy

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from distill_core.errors import DataError
 
 from .._atomic import atomic_path
 from .._texts import checked_texts
-from ..data import Tokenizer, answer_text, causal_tokenizer, prompt_tokens, start_tokens, tokens_of
+from ..data import Tokenizer, causal_tokenizer, prompt_tokens, start_tokens, tokens_of
 from ..tables import Rows, read_rows
+from ._complete import complete_prompts
 from ._ends import end_tokens
-from ._sample import Sampling, generate
+from ._sample import Sampling
 
 _FORMAT = 2
 """Version of the lines. An unfinished file of another version is not resumed."""
@@ -105,19 +106,12 @@ def _answers(
     max_prompt: int,
     seed: int,
     ends: tuple[int, ...],
-) -> Iterator[dict[str, Any]]:
-    """Yield the model's completion of each text: the text, its tokens and whether it ended."""
-    device = next(model.parameters()).device
+) -> list[dict[str, Any]]:
+    """Return the model's completion of each text: the text, its tokens and whether it ended."""
     start = start_tokens(tokenizer)
-    rows = [prompt_tokens(row, tokenizer, start, max_prompt).long() for row in tokens_of(texts, tokenizer)]
-    prompts = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=int(tokenizer.pad_token_id or 0))
-    lengths = torch.tensor([len(row) for row in rows], device=device)
-    generator = torch.Generator(device).manual_seed(seed)
-    written, counts = generate(model, prompts.to(device), lengths, sampling, end=ends, generator=generator)
-    for tokens, count in zip(written.tolist(), counts.tolist(), strict=True):
-        ended = tokens[count - 1] in ends
-        text = answer_text(tokenizer, tokens[:count], ended=ended)
-        yield {"completion": text, "completion_ids": tokens[:count], "ended": ended}
+    rows = [prompt_tokens(row, tokenizer, start, max_prompt) for row in tokens_of(texts, tokenizer)]
+    generator = torch.Generator(next(model.parameters()).device).manual_seed(seed)
+    return complete_prompts(model, rows, tokenizer, sampling, ends=ends, generator=generator)
 
 
 def _key(texts: list[str], sampling: Sampling, *settings: int) -> str:

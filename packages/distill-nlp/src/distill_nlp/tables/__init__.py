@@ -1,5 +1,9 @@
 """Rows of text: tables in files, saved datasets, datasets of the library `datasets` and lists, with their locations."""
 
+from ._given_texts import Columns as Columns
+from ._given_texts import given_texts as given_texts
+from ._given_texts import is_table as is_table
+from ._given_texts import rows_of as rows_of
 from ._lines import read_lines as read_lines
 from ._lines import read_text as read_text
 from ._read_table import TABLES as TABLES

@@ -10,13 +10,14 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distill_core.data import Loader, with_example
+from distill_core.data import GivenInputs, Loader, with_example
 from distill_core.errors import DataError
 
 from .._pycocotools import mask_tools
@@ -29,6 +30,7 @@ from ._coco_rows import CocoImage, CocoObject
 from ._image_file import read_image
 from ._scenes import PairTransform
 from ._shape_groups import GroupedBatches, shape_groups
+from .given import BoxRecords, ImagesWithoutBoxes, given_files
 
 logger = logging.getLogger("distill")
 
@@ -215,6 +217,12 @@ class CocoBoxes(Dataset[dict[str, Any]]):
             target["masks"] = tv_tensors.Mask(torch.stack([torch.zeros(size, dtype=torch.bool), *drawn])[1:].byte())
         changed, plain = transform_boxes(self.transform, tv_tensors.Image(pixels), target)
         return {"input": changed, "target": plain}
+
+    def given_inputs(self, paths: Sequence[Path], texts: Sequence[str]) -> GivenInputs:
+        """Return images in files and folders as samples without boxes."""
+        files = given_files(paths, texts)
+        dataset = ImagesWithoutBoxes(files, self.transform)
+        return GivenInputs(inputs=[str(file) for file in files], dataset=dataset, describe=BoxRecords(self.names))
 
     def _target(self, image: CocoImage) -> dict[str, Tensor]:
         corners = torch.tensor([_corners(found) for found in image.objects], dtype=torch.float32).reshape(-1, 4)

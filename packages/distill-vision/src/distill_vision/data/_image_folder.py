@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from distill_core.data import Loader, with_example
+from distill_core.data import GivenInputs, Loader, with_example
 
 from ..transforms import Mix, imagenet_eval, imagenet_train
 from ._class_folders import class_files, class_names
@@ -20,6 +20,7 @@ from ._image_file import read_image
 from ._in_memory import Augmentation, check_split
 from ._mixed import mix_batches
 from ._split import hold_out
+from .given import given_files
 
 Transform = Callable[[Any], Tensor]
 """From a PIL image to a tensor."""
@@ -116,15 +117,18 @@ class Photographs(Dataset[dict[str, Any]]):
     """Images with every view of each, and the seed of the sample.
 
     Args:
-        files: Paths of images with their classes.
+        files: Paths of images with their classes, None for an image without a label.
         transforms: Field → transform.
         classes: The names of the classes in order.
     """
 
     def __init__(
-        self, files: list[tuple[str, int]], transforms: Mapping[str, Transform], classes: Sequence[str] = ()
+        self,
+        files: Sequence[tuple[str, int | None]],
+        transforms: Mapping[str, Transform],
+        classes: Sequence[str] = (),
     ) -> None:
-        self.files = files
+        self.files = list(files)
         self.classes = tuple(classes)
         self.transforms = dict(transforms)
 
@@ -141,7 +145,14 @@ class Photographs(Dataset[dict[str, Any]]):
         seed = torch.initial_seed() >> 1  # set by the loader for this sample; the shift makes it fit into int64
         photograph = read_image(path)
         views = {name: transform(photograph) for name, transform in self.transforms.items()}
-        return {**views, "target": target, "seed": seed}
+        sample: dict[str, Any] = {**views, "seed": seed}
+        return sample if target is None else sample | {"target": target}
+
+    def given_inputs(self, paths: Sequence[Path], texts: Sequence[str]) -> GivenInputs:
+        """Return images in files and folders, with all views of each, as samples without labels."""
+        files = [str(path) for path in given_files(paths, texts)]
+        dataset = Photographs([(file, None) for file in files], self.transforms, self.classes)
+        return GivenInputs(inputs=files, dataset=dataset)
 
 
 @final

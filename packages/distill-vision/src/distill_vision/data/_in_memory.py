@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
+import torch
 from torch import Tensor
 
-from distill_core.data import Loader, TensorData
+from distill_core.data import GivenInputs, Loader, TensorData
 from distill_core.errors import DataError, did_you_mean
 
 from ..transforms import Mix, normalize
 from ._mixed import mix_batches
 from ._split import balanced_choice
+from .given import given_files, stored_pixels
 
 Augmentation = Callable[[Tensor, Tensor], Tensor]
 
@@ -66,6 +69,36 @@ def check_split(split: str) -> None:
         raise DataError(message, hint=did_you_mean(split, SPLITS))
 
 
+@final
+class ResidentImages(TensorData):
+    """Images in memory, normalised batch by batch.
+
+    Args:
+        tensors: `input` (samples, channels, height, width) as stored, and other fields.
+        pixels: The normalisation.
+        augment: Augmentation of the stored pixels of a batch.
+        views: Field → function of a batch of stored pixels and seeds that creates it.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        pixels: Pixels,
+        augment: Augmentation | None,
+        views: Mapping[str, Augmentation],
+    ) -> None:
+        super().__init__(tensors, Prepare(pixels, augment), views)
+        self.pixels = pixels
+
+    def given_inputs(self, paths: Sequence[Path], texts: Sequence[str]) -> GivenInputs:
+        """Return images in files and folders, scaled to the size of these, as samples; they are not augmented."""
+        files = given_files(paths, texts)
+        stored = self.tensors["input"]
+        images = [stored_pixels(file, stored.shape[1:], self.pixels.scale, stored.dtype) for file in files]
+        data = ResidentImages({"input": torch.stack(images)}, self.pixels, None, {})
+        return GivenInputs(inputs=[str(file) for file in files], dataset=data)
+
+
 def resident_loader(
     images: Tensor,
     targets: Tensor,
@@ -106,5 +139,5 @@ def resident_loader(
         chosen = balanced_choice(targets, labels, seed, "labels")
         tensors = {name: tensor[chosen] for name, tensor in tensors.items()}
     prepared = {name: Prepare(pixels, view) for name, view in (views or {}).items()}
-    data = TensorData(tensors, Prepare(pixels, augment), prepared)
+    data = ResidentImages(tensors, pixels, augment, prepared)
     return Loader(data, batch_size, shuffle=shuffle, mix=mixing, repeats=repeats)

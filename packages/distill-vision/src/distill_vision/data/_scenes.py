@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distill_core.data import Loader
+from distill_core.data import GivenInputs, Loader
 from distill_core.errors import DataError
 
 from ..transforms import segmentation_eval, segmentation_train
 from ._image_file import read_image
+from .given import MaskRecords, NoMasks, given_files
 
 PairTransform = Callable[..., tuple[Any, Any]]
 DataFunction = TypeVar("DataFunction", bound=Callable[..., Any])
@@ -28,7 +29,8 @@ class Scenes(Dataset[dict[str, Tensor]]):
 
     Args:
         photographs: The files of the images.
-        mask: Function from the index of an image to its mask, (height, width) integers.
+        mask: Function from the index of an image to its mask, (height, width) integers. An attribute `classes` holds the
+            names of the classes in order.
         transform: Function from (image, mask) to (image, mask).
     """
 
@@ -54,6 +56,16 @@ class Scenes(Dataset[dict[str, Tensor]]):
             raise DataError(message)
         image, labels = self.transform(tv_tensors.Image(pixels), tv_tensors.Mask(mask))
         return {"input": image.as_subclass(Tensor), "target": labels.as_subclass(Tensor).long()}
+
+    def given_inputs(self, paths: Sequence[Path], texts: Sequence[str]) -> GivenInputs:
+        """Return images in files and folders as samples without classes."""
+        files = given_files(paths, texts)
+        return GivenInputs(
+            inputs=[str(file) for file in files],
+            dataset=Scenes(files, NoMasks(files), self.transform),
+            describe=MaskRecords(files, getattr(self.mask, "classes", ())),
+            writes_images=True,
+        )
 
 
 def padded(samples: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from .._documents import Split, spaced, split_indices
 from .._encoded import Tokenizer
 from ._answers import AnsweredPrompts
 from ._causal_tokens import causal_tokenizer
+from ._prompts import PromptFormat
 from ._samples import check_lengths
 from ._sequences import EncodedSamples, Layout, check_sequences, example_of_sequences, vocabulary_of_sequences
 
@@ -91,23 +92,25 @@ def completions(
     table = read_rows(file)
     rows = spaced(split_indices(table.num_rows, split, val=val, test=test, seed=split_seed), limit)
     answered = AnsweredPrompts.read(table, prompt, completion, rows)
-    samples = _encoded(answered, (tokenizer, teacher_tokenizer), max_length, max_prompt, cache)
+    samples = _encoded(answered, prompt, (tokenizer, teacher_tokenizer), max_length, max_prompt, cache)
     return samples.loader(layout, batch_size, split, shuffle=shuffle, num_workers=num_workers)
 
 
 def _encoded(
     answered: AnsweredPrompts,
+    column: str,
     tokenizers: tuple[str | Tokenizer, str | Tokenizer | None],
     max_length: int,
     max_prompt: int | None,
     cache: str | Path | None,
 ) -> EncodedSamples:
     """Return the samples of the rows, tokenised by one tokenizer or two."""
-    samples = EncodedSamples()
+    longest = max_prompt or max(1, max_length // 2)
+    samples = EncodedSamples(prompts=PromptFormat(causal_tokenizer(tokenizers[0]), column, longest))
     for prefix, given in zip(("", "teacher_"), tokenizers, strict=True):
         if given is not None:
             loaded = causal_tokenizer(given)
-            encoded = answered.encoded(loaded, max_length, max_prompt or max(1, max_length // 2), cache)
+            encoded = answered.encoded(loaded, max_length, longest, cache)
             samples.add(prefix, encoded, loaded)
     return samples
 

@@ -18,6 +18,7 @@ from ...tables import Rows, Table, read_rows
 from .._documents import Split, spaced, split_indices
 from .._encoded import Tokenizer
 from ._causal_tokens import causal_tokenizer
+from ._prompts import PromptFormat
 from ._sequences import EncodedSamples, Layout, check_sequences, example_of_sequences, vocabulary_of_sequences
 
 logger = logging.getLogger("distill")
@@ -80,7 +81,7 @@ def conversations(
     table = read_rows(rows)
     chosen = spaced(split_indices(table.num_rows, split, val=val, test=test, seed=split_seed), limit)
     loaded = _chat_tokenizer(tokenizer)
-    samples = EncodedSamples()
+    samples = EncodedSamples(prompts=PromptFormat(loaded, messages, max_length, is_chat=True))
     samples.add("", _encoded(table, chosen, (messages, tools), loaded, max_length, answers), loaded)
     return samples.loader(layout, batch_size, split, shuffle=shuffle, num_workers=num_workers)
 

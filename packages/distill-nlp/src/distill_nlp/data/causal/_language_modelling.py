@@ -21,6 +21,7 @@ from .._readable import Extent, check_readable
 from .._vocabularies import token_set, vocabulary_of
 from ._causal_tokens import causal_tokenizer, end_token, start_tokens, started, tokens_of
 from ._packed import PackedSamples, PackedTokens, TokenBlocks
+from ._prompts import PromptFormat
 from ._samples import TokenSequences, check_lengths, pieces
 
 Packing = Literal["concatenate", "best_fit"]
@@ -143,17 +144,24 @@ def _blocks(
     documents: Sequence[Tensor], block: int, limit: int | None, tokenizer: Tokenizer, packing: Packing, positions: bool
 ) -> TokenBlocks:
     end, known = end_token(tokenizer), token_set(tokenizer)
+    blocks: TokenBlocks
     if packing == "concatenate":
-        return PackedTokens(documents, block, end, limit=limit, positions=positions, tokens=known)
-    inputs, targets = _samples(documents, block, end)
-    return PackedSamples(inputs, targets, block, int(tokenizer.pad_token_id or 0), limit=limit, tokens=known)
+        blocks = PackedTokens(documents, block, end, limit=limit, positions=positions, tokens=known)
+    else:
+        inputs, targets = _samples(documents, block, end)
+        padding = int(tokenizer.pad_token_id or 0)
+        blocks = PackedSamples(inputs, targets, block, padding, limit=limit, tokens=known)
+    blocks.prompts = PromptFormat(tokenizer, "text", block)
+    return blocks
 
 
 def _sequences(documents: Sequence[Tensor], block: int, limit: int | None, tokenizer: Tokenizer) -> TokenSequences:
     """Return the dataset of documents split into samples of at most `block` positions."""
     inputs, targets = (spaced(rows, limit) for rows in _samples(documents, block, end_token(tokenizer)))
     padding, tokens = {"input_ids": int(tokenizer.pad_token_id or 0)}, {"input_ids": token_set(tokenizer)}
-    return TokenSequences({"input_ids": inputs, "target": targets}, padding, tokens=tokens)
+    dataset = TokenSequences({"input_ids": inputs, "target": targets}, padding, tokens=tokens)
+    dataset.prompts = PromptFormat(tokenizer, "text", block)
+    return dataset
 
 
 def _samples(documents: Sequence[Tensor], block: int, end: int) -> tuple[list[Tensor], list[Tensor]]:

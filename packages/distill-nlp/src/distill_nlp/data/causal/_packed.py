@@ -18,12 +18,13 @@ from .._isolation import check_isolation, require_positions
 from .._readable import check_readable, extents_of
 from .._vocabularies import TokenSet, vocabulary_of
 from ._best_fit import best_fit
+from ._prompts import CompletesPrompts
 from ._samples import check_lengths, num_counted
 
 logger = logging.getLogger("distill")
 
 
-class TokenBlocks(TensorData):
+class TokenBlocks(CompletesPrompts, TensorData):
     """Blocks of tokens, all of the same length.
 
     Args:

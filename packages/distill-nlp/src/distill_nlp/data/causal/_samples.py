@@ -21,6 +21,7 @@ from distill_core.errors import DataError
 from ..._ignored import IGNORED
 from .._readable import check_readable, extents_of
 from .._vocabularies import TokenSet, vocabulary_of
+from ._prompts import CompletesPrompts
 
 
 def check_lengths(**lengths: int | None) -> None:
@@ -36,7 +37,7 @@ def check_lengths(**lengths: int | None) -> None:
 
 
 @final
-class TokenSequences:
+class TokenSequences(CompletesPrompts):
     """Sequences of different lengths, padded on the right, which causal models do not attend to.
 
     Args:

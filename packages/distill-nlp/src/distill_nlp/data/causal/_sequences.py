@@ -17,6 +17,7 @@ from .._isolation import check_isolation, require_positions
 from .._readable import Extent, check_readable
 from .._vocabularies import TokenSet, token_set, vocabulary_of
 from ._packed import PackedSamples
+from ._prompts import PromptFormat
 from ._samples import TokenSequences, check_lengths
 
 
@@ -55,11 +56,13 @@ class EncodedSamples:
         fields: Field → one tensor (tokens,) per sample.
         padding: Field of input tokens → its padding token.
         tokens: Field of input tokens → the tokens of its tokenizer.
+        prompts: The format of prompts, for predictions.
     """
 
     fields: dict[str, list[Tensor]] = field(default_factory=dict)
     padding: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, TokenSet | None] = field(default_factory=dict)
+    prompts: PromptFormat | None = None
 
     def add(self, prefix: str, samples: Sequence[tuple[Tensor, Tensor]], tokenizer: Tokenizer) -> None:
         """Add the inputs and targets that a tokenizer gave."""
@@ -73,9 +76,11 @@ class EncodedSamples:
         shuffle = split in ("train", "all") if shuffle is None else shuffle
         if not layout.packed:
             dataset = TokenSequences(self.fields, self.padding, layout.pad_to, tokens=self.tokens)
+            dataset.prompts = self.prompts
             return loader_of_texts(dataset, batch_size, shuffle, num_workers, layout.group_by_length)
         name, inputs, targets = "input_ids", self.fields["input_ids"], self.fields["target"]
         blocks = PackedSamples(inputs, targets, layout.max_length, self.padding[name], tokens=self.tokens[name])
+        blocks.prompts = self.prompts
         return Loader(blocks, batch_size, shuffle=shuffle, num_workers=num_workers)
 
 

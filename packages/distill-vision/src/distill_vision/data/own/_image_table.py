@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distill_core.data import Loader, with_example
+from distill_core.data import GivenInputs, Loader, with_example
 from distill_core.errors import DataError, did_you_mean
 
 from ...transforms import imagenet_eval, imagenet_train
@@ -22,6 +22,7 @@ from .._image_file import read_image
 from .._image_folder import Transform
 from .._in_memory import check_split
 from .._root import require_inside
+from ..given import given_files
 
 
 def _example_of_table(batch_size: int, size: int, classes: Any, separator: Any) -> dict[str, Tensor]:
@@ -156,6 +157,16 @@ class ListedImages(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         sample: dict[str, Any] = {"input": self.transform(read_image(self.files[index]))}
         return sample if self.labels is None else sample | {"target": self.labels[index]}
+
+    def given_inputs(self, paths: Sequence[Path], texts: Sequence[str]) -> GivenInputs:
+        """Return images in files and folders as samples without labels."""
+        files = given_files(paths, texts)
+        several = self.labels is not None and isinstance(self.labels[0], Tensor)
+        return GivenInputs(
+            inputs=[str(file) for file in files],
+            dataset=ListedImages(files, None, self.transform, self.classes),
+            outputs="labels" if several else "class",
+        )
 
 
 def _rows(file: Path, folder: Path, path: str, label: str, delimiter: str) -> list[tuple[int, Path, str]]:

@@ -66,7 +66,7 @@ def mask_folder(
     folder, labels = Path(images).expanduser(), Path(masks).expanduser()
     photographs = image_files(folder)
     files = [_mask_of(path, labels / path.relative_to(folder)) for path in photographs]
-    draw = LabelledMasks(files, _table(classes, ignored), is_coloured=isinstance(classes, Mapping))
+    draw = LabelledMasks(files, _table(classes, ignored), isinstance(classes, Mapping), tuple(map(str, classes)))
     return scenes_loader(
         lambda usual: Scenes(photographs, draw, usual), split=split, batch_size=batch_size, crop=crop, size=size,
         shuffle=shuffle, num_workers=num_workers, drop_last=drop_last, transform=transform,
@@ -131,11 +131,13 @@ class LabelledMasks:
         paths: The files in the order of the images.
         table: Value of a pixel → label.
         is_coloured: Whether values are colours.
+        classes: The names of the classes in order.
     """
 
     paths: Sequence[Path]
     table: Mapping[int, int]
     is_coloured: bool
+    classes: Sequence[str] = ()
 
     def __call__(self, index: int) -> Tensor:
         """Return the class of each pixel, (height, width) uint8."""
