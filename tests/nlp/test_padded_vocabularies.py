@@ -15,6 +15,7 @@ from distill_core.experiment import CacheSettings
 from distill_core.preview import preview
 from distill_core.train import Term, Trainer
 from distill_nlp.data import completions, conversations, language_modelling, masked_language_modelling
+from distill_nlp.generation import OnPolicy, Sampling, generate
 from distill_nlp.tokenizers import byte_level
 
 from .padded import LARGE, LOGITS, SMALL, TEXTS, assert_equal, batch_of, by_hand, experiment_of, trained_gradient
@@ -150,9 +151,20 @@ def test_models_of_equal_size_are_not_cut(decoder, bpe, caplog):
     assert preview(experiment_of(models, loader, core.ForwardKLLoss())).stages[0].notes == ()
 
 
-def test_a_model_that_another_feeds_has_the_only_tokenizer(decoder, bpe):
-    from distill_nlp.generation import OnPolicy
+def test_padding_of_the_vocabulary_is_not_sampled(decoder, bpe):
+    student = decoder("llama", vocab_size=LARGE, use_cache=True).train()
+    with torch.no_grad():
+        student.lm_head.weight[len(bpe) :] *= 50
+    prompts = torch.randint(1, 200, (16, 4))
+    batch = {"input_ids": prompts, "target": prompts, "mask": torch.ones_like(prompts, dtype=torch.bool)}
+    made = OnPolicy(student, bpe, fraction=1.0, prompt_tokens=2, max_new_tokens=8)(**batch)
+    assert made["input_ids"].max() < len(bpe)
+    lengths = torch.full((16,), 2)
+    free, _ = generate(student, prompts, lengths, Sampling(max_new_tokens=8))
+    assert free.max() >= len(bpe)
 
+
+def test_a_model_that_another_feeds_has_the_only_tokenizer(decoder, bpe):
     models = {"teacher": decoder("qwen3", vocab_size=LARGE), "student": decoder("llama", vocab_size=SMALL).train()}
     rollout = OnPolicy(models["student"], bpe, fraction=1.0, prompt_tokens=3, max_new_tokens=4)
     loader = language_modelling(TEXTS, "all", tokenizer=bpe, batch_size=3, block=10)

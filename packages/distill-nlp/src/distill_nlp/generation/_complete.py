@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import answer_text
+from ._ends import num_tokens
 from ._sample import Sampling, generate
 
 
@@ -35,7 +36,10 @@ def complete_prompts(
     rows = [row.long() for row in prompts]
     padded = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=int(tokenizer.pad_token_id or 0))
     lengths = torch.tensor([len(row) for row in rows], device=device)
-    written, counts = generate(model, padded.to(device), lengths, sampling, end=ends, generator=generator)
+    known = num_tokens(tokenizer)
+    written, counts = generate(
+        model, padded.to(device), lengths, sampling, end=ends, num_tokens=known, generator=generator
+    )
     records = []
     for tokens, count in zip(written.tolist(), counts.tolist(), strict=True):
         ended = tokens[count - 1] in ends

@@ -1,7 +1,8 @@
-"""End tokens of generated text."""
+"""End tokens of generated text, and the tokens that it consists of."""
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Any
 
 import torch
@@ -34,6 +35,12 @@ def end_tokens(model: nn.Module, tokenizer: str | Tokenizer) -> tuple[int, ...]:
 def padding_token(tokenizer: str | Tokenizer) -> int:
     """Return the padding token. On the meta device no tokenizer is loaded."""
     return 0 if _is_meta(tokenizer) else int(causal_tokenizer(tokenizer).pad_token_id or 0)
+
+
+def num_tokens(tokenizer: str | Tokenizer) -> int | None:
+    """Return the number of tokens, None if unknown. Models may have more logits: the others are padding."""
+    loaded: Any = None if _is_meta(tokenizer) else causal_tokenizer(tokenizer)
+    return len(loaded) if isinstance(loaded, Sized) else None
 
 
 def _is_meta(tokenizer: str | Tokenizer) -> bool:

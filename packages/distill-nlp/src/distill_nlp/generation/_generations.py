@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Tokenizer
-from ._ends import end_tokens
+from ._ends import end_tokens, num_tokens
 from ._on_policy import prompt_lengths
 from ._sample import Sampling, generate
 
@@ -40,7 +40,7 @@ class Generations(nn.Module):
     ) -> None:
         super().__init__()
         self._model = (model,)  # a tuple, so that nn.Module does not register it
-        self.ends = end_tokens(model, tokenizer)
+        self.ends, self.num_tokens = end_tokens(model, tokenizer), num_tokens(tokenizer)
         self.sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -53,6 +53,7 @@ class Generations(nn.Module):
         """
         if input_ids.is_meta:
             return input_ids.new_zeros(len(input_ids), self.sampling.max_new_tokens)
-        written, _ = generate(self._model[0], input_ids, prompt_lengths(mask), self.sampling, end=self.ends)
+        lengths, known = prompt_lengths(mask), self.num_tokens
+        written, _ = generate(self._model[0], input_ids, lengths, self.sampling, end=self.ends, num_tokens=known)
         is_end = torch.isin(written, torch.tensor(self.ends, device=written.device))
         return torch.where(is_end, self.ends[0], written)

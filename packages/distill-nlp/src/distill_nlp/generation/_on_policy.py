@@ -19,7 +19,7 @@ from distill_core.layers import within
 
 from .._ignored import IGNORED
 from ..data import Tokenizer
-from ._ends import end_tokens, padding_token
+from ._ends import end_tokens, num_tokens, padding_token
 from ._sample import Sampling, generate
 
 
@@ -46,8 +46,9 @@ class OnPolicy(nn.Module):
 
     Args:
         student: A causal language model of transformers. It is not registered as a submodule.
-        tokenizer: A tokenizer of transformers, or its name or folder, for its end token and padding token. The end tokens
-            of the student's `generation_config` also end a text.
+        tokenizer: A tokenizer of transformers, or its name or folder, for its end token, padding token and number of tokens:
+            padding of the student's vocabulary is not sampled. The end tokens of the student's `generation_config` also
+            end a text.
         fraction: λ, from 0 (data only) to 1.
         prompt_tokens: Number of prompt tokens of each sample, for continuous text. None ends the prompt at the first
             target that counts, for prompts with completions.
@@ -72,6 +73,7 @@ class OnPolicy(nn.Module):
         super().__init__()
         self._student = (student,)  # a tuple, so that nn.Module does not register it
         self.ends, self.padding = end_tokens(student, tokenizer), padding_token(tokenizer)
+        self.num_tokens = num_tokens(tokenizer)
         self.fraction = within("fraction", fraction, 0, 1)
         self.prompt_tokens = prompt_tokens
         self.sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p)
@@ -98,8 +100,9 @@ class OnPolicy(nn.Module):
         generator = torch.Generator(input_ids.device).manual_seed(derive_seed(seed, 2))
         lengths = prompt_lengths(mask, self.prompt_tokens)
         written, counts = generate(
-            self._student[0], input_ids, lengths, self.sampling, end=self.ends, generator=generator
-        )
+            self._student[0], input_ids, lengths, self.sampling,
+            end=self.ends, num_tokens=self.num_tokens, generator=generator,
+        )  # fmt: skip
         return joined(input_ids, lengths, written, counts, self.padding)
 
 

@@ -69,6 +69,7 @@ def generate(
     sampling: Sampling,
     *,
     end: int | Sequence[int] | None = None,
+    num_tokens: int | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Generate completions with a model of transformers.
@@ -82,6 +83,7 @@ def generate(
         lengths: (batch,), number of tokens of each prompt, at least 1.
         sampling: The sampling of the next token.
         end: One or several end tokens; see `end_tokens`.
+        num_tokens: Number of tokens to choose from, for vocabularies with padding after them. Defaults to all.
         generator: A generator on the model's device. Defaults to torch's.
 
     Returns:
@@ -105,7 +107,7 @@ def generate(
     training = model.training
     model.eval()
     try:
-        written, ended = _generate(model, aligned, mask, sampling, ends, generator)
+        written, ended = _generate(model, aligned, mask, sampling, ends, num_tokens, generator)
     finally:
         model.train(training)
     return written, ended
@@ -117,6 +119,7 @@ def _generate(
     mask: Tensor,
     sampling: Sampling,
     ends: Tensor,
+    num_tokens: int | None,
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:
     past: dict[str, Any] = {}
@@ -131,7 +134,7 @@ def _generate(
         options = {"position_ids": positions} if takes_positions else {}
         output = model(input_ids=tokens, attention_mask=mask, use_cache=True, **past, **options)
         past = _cache_of(output)
-        chosen = sampling(output.logits[:, -1], generator)
+        chosen = sampling(output.logits[:, -1, :num_tokens], generator)
         if len(ends):
             chosen = torch.where(is_open, chosen, ends[0])
         lengths += is_open
