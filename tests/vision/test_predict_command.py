@@ -74,3 +74,13 @@ def test_what_cannot_be_predicted_is_one_sentence(finished, options, message, mo
         predict_run(finished / "out", **options)
     Path("a.png").unlink()
     assert str(raised.value).startswith(message)
+
+
+def test_each_class_has_the_accuracy_of_its_predictions(finished, capsys):
+    records = predict_run(finished / "out", [finished / "val"])
+    measured = evaluate_run(finished / "out", split="test", per_class=True)["test"]
+    for name in CLASSES:
+        found = [record["class"] == name for record in records if Path(record["input"]).parent.name == name]
+        assert measured[f"top1.accuracy.{name}"] == pytest.approx(sum(found) / len(found))
+    assert "top1.f1.dark" in measured
+    capsys.readouterr()

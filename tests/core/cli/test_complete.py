@@ -44,7 +44,7 @@ def test_a_file_without_stages(tmp_path, monkeypatch, distill, command):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "none.yaml").write_text("models: {}\ndata: {}\nstages: []\n")
     assert distill(command, "none.yaml").err == (
-        "none.yaml:3:9: an experiment needs at least one stage (at stages)\n    stages: []\n            ^\n"
+        "none.yaml:3:9: an experiment needs at least one stage, or a test (at stages)\n    stages: []\n            ^\n"
     )
 
 

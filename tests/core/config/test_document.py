@@ -25,6 +25,57 @@ def test_a_file_is_merged_over_its_base(build):
     }
 
 
+STAGES = "stages: [{epochs: 1, lr: !import_call:torch.nn.Linear {in_features: 1, out_features: 2}}, {epochs: 5}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "epochs"),
+    [
+        ("stages.0.epochs: 2", [2, 5]),
+        ("stages.-1.epochs: 2", [1, 2]),
+        ("stages.1: {epochs: 3}\nstages.0: {epochs: 4}", [4, 3]),
+        ("~stages.1: null", [1]),
+        ("+stages.2: {epochs: 9}", None),
+        ("a: 1\nstages: [{epochs: 7}]\nstages.0.epochs: 8", [8]),
+    ],
+)
+def test_a_key_with_dots_changes_one_element_of_the_base(build, problems, text, epochs):
+    files = {"base.yaml": STAGES}
+    if epochs is None:
+        (problem,) = problems(f"base: base.yaml\n{text}\n", files=files)
+        assert problem.message == "'stages' has 2 elements: there is no element 2"
+        return
+    stages = build(f"base: base.yaml\n{text}\n", files=files)["stages"]
+    assert [stage["epochs"] for stage in stages] == epochs
+    if "lr" in stages[0]:
+        assert stages[0]["lr"].out_features == 2
+
+
+def test_arguments_of_a_call_are_changed_by_a_key_with_dots(build):
+    stages = build("base: base.yaml\nstages.0.lr: {out_features: 7}\n+stages.1.lr: 3\n", files={"base.yaml": STAGES})
+    assert stages["stages"][0]["lr"].out_features == 7
+    assert stages["stages"][1]["lr"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("stages.2.epochs: 1", "'stages' has 2 elements: there is no element 2", "count from 0"),
+        (
+            "stages.0.epoch: 1",
+            "'stages.0' has no key 'epoch'",
+            "did you mean 'epochs'?; write '+stages.0.epoch' to add it",
+        ),
+        ("stages.first: 1", "'stages' is a list: 'first' is not an index", "count from 0"),
+        ("~stages.0: 1", "'~key' takes no value", ""),
+    ],
+)
+def test_a_wrong_key_with_dots_is_located(problems, text, message, hint):
+    (problem,) = problems(f"base: base.yaml\n{text}\n", files={"base.yaml": STAGES})
+    assert (problem.message, problem.hint) == (message, hint)
+    assert str(problem.location) == "run.yaml:2:1"
+
+
 def test_later_bases_win_and_bases_have_bases(build):
     files = {"a.yaml": "x: a\ny: a\nz: a\n", "b.yaml": "base: c.yaml\ny: b\n", "c.yaml": "y: c\nz: c\nw: c\n"}
     assert build("base: [a.yaml, b.yaml]\nv: 1\n", files=files) == {"x": "a", "y": "b", "z": "c", "w": "c", "v": 1}

@@ -128,7 +128,7 @@ CASES = [
     Case("unknown-argument", "!import_call:torch.nn.ReLU {inplaec: true}", "torch.nn.ReLU() has no parameter 'inplaec'", hint="did you mean 'inplace'?"),
     Case("missing-argument", "!import_call:torch.nn.Linear {in_features: 2}", "torch.nn.Linear() needs the argument 'out_features'"),
     # the experiment
-    Case("missing-key", "models: {}\ndata: {}", "an experiment needs the key 'stages'"),
+    Case("missing-key", "data: {}\nstages: []", "an experiment needs the key 'models'"),
     Case("unknown-key", HEAD + "sede: 1", "an experiment has no key 'sede'", hint="did you mean 'seed'?"),
     Case("renamed-key", STAGE + "losses: {kd: {loss: !import_call:KDLoss {}, inputs: {}, apart: true}}", "the key 'apart' of a term is now 'separate_gradient'", hint="write 'separate_gradient'"),
     Case("trust-in-file", HEAD + "trust: [a]", "'trust' cannot be set in a file", hint="write '--trust PACKAGE' on the command line"),
@@ -139,7 +139,7 @@ CASES = [
     Case("tap-malformed", STAGE + "feed: {student: {x: 'a:b:c'}}", "'a:b:c' has more than one ':'", hint="write it like 'student', 'student.layer1:in' or 'batch.target'"),
     Case("tap-unknown-model", STAGE + "feed: {student: {x: techer.fc}}", "'techer.fc': there is no model 'techer'", hint="choose from 'batch', 'student'"),
     Case("glob-unknown-model", STAGE + "train: [studnet.fc]", "'studnet.fc' begins with neither the name of a model nor 'losses'", hint="did you mean 'student'?"),
-    Case("no-stages", "models: {}\ndata: {}\nstages: []", "an experiment needs at least one stage"),
+    Case("no-stages", "models: {}\ndata: {}\nstages: []", "an experiment needs at least one stage, or a test"),
     Case("first-stage-incomplete", "models: {}\ndata: {train: x}\nstages: [{epochs: 1, losses: {a: 1}}]", "the first stage needs 'optimizer'"),
     Case("stage-without-length", STAGE + "losses: {a: 1}", "the first stage needs 'epochs' or 'steps'"),
     Case("two-lengths", STAGE + "epochs: 1\n  steps: 1", "`epochs` and `steps` exclude each other: each sets the length of the stage", hint="give one of them"),

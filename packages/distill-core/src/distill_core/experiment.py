@@ -106,10 +106,17 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A loader and the metrics to compute on it."""
+    """A loader and the metrics to compute on it.
+
+    Attributes:
+        loader: The data.
+        metrics: The metrics by name.
+        feed: Model → wiring of its inputs; by default that of the stage.
+    """
 
     loader: Any
     metrics: Mapping[str, Metric]
+    feed: Mapping[str, Inputs] | None = None
 
     def percent(self, measured: Iterable[str]) -> list[str]:
         """Return the names of the measured values that are fractions and are printed in percent.
@@ -240,7 +247,7 @@ class Experiment:
     Attributes:
         models: The models by name, in the order in which they run.
         data: The loaders by name; the stages train on `train`.
-        stages: The stages in order.
+        stages: The stages in order. Without stages, a run only tests.
         callbacks: Callbacks: evaluation, checkpoints, logging.
         test: The evaluation at the end.
         seed: Seeds all randomness.
@@ -267,8 +274,8 @@ class Experiment:
     """
 
     models: Mapping[str, Any]
-    data: Mapping[str, Any]
-    stages: Sequence[Stage]
+    data: Mapping[str, Any] = field(default_factory=dict)
+    stages: Sequence[Stage] = field(default=())
     callbacks: Sequence[Any] = field(default=())
     test: Evaluation | None = None
     seed: int = 0

@@ -10,18 +10,20 @@ from .experiment import FIRST_STAGE, INHERIT, Stage
 _REQUIRED_OF_FIRST = ("losses", "optimizer")
 
 
-def incomplete_stages(stages: Sequence[Stage], data: Collection[str]) -> list[Problem]:
+def incomplete_stages(stages: Sequence[Stage], data: Collection[str], *, tests: bool = False) -> list[Problem]:
     """Return the problems that keep stages from training, each with its key.
 
     Args:
         stages: The stages as written.
         data: The names of the loaders of the experiment.
+        tests: Whether the experiment has a test, and may have no stages.
 
     >>> [problem.key for problem in incomplete_stages([], ["train"])]
     ['stages']
     """
     if not stages:
-        return [Problem("an experiment needs at least one stage", key="stages", id="no-stages")]
+        problem = Problem("an experiment needs at least one stage, or a test", key="stages", id="no-stages")
+        return [] if tests else [problem]
     missing = [name for name in _REQUIRED_OF_FIRST if getattr(stages[0], name) is INHERIT]
     problems = [
         Problem(f"the first stage needs '{name}'", key="stages.0", id="first-stage-incomplete") for name in missing

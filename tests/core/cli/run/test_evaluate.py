@@ -42,6 +42,66 @@ def test_other_weights_give_other_numbers(finished, distill):
     assert f"{finished['best']['test']['share']:.4f}" not in ended.out
 
 
+TEST_ONLY = """\
+models: {student: !import_call:distill_core.weights.load_weights [!import_call:toy.Net {width: 4}, out/student.safetensors]}
+test:
+  loader: !import_call:toy.points {split: test}
+  metrics: {share: {metric: !import_call:toy.Share {}, inputs: {preds: student, target: batch.target}}}
+  feed: {student: {points: batch.input}}
+"""
+
+
+def shares(out: str) -> list[str]:
+    return re.findall(r"[01]\.\d{4}", out)
+
+
+def test_a_file_without_stages_only_tests(finished, distill):
+    expected = f"{finished['best']['test']['share']:.4f}"
+    Path("only.yaml").write_text(TEST_ONLY)
+    assert distill("check", "only.yaml", "--trust", "toy").code == 0
+    assert distill("check", "only.yaml", "--deep", "--trust", "toy").code == 0
+    assert shares(distill("evaluate", "only.yaml", "--trust", "toy").out) == [expected]
+    ran = distill("run", "only.yaml", "--output", "tested", "--trust", "toy")
+    assert ran.code == 0, ran.err
+    assert f"{json.loads(Path('tested/results.json').read_text())['test']['share']:.4f}" == expected
+    ended = distill("evaluate", "only.yaml", "--checkpoint", "last", "--trust", "toy")
+    assert ended.err.startswith("--checkpoint is for the folder of a run, got the file only.yaml")
+
+
+def test_an_experiment_needs_stages_or_a_test(toy, distill):
+    Path("none.yaml").write_text("models: {student: !import_call:torch.nn.Linear [1, 1]}\n")
+    ended = distill("check", "none.yaml")
+    assert ended.code == 2
+    assert ended.err.startswith("none.yaml:1:1: an experiment needs at least one stage, or a test\n")
+
+
+def test_other_data_and_other_splits(finished, distill):
+    """The toy's split is the seed of its data: `val` through `--data` is the validation split."""
+    val, test = (f"{finished['best'][split]['share']:.4f}" for split in ("val", "test"))
+    assert shares(distill("evaluate", "out", "--split", "test", "--trust", "toy").out) == [test]
+    assert shares(distill("evaluate", "out", "--split", "val", "--trust", "toy").out) == [val]
+    assert shares(distill("evaluate", "out", "--split", "test", "--data", "split=val", "--trust", "toy").out) == [val]
+    train, again = (
+        distill("evaluate", "out", "--trust", "toy", *words)
+        for words in (["--split", "train"], ["--split", "test", "test.loader.split=train"])
+    )
+    assert shares(train.out) == shares(again.out)
+    sized = distill("evaluate", "out", "--split", "test", "--data", "size=3", "--trust", "toy")
+    assert shares(sized.out)[0] in ("0.0000", "0.3333", "0.6667", "1.0000")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--split", "tets"], "there is no split 'tets'\n  hint: did you mean 'test'?\n"),
+        (["--per-class"], "the classes of 'val' have no names\n  hint: give the metric of the file its `classes`\n"),
+    ],
+    ids=["split", "classes"],
+)
+def test_splits_and_classes_that_are_not_known(finished, distill, words, message):
+    assert distill("evaluate", "out", *words, "--trust", "toy") == (2, "", message)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -101,7 +101,6 @@ MISTAKES = [
     ("inputs:", "_inputs:", ".stages.0.losses.ce: 'inputs' is missing"),
     ("codec:", "codek:", ".cache.teacher.codek is unknown"),
     ("models:", "model:", ".model is unknown"),
-    ("stages:", "_stages:", ": 'stages' is missing"),
     ("test: !include test.yaml", "test: {metric: {}}", ".test.metric is unknown"),
     ("test: !include test.yaml", "precision: bf15", ".precision: 'bf15' is not among ['fp32', 'fp16', 'bf16']"),
 ]

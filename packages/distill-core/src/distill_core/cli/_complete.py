@@ -22,11 +22,13 @@ def stage_problems(document: Document) -> Iterator[Problem]:
     """Yield the fields that the stages of a document lack."""
     top = {name: value for name, (_, value) in pairs(document.root).items()}
     stages, data = top.get("stages"), top.get("data")
-    if not isinstance(stages, SequenceNode) or not is_untagged(stages):
+    if stages is not None and (not isinstance(stages, SequenceNode) or not is_untagged(stages)):
         return
+    written = stages.value if stages is not None else []
+    tests = "test" in top and top["test"].tag != NULL_TAG
     loaders = pairs(data) if isinstance(data, MappingNode) and is_untagged(data) else ["train"]
     nodes = NodesByKey(document)
-    for problem in incomplete_stages([_stage(node) for node in stages.value], loaders):
+    for problem in incomplete_stages([_stage(node) for node in written], loaders, tests=tests):
         yield nodes.located(problem, problem.key)
 
 

@@ -5,7 +5,8 @@ is replaced by the root of that file. Both paths are relative to the file that c
 
 Merging combines mappings key by key and replaces everything else. A mapping with a tag replaces; a mapping without a
 tag keeps the tag of the base, so `optimizer: {lr: 0.2}` changes one argument. Replacing a node at its anchor replaces it
-for every alias too.
+for every alias too. A key with dots beside `base` changes one element, as an override on the command line does:
+`stages.0.epochs: 2`, `stages.-1: {epochs: 2}`, `+stages.0.clip_grad_norm: 1.0`, `~stages.0.scheduler: null`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import Location, Problem, did_you_mean
 from ._compose import MAX_BYTES, MAX_DEPTH, MAX_NODES, Composer
 from ._merge import merge_over
-from ._nodes import MAP, NULL, children, describe, string, substitute, walk
-from ._overrides import Override, OverrideError, apply
+from ._nodes import MAP, NULL, children, describe, is_untagged, string, substitute, walk
+from ._overrides import Override, OverrideError, apply, find_node
 from ._problems import located
 
 MAX_FILES = 100
@@ -137,7 +138,28 @@ class Assembly:
                 self._refuse(node, Problem(f"the base '{name}' is not a mapping", id="base-not-mapping"))
             elif isinstance(loaded, MappingNode):
                 below = loaded if below is None else merge_over(below, loaded)
-        return root if below is None else merge_over(below, root)
+        if below is None:
+            return root
+        elements = [(key, value) for key, value in root.value if "." in key.value]
+        root.value = [(key, value) for key, value in root.value if "." not in key.value]
+        merged = merge_over(below, root)
+        for key, value in elements if isinstance(merged, MappingNode) else ():
+            self._change(merged, key, value)
+        return merged
+
+    def _change(self, root: MappingNode, key: ScalarNode, value: Node) -> None:
+        """Apply a key with dots, which is the path of an element of the base."""
+        try:
+            removes = key.value.startswith("~") and value.tag == NULL
+            parsed = Override.parse(key.value if removes else f"{key.value}=")
+            override = replace(parsed, text=key.value)
+            old = find_node(root, override) if parsed.action == "=" and is_untagged(value) else None
+            if isinstance(value, MappingNode) and isinstance(old, MappingNode):
+                merge_over(old, value)
+            else:
+                apply(root, override, None if removes else value)
+        except OverrideError as error:
+            self._refuse(key, error.problem)
 
     def override(self, root: MappingNode, text: str, number: int) -> None:
         """Apply one override; its problems are located on the command line."""

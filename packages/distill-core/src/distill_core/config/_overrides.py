@@ -99,6 +99,22 @@ def apply(root: MappingNode, override: Override, value: Node | None) -> None:
         put(root, node, index, value)
 
 
+def find_node(root: MappingNode, override: Override) -> Node:
+    """Return the node at the key of an override.
+
+    Raises:
+        OverrideError: The key does not exist.
+    """
+    node: Node = root
+    path = ""
+    hint = f"write '+{override.text}' to add it"
+    last = len(override.segments) - 1
+    for index, (segment, column) in enumerate(zip(override.segments, override.columns, strict=True)):
+        node = _below(node, _find(node, segment, column, path, hint if index == last else ""))
+        path = join(path, segment)
+    return node
+
+
 def _below(node: Node, index: int) -> Node:
     item = node.value[index]
     child: Node = item[1] if isinstance(node, MappingNode) else item

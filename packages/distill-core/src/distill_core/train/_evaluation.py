@@ -29,7 +29,7 @@ def evaluate(
     Args:
         models: All models by name.
         evaluation: The loader and the metrics with their wiring.
-        feed: Model → wiring of its inputs.
+        feed: Model → wiring of its inputs, unless the evaluation has its own.
         device: Where the models are.
 
     Returns:
@@ -38,8 +38,8 @@ def evaluate(
     Raises:
         WiringError: A tap or a parameter does not exist.
     """
-    loader = as_loader(evaluation.loader)
-    metrics = evaluation.metrics
+    loader, metrics = as_loader(evaluation.loader), evaluation.metrics
+    feed = feed if evaluation.feed is None else evaluation.feed
     wirings = {name: Wiring(entry.inputs, f"metrics.{name}") for name, entry in metrics.items()}
     for name, entry in metrics.items():
         wirings[name].check_sources(models)

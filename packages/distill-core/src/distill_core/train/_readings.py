@@ -46,8 +46,9 @@ def readings(experiment: Experiment, stages: Sequence[ResolvedStage]) -> Iterato
         for each in measured:
             yield _of_evaluation(each.split, each.evaluation, feed)
     if experiment.test is not None:
-        yield _of_evaluation("test", experiment.test, stages[-1].feed)
+        yield _of_evaluation("test", experiment.test, stages[-1].feed if stages else {})
 
 
 def _of_evaluation(where: str, evaluation: Evaluation, feed: Mapping[str, Inputs]) -> Reading:
-    return Reading(where, evaluation.loader, [entry.inputs for entry in evaluation.metrics.values()], feed)
+    inputs = [entry.inputs for entry in evaluation.metrics.values()]
+    return Reading(where, evaluation.loader, inputs, feed if evaluation.feed is None else evaluation.feed)

@@ -68,17 +68,18 @@ class ResolvedStage:
         return self.steps if self.steps is not None else steps_per_epoch * (self.epochs or 0)
 
 
-def resolve(stages: Sequence[Stage], data: Collection[str]) -> list[ResolvedStage]:
+def resolve(stages: Sequence[Stage], data: Collection[str], *, tests: bool = False) -> list[ResolvedStage]:
     """Return the stages with omitted fields filled in.
 
     Args:
         stages: The stages as written.
         data: Names of the experiment's loaders.
+        tests: Whether the experiment has a test, and may have no stages.
 
     Raises:
         WiringError: A stage lacks a required field.
     """
-    for problem in incomplete_stages(stages, data):
+    for problem in incomplete_stages(stages, data, tests=tests):
         raise WiringError(problem.message, key=problem.key, hint=problem.hint)
     resolved, previous = [], FIRST_STAGE
     for stage in stages:

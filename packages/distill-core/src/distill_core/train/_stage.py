@@ -53,7 +53,7 @@ def resolved_stages(experiment: Experiment) -> list[ResolvedStage]:
             not declare what it averages over.
     """
     _refuse_models(experiment.models)
-    stages = resolve(experiment.stages, experiment.data)
+    stages = resolve(experiment.stages, experiment.data, tests=experiment.test is not None)
     refuse_separate(experiment, stages)
     for index, stage in enumerate(stages):
         refuse_uncounted(stage, index)

@@ -135,7 +135,8 @@ class Trainer(TrainerView):
         """
         self._same_buffers()
         with self.autocast():
-            metrics = evaluate(self.models, evaluation, (stage or self.stage).feed, self.device)
+            feed = (stage or self.stage).feed if self.stages else None
+            metrics = evaluate(self.models, evaluation, feed, self.device)
         if split is not None:
             self.state.measured[split], self.state.measured_at[split] = metrics, self.state.step
             self.log({"split": split, "metrics": metrics, "percent": evaluation.percent(metrics)})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, final
 
 import torch
 from torch import Tensor
 
 from ._sums import AbstractMean
+
+if TYPE_CHECKING:
+    from ._class_scores import ClassScores
 
 
 def top_k_correct(preds: Tensor, target: Tensor, top_k: int = 1) -> Tensor:
@@ -59,6 +63,12 @@ class Accuracy(AbstractMean):
     def __init__(self, top_k: int = 1) -> None:
         super().__init__()
         self.top_k = top_k
+
+    def of_classes(self, classes: Sequence[str]) -> ClassScores | Accuracy:
+        """Return a metric of each of these classes; the metric itself for more than one highest score."""
+        from ._class_scores import ClassScores  # the modules of metrics import this one
+
+        return ClassScores(classes) if self.top_k == 1 else self
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add a batch: scores (batch, classes), correct classes (batch,)."""

@@ -61,6 +61,14 @@ class CocoAP:
         self._device = torch.device("cpu")
         self.reset()
 
+    def of_classes(self, classes: Mapping[int, str]) -> CocoAP:
+        """Return a metric that adds the AP of each class.
+
+        Args:
+            classes: Label → name.
+        """
+        return CocoAP(self.iou_type, self.evaluator, classes)
+
     def to(self, device: torch.device | str) -> None:
         """Set the device on which processes exchange their records, which are kept on the CPU."""
         self._device = torch.device(device)

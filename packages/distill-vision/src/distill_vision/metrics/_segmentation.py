@@ -37,8 +37,13 @@ class SegmentationScores:
     percent = True
 
     def __init__(self, num_classes: int, ignore_index: int | None = 255, classes: Sequence[str] | None = None) -> None:
+        self.num_classes, self.ignore_index = num_classes, ignore_index
         self.confusion = ConfusionMatrix(num_classes, ignore_index)
         self.classes = None if classes is None else class_names(classes, num_classes)
+
+    def of_classes(self, classes: Sequence[str]) -> SegmentationScores:
+        """Return a metric that adds the IoU of each of these classes."""
+        return SegmentationScores(self.num_classes, self.ignore_index, classes)
 
     def to(self, device: torch.device | str) -> None:
         """Move the counts to the device."""

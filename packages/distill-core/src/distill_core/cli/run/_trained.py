@@ -1,4 +1,4 @@
-"""A finished run rebuilt: its experiment, with the trained weights in its models."""
+"""A finished run or a file rebuilt: its experiment, with trained weights in its models."""
 
 from __future__ import annotations
 
@@ -19,31 +19,45 @@ if TYPE_CHECKING:
 CHECKPOINTS = ("best", "last")
 
 
+def trained_config(target: Path) -> Path:
+    """Return the file of an experiment: the newest one of a run, or the file itself.
+
+    Raises:
+        ConfigError: `target` is neither the folder of a run nor a file.
+    """
+    if target.is_file():
+        return target
+    if not (target / RESOLVED).is_file():
+        refuse(f"{target} is not the folder of a run: it has no {RESOLVED}")
+    return newest_config(target, RESOLVED)
+
+
 def rebuilt(
-    run_dir: Path, *, checkpoint: str = "best", overrides: Sequence[str] = (), trust: Sequence[str] = ()
+    target: Path, *, checkpoint: str = "best", overrides: Sequence[str] = (), trust: Sequence[str] = ()
 ) -> Trainer:
-    """Return the trainer of a run with its trained models, on their device.
+    """Return the trainer of a run with its trained models, or of a file with its models as built, on their device.
 
     Args:
-        run_dir: Output folder of the run.
+        target: Output folder of the run, or the file.
         checkpoint: `best` is the selected epoch, or the last one if none was selected; `last` is the last checkpoint.
         overrides: Overrides of the values of its experiment, each as `key=value`.
         trust: Packages whose objects the file may name besides the trusted ones.
 
     Raises:
-        ConfigError: `run_dir` is not the folder of a run, or there is no such checkpoint.
+        ConfigError: `target` is neither, or there is no such checkpoint.
     """
     from ...train import Trainer
     from .._load import build_experiment, load_document
 
     if checkpoint not in CHECKPOINTS:
         refuse(f"--checkpoint must be 'best' or 'last', got '{checkpoint}'", did_you_mean(checkpoint, CHECKPOINTS))
-    if not (run_dir / RESOLVED).is_file():
-        refuse(f"{run_dir} is not the folder of a run: it has no {RESOLVED}")
-    document = load_document(newest_config(run_dir, RESOLVED), overrides, trust)
-    trainer = Trainer(build_experiment(document, trust), output=run_dir)
-    for name, weights in _weights(trainer, run_dir, checkpoint).items():
-        trainer.models[name].load_state_dict(weights)
+    document = load_document(trained_config(target), overrides, trust)
+    trainer = Trainer(build_experiment(document, trust), output=target if target.is_dir() else None)
+    if target.is_dir():
+        for name, weights in _weights(trainer, target, checkpoint).items():
+            trainer.models[name].load_state_dict(weights)
+    elif checkpoint != "best":
+        refuse(f"--checkpoint is for the folder of a run, got the file {target}", "name the weights in the file")
     for model in trainer.models.values():
         model.to(trainer.device)
     return trainer

@@ -55,6 +55,7 @@ def wirings(experiment: Experiment, stages: Sequence[ResolvedStage]) -> Iterable
         yield from (Wiring(term.inputs, f"losses.{name}") for name, term in terms.items())
         yield from (Wiring(inputs, f"feed.{name}") for name, inputs in stage.feed.items())
     for evaluation in evaluations:
+        yield from (Wiring(inputs, f"feed.{name}") for name, inputs in (evaluation.feed or {}).items())
         yield from (Wiring(entry.inputs, f"metrics.{name}") for name, entry in evaluation.metrics.items())
 
 
