@@ -47,7 +47,7 @@ def read(node: yaml.Node) -> Any:
     elif isinstance(node, yaml.SequenceNode):
         value = [read(part) for part in node.value]
     else:
-        value = yaml.safe_load(node.value)
+        value = node.value if node.style in ("'", '"') else yaml.safe_load(node.value)
     return (node.tag.rpartition(".")[2], value) if node.tag.startswith("!") else value
 
 

@@ -5,7 +5,7 @@
 
 CE is the cross-entropy of the label, without temperature. A sample that the student predicts better than the teacher,
 where soft labels only add bias, gets a weight near 0. The paper adds the cross-entropy of the labels as a separate
-term, and gives this one a weight of 2.25 with τ = 2.
+term. The authors' code for ImageNet gives this one a weight of 2.5 with τ = 2.
 
 Paper: Rethinking Soft Labels for Knowledge Distillation: A Bias-Variance Tradeoff Perspective
 Authors: Helong Zhou, Liangchen Song, Jiajie Chen, Ye Zhou, Guoli Wang, Junsong Yuan, Qian Zhang
