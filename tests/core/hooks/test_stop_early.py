@@ -64,14 +64,6 @@ def test_what_needs_the_whole_forward_gets_it(chain, x, addresses):
     assert capture.last_module == ""
 
 
-def test_not_in_training(chain, x):
-    chain.train()
-    capture = Capture(chain, ["0"], stop_early=True)
-    for _ in range(3):
-        capture.run(x)
-    assert calls(chain) == [3, 3, 3, 3]
-
-
 def test_not_without_being_asked(chain, x):
     capture = Capture(chain, ["0"])
     for _ in range(3):

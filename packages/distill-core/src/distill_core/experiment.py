@@ -163,6 +163,10 @@ class Stage:
             statistics of a frozen model in train mode are restored at the end of the stage.
         accumulate: Number of batches for each optimizer step.
         clip_grad_norm: Maximum norm of all gradients together; not clipped by default.
+        stop_early: Whether the forward of a model that learns ends after its last tapped module, if its own output is not
+            read. By default it ends there if the modules behind update no buffer and draw no random number. `true` ends it
+            in any case: BatchNorm statistics behind stay as they are, and each tapped module must run once per forward.
+            `false` runs the complete forward.
     """
 
     epochs: PositiveInt | Inherit | None = INHERIT
@@ -178,6 +182,7 @@ class Stage:
     modes: Mapping[str, Literal["train", "eval"]] | Inherit | None = INHERIT
     accumulate: PositiveInt | Inherit = INHERIT
     clip_grad_norm: PositiveFloat | Inherit | None = INHERIT
+    stop_early: bool | Inherit | None = INHERIT
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -203,6 +208,7 @@ FIRST_STAGE = Stage(
     modes=None,
     accumulate=1,
     clip_grad_norm=None,
+    stop_early=None,
 )
 """Defaults for fields that the first stage omits."""
 

@@ -50,7 +50,18 @@ def convert_stages(context: Context, train: Place, sources: dict[str, Source], m
     if not all(stage.is_default for stage in stages):
         for stage in stages:
             stage.fields["train"] = stage.train
-    order = ("epochs", "data", "train", "modes", "accumulate", "optimizer", "groups", "scheduler", "scheduler_step")
+    order = (
+        "epochs",
+        "data",
+        "train",
+        "modes",
+        "stop_early",
+        "accumulate",
+        "optimizer",
+        "groups",
+        "scheduler",
+        "scheduler_step",
+    )
     for stage in stages:
         stage.fields = {key: stage.fields[key] for key in (*order, *stage.fields) if key in stage.fields}
     return stages
@@ -80,6 +91,10 @@ def _stage(
         context.lost(criterion, "no term of the criterion could be converted")
     stage.fields["losses"] = Block({term.name: context.commented(criterion, term.entry()) for term in terms})
     stage.train, stage.is_default = _trained(student, terms)
+    if student.sequence or student.wrapper == "HeadRCNN":
+        stage.fields["stop_early"] = True  # theirs builds a model that ends there
+    elif before is not None and before.fields.get("stop_early"):
+        stage.fields["stop_early"] = None
     _feed(context, stage, student, teacher, models)
     if teacher is not None:
         message = "the teacher is in eval mode; theirs stays in train mode, with statistics of the batch"

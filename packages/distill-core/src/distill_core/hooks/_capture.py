@@ -13,9 +13,8 @@ from torch.utils.hooks import RemovableHandle
 from ..errors import WiringError
 from ..taps import take
 from ._captured import Captured
-from ._early_stop import Stop, StoppableCalls, is_plain, runs_once
+from ._early_stop import EarlyStop, Stop, Wanted
 from ._modules import parse_address, resolve, unwrap
-from ._pytree import shape_of_call
 from ._record import Record
 from ._truncate import head
 
@@ -39,13 +38,14 @@ class Capture:
         stop_early: Let `run` end the forward after the last tapped value. An `nn.Sequential` is truncated there. In other
             models, the first call with inputs of a shape runs to its end and shows whether every tapped module is
             called once. Do not use it for a model in which the values of the inputs, rather than their shapes, decide
-            how often a module is called. It has no effect in training mode. A compiled model is only truncated. If `run`
+            how often a module is called. In training mode a forward ends early only if what is behind the last value
+            updates no buffer and draws no random number. With `always`, shapes do not matter, and after `check_stop`
+            neither does what is behind: its buffers stay as they are. A compiled model is only truncated. If `run`
             itself is compiled, the compiler removes what is not read.
         name: The model's name in an experiment, for messages.
 
     Attributes:
         model: The model that `run` calls; set it to the wrapped model after `torch.compile(model)`.
-        last_module: The module after which `run` ends; empty for the end of the model, None before the first run.
 
     Raises:
         WiringError: If an address is malformed or names a module that does not exist.
@@ -57,10 +57,8 @@ class Capture:
     (torch.Size([4, 3]), True)
     """
 
-    def __init__(self, model: nn.Module, taps: Iterable[str], *, stop_early: bool = False, name: str = "") -> None:
+    def __init__(self, model: nn.Module, taps: Iterable[str], *, stop_early: Wanted = False, name: str = "") -> None:
         self.model = model
-        self.stop_early = stop_early
-        self.last_module: str | None = None
         self._name = name
         self._root = unwrap(model)
         self._taps = {address: parse_address(address, name or "model") for address in taps}
@@ -68,8 +66,7 @@ class Capture:
         self._records = {a: Record(tap, modules[a]) for a, tap in self._taps.items() if tap.port != "module"}
         self._outputs = [r for r in self._records.values() if not (r.tap.path or r.is_input)]
         self._returned = self._outputs  # those without a hook
-        # The output of the model, and a list of the values of several calls, are complete only at the end.
-        self._can_stop = not self._outputs and not any(record.is_list for record in self._records.values())
+        self._stop = EarlyStop(self._root, list(self._records.values()), stop_early)
         self._head = self._root
         self._requested = [(address, self._records.get(address)) for address in self._taps]
         self._learned: dict[bool, frozenset[Record]] = {}  # mode → single tensors that are not overwritten
@@ -79,10 +76,25 @@ class Capture:
         self._captured: Captured | None = None
         self._recording = False
         self._mode = False
-        self._stopping = False
-        self._waiting = 0
-        self._last: Record | None = None
-        self._stoppable = StoppableCalls()
+
+    @property
+    def stop_early(self) -> Wanted:
+        """Whether `run` ends the forward after the last tapped value."""
+        return self._stop.wanted
+
+    @stop_early.setter
+    def stop_early(self, wanted: Wanted) -> None:
+        self._stop.wanted = wanted
+
+    @property
+    def needs_check(self) -> bool:
+        """Whether `always` has an effect in training mode, after `check_stop`."""
+        return self._stop.is_possible and self._stop.wanted == "always"
+
+    @property
+    def last_module(self) -> str | None:
+        """The module after which `run` ends; empty for the end of the model, None before the first run."""
+        return self._stop.last_module
 
     def attach(self, *, for_run: bool = False) -> Capture:
         """Register the hooks until `detach`; they record only inside a `with` block and in `run`.
@@ -125,11 +137,16 @@ class Capture:
 
         Call it inside the `with` block, when the forward could not run to its end. Empty for the end of the model.
         """
-        return (
-            self._last.tap.path
-            if self._last and self._may_cut() and runs_once(self._records.values(), self._root)
-            else ""
-        )
+        return self._stop.end_so_far(self.model)
+
+    def check_stop(self, *args: Any, **kwargs: Any) -> bool:
+        """Call the model and return whether each tapped module is called once, so that `always` may end the forward there.
+
+        True also if nothing can end early, because the output of the model is tapped.
+        """
+        with self:
+            self.model(*args, **kwargs)
+            return self._stop.check()
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Call the model and return the values of all addresses.
@@ -142,8 +159,7 @@ class Capture:
         {'0': torch.Size([4, 3]), '': torch.Size([4, 3])}
         """
         mode = self._root.training
-        may_stop = self._can_stop and self.stop_early
-        if may_stop or not self._is_attached or self._recording or mode not in self._learned:
+        if self._stop.may_end or not self._is_attached or self._recording or mode not in self._learned:
             return self._run_unlearned(args, kwargs)
         # The path of almost all calls: keep it short.
         self._mode, self._recording = mode, True
@@ -158,9 +174,9 @@ class Capture:
             self._end()
 
     def _run_unlearned(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        kind_of_call = shape_of_call((args, kwargs)) if self._may_stop() else None
+        kind_of_call = self._stop.kind_of_call(self.model, args, kwargs)
         self._begin()
-        self._stopping, self._waiting = kind_of_call in self._stoppable, len(self._records)
+        self._stop.begin(kind_of_call)
         try:
             self._forward(kind_of_call, args, kwargs)
             return self._collect()
@@ -174,10 +190,11 @@ class Capture:
         if not self._is_attached:
             self._place_hooks(with_output=False)
         self._mode = self._root.training
+        self._stop.begin()
         self._recording = True
 
     def _end(self) -> None:
-        self._recording = self._stopping = False
+        self._recording = False
         self._simple = _NONE
         for record in self._records.values():
             record.latest = None
@@ -189,7 +206,7 @@ class Capture:
     def _forward(self, kind_of_call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
             if self._records or kind_of_call is None:  # otherwise only parameters are tapped
-                model = self._head if self._may_cut() else self.model
+                model = self._head if self._stop.may_cut(self.model) else self.model
                 output = model(*args, **kwargs)
                 for record in self._returned:
                     self._record(record, output)
@@ -197,7 +214,7 @@ class Capture:
             if stop.owner is not self:
                 raise
         else:
-            self._learn_to_stop(kind_of_call)
+            self._stop.learn(kind_of_call)
 
     def _collect(self) -> dict[str, Any]:
         """Return the values of all addresses; a tensor that was not overwritten costs nothing."""
@@ -226,7 +243,7 @@ class Capture:
             record.module = resolve(self._root, record.tap.path, self._name)  # it may have been replaced
             if record not in outputs:
                 self._handles.append(self._hook(record))
-        if self._can_stop and self.stop_early:
+        if self._stop.may_end:
             self._head = head(self._root, [record.module for record in self._records.values()])
         if with_output:
             self._handles += [self._hook(record) for record in self._returned]
@@ -260,15 +277,11 @@ class Capture:
         self._keep(record, value)
 
     def _keep(self, record: Record, value: Any) -> None:
+        is_last = self._stop.note(record)
         if torch.compiler.is_dynamo_compiling():  # a graph has no version counters; most copies are fused away
             record.keep_copy(value)
-            return
-        self._last = record
-        if record.calls:  # unlike the forward that was learned from, so this one runs to its end
-            self._stopping = False
-        self._waiting -= 1
-        is_last = self._stopping and self._waiting == 0
-        record.keep(value, self._mode, is_last)
+        else:
+            record.keep(value, self._mode, is_last)
         if is_last:
             raise Stop(self)
 
@@ -285,15 +298,3 @@ class Capture:
         hint = "hooks see calls of the module, not of its 'forward' or weights; attach them before 'torch.compile'"
         message = f"{str(tap)!r}: {subject} was not called"
         raise WiringError(message, hint=hint)
-
-    def _may_cut(self) -> bool:
-        return self._can_stop and self.stop_early and is_plain(self._root, self.model)
-
-    def _may_stop(self) -> bool:
-        return self._may_cut() and not torch.compiler.is_dynamo_compiling()
-
-    def _learn_to_stop(self, kind_of_call: Any) -> None:
-        """Learn from a complete forward whether the next one of this kind may end after the module called last."""
-        may_stop = kind_of_call is not None and runs_once(self._records.values(), self._root)
-        self.last_module = self._last.tap.path if may_stop and self._last else ""
-        self._stoppable.learn(kind_of_call, may_stop=may_stop)

@@ -21,20 +21,24 @@ def depth(source: ModelSource, batch: Mapping[str, Any], values: Mapping[Tap, An
         source: The model and its taps.
         batch: An example batch, on the meta device.
         values: Taps of the models that ran before.
-        end: The module after which a frozen model stops; empty for its end.
+        end: The module after which the model stops; empty for its end.
     """
     mode: Any = "train" if source.model.training else "eval"
-    if not source.frozen:
-        return ForwardPreview(model=source.name, frozen=False, mode=mode, settings=source.settings)
     names = module_names(source.model)
     stops = end in names
+    num_run = names.index(end) + 1 if stops else len(names)
+    if not source.frozen:
+        return ForwardPreview(
+            model=source.name, frozen=False, mode=mode, settings=source.settings,
+            last_module=end if stops else "", num_run=num_run, num_modules=len(names),
+        )  # fmt: skip
     return ForwardPreview(
         model=source.name,
         frozen=True,
         mode=mode,
         settings=source.settings,
         last_module=end if stops else "",
-        num_run=names.index(end) + 1 if stops else len(names),
+        num_run=num_run,
         num_modules=len(names),
         flops=_flops(source, batch, values, stop_early=True),
         complete_flops=_flops(source, batch, values, stop_early=False),

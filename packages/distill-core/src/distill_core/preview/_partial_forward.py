@@ -44,7 +44,9 @@ def as_far_as_it_goes(
 
 def _reached(source: ModelSource, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> tuple[dict[Tap, Any], str]:
     reached: dict[Tap, Any] = {}
-    capture = Capture(source.model, [tap.address for tap in source.taps], stop_early=source.frozen, name=source.name)
+    capture = Capture(
+        source.model, [tap.address for tap in source.taps], stop_early=source.capture.stop_early, name=source.name
+    )
     with capture as captured:
         try:
             with shapes_only():

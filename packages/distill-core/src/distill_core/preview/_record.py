@@ -71,7 +71,7 @@ class ForwardPreview:
         frozen: Whether it runs without gradients.
         mode: The mode of a frozen model.
         settings: How a frozen model runs: its precision, and whether it is compiled.
-        last_module: The module after which a frozen model stops; empty if it runs to its end.
+        last_module: The module after which the model stops; empty if it runs to its end.
         num_run: Number of modules up to that one.
         num_modules: Number of modules of the model.
         flops: Floating-point operations of a batch; 0 if they are not known.

@@ -87,6 +87,11 @@ class Distiller(nn.Module):
                 if tap.address in limits:
                     wiring.limits[tap] = limits[tap.address]
 
+    def set_stop(self, wanted: bool | None) -> None:
+        """Set whether forwards end after the last tapped module; see `Stage.stop_early`."""
+        for source in self._sources:
+            source.set_stop(wanted)
+
     def attach(self) -> None:
         """Place the hooks, before the module is wrapped or compiled."""
         for source in self._sources:

@@ -44,7 +44,7 @@ def materialise(distiller: Distiller, first: Callable[[], Batch], seed: int, dev
     lazy = _lazy_modules(roots)
     if not lazy:
         return
-    with preserve_rng_state(device=device), _same_buffers(roots.values(), lazy.values()), torch.no_grad():
+    with preserve_rng_state(device=device), same_buffers(roots.values(), lazy.values()), torch.no_grad():
         batch = first()
         modes = {module: module.training for module in distiller.losses.modules()}
         distiller.losses.eval()
@@ -100,7 +100,7 @@ def _seeding(seed: int, device: torch.device) -> Callable[[nn.Module, Any], None
 
 
 @contextmanager
-def _same_buffers(models: Iterable[nn.Module], lazy: Collection[nn.Module]) -> Iterator[None]:
+def same_buffers(models: Iterable[nn.Module], lazy: Collection[nn.Module] = ()) -> Iterator[None]:
     """Restore all buffers at the end; those of lazy modules to their initial values."""
     held = hold({module: None for model in models for module in model.modules()})
 

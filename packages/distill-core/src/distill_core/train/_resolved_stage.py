@@ -33,6 +33,7 @@ class ResolvedStage:
     modes: Mapping[str, Literal["train", "eval"]]
     accumulate: int
     clip_grad_norm: float | None
+    stop_early: bool | None
 
     def loader(self, experiment: Experiment) -> Loader:
         """Return the loader to train on.

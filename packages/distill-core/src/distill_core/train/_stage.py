@@ -21,6 +21,7 @@ from ._modes import set_modes
 from ._resolved_stage import ResolvedStage, resolve
 from ._shared_vocabulary import shared_vocabulary
 from ._stage_run import StageRun
+from ._stops import set_stops
 from .parallel import SharedGradients, ZeroEngine
 from .step import (
     FiniteGuard,
@@ -90,11 +91,10 @@ def prepare_stage(
         stage: The stage.
         index: Its index, from 0.
         loader: Its loader; None if its length is not known, as in a preview. One step per epoch is then assumed.
-        first_batch: Returns the first batch, on the device; called only if lazy parameters need shapes.
-        device: Device of models and losses.
+        first_batch: Returns the first batch, on the device; called only for lazy parameters and for `stop_early: true`.
         ema_names, caches: Names of the EMA copies, which never learn, and the caches of frozen models.
         data: The data function if `loader` is None, which knows the vocabularies.
-        seed: The seed of the run, from which initial values of lazy parameters follow.
+        device, seed: Device of models and losses, and the seed from which initial values of lazy parameters follow.
 
     Raises:
         WiringError, TrainingError: Names that do not match; tensors in no optimizer group or in two.
@@ -117,6 +117,7 @@ def prepare_stage(
     set_modes(distiller, models, trainable, stage)
     _set_labels(terms, loader)
     materialise(distiller, first_batch, seed, device)
+    set_stops(distiller, stage.stop_early, first_batch, device, key)
     refuse_lazy(trainable, key)
     required_grad = _require_grad(named, learning)
     optimizer = _optimizer(stage, trainable, named, key)

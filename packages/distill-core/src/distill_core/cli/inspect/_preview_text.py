@@ -75,8 +75,9 @@ def _entry_text(entry: str | Feature | Sequence[str | Feature]) -> str:
 
 
 def _forward_text(forward: ForwardPreview) -> str:
+    end = f", up to '{forward.last_module}' (module {forward.num_run} of {forward.num_modules})"
     if not forward.frozen:
-        return "with gradients"
+        return "with gradients" + (end if forward.last_module else "")
     settings = forward.settings
     options = [f"in {settings.precision}"] * (settings.precision is not None) + ["compiled"] * bool(settings.compile)
     mode = " ".join(["frozen, in", forward.mode, "mode", *options])
@@ -87,7 +88,7 @@ def _forward_text(forward: ForwardPreview) -> str:
     saved = ""
     if is_known and forward.flops < forward.complete_flops:
         saved = f" ({1 - forward.flops / forward.complete_flops:.0%} saved)"
-    return f"{mode}, up to '{forward.last_module}' (module {forward.num_run} of {forward.num_modules}){work}{saved}"
+    return f"{mode}{end}{work}{saved}"
 
 
 def _flops_text(flops: int, complete: int) -> str:

@@ -27,7 +27,7 @@ class ModelSource:
         model: The model; it is not a submodule of anything here.
         taps: The taps to record.
         feed: The wiring of its inputs; `batch.input` as the first argument if there is none.
-        frozen: Run it without gradients and stop after the last tapped module.
+        frozen: Run it without gradients. Its forward ends after the last tapped module.
 
     Attributes:
         padding: Pads small batches of a frozen model, if set.
@@ -47,7 +47,11 @@ class ModelSource:
         self.feed = Wiring(feed, f"feed.{name}") if feed else None
         if feed:
             check_signature(model, feed, f"feed.{name}")
-        self.capture = Capture(model, [tap.address for tap in self.taps], stop_early=frozen, name=name)
+        self.capture = Capture(model, [tap.address for tap in self.taps], stop_early=True, name=name)
+
+    def set_stop(self, wanted: bool | None) -> None:
+        """Set whether the forward ends after the last tapped module; see `Stage.stop_early`."""
+        self.capture.stop_early = "always" if wanted else self.frozen or wanted is None
 
     def attach(self) -> None:
         """Place the hooks."""
@@ -70,14 +74,16 @@ class ModelSource:
         """
         return dict(zip(self.taps, self.run(batch, values), strict=True))
 
+    def arguments(self, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the inputs of the model by position and by name."""
+        if self.feed is None:
+            return (read_batch(batch, _INPUT),), {}
+        known = {tap: read_batch(batch, tap) if tap.source == BATCH else values[tap] for tap in self.feed.taps}
+        return (), self.feed.kwargs(known)
+
     def run(self, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> Iterable[Any]:
         """Run the model on a batch and return the values of its taps in order."""
-        if self.feed is None:
-            arguments: tuple[Any, ...] = (read_batch(batch, _INPUT),)
-            keywords: dict[str, Any] = {}
-        else:
-            known = {tap: read_batch(batch, tap) if tap.source == BATCH else values[tap] for tap in self.feed.taps}
-            arguments, keywords = (), self.feed.kwargs(known)
+        arguments, keywords = self.arguments(batch, values)
         if not self.frozen:
             return self.capture.run(*arguments, **keywords).values()
         with torch.no_grad():
