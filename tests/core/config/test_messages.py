@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import distill_core
+from distill_core.cli._cached_models import provide_cached_models
 from distill_core.cli._complete import stage_problems
 from distill_core.cli._load import load_document
 from distill_core.config import Builder, check, cross_check, read
@@ -25,6 +26,7 @@ BOMB = "a0: &a0 [1, 1]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for 
 DIGITS = "seed: " + "1" * 5000
 MANY = {f"f{i}.yaml": f"a: !include f{i + 1}.yaml\nb: !include f{i + 1}.yaml" for i in range(12)} | {"f12.yaml": "1"}
 UNREADABLE = "unreadable"
+NOT_BUILT = "cache: {teacher: {folder: none, build_model: false}}\n"
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ CASES = [
     Case("folder-refused-setting", "!import_call:distill_nlp.models.from_pretrained [model]", "model/config.json: 'auto_map: 1' is refused: it runs code that a file or the network brings; allowed is null", hint="delete 'auto_map' from the file, or convert the model where you trust its code and save it again", files={"model/config.json": '{"auto_map": 1}'}),
     Case("folder-replaces-generate", "!import_call:distill_nlp.models.from_pretrained [model]", "model/custom_generate/generate.py is refused: it is code that replaces generate()", hint="delete the folder custom_generate to use the generate() of transformers", files={"model/custom_generate/generate.py": "", "model/config.json": "{}"}),
     Case("model-not-module", "models: {student: !import_get:torch.nn.ReLU }", "'student' must be an nn.Module, got the class ReLU", hint="create the model with '!import_call:'; '!import_get:' gives the class or function itself", build=True),
+    Case("model-not-built", f"{NOT_BUILT}models: {{teacher: &a !import_call:torch.nn.ReLU {{}}}}\nx: *a", "another object of this file uses 'teacher', which is not built", hint="set cache.teacher.build_model: true", build=True),
+    Case("cache-missing", f"{NOT_BUILT}models: {{teacher: !import_call:torch.nn.ReLU {{}}}}", "'teacher' is not built, and none holds no cache of it", hint="build it where the model is: distill cache build FILE", build=True),
 ]  # fmt: skip
 
 
@@ -184,7 +188,9 @@ def _problems(case: Case, schemas: Mapping[str, type]) -> list[Problem]:
             load_document(Path("run.yaml"))
         document = read("run.yaml", [case.override] if case.override else [])
         if case.build:
-            built = Builder(document, trust).build(document.root)
+            builder = Builder(document, trust)
+            provide_cached_models(document, builder)
+            built = builder.build(document.root)
             refuse_models(document, built["models"])
         problems = check(document, Experiment, schemas, trust)
         return [*problems, *stage_problems(document), *cross_check(document, trust)]

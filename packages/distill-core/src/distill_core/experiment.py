@@ -222,11 +222,15 @@ class CacheSettings:
         codec: Format of the values: `float32`, `float16`, `bfloat16`, `int8`, `topk-8` (any number), `sampled-64`; or glob
             over taps (`teacher`, `teacher.layer*`) → format, `float32` if none matches.
         views: Number of augmentations of each sample; by default `views` of the experiment.
+        build_model: Whether to build the model. With `false` the cache must be complete, and the run needs neither the
+            weights nor the code of the model. Building a model may draw random numbers: list it after the student, so
+            that the student's initial weights are the same.
     """
 
     folder: str
     codec: str | Mapping[str, str] = "float32"
     views: PositiveInt | None = None
+    build_model: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self)

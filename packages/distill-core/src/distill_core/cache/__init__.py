@@ -1,6 +1,7 @@
 """Caches of teachers' outputs: rows by view and sample in memory-mapped files with checksums."""
 
 from ._cache import Cache as Cache
+from ._cache import stored_keys as stored_keys
 from ._codecs import NAMES as NAMES
 from ._codecs import SPARSE as SPARSE
 from ._codecs import Codec as Codec

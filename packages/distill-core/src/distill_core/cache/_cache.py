@@ -210,13 +210,16 @@ class Cache:
             raise DataError(message, hint="remove the folder")
 
 
+def stored_keys(folder: Path, name: str) -> dict[str, Key]:
+    """Return the keys of a model's caches by the names of their folders."""
+    found = {path.parent.name: _read_key(path) for path in sorted(folder.glob(f"{name}-*/key.json"))}
+    return {folder: key for folder, key in found.items() if key is not None}
+
+
 def _relatives(folder: Path, name: str, key: Key) -> dict[str, list[str]]:
     """Return other caches of this model: folder → the parts of the key that differ, the nearest first."""
-    found = {}
-    for path in sorted(folder.glob(f"{name}-*/key.json")):
-        other = _read_key(path)
-        if other is not None and (different := key.differences(other)):
-            found[path.parent.name] = different
+    others = stored_keys(folder, name)
+    found = {path: different for path, other in others.items() if (different := key.differences(other))}
     return dict(sorted(found.items(), key=lambda item: len(item[1])))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..config import Builder, Document, check, cross_check, read, refuse
 from ..errors import ConfigError, Problem
 from ..experiment import Evaluation, Experiment, Metric, Stage, Term
+from ._cached_models import provide_cached_models
 from ._complete import stage_problems
 
 SCHEMAS = {"Evaluation": Evaluation, "Metric": Metric, "Stage": Stage, "Term": Term}
@@ -56,6 +57,7 @@ def build_experiment(document: Document, trust: Sequence[str] = ()) -> Experimen
     builder = Builder(document, trust)
     seed = next((value for key, value in document.root.value if key.value == "seed"), None)
     seed_everything(int(builder.build(seed)) if seed is not None else 0)
+    provide_cached_models(document, builder)
     experiment = builder.decode(document.root, Experiment)
     refuse_models(document, experiment.models)
     return experiment

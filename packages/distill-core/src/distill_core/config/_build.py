@@ -84,6 +84,10 @@ class Builder:
             return [self.build(item) for item in node.value]
         return scalar_value(node) if isinstance(node, ScalarNode) else None
 
+    def provide(self, node: Node, thing: Any) -> None:
+        """Use an object for a node instead of building it."""
+        self._built[id(node)] = thing
+
     def with_nothing_built(self) -> Builder:
         """Return a builder of the same document that shares no objects with this one."""
         other = Builder(self._document, self.trust)

@@ -53,6 +53,10 @@ class NodesByKey:
             if name == "models":
                 yield from (model for _, model in children(node))
 
+    def num_uses(self, node: Node) -> int:
+        """Return how many mappings and lists of the document hold a node: more than one if it has aliases."""
+        return sum(child is node for _, parent in walk(self.document.root) for _, child in children(parent))
+
     def tagged(self, node: Node) -> Iterator[Node]:
         """Yield a node and those below it, as far as they have a tag of this project."""
         yield from (below for _, below in walk(node) if not below.tag.startswith("tag:yaml.org"))

@@ -25,3 +25,4 @@ from .callbacks import Checkpoint as Checkpoint
 from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import Evaluate as Evaluate
 from .callbacks import TensorBoard as TensorBoard
+from .teachers import CachedModel as CachedModel

@@ -16,6 +16,7 @@ from ._state import Run
 from .callbacks import Checkpoint, Evaluate, strict_json
 from .checkpoints import CheckpointStore
 from .parallel import load_unsharded
+from .teachers import CachedModel
 
 logger = logging.getLogger("distill")
 
@@ -59,7 +60,9 @@ def evaluate_test(run: Run, store: CheckpointStore | None, seconds: float) -> di
         "seed": experiment.seed,
         "seconds": round(seconds, 3),
         "files": {},
-        "parameters": {name: count_parameters(model) for name, model in run.models.items()},
+        "parameters": {
+            name: count_parameters(model) for name, model in run.models.items() if not isinstance(model, CachedModel)
+        },
         "data": _summaries(experiment.data),
     }
 

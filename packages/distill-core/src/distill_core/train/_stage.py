@@ -108,6 +108,8 @@ def prepare_stage(
         caches.prepare(terms)
     wrap = functools.partial(caches.wrap, size=_batch_size(loader)) if caches else None
     distiller = Distiller(models, terms, trained, stage.feed, wrap)
+    if caches and loader is not None:
+        caches.find(loader)
     distiller.limit(shared_vocabulary(models, stage, data if loader is None else loader))
     distiller.to(device)
     named = named_parameters(models, losses)

@@ -44,7 +44,7 @@ def check_file(
 
     document = load_document(Path(file), overrides, trust)
     text = f"\n\n{_deep(document, trust)}" if deep else ""
-    print(f"{file}: no problems ({', '.join(_counts(document))}){text}")
+    print(f"{file}: no problems ({', '.join(_counts(document))}){_not_built(document)}{text}")
 
 
 def _deep(document: Document, trust: Sequence[str]) -> str:
@@ -56,6 +56,14 @@ def _deep(document: Document, trust: Sequence[str]) -> str:
     record = preview(build_on_meta(document, trust), document)
     refuse(record.problems)
     return preview_text(record)
+
+
+def _not_built(document: Document) -> str:
+    """Return a line for each model that the run does not build."""
+    from .._cached_models import models_not_built
+
+    names = models_not_built(document)
+    return "".join(f"\n{name}: not built; the run reads its values from cache.{name}, which must be complete" for name in names)
 
 
 def _counts(document: Document) -> list[str]:

@@ -1,5 +1,6 @@
 """Teacher sources: where the tensors of frozen models come from, and the check that these models have not changed."""
 
+from ._cached_model import CachedModel as CachedModel
 from ._cached_source import CachedSource as CachedSource
 from ._caches import CacheInputs as CacheInputs
 from ._caches import Caches as Caches

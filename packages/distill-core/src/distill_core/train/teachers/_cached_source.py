@@ -13,6 +13,7 @@ from ...cache import Cache, Codec, Format, hash_rows
 from ...errors import DataError
 from ...taps import Tap
 from ...wiring import read_batch
+from ._cached_model import CachedModel
 from ._source import ModelSource
 from ._tap_codecs import TapCodecs
 
@@ -107,6 +108,9 @@ class CachedSource(ModelSource):
         view_rows = self._view_rows() if self.cache is not None else None
         if self.cache is not None and view_rows is not None and self.cache.has(*view_rows):
             found = self.read(*view_rows, batch)
+        elif self.cache is not None and view_rows is None and isinstance(self.model, CachedModel):
+            # For the shapes of lazy parameters.
+            found = self._decoded(0, batch["index"].cpu() % self.cache.rows, batch["index"].device)
         else:
             found = self._compute(view_rows, batch, values)
         fixed = dict(zip(self.constant.taps, self.constant.run(batch, values), strict=True)) if self.constant else {}
@@ -152,14 +156,17 @@ class CachedSource(ModelSource):
             DataError: The cache was built from another input.
         """
         cache: Cache = self.cache  # type: ignore[assignment]
-        parts = cache.read(view, rows, omit=INPUT)
         count = self._reads[view] = self._reads.get(view, -1) + 1
         if count % _CHECK_EVERY == 0:
             expected = cache.shard(view).tensors[INPUT].index_select(0, rows)
             self._compare(view, batch["index"], expected, self._hash(batch, len(rows)))
+        return self._decoded(view, rows, batch["index"].device)
+
+    def _decoded(self, view: int, rows: Tensor, device: torch.device) -> dict[str, Any]:
+        cache: Cache = self.cache  # type: ignore[assignment]
+        parts = cache.read(view, rows, omit=INPUT)
         if view not in self._formats:
             self._formats[view] = Format.from_text(cache.shard(view).metadata["format"], self.stored)
-        device = batch["index"].device
         if device.type != "cpu":
             parts = {name: part.to(device, non_blocking=True) for name, part in parts.items()}
         return self._formats[view].decode(parts)

@@ -21,7 +21,8 @@ from ...taps import BATCH
 from ...wiring import Wiring
 from .._lock import FolderLock
 from .._state import RunState
-from ._cache_key import key_of
+from ._cache_key import key_of, stored_key
+from ._cached_model import CachedModel, refuse_uses
 from ._cached_source import CachedSource, ViewRows
 from ._pad_batch import PadBatch
 from ._source import ModelSource
@@ -84,6 +85,7 @@ class Caches:
                 if name not in experiment.models:
                     message = f"there is no model '{name}'"
                     raise WiringError(message, key=key, hint=did_you_mean(name, experiment.models))
+        refuse_uses(experiment)
 
     def seed_path(self, seed_path: SeedPath) -> SeedPath:
         """Return the seed path of an epoch's augmentation: the same for all epochs that show the same view."""
@@ -132,9 +134,29 @@ class Caches:
         if source.feed is not None and any(tap.source != BATCH for tap in source.feed.taps):
             message = "it is fed by another model, but a cache holds what follows from a sample alone"
             raise WiringError(message, key=f"cache.{source.name}")
+        if isinstance(source.model, CachedModel) and any(tap.port == "module" for tap in source.taps):
+            message = "a loss takes one of its modules, but the model is not built"
+            raise WiringError(message, key=f"cache.{source.name}", hint="set build_model: true")
         cached = CachedSource(source, self.codecs[source.name], compiles=bool(self.experiment.compile))
         self.sources.append(cached)
         return cached
+
+    def find(self, loader: Loader) -> None:
+        """Open the complete caches of models that are not built; called before anything runs.
+
+        Raises:
+            WiringError: There is no such cache, or it is not complete.
+        """
+        for source in self.sources:
+            if isinstance(source.model, CachedModel):
+                folder, views = Path(self.settings[source.name].folder).expanduser(), self.views or 1
+                key = stored_key(folder, source, loader, self.experiment, views)
+                cache = Cache(folder, source.name, key, num_rows(loader), views)
+                if missing := [view for view in range(views) if not cache.is_complete(view)]:
+                    message = f"'{source.name}' is not built, and view {missing[0] + 1} of {views} is not complete in {cache.folder}"
+                    hint = "complete it where the model is: distill cache build FILE"
+                    raise WiringError(message, key=f"cache.{source.name}", hint=hint)
+                source.open(cache, self._view_rows, writes=False)
 
     def open(self, inputs: CacheInputs, state: RunState | None = None) -> None:
         """Open the caches of the stage.
@@ -204,6 +226,10 @@ class Caches:
 
     def _open(self, source: CachedSource, inputs: CacheInputs) -> None:
         settings, views = self.settings[source.name], self.views or 1
+        if isinstance(source.model, CachedModel):
+            if rank() == 0 and source.cache is not None:
+                logger.info("%s; the model is not built", _describe(source, source.cache, views))
+            return
         if any(module.training for module in source.model.modules()):
             message = "the output of a model in training mode does not follow from a sample alone"
             raise WiringError(message, key=f"cache.{source.name}")
