@@ -57,7 +57,9 @@ def test_lazy_losses_and_several_stages(run, tmp_path):
     def staged(made):
         lazy = Term(loss=LazyHint(), inputs={"student": "student.1", "teacher": "teacher.1"})
         first = replace(made.stages[0], epochs=2, losses={"hint": lazy})
-        second = replace(made.stages[0], epochs=2, losses={**made.stages[0].losses, "lazy": replace(lazy, loss=LazyHint())})
+        second = replace(
+            made.stages[0], epochs=2, losses={**made.stages[0].losses, "lazy": replace(lazy, loss=LazyHint())}
+        )
         return replace(made, stages=[first, second])
 
     for workers in (None, 2):
@@ -163,7 +165,9 @@ def test_metrics_of_the_teacher_are_refused_before_the_run(run, tmp_path):
         replace(made, test=Evaluation(loader=loader, metrics=metrics)),
         replace(made, callbacks=[Evaluate(loader, metrics)]),
     ):
-        with pytest.raises(WiringError, match=r"'teacher' is not built, and its cache holds no values for the data of an"):
+        with pytest.raises(
+            WiringError, match=r"'teacher' is not built, and its cache holds no values for the data of an"
+        ):
             Trainer(changed)
 
 
@@ -171,7 +175,9 @@ def test_modules_of_the_teacher_are_refused(run, tmp_path):
     weights(run.experiment(None, cache=cached(tmp_path)))
     made = without_teacher(run, tmp_path)
     losses = made.stages[0].losses
-    losses["head"] = Term(loss=lambda student, head: student.sum(), inputs={"student": "student", "head": "teacher.5:module"})
+    losses["head"] = Term(
+        loss=lambda student, head: student.sum(), inputs={"student": "student", "head": "teacher.5:module"}
+    )
     with pytest.raises(WiringError, match="a loss takes one of its modules, but the model is not built"):
         Trainer(made).fit()
 

@@ -16,9 +16,7 @@ def models_not_built(document: Document) -> Mapping[str, Node]:
     models = dict(children(top["models"])) if "models" in top else {}
     settings = {name: dict(children(node)) for name, node in (children(top["cache"]) if "cache" in top else ())}
     return {
-        name: models[name]
-        for name, given in settings.items()
-        if name in models and _is_false(given.get("build_model"))
+        name: models[name] for name, given in settings.items() if name in models and _is_false(given.get("build_model"))
     }
 
 

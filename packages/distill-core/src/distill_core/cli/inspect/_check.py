@@ -63,7 +63,9 @@ def _not_built(document: Document) -> str:
     from .._cached_models import models_not_built
 
     names = models_not_built(document)
-    return "".join(f"\n{name}: not built; the run reads its values from cache.{name}, which must be complete" for name in names)
+    return "".join(
+        f"\n{name}: not built; the run reads its values from cache.{name}, which must be complete" for name in names
+    )
 
 
 def _counts(document: Document) -> list[str]:

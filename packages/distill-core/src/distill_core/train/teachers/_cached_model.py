@@ -34,7 +34,9 @@ class CachedModel(nn.Module):
         keys = stored_keys(Path(folder).expanduser(), name)
         if not keys:
             message = f"'{name}' is not built, and {folder} holds no cache of it"
-            raise WiringError(message, key=f"cache.{name}", hint="build it where the model is: distill cache build FILE")
+            raise WiringError(
+                message, key=f"cache.{name}", hint="build it where the model is: distill cache build FILE"
+            )
         for key in keys.values():
             for address in json.loads(key.parts["taps"]):
                 self._add(Tap.parse(f"{name}{'' if not address or address.startswith(':') else '.'}{address}").path)
