@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ...cache import NAMES, SPARSE, Cache, Codec, codec_named
+from ...cache import Cache
 from ...data import BatchPlan, Loader, SeedPath
 from ...distributed import rank, sum_over_processes
 from ...errors import TrainingError, WiringError, did_you_mean
@@ -25,6 +25,7 @@ from ._cache_key import key_of, stored_key
 from ._cached_model import CachedModel, refuse_uses
 from ._cached_source import CachedSource, ViewRows
 from ._pad_batch import PadBatch
+from ._refuse_codec import refuse_codec
 from ._source import ModelSource
 from ._tap_codecs import TapCodecs
 from ._view_plan import num_rows, plan_of_rows, plan_of_view
@@ -111,8 +112,7 @@ class Caches:
                 by_tap = {tap: codecs.of(tap) for tap in taps if tap.source == model and tap.port != "module"}
                 for codec in dict.fromkeys(by_tap.values()):
                     fields = {str(tap): tap.fields[-1:] for tap, its in by_tap.items() if its == codec}
-                    refuse = _refuse_dense if codec.gives else _refuse_sparse
-                    refuse(name, term, model, codec, fields)
+                    refuse_codec(name, term, model, codec, fields)
 
     def wrap(self, source: ModelSource, size: int | None = None) -> ModelSource:
         """Return a source as the stage uses it.
@@ -279,33 +279,6 @@ def _views(experiment: Experiment) -> int | None:
         hint = "set `views`: 1 without augmentation, otherwise the number of epochs after which augmentations repeat"
         raise WiringError(message, hint=hint)
     return next(iter(values_set.values()), None)
-
-
-def _refuse_dense(name: str, term: Term, model: str, codec: Codec, fields: Mapping[str, Any]) -> None:
-    """Refuse a loss that needs more than the fields of a sparse codec."""
-    for tap, last in fields.items():
-        if not last or last[0] not in codec.gives:
-            given = " and ".join(f"'{model}:out.{field}'" for field in codec.gives)
-            able = [other for other in NAMES if last and last[0] in codec_named(other).gives]
-            hint = f"use the codec '{able[0]}'" if able else "use the codec float32, float16, bfloat16 or int8"
-            message = f"{_kind(term)} takes '{tap}', but the codec '{codec.name}' of cache.{model} gives {given}"
-            raise WiringError(message, key=f"losses.{name}", hint=hint)
-
-
-def _refuse_sparse(name: str, term: Term, model: str, codec: Codec, fields: Mapping[str, Any]) -> None:
-    """Refuse a loss that needs the fields of a sparse codec from a dense one."""
-    last = {field[0] for field in fields.values() if field and field[0] in SPARSE}
-    able = [other for other in NAMES if len(last) > 1 and last == set(codec_named(other).gives)]
-    if able:
-        message = (
-            f"{_kind(term)} takes {' and '.join(map(repr, fields))}, but the codec '{codec.name}' of "
-            f"cache.{model} gives the complete tensor"
-        )
-        raise WiringError(message, key=f"losses.{name}", hint=f"use the codec '{able[0]}'")
-
-
-def _kind(term: Term) -> str:
-    return getattr(term.loss, "__name__", type(term.loss).__name__)
 
 
 def _describe(source: CachedSource, cache: Cache, num_complete: int) -> str:
