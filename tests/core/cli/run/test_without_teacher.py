@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 TRUST = ("--trust", "toy")
-CACHE = "cache={teacher: {folder: values, views: 1}}"
-NOT_BUILT = "cache.teacher.build_model=false"
+CACHE = "+cache={teacher: {folder: values, views: 1}}"
+NOT_BUILT = "+cache.teacher.build_model=false"
 BROKEN = "models.teacher=!import_call:toy.broken {width: 16}"
 
 
@@ -50,11 +50,7 @@ def test_without_a_cache_the_error_has_its_location(toy, distill):
 
 def test_another_object_that_uses_the_teacher_is_refused(filled, distill):
     text = filled.read_text().replace("  teacher: !import", "  teacher: &teacher !import")
-    filled.write_text(text.replace("log_every: 2\n", "log_every: 2\nimports: []\n") + "\n")
-    text = filled.read_text().replace(
-        "!import_call:torch.nn.CrossEntropyLoss {}", "!getattr {obj: *teacher, name: head}"
-    )
-    filled.write_text(text)
+    filled.write_text(text.replace("data:\n", "  copy: *teacher\n\ndata:\n"))
     ended = distill("run", filled, CACHE, NOT_BUILT, "--output", "out", *TRUST)
     assert ended.code != 0
     assert "another object of this file uses 'teacher', which is not built (at models.teacher)" in ended.err

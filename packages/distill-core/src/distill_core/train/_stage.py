@@ -106,10 +106,8 @@ def prepare_stage(
     trained = {name.split(".")[0] for name in chosen} & set(able)
     if caches:
         caches.prepare(terms)
-    wrap = functools.partial(caches.wrap, size=_batch_size(loader)) if caches else None
+    wrap = functools.partial(caches.wrap, loader=loader) if caches else None
     distiller = Distiller(models, terms, trained, stage.feed, wrap)
-    if caches and loader is not None:
-        caches.find(loader)
     distiller.limit(shared_vocabulary(models, stage, data if loader is None else loader))
     distiller.to(device)
     named = named_parameters(models, losses)
@@ -131,11 +129,6 @@ def prepare_stage(
     )  # fmt: skip
     distiller.attach()
     return run
-
-
-def _batch_size(loader: Loader | None) -> int | None:
-    """Return the number of samples in a full batch; None if it is not fixed."""
-    return loader.batch_size if loader is not None and loader.batch_sampler is None else None
 
 
 def _set_labels(terms: Mapping[str, Term], loader: Loader | None) -> None:

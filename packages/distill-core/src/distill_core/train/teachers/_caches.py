@@ -114,20 +114,21 @@ class Caches:
                     fields = {str(tap): tap.fields[-1:] for tap, its in by_tap.items() if its == codec}
                     refuse_codec(name, term, model, codec, fields)
 
-    def wrap(self, source: ModelSource, size: int | None = None) -> ModelSource:
+    def wrap(self, source: ModelSource, loader: Loader | None = None) -> ModelSource:
         """Return a source as the stage uses it.
 
         Args:
             source: Any model of a step.
-            size: Number of samples in a full batch of this process, if known.
+            loader: The loader of the stage, if known.
 
         Raises:
-            WiringError: It is to be cached, but depends on more than the batch.
+            WiringError: It is to be cached, but depends on more than the batch; or it is not built, and no complete cache
+                holds its values.
         """
         if not source.frozen:
             return source
-        if size is not None:
-            source.padding = PadBatch(size)
+        if loader is not None and loader.batch_sampler is None:  # otherwise the size of a batch is not fixed
+            source.padding = PadBatch(loader.batch_size)
         source.settings = self.source_settings.get(source.name, source.settings)
         if source.name not in self.settings:
             return source
@@ -139,24 +140,9 @@ class Caches:
             raise WiringError(message, key=f"cache.{source.name}", hint="set build_model: true")
         cached = CachedSource(source, self.codecs[source.name], compiles=bool(self.experiment.compile))
         self.sources.append(cached)
+        if isinstance(source.model, CachedModel) and loader is not None:
+            self._open_complete(cached, loader)
         return cached
-
-    def find(self, loader: Loader) -> None:
-        """Open the complete caches of models that are not built; called before anything runs.
-
-        Raises:
-            WiringError: There is no such cache, or it is not complete.
-        """
-        for source in self.sources:
-            if isinstance(source.model, CachedModel):
-                folder, views = Path(self.settings[source.name].folder).expanduser(), self.views or 1
-                key = stored_key(folder, source, loader, self.experiment, views)
-                cache = Cache(folder, source.name, key, num_rows(loader), views)
-                if missing := [view for view in range(views) if not cache.is_complete(view)]:
-                    message = f"'{source.name}' is not built, and view {missing[0] + 1} of {views} is not complete in {cache.folder}"
-                    hint = "complete it where the model is: distill cache build FILE"
-                    raise WiringError(message, key=f"cache.{source.name}", hint=hint)
-                source.open(cache, self._view_rows, writes=False)
 
     def open(self, inputs: CacheInputs, state: RunState | None = None) -> None:
         """Open the caches of the stage.
@@ -240,6 +226,18 @@ class Caches:
         source.open(cache, self._view_rows, writes=writes)
         if rank() == 0:
             logger.info(_describe(source, cache, len(complete)))
+
+    def _open_complete(self, source: CachedSource, loader: Loader) -> None:
+        """Open the cache of a model that is not built."""
+        folder, views = Path(self.settings[source.name].folder).expanduser(), self.views or 1
+        key = stored_key(folder, source, loader, self.experiment, views)
+        cache = Cache(folder, source.name, key, num_rows(loader), views)
+        if missing := [view for view in range(views) if not cache.is_complete(view)]:
+            where = f"view {missing[0] + 1} of {views} is not complete in {cache.folder}"
+            message = f"'{source.name}' is not built, and {where}"
+            hint = "complete it where the model is: distill cache build FILE"
+            raise WiringError(message, key=f"cache.{source.name}", hint=hint)
+        source.open(cache, self._view_rows, writes=False)
 
     def _view_rows(self) -> ViewRows | None:
         """Return the view and the rows of the current batch; None outside of an epoch."""
