@@ -163,3 +163,36 @@ def test_the_extension_of_the_output_chooses_the_file(toy, distill):
 def test_the_only_model_of_a_run_is_counted(distill):
     made("teacher/seed0", 0, 95.0, parameters={"teacher": 1234})
     assert rows(distill("report", "teacher").out) == {"teacher": ["1", "95.00"]}
+
+
+def test_the_models_of_a_run_are_compared(toy, distill):
+    distill("run", toy, "stages.0.epochs=1", "--output", "runs/toy/seed3", "--trust", "toy")
+    distill("run", toy, "stages.0.epochs=1", "seed=4", "--output", "runs/toy/seed4", "--trust", "toy")
+    words = ("report", "runs", "--compare-models", "--trust", "toy", "--output")
+    ended = distill(*words, "out/x.html")
+    assert (ended.code, ended.err) == (0, "")
+    page = Path("out/x.html").read_text()
+    for text in (
+        "Student and teacher: a toy, seed3",
+        "On the 48 samples of the split test",
+        "Reliability of the teacher",
+    ):
+        assert page.count(text) == 2 if text.startswith("Student") else text in page
+    assert "Student and teacher: a toy, seed4" not in page
+    assert ">a toy, seed3: teacher</th><td>386</td>" in page  # 4·16 + 16 + 16·16 + 16 + 16·2 + 2
+    results = json.loads(Path("runs/toy/seed3/results.json").read_text())
+    right = round(48 * results["test"]["share"])
+    both, own = (
+        int(page.split(f"{name}</th><td>")[1].split("<")[0]) for name in ("both right", "only the student right")
+    )
+    assert both + own == right
+    ended = distill(*words, "out/x.csv")
+    assert ended == (2, "", "--compare-models requires an HTML report\n  hint: add --output X.html\n")
+
+
+def test_runs_without_a_teacher_have_no_models_to_compare(toy, distill):
+    changes = ["stages.0.epochs=1", "~models.teacher", "~stages.0.losses.kd"]
+    distill("run", toy, *changes, "--output", "runs/toy/seed3", "--trust", "toy")
+    ended = distill("report", "runs", "--compare-models", "--trust", "toy", "--output", "out/x.html")
+    assert (ended.code, Path("out").exists()) == (2, False)
+    assert ended.err.startswith("no run has a student and a teacher")

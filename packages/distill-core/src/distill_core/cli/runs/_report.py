@@ -19,7 +19,7 @@ import click
 
 from .._command import Command
 from .._exit import refuse
-from .._options import PATH, json_option
+from .._options import PATH, json_option, trust_option
 from .._run_files import RESOLVED, RESULTS
 
 if TYPE_CHECKING:
@@ -44,13 +44,30 @@ MAX_LISTED = 5
 @click.option(
     "--metric", metavar="NAME", default="", help="Test metric to show.", show_default="the metric of the checkpoint"
 )
+@click.option(
+    "--compare-models",
+    is_flag=True,
+    help="For X.html: rebuild the models of the first run of each row, compare student and teacher on its evaluation data, "
+    "and measure latency, FLOPs and memory.",
+)
+@trust_option
 @json_option
-def report(folders: tuple[Path, ...], output: Path | None, title: str, metric: str, as_json: bool) -> None:
+def report(
+    folders: tuple[Path, ...],
+    output: Path | None,
+    title: str,
+    metric: str,
+    compare_models: bool,
+    trust: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Print a table of finished runs.
 
     Runs that differ only in the seed share a row with their mean and standard deviation.
     """
-    report_runs(folders, output=output, title=title, metric=metric, as_json=as_json)
+    report_runs(
+        folders, output=output, title=title, metric=metric, compare_models=compare_models, trust=trust, as_json=as_json
+    )
 
 
 def report_runs(
@@ -59,6 +76,8 @@ def report_runs(
     output: Path | None = None,
     title: str = "",
     metric: str = "",
+    compare_models: bool = False,
+    trust: Sequence[str] = (),
     as_json: bool = False,
 ) -> None:
     """Find finished runs, print their table, and write it to files if requested.
@@ -68,6 +87,8 @@ def report_runs(
         output: The file to write, .html, .tex or .csv; otherwise `output`.md, .json and .png are written.
         title: Title of the table; the folders by default.
         metric: The test metric to show; by default the one that selected the checkpoint.
+        compare_models: Rebuild the models of the first run of each row for the HTML page.
+        trust: Packages whose objects the configurations may name besides the trusted ones.
         as_json: Print every run as JSON instead of the table.
 
     Raises:
@@ -76,6 +97,8 @@ def report_runs(
     """
     from ...report import as_record, collect, print_table, summarise
 
+    if compare_models and (output is None or output.suffix != ".html"):
+        refuse("--compare-models requires an HTML report", "add --output X.html")
     finished = _finished_runs(folders)
     results = in_rows(finished, collect(finished, metric=metric))
     _refuse_mixed(finished, results)
@@ -85,7 +108,13 @@ def report_runs(
         print(json.dumps(as_record(results, title=title), indent=1))
     else:
         print_table(rows, title=title)
-    for file in _write(output, title, finished, results, rows) if output is not None else ():
+    if output is None:
+        return
+    if output.suffix == ".html":
+        from ._report_page import write_page
+
+        write_page(output, title, finished, results, rows, compare_models=compare_models, trust=trust)
+    for file in [output] if output.suffix == ".html" else _write(output, title, results, rows):
         print(file, file=sys.stderr if as_json else sys.stdout)
 
 
@@ -104,17 +133,10 @@ def _finished_runs(folders: Sequence[Path]) -> list[Path]:
     return finished
 
 
-def _write(
-    output: Path, title: str, runs: Sequence[Path], results: Sequence[RunResult], rows: Sequence[Row]
-) -> list[Path]:
-    """Write the files of `--output` and return them."""
+def _write(output: Path, title: str, results: Sequence[RunResult], rows: Sequence[Row]) -> list[Path]:
+    """Write the table as `--output` asks for, and return the files."""
     from ...report import write, write_table
 
-    if output.suffix == ".html":
-        from ._report_page import write_page
-
-        write_page(output, title, runs, results, rows)
-        return [output]
     if output.suffix in (".tex", ".csv"):
         write_table(output, rows)
         return [output]

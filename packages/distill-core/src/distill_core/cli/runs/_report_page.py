@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...report import Row, RunResult
-from ...report.html import ReportRun, html_report, write_html
+from ...report.html import ReportRun, Section, comparison_section, cost_section, html_report, write_html
+from .._exit import refuse
 from .._record import read_metrics, read_run
 from ._compare import difference_tables
 
@@ -16,7 +17,14 @@ MAX_PICTURES = 8
 
 
 def write_page(
-    output: Path, title: str, folders: Sequence[Path], results: Sequence[RunResult], rows: Sequence[Row]
+    output: Path,
+    title: str,
+    folders: Sequence[Path],
+    results: Sequence[RunResult],
+    rows: Sequence[Row],
+    *,
+    compare_models: bool = False,
+    trust: Sequence[str] = (),
 ) -> None:
     """Write the HTML report.
 
@@ -26,8 +34,11 @@ def write_page(
         folders: The folders of the runs.
         results: The result of each run.
         rows: The rows of the table.
+        compare_models: Rebuild the models of the first run of each row, and compare student and teacher.
+        trust: Packages whose objects the configurations may name besides the trusted ones.
 
     Raises:
+        ConfigError: The models of a run cannot be rebuilt or compared.
         DataError: A record of a run is damaged.
     """
     names = run_names(folders, results)
@@ -35,7 +46,26 @@ def write_page(
         ReportRun(result.title, name, read_metrics(folder), _pictures(folder))
         for folder, name, result in zip(folders, names, results, strict=True)
     ]
-    write_html(output, html_report(title, rows, runs, differences=_differences(folders, names)))
+    sections: list[Section] = []
+    if compare_models:
+        first = {result.row: index for index, result in reversed(list(enumerate(results)))}
+        sections = _model_sections([(folders[index], names[index]) for index in sorted(first.values())], trust)
+    differences = _differences(folders, names)
+    write_html(output, html_report(title, rows, runs, differences=differences, sections=sections))
+
+
+def _model_sections(runs: Sequence[tuple[Path, str]], trust: Sequence[str]) -> list[Section]:
+    """Return the costs of all models, then a section for each run with a teacher."""
+    from ._run_models import study_models
+
+    found = {name: models for folder, name in runs if (models := study_models(folder, trust=trust)) is not None}
+    if not found:
+        refuse("no run has a student and a teacher, so there are no models to compare", "omit --compare-models")
+    device = next(iter(found.values())).device
+    return [
+        cost_section({name: models.costs for name, models in found.items()}, device=device),
+        *(comparison_section(name, models.comparison, data=models.split) for name, models in found.items()),
+    ]
 
 
 def run_names(folders: Sequence[Path], results: Sequence[RunResult]) -> list[str]:

@@ -3,6 +3,8 @@
 Each function returns markup from plain data, and every name is escaped.
 """
 
+from ._comparison import comparison_section as comparison_section
+from ._comparison import cost_section as cost_section
 from ._heat_map import heat_map as heat_map
 from ._line_chart import Series as Series
 from ._line_chart import line_chart as line_chart

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from ._markup import Html, element
 
-LIGHT = 0.55
-"""Share of the greatest value from which on a cell is dark enough for white text."""
+OPACITY = 0.6
+"""Opacity of the greatest value, at which the text is legible on light and on dark paper."""
 
 
 def heat_map(
@@ -49,5 +49,5 @@ def scrollable(name: str, content: Html) -> Html:
 def _cell(value: float, greatest: float, digits: int) -> Html:
     share = abs(value) / greatest
     colour = "213 94 0" if value < 0 else "0 114 178"
-    style = f"background:rgb({colour} / {share:.2f})" + (";color:#fff" if share >= LIGHT else "")
+    style = f"background:rgb({colour} / {OPACITY * share:.2f})"
     return element("td", f"{value:.{digits}f}", style=style)

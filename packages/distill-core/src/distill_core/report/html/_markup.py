@@ -27,9 +27,8 @@ def element(name: str, /, *children: str, **attributes: str | float | bool | Non
     >>> element("a", "<b> & c", element("br"), class_="x", href='"#"', aria_label=None)
     '<a class="x" href="&quot;#&quot;">&lt;b&gt; &amp; c<br></a>'
     """
-    given = [(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items()]
-    written = [f" {key}" if value is True else f' {key}="{_escape(value)}"' for key, value in given if _is_set(value)]
-    start = f"<{name}{''.join(written)}>"
+    written = "".join(_attribute(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items())
+    start = f"<{name}{written}>"
     return Html(start if name in VOID else f"{start}{join(*children)}</{name}>")
 
 
@@ -38,8 +37,10 @@ def join(*children: str) -> Html:
     return Html("".join(child if isinstance(child, Html) else _escape(child) for child in children))
 
 
-def _is_set(value: str | float | bool | None) -> bool:
-    return value is not None and value is not False
+def _attribute(name: str, value: str | float | bool | None) -> str:
+    if value is None or value is False:
+        return ""
+    return f" {name}" if value is True else f' {name}="{_escape(value)}"'
 
 
 def _escape(value: str | float) -> str:
