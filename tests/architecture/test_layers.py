@@ -84,7 +84,7 @@ EVERYTHING = {"cli", "__main__"}
 
 # What may be imported where; `None` is the package's whole tree.
 ONLY_IN = {
-    "accelerate": {"distill_core.train._run_context"},
+    "accelerate": {"distill_core.train._run_context", "distill_core.train.callbacks._track"},
     "click": {"distill_core.cli"},
     "yaml": {"distill_core.config", "distill_core.preview", "distill_core.cli", "distill_core.convert", "distill_zoo"},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,8 @@ def test_the_environment_names_what_can_change_a_number(toy, distill):
     assert environment["device"] in ("cpu", "cuda")
     assert environment["git"] is None
     assert "yaml" not in environment["packages"]
+    assert {"click", "torch"} <= environment["packages"].keys()
+    assert ("timm" in environment["packages"]) == ("timm" in sys.modules)
 
 
 def test_lines_on_no_terminal_are_plain_and_those_of_the_log(toy, distill):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError
 from ..records import write_record
 from ._changed import Changes, changes_of, refuse_changes
+from ._distributions import imported_distributions
 from ._exit import refuse
 from ._git import git_state
 from ._run_files import (
@@ -34,24 +35,6 @@ from ._run_files import (
 
 if TYPE_CHECKING:
     from ..config import Document
-
-PACKAGES = [
-    "distill-core",
-    "distill-vision",
-    "distill-nlp",
-    "distill-zoo",
-    "accelerate",
-    "datasets",
-    "evaluate",
-    "numpy",
-    "pycocotools",
-    "pyyaml",
-    "safetensors",
-    "scikit-learn",
-    "torch",
-    "torchvision",
-    "transformers",
-]
 
 
 def choose_folder(file: Path, output: Path | None, *, resume: bool, num_processes: int = 1) -> Path:
@@ -137,24 +120,15 @@ def remove_refused(folder: Path) -> None:
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Return the versions of everything that can change a number, the device and the commit."""
+    """Return the versions of the distributions that are imported, the device and the commit."""
     import torch
 
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": imported_distributions(),
         "torch": {"version": torch.__version__, "cuda": torch.version.cuda, "threads": torch.get_num_threads()},
         "device": device,
         "device_name": torch.cuda.get_device_name() if device.startswith("cuda") else platform.processor(),
         "git": git_state(),
     }
-
-
-def _version(distribution: str) -> str:
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""

@@ -13,6 +13,7 @@ experiment. Nothing that a file names is imported.
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from ...errors import ConfigError, Problem, did_you_mean
 from .._exit import refuse
 
 KEYS = ("experiment", "metric", "grid")
+SEED = "seed"
+"""The key whose values are repetitions of a setting."""
 
 
 @dataclass
@@ -43,10 +46,23 @@ class Sweep:
     grid: dict[str, list[str]] = field(default_factory=dict)
     constant: list[str] = field(default_factory=list)
 
-    def points(self) -> Iterator[dict[str, str]]:
-        """Yield every combination: key → value; the last key changes fastest."""
+    def points(self, trials: int | None = None) -> Iterator[dict[str, str]]:
+        """Yield combinations, key → value; the last key changes fastest.
+
+        Args:
+            trials: Number of settings, each with all seeds; all settings by default. The order of the draw is always the
+                same, so a larger number continues a search.
+        """
+        keys = [key for key in self.grid if key != SEED]
+        settings = list(itertools.product(*(self.grid[key] for key in keys)))
+        if trials is not None:
+            chosen = random.Random(0).sample(range(len(settings)), len(settings))[:trials]  # noqa: S311 - not a secret
+            settings = [settings[index] for index in sorted(chosen)]
+        kept = set(settings)
         for values in itertools.product(*self.grid.values()):
-            yield dict(zip(self.grid, values, strict=True))
+            point = dict(zip(self.grid, values, strict=True))
+            if tuple(point[key] for key in keys) in kept:
+                yield point
 
 
 def read_sweep(file: Path, changes: Sequence[str]) -> Sweep:

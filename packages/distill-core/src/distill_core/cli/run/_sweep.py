@@ -1,22 +1,21 @@
-"""`distill sweep`: a grid search, ranked by a metric on the validation split."""
+"""`distill sweep`: a grid or random search, ranked by the mean over seeds of a metric on the validation split."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ...errors import DistillError, did_you_mean
+from ...errors import DistillError
 from .._command import Command
 from .._exit import refuse, with_notes
 from .._numbers import describe_number
-from .._options import PATH, change_option, trust_option
+from .._options import PATH, change_option, json_option, trust_option
 from .._run_files import RESOLVED, RESULTS, newest_config
 
 if TYPE_CHECKING:
@@ -38,16 +37,32 @@ LONGEST_NAME = 120
     help="Metric that ranks the runs.",
     show_default="the metric of the checkpoint",
 )
+@click.option(
+    "--trials",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Random search: try N random combinations of the grid, each with all values of `seed`.",
+    show_default="all combinations",
+)
 @change_option
 @trust_option
+@json_option
 def sweep(
-    file: Path, values: tuple[str, ...], output: Path | None, metric: str, change: bool, trust: tuple[str, ...]
+    file: Path,
+    values: tuple[str, ...],
+    output: Path | None,
+    metric: str,
+    trials: int | None,
+    change: bool,
+    trust: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """Run a grid search over hyperparameters.
+    """Search hyperparameters: a grid, or random combinations of it.
 
-    Repeat the command to resume an interrupted search.
+    If the values of `seed` are several, settings are ranked by the mean over seeds. Repeat the command to resume an
+    interrupted search; with a larger --trials it continues.
     """
-    run_sweep(file, values, output=output, metric=metric, change=change, trust=trust)
+    run_sweep(file, values, output=output, metric=metric, trials=trials, change=change, trust=trust, as_json=as_json)
 
 
 def run_sweep(
@@ -56,8 +71,10 @@ def run_sweep(
     *,
     output: Path | None = None,
     metric: str = "",
+    trials: int | None = None,
     change: bool = False,
     trust: Sequence[str] = (),
+    as_json: bool = False,
 ) -> list[dict[str, Any]]:
     """Check every run, start those that are not finished, print and write the table.
 
@@ -66,11 +83,13 @@ def run_sweep(
         changes: `key=a,b,c`, and overrides that are the same for all runs.
         output: Folder that holds the output folders of the runs; `runs/sweeps/<name of the file>` by default.
         metric: The metric that ranks the runs; by default that of the file, or the one that selects the checkpoint.
+        trials: Number of random combinations to try, each with all seeds; all combinations by default.
         change: Accept changes of unfinished runs that do not affect what was trained so far.
         trust: Packages whose objects the experiment may name besides the trusted ones.
+        as_json: Print the content of `sweep.json` instead of the table.
 
     Returns:
-        The content of `sweep.json`: the finished runs, best first.
+        The content of `sweep.json`: the settings with finished runs, best first.
 
     Raises:
         ConfigError: A file has problems; nothing was run.
@@ -78,22 +97,28 @@ def run_sweep(
     """
     from .._load import load_document
     from ._grid import read_sweep
+    from ._ranking import ranked
 
     sweep = read_sweep(file, changes)
     folder = output or Path("runs") / "sweeps" / file.stem
-    points = {folder / name_of(point): point for point in sweep.points()}
+    points = {folder / name_of(point): point for point in sweep.points(trials)}
     for path, point in points.items():
         resolved = load_document(sweep.experiment, _changes(sweep, point), trust).dump()
         old = newest_config(path, RESOLVED)
         if (path / RESULTS).is_file() and old.is_file() and old.read_text(encoding="utf-8") != resolved:
             refuse(f"the run in {path} is of another experiment: {RESOLVED} differs", "choose another --output")
+    progress = sys.stderr if as_json else sys.stdout
     failed = [
         path
         for index, path in enumerate(points)
-        if not _run_point(sweep, points, path, index, change=change, trust=trust)
+        if not _run_point(sweep, points, path, index, change=change, trust=trust, file=progress)
     ]
-    records = table_of(points, metric or sweep.metric)
-    _write(folder, records, list(sweep.grid))
+    records = ranked(points, metric or sweep.metric)
+    _write(folder, records)
+    if as_json:
+        print(json.dumps(records, indent=1))
+    else:
+        _print_table(folder, records)
     if failed:
         message = f"{len(failed)} of {len(points)} runs failed: {', '.join(path.name for path in failed)}"
         raise DistillError(message, hint="see log.txt in each folder; the same command runs only these again")
@@ -121,16 +146,23 @@ def _changes(sweep: Sweep, point: dict[str, str]) -> list[str]:
 
 
 def _run_point(
-    sweep: Sweep, points: dict[Path, dict[str, str]], path: Path, index: int, *, change: bool, trust: Sequence[str]
+    sweep: Sweep,
+    points: dict[Path, dict[str, str]],
+    path: Path,
+    index: int,
+    *,
+    change: bool,
+    trust: Sequence[str],
+    file: TextIO,
 ) -> bool:
     """Run a point of the grid unless it is finished; return whether it is finished now."""
     title = f"{index + 1}/{len(points)} {path.name}"
     if (path / RESULTS).is_file():
-        print(f"{title}: already finished", flush=True)
+        print(f"{title}: already finished", file=file, flush=True)
         return True
     from ._run import run_experiment
 
-    print(title, flush=True)
+    print(title, file=file, flush=True)
     changes = _changes(sweep, points[path])
     try:
         run_experiment(sweep.experiment, changes, output=path, resume=True, change=change, trust=trust, quiet=True)
@@ -140,66 +172,44 @@ def _run_point(
     return True
 
 
-def table_of(points: dict[Path, dict[str, str]], metric: str = "") -> list[dict[str, Any]]:
-    """Return the finished runs, best first.
-
-    Raises:
-        ConfigError: No metric ranks the runs, or the validation split lacks it.
-    """
-    from ...records import read_record
-
-    records = []
-    higher_is_better = True
-    for path, point in points.items():
-        if not (path / RESULTS).is_file():
-            continue
-        results = read_record(path / RESULTS)
-        selection = results.get("selection") or {}
-        name = metric or str(selection.get("metric") or "")
-        if not name:
-            refuse("no metric ranks the runs", "add --metric NAME, or a Checkpoint with `best` to the experiment")
-        split = str(selection.get("split") or "val")
-        metrics = (results.get("best") or results["last"]).get(split) or {}
-        if name not in metrics:
-            refuse(f"{path / RESULTS}: there is no metric '{name}' on {split}", did_you_mean(name, metrics))
-        if name == selection.get("metric"):
-            higher_is_better = selection.get("mode", "max") == "max"
-        records.append(
-            {
-                "values": point,
-                "metric": f"{split} {name}",
-                "percent": name in results.get("percent", ()),
-                "value": metrics[name],
-                "folder": path.name,
-            }
-        )
-    sign = -1 if higher_is_better else 1
-    return sorted(records, key=lambda record: math.inf if math.isnan(record["value"]) else sign * record["value"])
+def _write(folder: Path, records: list[dict[str, Any]]) -> None:
+    """Write `sweep.json` and `sweep.md` beside the runs."""
+    if not records:
+        return
+    (folder / "sweep.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    heads, *rows = _lines(records)
+    lines = [heads, ["---"] * len(heads), *rows]
+    (folder / "sweep.md").write_text("".join("| " + " | ".join(line) + " |\n" for line in lines), encoding="utf-8")
 
 
-def _write(folder: Path, records: list[dict[str, Any]], keys: Sequence[str]) -> None:
-    """Write `sweep.json` and `sweep.md` beside the runs, and print the table."""
+def _print_table(folder: Path, records: list[dict[str, Any]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     if not records:
         return
-    (folder / "sweep.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    heads = [*keys, records[0]["metric"], "folder"]
-    rows = [
-        [
-            *(record["values"][key] for key in keys),
-            describe_number(record["value"], percent=record["percent"]),
-            record["folder"],
-        ]
-        for record in records
-    ]
-    lines = [heads, ["---"] * len(heads), *rows]
-    (folder / "sweep.md").write_text("".join("| " + " | ".join(line) + " |\n" for line in lines), encoding="utf-8")
+    heads, *rows = _lines(records)
     table = Table(box=box.SIMPLE_HEAD, caption=f"in {folder}")
-    for head in heads[:-1]:  # the folder's name is too long
+    for head in heads[:-1]:  # the folders' names are too long
         table.add_column(head)
     for row in rows:
         table.add_row(*row[:-1])
     Console().print(table)
+
+
+def _lines(records: list[dict[str, Any]]) -> list[list[str]]:
+    """Return the titles of the columns, then a line for each setting; with several seeds ± is their deviation."""
+    rows = [
+        [*record["values"].values(), _measured(record), str(len(record["folders"])), ", ".join(record["folders"])]
+        for record in records
+    ]
+    return [[*records[0]["values"], records[0]["metric"], "runs", "folder"], *rows]
+
+
+def _measured(record: Mapping[str, Any]) -> str:
+    value, deviation = (
+        None if record[key] is None else describe_number(record[key], percent=record["percent"])
+        for key in ("value", "deviation")
+    )
+    return f"{value or '–'} ± {deviation}" if deviation else value or "–"

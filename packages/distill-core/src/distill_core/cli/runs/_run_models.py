@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ def study_models(run_dir: Path, *, trust: Sequence[str] = ()) -> RunModels | Non
     calls = _calls(trainer, pair, one)
     student = _stages(trainer.models[pair.student], calls[pair.student])
     teacher = _stages(trainer.models[pair.teacher], calls[pair.teacher])
-    inputs = {**pair.outputs, **_feature_inputs(pair.student, "student_features", student)}
+    inputs: dict[str, Any] = {**pair.outputs, **_feature_inputs(pair.student, "student_features", student)}
     inputs |= _feature_inputs(pair.teacher, "teacher_features", teacher)
     if field := _example_field(one):
         inputs["example"] = f"{BATCH}.{field}"
@@ -180,9 +180,9 @@ def _recorded(models: Mapping[str, nn.Module], calls: dict[str, Call]) -> Iterat
 
 def _stages(model: nn.Module, call: Call) -> list[StageFeature]:
     """Return the stages of a model; none if its forward needs data or has no maps or tokens."""
-    args, kwargs = (to_device(part, "meta") for part in call)
+    inputs = ExampleInputs(to_device(call[0], "meta"), to_device(call[1], "meta"), "a sample")
     try:
-        summary = summarise(copy.deepcopy(model), ExampleInputs(tuple(args), kwargs, "a sample"))
+        summary = summarise(copy.deepcopy(model), inputs)
     except Exception:  # noqa: BLE001 - a model may fail in any way without data
         return []
     found = stage_features(model, summary)
@@ -206,9 +206,10 @@ def _example_field(one: Loader) -> str | None:
     return next((name for name in FIELDS if isinstance(batch.get(name), Tensor)), None)
 
 
-def _shower(loader: Loader) -> Any:
+def _shower(loader: Loader) -> Callable[[Tensor], bytes | str | None]:
     """Return a function that makes a picture or a text of an input."""
-    dataset, tokenizer = loader.dataset, None
+    dataset: Any = loader.dataset
+    tokenizer: Any = None
     while dataset is not None and tokenizer is None:
         tokenizer, dataset = getattr(dataset, "tokenizer", None), getattr(dataset, "dataset", None)
 

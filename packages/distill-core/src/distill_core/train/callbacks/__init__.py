@@ -8,3 +8,4 @@ from ._evaluate import Evaluate as Evaluate
 from ._log import MetricsLog as MetricsLog
 from ._log import TensorBoard as TensorBoard
 from ._log import strict_json as strict_json
+from ._track import Track as Track

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,17 @@ def _is_known(line: bytes, position: tuple[int, int]) -> bool:
         return False
 
 
+def numbers_of(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a line of `metrics.jsonl` for a tracker, by `split/name`.
+
+    >>> numbers_of({"split": "train", "step": 3, "loss": 0.5, "losses": {"kd": 0.25}, "lr": None})
+    {'train/loss': 0.5, 'train/losses/kd': 0.25}
+    """
+    numbers = {"loss": record.get("loss"), "lr": record.get("lr"), **record.get("metrics", {})}
+    numbers |= {f"losses/{name}": value for name, value in record.get("losses", {}).items()}
+    return {f"{record['split']}/{name}": value for name, value in numbers.items() if isinstance(value, int | float)}
+
+
 class TensorBoard(Callback):
     """Writes losses, learning rate and metrics for TensorBoard into `tensorboard/` of the run folder.
 
@@ -86,11 +98,8 @@ class TensorBoard(Callback):
         """Write each number of the record under `split/name`."""
         if self._writer is None:
             self._writer = self._make(str((run.output or Path()) / "tensorboard"))
-        numbers = {"loss": record.get("loss"), "lr": record.get("lr"), **record.get("metrics", {})}
-        numbers |= {f"losses/{name}": value for name, value in record.get("losses", {}).items()}
-        for name, value in numbers.items():
-            if isinstance(value, int | float):
-                self._writer.add_scalar(f"{record['split']}/{name}", value, record["step"])
+        for name, value in numbers_of(record).items():
+            self._writer.add_scalar(name, value, record["step"])
 
     def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:
         """Close the file."""

@@ -1,0 +1,99 @@
+"""Trackers by name, with modules that record what they are given."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from distill_core.errors import DistillError
+from distill_core.train import Track
+
+TRAIN = {"split": "train", "step": 4, "loss": 0.5, "losses": {"kd": 0.25}, "lr": None}
+VAL = {"split": "val", "step": 8, "metrics": {"top1": 0.75, "best": None}, "percent": ["top1"]}
+
+
+class Recorded(ModuleType):
+    """A tracker's package that sends nothing."""
+
+    def __init__(self, name: str, api_key: str | None = None) -> None:
+        super().__init__(name)
+        self.calls: list[tuple[Any, ...]] = []
+        self.api = SimpleNamespace(api_key=api_key)
+        self.config = SimpleNamespace(update=lambda values, **_: self.calls.append(("config", dict(values))))
+
+    def init(self, **options: Any) -> Any:
+        self.calls.append(("init", options))
+
+        def log(values: dict[str, Any], step: int | None = None, **_: Any) -> None:
+            self.calls.append(("log", dict(values), step))
+
+        return SimpleNamespace(log=log, finish=lambda: self.calls.append(("finish",)))
+
+
+def fake(monkeypatch: pytest.MonkeyPatch, name: str, **options: Any) -> Recorded:
+    module = Recorded(name, **options)
+    monkeypatch.setitem(sys.modules, name, module)
+    return module
+
+
+def run_with(callback: Track, output: Path | None) -> None:
+    experiment = SimpleNamespace(about="a toy", seed=3)
+    run: Any = SimpleNamespace(output=output, experiment=experiment)
+    callback.on_log(run, dict(TRAIN))
+    callback.on_log(run, dict(VAL))
+    callback.on_fit_end(run, {})
+
+
+@pytest.mark.parametrize(
+    ("api_key", "variable", "mode"),
+    [(None, None, "offline"), ("key", None, "online"), ("key", "disabled", "disabled"), (None, "online", "online")],
+)
+def test_weights_and_biases_is_offline_unless_logged_in(monkeypatch, tmp_path, api_key, variable, mode):
+    module = fake(monkeypatch, "wandb", api_key=api_key)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    if variable:
+        monkeypatch.setenv("WANDB_MODE", variable)
+    run_with(Track("wandb", project="p"), tmp_path / "seed0")
+    assert module.calls == [
+        ("init", {"project": "p", "name": "seed0", "dir": str(tmp_path / "seed0"), "mode": mode}),
+        ("config", {"about": "a toy", "seed": 3}),
+        ("log", {"train/loss": 0.5, "train/losses/kd": 0.25}, 4),
+        ("log", {"val/top1": 0.75}, 8),
+        ("finish",),
+    ]
+
+
+def test_several_trackers_get_the_same(monkeypatch, tmp_path):
+    modules = [fake(monkeypatch, name) for name in ("wandb", "trackio")]
+    run_with(Track(["wandb", "trackio"]), None)
+    logged = [[call[1] for call in module.calls if call[0] == "log"] for module in modules]
+    assert logged[0] == logged[1] == [{"train/loss": 0.5, "train/losses/kd": 0.25}, {"val/top1": 0.75}]
+
+
+def test_nothing_is_started_before_the_first_record(monkeypatch):
+    module = fake(monkeypatch, "trackio")
+    callback = Track("trackio")
+    callback.on_fit_end(SimpleNamespace(), {})  # type: ignore[arg-type]
+    assert module.calls == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("wandb", "logging to wandb needs the package wandb\n  hint: pip install wandb"),
+        ("wadb", "there is no tracker 'wadb', accepted are wandb, mlflow, trackio\n  hint: did you mean 'wandb'?"),
+        (
+            "tensorboard",
+            "there is no tracker 'tensorboard', accepted are wandb, mlflow, trackio\n  hint: use the callback `TensorBoard`",
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused_at_the_start(monkeypatch, name, message):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(DistillError) as error:
+        Track(name)
+    assert str(error.value) == message
