@@ -34,6 +34,14 @@ class Recorded(ModuleType):
         return SimpleNamespace(log=log, finish=lambda: self.calls.append(("finish",)))
 
 
+@pytest.fixture(autouse=True)
+def _accelerate() -> None:
+    """Make the state that every trainer has made when a callback logs."""
+    from accelerate import PartialState
+
+    PartialState()
+
+
 def fake(monkeypatch: pytest.MonkeyPatch, name: str, **options: Any) -> Recorded:
     module = Recorded(name, **options)
     monkeypatch.setitem(sys.modules, name, module)
