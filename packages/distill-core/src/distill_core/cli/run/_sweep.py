@@ -57,10 +57,10 @@ def sweep(
     trust: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Search hyperparameters: a grid, or random combinations of it.
+    """Run a search over hyperparameters.
 
-    If the values of `seed` are several, settings are ranked by the mean over seeds. Repeat the command to resume an
-    interrupted search; with a larger --trials it continues.
+    It tries all combinations, or --trials random ones. If `seed` has several values, settings are ranked by the mean over
+    seeds. Repeat the command to resume an interrupted search; with a larger --trials it continues.
     """
     run_sweep(file, values, output=output, metric=metric, trials=trials, change=change, trust=trust, as_json=as_json)
 
