@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from . import _embedding_losses as embeddings
 from . import _feature_losses as features
 from . import _logit_losses as logits
 from . import _paraphraser_losses as paraphrased
@@ -36,10 +37,10 @@ LOSSES: Mapping[str, Callable[[Old], list[Term]]] = {
     "AltActTransferLoss": features.boundaries,
     "VIDLoss": features.variational,
     "ChSimLoss": features.channels,
-    "CCKDLoss": features.congruence,
-    "CRDLoss": features.contrastive,
-    "PADL2Loss": features.adaptive,
-    "SRDLoss": features.simple_recipe,
+    "CCKDLoss": embeddings.congruence,
+    "CRDLoss": embeddings.contrastive,
+    "PADL2Loss": embeddings.adaptive,
+    "SRDLoss": embeddings.simple_recipe,
     "FTLoss": paraphrased.factor,
     "KTALoss": paraphrased.adaptation,
     "AffinityLoss": paraphrased.affinity,

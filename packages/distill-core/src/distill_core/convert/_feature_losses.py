@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._old import LostError, Place
@@ -107,32 +107,44 @@ def one_by_one(part: Part, settings: Mapping[str, Any], *, size: int = 1) -> Non
             )
 
 
-def _linear(part: Part) -> Any:
-    """Return the arguments of a linear layer, with a bias as ours has."""
-    if not part.settings.get("bias", True):
-        raise LostError(part.place, "a linear layer without bias", "write a loss of your own")
-    part.settings.get("out_features")
-    return part.settings
+def _adapted_terms(
+    old: Old, kind: str, loss: str, settings: Callable[[Part], Mapping[str, Any]], *, factor: float = 1.0
+) -> list[Term]:
+    """Return a term for each of `feature_pairs`, with the module of the wrapper inside its loss.
+
+    Args:
+        old: The old loss.
+        kind: What the wrapper's module is.
+        loss: The name of ours.
+        settings: Returns the arguments of ours.
+        factor: Factor of all weights.
+    """
+    terms, found = [], _taps_of_pairs(old, kind)
+    for number, (part, teacher, weight) in enumerate(found, start=1):
+        name = numbered(old.name, number, len(found))
+        options = {"name": name, "weight": old.weight * weight * factor, "learns": ("",)}
+        terms.append(old.term(loss, settings(part), {"student": part.source, "teacher": teacher}, **options))
+    return terms
+
+
+def _other_than(value: Any, default: Any) -> Any:
+    return None if value == default else value
 
 
 def boundaries(old: Old) -> list[Term]:
     """AltActTransferLoss of DAB, its connectors inside."""
     margin = float(old.number("margin", 1.0))
     old.only("reduction", "mean", "batchmean")
-    terms, found = [], _taps_of_pairs(old, "connector")
-    for number, (part, teacher, weight) in enumerate(found, start=1):
-        settings = part.settings["conv2d_kwargs"]
-        one_by_one(part, settings)
+
+    def settings(part: Part) -> dict[str, Any]:
+        convolution = part.settings["conv2d_kwargs"]
+        one_by_one(part, convolution)
         if not part.settings.get("bn2d_kwargs", {}).get("num_features"):
             raise LostError(part.place, "a connector without batch normalisation", "write a loss of your own")
-        arguments = {
-            "margin": None if margin == 1 else margin,
-            "student_channels": settings["in_channels"],
-            "teacher_channels": settings["out_channels"],
-        }
-        inputs = {"student": part.source, "teacher": teacher}
-        name = numbered(old.name, number, len(found))
-        terms.append(old.term("DABLoss", arguments, inputs, name=name, weight=old.weight * weight, learns=("",)))
+        sizes = {"student_channels": convolution["in_channels"], "teacher_channels": convolution["out_channels"]}
+        return {"margin": _other_than(margin, 1), **sizes}
+
+    terms = _adapted_terms(old, "connector", "DABLoss", settings)
     old.exact(f"{len(terms)} terms of DABLoss, each with its connector")
     return terms
 
@@ -140,135 +152,37 @@ def boundaries(old: Old) -> list[Term]:
 def variational(old: Old) -> list[Term]:
     """VIDLoss, its regressors inside."""
     old.number("margin")
-    terms, found = [], _taps_of_pairs(old, "regressor")
-    for number, (part, teacher, weight) in enumerate(found, start=1):
-        settings = part.settings.get("kwargs") or part.settings.get("regressor_kwargs")
-        if settings is None:
+
+    def settings(part: Part) -> dict[str, Any]:
+        given = part.settings.get("kwargs") or part.settings.get("regressor_kwargs")
+        if given is None:
             raise LostError(part.place, "a regressor without 'kwargs'")
-        arguments = {
-            "middle_channels": settings["middle_channels"],
-            "initial_variance": None if settings["init_pred_var"] == 5 else settings["init_pred_var"],
-            "eps": None if settings["eps"] == 1e-5 else settings["eps"],
-            "student_channels": settings["in_channels"],
-            "teacher_channels": settings["out_channels"],
+        return {
+            "middle_channels": given["middle_channels"],
+            "initial_variance": _other_than(given["init_pred_var"], 5),
+            "eps": _other_than(given["eps"], 1e-5),
+            "student_channels": given["in_channels"],
+            "teacher_channels": given["out_channels"],
         }
-        inputs = {"student": part.source, "teacher": teacher}
-        name = numbered(old.name, number, len(found))
-        terms.append(old.term("VIDLoss", arguments, inputs, name=name, weight=old.weight * weight, learns=("",)))
+
+    terms = _adapted_terms(old, "regressor", "VIDLoss", settings)
     old.exact(f"{len(terms)} terms of VIDLoss, each with its regressor")
     return terms
 
 
 def channels(old: Old) -> list[Term]:
     """ChSimLoss of ICKD, its embeddings inside."""
-    terms, found = [], _taps_of_pairs(old, "embedding")
     mode = old.mode(
         "theirs also divides by the batch and embeds with a 3×3 convolution; the weight is divided instead, "
         "and the embedding is the paper's 1×1",
         "divided by the batch, with a 3×3 convolution",
     )
-    for number, (part, teacher, weight) in enumerate(found, start=1):
-        sizes = {
-            "student_channels": part.settings.get("in_channels", 512),
-            "teacher_channels": part.settings.get("out_channels", 128),
-        }
-        factor = 1.0 if mode else 1 / old.batch_size
-        arguments = {**sizes, "mode": mode or "code"}
-        inputs = {"student": part.source, "teacher": teacher}
-        name = numbered(old.name, number, len(found))
-        terms.append(
-            old.term("ICKDLoss", arguments, inputs, name=name, weight=old.weight * weight * factor, learns=("",))
-        )
-    return terms
 
+    def settings(part: Part) -> dict[str, Any]:
+        sizes = {"student": part.settings.get("in_channels", 512), "teacher": part.settings.get("out_channels", 128)}
+        return {**{f"{side}_channels": size for side, size in sizes.items()}, "mode": mode or "code"}
 
-def congruence(old: Old) -> list[Term]:
-    """CCKDLoss, its embeddings inside."""
-    old.only("reduction", "batchmean")
-    paths = {side: old.path(side, "linear") for side in ("student", "teacher")}
-    parts = {side: part_of(old, side, path, "linear") for side, path in paths.items()}
-    kernel = old.kwargs.need("kernel_config", "kernel_params")
-    kind = kernel.need("type", "key").text()
-    options = {name: place.plain() for name, place in kernel.entries().items() if name in ("gamma", "max_p")}
-    arguments = {
-        "dim": parts["student"].settings["out_features"],
-        "kernel": None if kind == "gaussian" else kind,
-        "gamma": options.get("gamma"),
-        "order": options.get("max_p"),
-        **{f"{side}_features": _linear(part)["in_features"] for side, part in parts.items()},
-    }
-    arguments["mode"] = old.mode(
-        "theirs is the norm of the difference over B², of embeddings of any length; the paper squares it, and its kernel "
-        "needs length 1",
-        "the norm over B², of embeddings of any length",
-    )
-    inputs = {side: part.source for side, part in parts.items()}
-    return [old.term("CCKDLoss", arguments, inputs, learns=("",))]
-
-
-def contrastive(old: Old) -> list[Term]:
-    """CRDLoss, its embeddings and banks inside."""
-    old.only("eps", 1e-7)
-    paths = {side: old.path(side, "norm_module") for side in ("student", "teacher")}
-    parts = {side: part_of(old, side, path, "normalizer") for side, path in paths.items()}
-    if empty := old.kwargs.take("student_empty_module_path"):
-        empty.text()
-    for key in ("student_norm_module_io", "teacher_norm_module_io"):
-        old.only(key, "output")
-    old.only("student_empty_module_io", "input")
-    size = old.number("num_samples")
-    old.only("output_size", size)
-    temperature, momentum = old.number("temperature", 0.07), old.number("momentum", 0.5)
-    arguments = {
-        "num_samples": size,
-        "dim": old.number("input_size"),
-        "num_negatives": old.number("num_negative_samples"),
-        "temperature": temperature,
-        "momentum": momentum,
-        **{f"{side}_features": _linear(part)["in_features"] for side, part in parts.items()},
-    }
-    old.exact("CRDLoss, its embeddings and banks inside; negatives are of other classes")
-    inputs = {side: part.source for side, part in parts.items()} | {"index": "batch.index", "target": "batch.target"}
-    return [old.term("CRDLoss", arguments, inputs, learns=("",))]
-
-
-def adaptive(old: Old) -> list[Term]:
-    """PADL2Loss, its variance branch inside."""
-    old.only("reduction", "mean")
-    old.only("module_io", "output")
-    path = old.kwargs.take("module_path")
-    part = old.student.part(path.text() if path else "var_estimator", "variance", path or old.key)
-    eps = old.number("eps", 1e-6)
-    arguments = {"eps": None if eps == 1e-6 else eps, "features": part.settings["feat_dim"]}
-    old.exact("PADL2Loss, its variance branch inside")
-    return [old.term("PADL2Loss", arguments, old.both("embed_module"), learns=("",))]
-
-
-def simple_recipe(old: Old) -> list[Term]:
-    """SRDLoss: 2 · log Σ and KL."""
-    old.only("reduction", "batchmean")
-    exponent, temperature = float(old.number("exponent", 1.0)), float(old.number("temperature", 1.0))
-    paths = {side: old.path(side, "feature_module") for side in ("student", "teacher")}
-    parts = {side: part_of(old, side, path, "norm") for side, path in paths.items()}
-    for side in ("student", "teacher"):
-        old.only(f"{side}_feature_module_io", "output")
-        norm = parts[side].settings["norm"]
-        norm.get("num_features")
-        if norm.get("affine", True) or norm.get("eps") != 1e-4:
-            raise LostError(parts[side].place, "a normalisation other than eps 1e-4 and affine false")
-    linear = parts["student"].settings["linear"]
-    if linear is None:
-        raise LostError(parts["student"].place, "a student without a projection")
-    linear.get("bias")  # a batch normalisation follows
-    sizes = {"student_channels": linear["in_features"], "teacher_channels": linear["out_features"]}
-    arguments = {"exponent": None if exponent == 4 else exponent, **sizes}
-    inputs = {side: part.source for side, part in parts.items()}
-    logits = {side: old.tap(side, "linear_module") for side in ("student", "teacher")}
-    old.exact("2 · SRDLoss and the divergence without τ²")
-    return [
-        old.term("SRDLoss", arguments, inputs, weight=2 * old.weight, learns=("",)),
-        old.term("KDLoss", {"temperature": temperature}, logits, name="kd", weight=old.weight / temperature**2),
-    ]
+    return _adapted_terms(old, "embedding", "ICKDLoss", settings, factor=1.0 if mode else 1 / old.batch_size)
 
 
 def review(olds: list[Old]) -> list[Term]:
