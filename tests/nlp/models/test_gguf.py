@@ -57,7 +57,7 @@ def test_a_model_that_cannot_be_saved_is_refused_at_the_start(decoder, tmp_path)
     model.is_quantized = True
     with pytest.raises(DistillError) as caught:
         SavePretrained().on_fit_start(run_of(model, tmp_path))
-    assert str(caught.value).startswith("SavePretrained: 'student' cannot be saved: The model is quantized with gguf")
+    assert str(caught.value).startswith("SavePretrained: 'student' cannot be saved: The model is quantized with ")
     assert str(caught.value).endswith("\n  hint: load it without quantization")
 
 

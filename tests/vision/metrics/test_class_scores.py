@@ -23,12 +23,14 @@ def test_scores_of_classes_are_those_of_scikit_learn():
     for part in (slice(0, 17), slice(17, 60)):
         scores.update(torch.nn.functional.one_hot(predicted[part], 4).float(), target[part])
     found = scores.compute()
-    precision, recall, f1, _ = metrics.precision_recall_fscore_support(target, predicted, labels=[0, 1, 2])
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+        target.numpy(), predicted.numpy(), labels=[0, 1, 2]
+    )
     for index, name in enumerate(NAMES[:3]):
         values = [found[f"{kind}.{name}"] for kind in ("precision", "accuracy", "f1")]
         assert values == pytest.approx([precision[index], recall[index], f1[index]])
     assert found["macro_f1"] == pytest.approx(f1.mean())
-    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(target, predicted))
+    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(target.numpy(), predicted.numpy()))
     assert not [name for name in found if name.endswith("never")]
 
 
@@ -37,7 +39,7 @@ def test_iou_of_classes_is_that_of_scikit_learn():
     predicted, target = _labels()
     scores = SegmentationScores(4, classes=NAMES)
     scores.update(predicted.view(1, 6, 10), target.view(1, 6, 10))
-    expected = metrics.jaccard_score(target, predicted, average=None)
+    expected = metrics.jaccard_score(target.numpy(), predicted.numpy(), average=None)
     found = {name: value for name, value in scores.compute().items() if name.startswith("iou.")}
     assert found == pytest.approx({f"iou.{name}": value for name, value in zip(NAMES, expected, strict=False)})
 

@@ -143,8 +143,9 @@ class Assembly:
         elements = [(key, value) for key, value in root.value if "." in key.value]
         root.value = [(key, value) for key, value in root.value if "." not in key.value]
         merged = merge_over(below, root)
-        for key, value in elements if isinstance(merged, MappingNode) else ():
-            self._change(merged, key, value)
+        if isinstance(merged, MappingNode):
+            for key, value in elements:
+                self._change(merged, key, value)
         return merged
 
     def _change(self, root: MappingNode, key: ScalarNode, value: Node) -> None:

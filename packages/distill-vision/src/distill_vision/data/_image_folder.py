@@ -134,8 +134,8 @@ class Photographs(Dataset[dict[str, Any]]):
 
     @property
     def targets(self) -> list[int]:
-        """The class of each image."""
-        return [target for _, target in self.files]
+        """The class of each image that has one."""
+        return [target for _, target in self.files if target is not None]
 
     def __len__(self) -> int:
         return len(self.files)

@@ -167,11 +167,13 @@ def sc2_fasterrcnn_resnet50_fpn(num_classes: int = 91, channels: int = 3) -> nn.
     """
     from torchvision.models.detection import FasterRCNN
 
-    return FasterRCNN(_rcnn_backbone(channels), num_classes)
+    model: nn.Module = FasterRCNN(_rcnn_backbone(channels), num_classes)
+    return model
 
 
 def sc2_maskrcnn_resnet50_fpn(num_classes: int = 91, channels: int = 3) -> nn.Module:
     """Build Mask R-CNN on ResNet-50 with a bottleneck in place of `layer1`; see `sc2_fasterrcnn_resnet50_fpn`."""
     from torchvision.models.detection import MaskRCNN
 
-    return MaskRCNN(_rcnn_backbone(channels), num_classes)
+    model: nn.Module = MaskRCNN(_rcnn_backbone(channels), num_classes)
+    return model
