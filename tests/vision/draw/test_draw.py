@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from distill_core.data import Loader
+from distill_core.data import Loader, TensorData
 from distill_core.experiment import Experiment, Stage, Term
 from distill_core.train import Trainer
 from distill_vision.draw import DrawPredictions, Pictures, draw_boxes, draw_classes, palette
@@ -85,3 +85,20 @@ def test_a_run_ends_with_pictures(tmp_path):
     assert [file.name for file in files] == ["0.png", "1.png", "2.png"]
     with Image.open(files[0]) as picture:
         assert picture.size == (40, 8)
+
+
+def test_data_in_memory_are_prepared_before_they_are_drawn(tmp_path):
+    """They are stored as bytes and prepared batch by batch; the model cannot read a byte."""
+    stored = {"input": torch.full((4, 3, 8, 8), 255, dtype=torch.uint8), "target": torch.zeros(4, 8, 8).long()}
+    loader = Loader(TensorData(stored, lambda images, seeds: images / 255), 2)
+    drawn = {"image": "batch.input", "preds": "student", "target": "batch.target"}
+    inputs = {"input": "student", "target": "batch.target"}
+    term = Term(loss=torch.nn.CrossEntropyLoss(), inputs=inputs)
+    experiment = Experiment(
+        models={"student": torch.nn.Conv2d(3, 3, 1)},
+        data={"train": loader},
+        stages=[Stage(epochs=1, optimizer=torch.optim.SGD, losses={"ce": term})],
+        callbacks=[DrawPredictions(loader, drawn, count=3)],
+    )
+    Trainer(experiment, output=tmp_path).fit()
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["0.png", "1.png", "2.png"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, final
 
-from torch.utils.data import Subset
-
 from distill_core.data import Loader, SeedPath, as_loader
 from distill_core.experiment import Evaluation, Metric
 from distill_core.train import Callback, evaluate
@@ -39,7 +37,7 @@ class DrawPredictions(Callback):
             return
         loader = as_loader(self.loader)
         first = loader.order(SeedPath())[: self.count].tolist()
-        few = Loader(Subset(loader.dataset, first), loader.batch_size, collate=loader.collate, fields=loader.fields)
+        few = Loader(loader.dataset, loader.batch_size, sampler=first, collate=loader.collate, fields=loader.fields)
         names = getattr(loader.dataset, "names", None)
         pictures = Pictures(trainer.output / "pictures", self.count, self.threshold, names)
         drawing = Evaluation(loader=few, metrics={"pictures": Metric(metric=pictures, inputs=self.inputs)})
