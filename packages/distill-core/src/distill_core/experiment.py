@@ -197,19 +197,9 @@ class Stage:
 
 
 FIRST_STAGE = Stage(
-    epochs=None,
-    steps=None,
-    scheduler=None,
-    scheduler_step=None,
-    data=None,
-    train=None,
-    groups=None,
-    feed=None,
-    modes=None,
-    accumulate=1,
-    clip_grad_norm=None,
-    stop_early=None,
-)
+    epochs=None, steps=None, scheduler=None, scheduler_step=None, data=None, train=None, groups=None, feed=None,
+    modes=None, accumulate=1, clip_grad_norm=None, stop_early=None,
+)  # fmt: skip
 """Defaults for fields that the first stage omits."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ._old import Place
+from ._old import LostError, Place
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,9 @@ def bottleneck_width(arguments: dict[str, Place]) -> int:
     channels, backbone = arguments.pop("bottleneck_channel", None), arguments.pop("backbone", None)
     if backbone is not None:
         channels = channels or _within(backbone, "bottleneck_channel")
+        key = backbone.take("key", "name") if backbone.is_mapping else None
+        if key is not None and key.text() not in ("resnet50", "custom_resnet50"):
+            raise LostError(key, f"a detector on '{key.text()}'", "name the import path of your builder")
         backbone.ignore()
     if channels is not None:
         return int(channels.plain())

@@ -191,12 +191,12 @@ def _loss_arguments(old: Old) -> dict[str, Any]:
 
 def _is_teacher(place: Place) -> bool:
     found = place.take("is_from_teacher")
-    return bool(found.plain()) if found else False
+    return found.flag() if found else False
 
 
 def _target(old: Old, place: Place) -> str:
     labels = place.take("uses_label")
-    if labels is not None and labels.plain():
+    if labels is not None and labels.flag():
         return "batch.target"
     path, io = place.need("module_path"), place.take("io")
     side = old.side("teacher" if _is_teacher(place) else "student")

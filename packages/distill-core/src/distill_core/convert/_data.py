@@ -74,7 +74,7 @@ def _source(found: Named, held_out: tuple[int, int] | None, transform: Place | N
         "CIFAR10": ("classification", lambda c, b: _cifar(c, b, found, held_out, transform)),
         "CIFAR100": ("classification", lambda c, b: _cifar(c, b, found, held_out, transform)),
         "VOCSegmentation": ("segmentation", lambda c, b: _voc(c, b, found)),
-        "coco_dataset": ("segmentation" if found.value("is_segment") else "detection", lambda c, b: _coco(c, b, found)),
+        "coco_dataset": ("segmentation" if _is_segment(found) else "detection", lambda c, b: _coco(c, b, found)),
     }
     if found.name not in builders and found.path.startswith("torchvision.datasets."):
         return Source(found.place, "classification", lambda _, batches: _generic(batches, found, transform))
@@ -206,10 +206,14 @@ def _voc(context: Context, batches: Batches, found: Named) -> Any:
     return _pairs(context, batches, arguments, found, "voc_segmentation", (513, 256, 1026, 513))
 
 
+def _is_segment(found: Named) -> bool:
+    return found.kwargs["is_segment"].flag() if "is_segment" in found.kwargs else False
+
+
 def _coco(context: Context, batches: Batches, found: Named) -> Any:
     folder = PurePosixPath(found.kwargs["img_dir_path"].text())
     annotations = PurePosixPath(found.kwargs["ann_file_path"].text())  # as a path: `./data` equals `data`
-    training, segments = folder.name.startswith("train"), bool(found.value("is_segment", False))
+    training, segments = folder.name.startswith("train"), _is_segment(found)
     year = "".join(character for character in folder.name if character.isdigit())
     if annotations != folder.parent / "annotations" / f"instances_{folder.name}.json" or not year:
         raise LostError(found.kwargs["ann_file_path"], "the files are not laid out as COCO's", "write a loader")

@@ -70,7 +70,7 @@ def _shuffle(context: Context, place: Place, *, training: bool) -> bool:
     if sampler is None:
         if random is None and not training:
             context.corrected(place, "without a sampler torchdistill stops here; the order is that of the dataset")
-        return bool(random.plain()) if random else training
+        return random.flag() if random else training
     found = named(sampler.need("class_or_func", "key"))
     kwargs = sampler.take("kwargs")
     known = {"RandomSampler": True, "SequentialSampler": False, "DistributedSampler": True}

@@ -74,7 +74,7 @@ def _check_origin(place: Place, name: str) -> None:
             hint = "copy it into a module of yours and name it, with --trust"
             raise LostError(repository, f"'{name}' is code of a repository", hint)
     for flag in ("quantized", "sync_bn"):
-        if (found := place.take(flag)) and found.plain():
+        if (found := place.take(flag)) and found.flag():
             raise LostError(found, f"'{flag}' has no counterpart", "build the model in a function of yours")
 
 

@@ -217,6 +217,13 @@ class Place:
             raise LostError(self, "this must be a string")
         return str(value)
 
+    def flag(self) -> bool:
+        """Return true or false."""
+        value = self.plain()
+        if not isinstance(value, bool):
+            raise LostError(self, "this must be true or false")
+        return value
+
     def _joined(self) -> str:
         self.old.read.add(id(self.node))
         parts = [self.below(node, "").text() for node in self.node.value] if isinstance(self.node.value, list) else []

@@ -32,7 +32,7 @@ def convert_side(context: Context, name: str, place: Place) -> Side:
             context.lost(
                 forward, f"the forward function '{side.forward}'", "write `feed:`, the wiring of the model's inputs"
             )
-    side.learns = bool(found.plain()) if (found := place.take("requires_grad")) else True
+    side.learns = found.flag() if (found := place.take("requires_grad")) else True
     if wrapper := place.take("wrapper"):
         wrapper.ignore()  # one process or several: the command line decides
     if hooks := place.take("forward_hook"):
@@ -78,10 +78,12 @@ def _module(place: Place, key: str, kwargs: dict[str, Any]) -> Any:
     size = kwargs.get("kernel_size", 1)
     if kwargs.get("stride", 1) != 1 or kwargs.get("padding", 0) != size // 2:
         raise LostError(place, "a ConvReg that changes height or width")
+    if not isinstance(relu := kwargs.get("uses_relu", True), bool):
+        raise LostError(place, f"`uses_relu` must be true or false, got {relu!r}")
     channels = {"in_channels": kwargs["num_input_channels"], "out_channels": kwargs["num_output_channels"]}
     options = {
         **({"kernel_size": size} if size != 1 else {}),
-        **({} if kwargs.get("uses_relu", True) else {"relu": False}),
+        **({} if relu else {"relu": False}),
     }
     return Call("distill_core.layers.ConvReg", channels | options)
 

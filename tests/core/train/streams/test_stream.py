@@ -15,8 +15,8 @@ from distill_core.errors import DataError, TrainingError
 from distill_core.preview import preview
 from distill_core.train import Checkpoint, Evaluation, Metric, Stage, Trainer, evaluate
 
-from .conftest import TopOne
-from .killing import KillAt, KillError
+from ..conftest import TopOne
+from ..killing import KillAt, KillError
 from .streams import NUM_SAMPLES, BatchLoader, Forgetful, Stateful, Stateless, of_datasets, sample
 
 READER = importlib.import_module("distill_core.data._stream")
