@@ -113,7 +113,7 @@ def test_the_decoys_would_run(decoys):
 
 
 AFTER_A_RUN = (
-    ("evaluate", "out"), ("export", "out"), ("report", "out"), ("compare", "out", "out"), ("check", "run.yaml"),
+    ("evaluate", "out"), ("export", "out"), ("report", "out"), ("compare", "out", "out"), ("check", "run.yaml"), ("predict", "out", "--text", "a"),
     ("check", "metric.yaml"), ("check", "run.yaml", "--deep"), ("show", "run.yaml"), ("list", "losses"), ("list", "models"),
     ("list", "data"), ("list", "metrics"), ("sweep", "run.yaml", "seed=1,2", "--output", "sweep", "--metric", "loss"),
     ("slurm", "run.yaml", "--output", "queued"), ("cache", "plan", "run.yaml"), ("cache", "build", "run.yaml"),

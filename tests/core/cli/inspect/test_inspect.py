@@ -123,6 +123,7 @@ REFUSED = [
     (["resnet18", "--input", "x=1,3,9,9", "--input", "x=1,3,9,9"], "--input x is given twice"),
     (["torch.nn.Identity"], "the inputs of torch.nn.Identity are not known"),
     (["torchvision.transforms.ToTensor"], "must build an nn.Module, got ToTensor"),
+    (["resnet18", "num_clases=10"], "unexpected keyword argument 'num_clases'"),
     (["resnet18", "--pair", "resnet18", "--match", "*"], "--match and --pair exclude each other"),
     (["torch.nn.Linear", "in_features=2", "out_features=2", "--pair", "resnet18"], "--input"),
 ]

@@ -76,6 +76,14 @@ def test_what_a_user_needs_travels_with_the_file(distill):
 
 
 @pytest.mark.usefixtures("finished")
+def test_the_weights_of_the_run_stay_as_they_are(distill):
+    before = Path("out/student.safetensors").stat()
+    assert distill("export", "out", "--format", "safetensors", "--trust", "toy").code == 0
+    assert Path("out/student.safetensors").stat() == before
+    assert load_file("out/student_exported.safetensors").keys() == load_file("out/student.safetensors").keys()
+
+
+@pytest.mark.usefixtures("finished")
 def test_a_file_of_another_format_is_refused(distill):
     ended = distill("export", "out", "--format", "onnx", "--output", "student.pt2", "--trust", "toy")
     assert (ended.code, ended.err) == (

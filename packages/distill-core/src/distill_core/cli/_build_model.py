@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from yaml import Node
 
 from ..config import Builder, read_call
-from ..errors import ConfigError, Problem
+from ..errors import ConfigError, DistillError, Problem
 from ._exit import refuse
 
 
@@ -29,10 +30,19 @@ def build_model(path: str, arguments: Sequence[str], trust: Sequence[str]) -> nn
     with contextlib.suppress(Exception), torch.device("meta"):  # constructors that read values need memory
         model = Builder(document, trust).build(document.root)
     if model is None:
-        model = Builder(document, trust).build(document.root)
+        model = _built(Builder(document, trust), document.root, path)
     if not isinstance(model, nn.Module):
         refuse(f"'{path}' must build an nn.Module, got {type(model).__name__}")
     return model
+
+
+def _built(builder: Builder, root: Node, path: str) -> Any:
+    try:
+        return builder.build(root)
+    except DistillError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a model's code may raise anything
+        refuse(f"'{path}' cannot be built: {type(error).__name__}: {error}", "check its arguments; --debug shows where")
 
 
 def call_of(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:

@@ -22,6 +22,7 @@ def class_records(scores: Tensor, names: Sequence[str] = (), top: int = 5) -> Re
         names: The names of the classes in order; their indices by default.
         top: Number of classes to list, at most all.
 
+    >>> import torch
     >>> class_records(torch.tensor([[0.0, 0.0, 2.0]]).log_softmax(1), ["cat", "cow", "dog"], top=2)[0]["class"]
     'dog'
 

@@ -62,6 +62,7 @@ def summarise(model: nn.Module, inputs: ExampleInputs) -> ModelSummary:
     Raises:
         Exception: The model does not accept the inputs.
 
+    >>> import torch
     >>> summary = summarise(nn.Sequential(nn.Linear(2, 3)), ExampleInputs((torch.empty(1, 2),), {}, ""))
     >>> [(module.tap, module.shapes, module.num_parameters, module.flops) for module in summary.modules]
     [('', [(1, 3)], 9, 12), ('0', [(1, 3)], 9, 12)]

@@ -90,7 +90,7 @@ def _resnet(model: Any, channels: int) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
-def sc2_resnet50(num_classes: int = 1000, channels: int = 12) -> nn.Sequential:
+def sc2_resnet50(num_classes: int = 1000, channels: int = 12) -> nn.Module:
     """Build ResNet-50 with a bottleneck in place of the layers up to `layer2`.
 
     Args:
@@ -102,7 +102,7 @@ def sc2_resnet50(num_classes: int = 1000, channels: int = 12) -> nn.Sequential:
     return _resnet(resnet50(num_classes=num_classes), channels)
 
 
-def sc2_resnet152(num_classes: int = 1000, channels: int = 12) -> nn.Sequential:
+def sc2_resnet152(num_classes: int = 1000, channels: int = 12) -> nn.Module:
     """Build ResNet-152 with a bottleneck in place of the layers up to `layer2`; see `sc2_resnet50`."""
     from torchvision.models import resnet152
 
@@ -119,21 +119,21 @@ def _densenet(model: Any, channels: int) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
-def sc2_densenet169(num_classes: int = 1000, channels: int = 12) -> nn.Sequential:
+def sc2_densenet169(num_classes: int = 1000, channels: int = 12) -> nn.Module:
     """Build DenseNet-169 with a bottleneck in place of the layers up to `transition2`; see `sc2_resnet50`."""
     from torchvision.models import densenet169
 
     return _densenet(densenet169(num_classes=num_classes), channels)
 
 
-def sc2_densenet201(num_classes: int = 1000, channels: int = 12) -> nn.Sequential:
+def sc2_densenet201(num_classes: int = 1000, channels: int = 12) -> nn.Module:
     """Build DenseNet-201 with a bottleneck in place of the layers up to `transition2`; see `sc2_resnet50`."""
     from torchvision.models import densenet201
 
     return _densenet(densenet201(num_classes=num_classes), channels)
 
 
-def sc2_inception_v3(num_classes: int = 1000, channels: int = 12) -> nn.Sequential:
+def sc2_inception_v3(num_classes: int = 1000, channels: int = 12) -> nn.Module:
     """Build Inception v3, for images of 299×299, with a bottleneck before `Mixed_5b`; see `sc2_resnet50`."""
     from torchvision.models import inception_v3
 

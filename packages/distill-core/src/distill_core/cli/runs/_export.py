@@ -135,6 +135,8 @@ def _trained(run_dir: Path, model: str, trust: Sequence[str]) -> tuple[Experimen
 def _target(output: Path | None, run_dir: Path, model: str, format: str) -> Path:  # noqa: A002  as the option is called
     if format == "transformers":
         return output or run_dir / f"{model}_transformers"
+    if output is None and format == "safetensors":
+        return run_dir / f"{model}_exported.safetensors"  # beside the weights that the run itself wrote
     if output is None:
         return run_dir / f"{model}.{format}"
     if output.suffix == f".{format}":

@@ -105,13 +105,13 @@ def study_models(run_dir: Path, *, trust: Sequence[str] = ()) -> RunModels | Non
 
 
 def _pair(trainer: Trainer, run_dir: Path) -> Pair | None:  # noqa: RET503 - `refuse` raises
-    """Return the trained student and its teacher; None if the run has not exactly one model of each kind."""
-    trained = [name for name in trainer.models if (run_dir / f"{name}.safetensors").is_file()]
-    others = [name for name in trainer.models if name not in trained]
-    others = ["teacher"] if "teacher" in others else others
-    if len(trained) != 1 or len(others) != 1:
+    """Return the trained student and its teacher; None if it is not clear which models they are."""
+    names = [name for name in trainer.models if not name.endswith("_ema")]
+    trained = [name for name in names if (run_dir / f"{name}.safetensors").is_file()]
+    student = _named("student", trained)
+    teacher = _named("teacher", [name for name in names if name != student])
+    if student is None or teacher is None:
         return None
-    student, teacher = trained[0], others[0]
     evaluations = evaluations_of(trainer)
     for split in sorted(evaluations, key=lambda name: name != "test"):
         for entry in evaluations[split].metrics.values():
@@ -121,6 +121,11 @@ def _pair(trainer: Trainer, run_dir: Path) -> Pair | None:  # noqa: RET503 - `re
         f"{run_dir}: no metric reads '{student}' and a field of the batch, so its models cannot be compared",
         "add a metric with such inputs, or omit --compare-models",
     )
+
+
+def _named(role: str, names: Sequence[str]) -> str | None:
+    """Return the model that is called by its role, or the only one."""
+    return role if role in names else names[0] if len(names) == 1 else None
 
 
 def _outputs(trainer: Trainer, inputs: Inputs, student: str, teacher: str) -> dict[str, str] | None:
