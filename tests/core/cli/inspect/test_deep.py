@@ -214,7 +214,7 @@ def test_a_stage_that_inherits_its_losses_is_told_of_where_they_stand(hinted, di
     )
     ended = distill("check", hinted, "models.teacher.width=4", "--deep", "--trust", "toy")
     assert (ended.err, ended.code) == ("", 0)
-    assert "stage 2/2: 1 epochs, SGD(lr=0.1)" in ended.out
+    assert "stage 2/2: 1 epoch, SGD(lr=0.1)" in ended.out
     assert "student         (8, 2)  float32" in ended.out
     ended = distill("check", hinted, "--deep", "--trust", "toy")
     assert ended.err.count("small/toy.yaml:20:75: losses.hint (MSELoss) fails with") == 2

@@ -58,7 +58,7 @@ def test_lines_on_no_terminal_are_plain_and_those_of_the_log(toy, distill):
     lines = ended.err.splitlines()
     assert lines[:2] == [
         "teacher: Net, 386 parameters · student: Net, 50 parameters · on cpu in fp32 with seed 3",
-        "stage 1/1 · 1 epochs of 3 steps · loss = 0.1 · ce + 0.9 · kd · teacher in eval mode, student learns",
+        "stage 1/1 · 1 epoch of 3 steps · loss = 0.1 · ce + 0.9 · kd · teacher in eval mode, student learns",
     ]
     number = r"\d[\d.e+-]*"
     assert re.fullmatch(

@@ -1,4 +1,4 @@
-"""Measured numbers as text."""
+"""Numbers as text."""
 
 from __future__ import annotations
 
@@ -12,3 +12,12 @@ def describe_number(value: float, *, percent: bool = False) -> str:
     if percent and value >= 0:  # COCO's −1 for "no objects" is not a fraction
         return f"{value:.2%}"
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+def counted(count: int | None, noun: str) -> str:
+    """Return a number with a noun in singular or plural.
+
+    >>> counted(1, "epoch"), counted(20, "step")
+    ('1 epoch', '20 steps')
+    """
+    return f"{count} {noun}{'s' * (count != 1)}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...feature import Feature
 from .._columns import Line, aligned
+from .._numbers import counted
 
 if TYPE_CHECKING:
     from ...errors import Problem
@@ -43,7 +44,7 @@ def _stage_text(stage: StagePreview, num_stages: int, notes: Sequence[Problem]) 
         ],
         "runs": [(each.model, _forward_text(each)) for each in stage.forwards],
     }
-    length = f"{stage.epochs} epochs" if stage.steps is None else f"{stage.steps} steps"
+    length = counted(stage.epochs, "epoch") if stage.steps is None else counted(stage.steps, "step")
     lines = [f"stage {stage.index + 1}/{num_stages}: {length}, {stage.optimizer}{scheduler}"]
     for name, block in blocks.items():
         lines += [f"  {name if number == 0 else '':8}{line}" for number, line in enumerate(aligned(block))]

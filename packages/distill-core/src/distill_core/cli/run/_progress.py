@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...train import Callback
 from ...weights import describe_model
-from .._numbers import describe_number
+from .._numbers import counted, describe_number
 
 if TYPE_CHECKING:
     from ...experiment import SourceSettings
@@ -90,7 +90,8 @@ def describe_stage(run: Run) -> str:
     """Return the epochs, steps, terms and modes of the stage."""
     stage = run.stage
     terms = " + ".join(f"{describe_weight(term.weight)} {name}" for name, term in stage.losses.items())
-    length = f"{stage.epochs} epochs of {run.steps_per_epoch} steps" if stage.steps is None else f"{stage.steps} steps"
+    steps = counted(run.steps_per_epoch if stage.steps is None else stage.steps, "step")
+    length = f"{counted(stage.epochs, 'epoch')} of {steps}" if stage.steps is None else steps
     return f"{stage_name(run)} · {length} · loss = {terms} · {describe_modes(run)}"
 
 
