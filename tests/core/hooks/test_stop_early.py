@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from distill_core.errors import WiringError
 from distill_core.hooks import Capture
 
+from .loop import Loop
+
 
 def calls(chain: nn.Sequential) -> list[int]:
     return [layer.calls for layer in chain]
@@ -104,25 +106,6 @@ def test_gradients_flow_from_a_stopped_forward(chain, x):
         capture.run(x)["1"].sum().backward()
     assert chain[0].weight.grad is not None
     assert chain[2].weight.grad is None
-
-
-class Loop(nn.Module):
-    """Calls its cell once for each position, as a recurrent network does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cell = nn.Linear(4, 4)
-        self.skip = False
-        self.reverse = False
-        self.first, self.second = nn.Identity(), nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        state = torch.zeros(4)
-        for part in x:
-            state = state if self.skip else self.cell(state + part)
-        for step in (self.second, self.first) if self.reverse else (self.first, self.second):
-            state = step(state + 1)
-        return state
 
 
 def test_a_module_that_is_called_more_often_for_another_shape():

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from distill_core.hooks import Capture
 
+from .loop import Loop
+
 
 @pytest.fixture
 def x() -> Tensor:
@@ -94,25 +96,6 @@ def test_always_ends_early_after_a_check_whatever_is_behind(make):
     assert model.ended == 1
     assert torch.equal(drawn, torch.get_rng_state())
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
-
-
-class Loop(nn.Module):
-    """Calls its cell once for each position, as a recurrent network does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cell = nn.Linear(4, 4)
-        self.skip = False
-        self.reverse = False
-        self.first, self.second = nn.Identity(), nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        state = torch.zeros(4)
-        for part in x:
-            state = state if self.skip else self.cell(state + part)
-        for step in (self.second, self.first) if self.reverse else (self.first, self.second):
-            state = step(state + 1)
-        return state
 
 
 def test_a_check_refuses_modules_that_run_several_times():

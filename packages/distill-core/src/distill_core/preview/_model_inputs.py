@@ -34,9 +34,9 @@ class ExampleInputs:
 def example_inputs(model: Any) -> ExampleInputs | None:
     """Return inputs of which a model says itself that they fit, or that its first layer accepts; None if it says nothing.
 
-    timm's models have an `input_size`, those of transformers `dummy_inputs`, torchvision's detectors a `min_size`. For other models, the first layer
-    decides: a convolution with a stride gets an image of 224 × 224 pixels, one without a stride 32 × 32 pixels, an
-    embedding 16 tokens.
+    timm's models have an `input_size`, those of transformers `dummy_inputs`, torchvision's detectors a `min_size`. For
+    other models, the first layer decides: a convolution with a stride gets an image of 224 × 224 pixels, one without a
+    stride 32 × 32 pixels, an embedding 16 tokens.
 
     >>> example_inputs(nn.Sequential(nn.Conv2d(3, 8, 3))).args[0].shape
     torch.Size([1, 3, 32, 32])

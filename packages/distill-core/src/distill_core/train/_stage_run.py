@@ -1,4 +1,4 @@
-"""The objects of a stage while it runs, and the modes of its modules."""
+"""The objects of a stage while it runs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import nn
 
 from ..experiment import StageProgress
 from ._distiller import Distiller
+from ._modes import set_modes
 from ._resolved_stage import ResolvedStage
-from .step import LossScales, Named, Schedules, explained_step
+from .step import LossScales, Schedules, explained_step
 from .teachers import FrozenModels
 
 
@@ -71,19 +72,3 @@ class StageRun:
         for parameter, required in self.required_grad:
             parameter.requires_grad_(required)
             parameter.grad = None
-
-
-def set_modes(distiller: Distiller, models: Mapping[str, nn.Module], trainable: Named, stage: ResolvedStage) -> None:
-    """Set train mode for modules that learn, and eval mode for frozen models and frozen modules of trained ones."""
-    distiller.train()
-    learning = {id(parameter) for parameter in trainable.values()}
-    for model in models.values():
-        if not any(id(parameter) in learning for parameter in model.parameters()):
-            model.eval()
-            continue
-        for module in model.modules():
-            own = list(module.parameters())
-            if own and not any(id(parameter) in learning for parameter in own):
-                module.eval()
-    for name, mode in stage.modes.items():
-        models[name].train(mode == "train")
