@@ -28,6 +28,7 @@ class Stage:
     milestones: tuple[int, ...]
     terms: dict[str, list[float]]
     arguments: dict[str, dict[str, Any]]
+    accumulate: int = 1
 
     def argument_values(self, loss: str, names: Iterable[str]) -> dict[str, Any]:
         """Return the arguments of these names, given or by default."""
@@ -74,5 +75,7 @@ def stages(document: Any) -> list[Stage]:
             given[loss] = term["loss"][1] or {}
         settings = (stage["epochs"], stage["data"][1]["batch_size"] if stage.get("data") else batch, name)
         rates = (float(optimizer["lr"]), float(optimizer.get("weight_decay", 0.0)))
-        found.append(Stage(*settings, *rates, tuple(scheduler.get("milestones", ())), terms, given))
+        found.append(
+            Stage(*settings, *rates, tuple(scheduler.get("milestones", ())), terms, given, stage.get("accumulate", 1))
+        )
     return found

@@ -24,6 +24,7 @@ def test_a_recipe_says_what_its_authors_say(name: str):
     settings = {
         "epochs": found.epochs,
         "batch": found.batch,
+        "step": (found.batch or 0) * found.accumulate,
         "optimizer": found.optimizer,
         "lr": found.lr,
         "weight_decay": found.decay,
@@ -45,18 +46,37 @@ def test_every_method_on_cifar100_has_a_source():
     assert [name for name in sorted(files - followed) if not name.startswith(papers)] == []
 
 
-YEAR = re.compile(r"\b(19|20)\d\d\b")
-OWN = ("ce_", "mse_", "untrained_", "no_teacher", "kd_tuned")
-"""Beginnings of the names of recipes without a method, or with one that the file beside it names."""
+SOURCE = re.compile(
+    r"\b[A-Z][\w'’-]+ (et al\. |and \w+ |& \w+ )?\(?(19|20)\d\d\b|\b[\w-]+/[\w.-]+ [0-9a-f]{7}\b|torchdistill's `\w+/"
+)
+"""A paper by authors and year, an authors' repository with its commit, or a file of torchdistill."""
+PLAIN = ("ce_", "mse_", "untrained_", "no_teacher")
+"""Beginnings of the names of recipes without a method: what they override may name the source."""
+
+
+def comments(file: Path) -> str:
+    """Return the lines of comments of a recipe; of one without a method, those of its bases, too."""
+    text = file.read_text()
+    lines = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
+    base = re.search(r"^base: (.+)$", text, re.MULTILINE)
+    return f"{lines} {comments(file.parent / base[1])}" if base and file.stem.startswith(PLAIN) else lines
+
+
+FILES = sorted(file for file in BENCHMARKS.glob("*/configs/*/*.yaml") if "teacher_cache" not in file.parts)
+
+
+OWN = {"coco_mini", "cifar100_public", "digits", "digits_methods", "fashion_mnist"}
+"""Folders of this project's own experiments: their recipes without a method and with tuned KD need no source."""
 
 
 def test_every_recipe_names_its_source():
-    """The comment at its top has the year of a paper, the name of an authors' repository, or the file that it derives from."""
-    unnamed = []
-    files = [file for file in BENCHMARKS.glob("*/configs/*/*.yaml") if "teacher_cache" not in file.parts]
-    for file in sorted(files):
-        text = file.read_text()
-        comment = "\n".join(line for line in text.splitlines() if line.startswith("#"))
-        if not (YEAR.search(comment) or "/" in comment or file.stem.startswith(OWN)):
-            unnamed.append(str(file.relative_to(BENCHMARKS)))
-    assert unnamed == []
+    others = [file for file in FILES if not (file.parent.name in OWN and file.stem.startswith((*PLAIN, "kd_tuned")))]
+    assert [str(file.relative_to(BENCHMARKS)) for file in others if not SOURCE.search(comments(file))] == []
+
+
+@pytest.mark.parametrize("name", AUTHORS)
+def test_a_recipe_names_the_file_that_it_is_compared_with(name: str):
+    if "/" in name:
+        text = comments(BENCHMARKS / f"{name}.yaml").replace("\n", " ")
+        repository = AUTHORS[name]["source"].partition(",")[0]
+        assert repository in text

@@ -79,7 +79,7 @@ def experiment(file: Path, changes: list[str]) -> Experiment:
     return replace(
         built,
         data={split: generated(loader) for split, loader in built.data.items()},
-        stages=[replace(stage, epochs=1, data=own(stage.data)) for stage in built.stages],
+        stages=[replace(stage, epochs=1, accumulate=1, data=own(stage.data)) for stage in built.stages],
         callbacks=[callback for callback in built.callbacks if not isinstance(callback, writing)],
         test=None if built.test is None else replace(built.test, loader=generated(built.test.loader)),
         cache={},
