@@ -69,7 +69,10 @@ WITHOUT: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
         lambda: losses.FactorAutoencoderLoss(PARAPHRASER)(MAPS),
         lambda: F.mse_loss(PARAPHRASER(MAPS), MAPS),
     ),
-    "FitNetLoss": (lambda: FITNET(MAPS, OTHER_MAPS), lambda: F.mse_loss(FITNET.regressor(MAPS), OTHER_MAPS)),
+    "FitNetLoss": (
+        lambda: FITNET(MAPS, OTHER_MAPS),
+        lambda: F.mse_loss(F.conv2d(MAPS, FITNET.regressor.weight[..., None, None], FITNET.regressor.bias), OTHER_MAPS),
+    ),
     "GHNDLoss": (
         lambda: losses.GHNDLoss()([S, MAPS], [T, OTHER_MAPS]),
         lambda: (F.mse_loss(S, T, reduction="sum") + F.mse_loss(MAPS, OTHER_MAPS, reduction="sum")) / 4,
