@@ -10,7 +10,15 @@ import pytest
 from PIL import Image
 
 from distill_core.cli import evaluate_run, predict_run, run_experiment
+from distill_core.cli._app import app
 from distill_core.errors import ConfigError, DataError
+
+
+def _command(arguments: list[str]) -> int:
+    with pytest.raises(SystemExit) as ended:
+        app(arguments)
+    return int(ended.value.code or 0)
+
 
 CLASSES = ("dark", "grey", "light")
 EXPERIMENT = """\
@@ -83,4 +91,50 @@ def test_each_class_has_the_accuracy_of_its_predictions(finished, capsys):
         found = [record["class"] == name for record in records if Path(record["input"]).parent.name == name]
         assert measured[f"top1.accuracy.{name}"] == pytest.approx(sum(found) / len(found))
     assert "top1.f1.dark" in measured
+    capsys.readouterr()
+
+
+@pytest.fixture
+def one_bad(finished, tmp_path) -> Path:
+    """Two images, and a file between them that is damaged."""
+    for name, source in (("a.png", "dark/0.png"), ("c.png", "light/0.png")):
+        (tmp_path / name).write_bytes((finished / "val" / source).read_bytes())
+    (tmp_path / "b.png").write_bytes(b"\x89PNG damaged")
+    return tmp_path
+
+
+def test_an_input_that_cannot_be_read_does_not_keep_the_others_from_their_predictions(finished, one_bad):
+    records = predict_run(finished / "out", [one_bad])
+    good = predict_run(finished / "out", [one_bad / "a.png", one_bad / "c.png"])
+    assert [records[0], records[2]] == good
+    assert list(records[1]) == ["input", "error"]
+    assert "b.png" in records[1]["error"]
+    (alone,) = predict_run(finished / "out", [one_bad / "b.png"])
+    assert alone == records[1]
+
+
+def test_the_command_names_them_and_writes_json_to_the_file_only(finished, one_bad, capsys):
+    arguments = ["predict", str(finished / "out"), str(one_bad)]
+    assert _command(arguments) == 1
+    printed = capsys.readouterr()
+    assert [line.split()[0].rpartition("/")[2] for line in printed.out.splitlines()][1:] == ["a.png", "c.png"]
+    assert printed.err.startswith("1 of 3 inputs cannot be read:\n  ")
+    output = one_bad / "predictions.jsonl"
+    _command([*arguments, "--json", "--output", str(output)])
+    assert capsys.readouterr().out == ""
+    assert [json.loads(line).get("class") for line in output.read_text().splitlines()].count(None) == 1
+
+
+def test_classes_without_names_are_their_indices(finished, capsys):
+    loader = "!import_call:distill_vision.data.digits {split: test, batch_size: 64}"
+    student = "!import_call:distill_vision.models.convnet {width: 2, num_classes: 10, in_channels: 1}"
+    accuracy = (
+        "{metric: !import_call:distill_vision.metrics.Accuracy {}, inputs: {preds: student, target: batch.target}}"
+    )
+    file = finished / "digits.yaml"
+    file.write_text(f"models: {{student: {student}}}\ntest: {{loader: {loader}, metrics: {{top1: {accuracy}}}}}\n")
+    measured = evaluate_run(file, per_class=True)["test"]
+    assert {f"top1.accuracy.{index}" for index in range(10)} <= measured.keys()
+    with pytest.raises(DataError, match="`labels` selects training images, and the split is 'test'"):
+        evaluate_run(file, data=["labels=10"])
     capsys.readouterr()

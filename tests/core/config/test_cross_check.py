@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from distill_core.config import cross_check, read
+from distill_core.cli._load import SCHEMAS
+from distill_core.config import check, cross_check, read
+from distill_core.experiment import Experiment
 
 EVALUATE = "- !import_call:distill_core.train.Evaluate {loader: x, metrics: {share: {}}}\n"
 CHECKPOINT = "- !import_call:distill_core.train.Checkpoint {best: %s}\n"
@@ -79,3 +81,35 @@ def test_lengths_of_schedulers(scheduler, expected):
 def test_best_is_measured(callbacks, count):
     Path("m.yaml").write_text("share: {}\n")
     assert len(_messages(f"models: {{}}\ndata: {{}}\nstages: []\ncallbacks:\n{callbacks}")) == count
+
+
+OPTIMIZER = "!import_partial:torch.optim"
+
+
+@pytest.mark.parametrize(
+    ("value", "messages"),
+    [
+        (f"{OPTIMIZER}.SGD {{lr: x}}", ["'lr' takes a number, not the string 'x'"]),
+        (f"{OPTIMIZER}.SGD {{lr: true, momentum: 0, nesterov: maybe}}", ["'lr' takes a number, not true", "'nesterov' takes true or false, not the string 'maybe'"]),
+        (f"{OPTIMIZER}.AdamW {{lr: 1, betas: [0.9, high]}}", ["element 1 takes a number, not the string 'high'"]),
+        (f"{OPTIMIZER}.Adam {{lr: [1]}}", ["'lr' takes a number, not a list"]),
+        (f"{LR}.CosineAnnealingLR {{T_max: 100%, eta_min: low}}", ["'eta_min' takes a number, not the string 'low'"]),
+        (f"{LR}.MultiStepLR {{milestones: [10, 50%], gamma: 0.1}}", []),
+        (f"{LR}.ReduceLROnPlateau {{mode: maximum}}", ["'mode' takes 'min' or 'max', not the string 'maximum'"]),
+        ("!import_call:torch.nn.CrossEntropyLoss {label_smoothing: x}", ["'label_smoothing' takes a number, not the string 'x'"]),
+        ("!import_call:torch.nn.Linear [two, 2]", ["element 0 takes an integer, not the string 'two'"]),
+        ("!import_call:torch.nn.Conv2d {in_channels: 3, out_channels: 4, kernel_size: [3, 3], padding: same}", []),
+        ("!import_call:torch.nn.Dropout {p: 0.1, inplace: false}", []),
+        ("!import_partial:transformers.get_cosine_schedule_with_warmup {num_warmup_steps: 5%, num_cycles: few}", ["'num_cycles' takes a number, not the string 'few'"]),
+        ("!import_call:distill_core.losses.KDLoss {temperature: hot}", ["'temperature' takes a number, not the string 'hot'"]),
+    ],
+)  # fmt: skip
+def test_words_and_lists_where_a_number_belongs(value, messages):
+    Path("run.yaml").write_text(f"models: {{}}\ndata: {{}}\nstages: []\n_x: {value}\n", encoding="utf-8")
+    document = read("run.yaml")
+    assert [problem.message for problem in check(document, Experiment, SCHEMAS)] == messages
+
+
+def test_words_in_the_options_of_a_group():
+    stage = "- {optimizer: !import_partial:torch.optim.SGD {lr: 1}, groups: {a: {lr: x, momentum: 0.9}}}"
+    assert _messages(f"models: {{}}\ndata: {{}}\nstages:\n{stage}\n") == ["'lr' takes a number, not the string 'x'"]

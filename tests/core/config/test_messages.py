@@ -144,7 +144,7 @@ CASES = [
     Case("no-stages", "models: {}\ndata: {}\nstages: []", "an experiment needs at least one stage, or a test"),
     Case("first-stage-incomplete", "models: {}\ndata: {train: x}\nstages: [{epochs: 1, losses: {a: 1}}]", "the first stage needs 'optimizer'"),
     Case("stage-without-length", STAGE + "losses: {a: 1}", "the first stage needs 'epochs' or 'steps'"),
-    Case("two-lengths", STAGE + "epochs: 1\n  steps: 1", "`epochs` and `steps` exclude each other: each sets the length of the stage", hint="give one of them"),
+    Case("two-lengths", STAGE + "epochs: 1\n  steps: 1", "`epochs` and `steps` exclude each other: each sets the length of the stage", hint="give one of them; where a base or an earlier stage sets the other, set that to null"),
     Case("epochs-of-steps", STAGE + "steps: 1\n  scheduler: a\n  scheduler_step: epoch", "`scheduler_step: epoch` does not fit a stage of `steps`, which may end within an epoch", hint="set `scheduler_step: step`"),
     Case("no-training-data", STAGE + "epochs: 1", "there is no training data", hint="give `data.train`, or `data` of the stage"),
     Case("no-losses", STAGE + "losses: {}", "a stage has no losses", hint="give at least one under `losses`"),

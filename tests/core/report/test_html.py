@@ -158,3 +158,20 @@ def test_attributes_are_written_as_given() -> None:
     assert (
         element("p", "a", class_="x", hidden=True, id=None, viewBox="0 0") == '<p class="x" hidden viewBox="0 0">a</p>'
     )
+
+
+def test_each_stage_is_a_line_and_percent_end_at_100() -> None:
+    lines = [
+        {"stage": stage, "epoch": 1, "step": 10 * stage + step, "split": split, **values}
+        for stage in (0, 1)
+        for step in (1, 2)
+        for split, values in (
+            ("train", {"loss": 9.0 - stage}),
+            ("val", {"metrics": {"top1": 1.0}, "percent": ["top1"]}),
+        )
+    ]
+    tree = Tree(html_report("t", [row("kd")], [ReportRun("kd", "kd", lines)]))
+    described = [each["aria-label"] or "" for each in tree.all("svg") if each.get("role")]
+    assert "kd, line 1: 9 at step 1, 9 at 2. kd, line 2: 8 at step 11, 8 at 12." in described[0]
+    numbers = [float(text) for text in tree.text("text") if re.fullmatch(r"[\d.]+", text)]
+    assert max(numbers) == 100

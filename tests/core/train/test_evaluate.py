@@ -82,3 +82,49 @@ def test_every_few_epochs_and_after_the_last(experiment):
     callbacks = [Evaluate(base.loader, base.metrics, every=2, split="held out"), Watch()]
     Trainer(experiment(stages=[stage], callbacks=callbacks)).fit()
     assert epochs == [2, 4, 5]
+
+
+class Confusion(Mean):
+    """A metric of pairs of equal shape."""
+
+    def update(self, preds, target):
+        if preds.shape != target.shape:
+            raise ValueError("another shape")
+        self.seen.append((preds == target).float())
+
+
+@pytest.mark.parametrize("of", ["test", "callback"])
+def test_a_metric_that_does_not_fit_is_refused_before_training(experiment, of):
+    steps = []
+
+    class Count(Callback):
+        def on_step_end(self, run):
+            steps.append(run.state.step)
+
+    base = experiment()
+    wrong = Evaluation(
+        loader=base.data["train"],
+        metrics={"same": Metric(metric=Confusion(), inputs={"preds": "student", "target": "batch.target"})},
+    )
+    given = {"test": wrong} if of == "test" else {}
+    callbacks = (Count(),) if of == "test" else (Count(), Evaluate(wrong.loader, wrong.metrics))
+    with pytest.raises(
+        TrainingError, match=r"^metrics.same: Confusion cannot measure a batch of preds \(.*another shape"
+    ):
+        Trainer(experiment(callbacks=callbacks, **given)).fit()
+    assert steps == []
+
+
+def test_the_first_batch_of_an_evaluation_draws_no_random_number_and_is_not_counted(experiment):
+    def weights(**options):
+        trainer = Trainer(experiment(callbacks=(), **options))
+        results = trainer.fit()
+        return results, trainer.models["student"].state_dict()
+
+    entry = Metric(metric=Mean(), inputs={"value": "student"})
+    loader = Loader(TensorData({"input": experiment().data["train"].dataset.tensors["input"]}), 4)
+    (tested, with_test), (_, without) = weights(test=Evaluation(loader=loader, metrics={"mean": entry})), weights()
+    assert all(torch.equal(with_test[name], without[name]) for name in without)
+    assert tested["test"]["mean"] == pytest.approx(evaluate(
+        {"student": Trainer(experiment(callbacks=())).models["student"]}, Evaluation(loader=loader, metrics={"mean": entry})
+    )["mean"], abs=10)  # fmt: skip

@@ -129,3 +129,20 @@ def test_a_text_may_have_several_labels(table, tokenizer):
     assert str(caught.value) == (
         f"{file}: texts with several labels cannot have scores\n  hint: set `labels`, for example labels: auto"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.tsv", "sentence\tlable\na film\t1\n"),
+        ("a.csv", '\ufeffsentence,lable\n"a, b",1\n'),
+        ("a.jsonl", '{"sentence": "a film", "lable": 1}\n'),
+    ],
+)
+def test_the_example_of_a_batch_refuses_a_column_that_the_header_lacks(tmp_path, tokenizer, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        text_classification.example_batch(str(tmp_path / name), tokenizer=tokenizer, batch_size=2)
+    assert str(caught.value) == f"{tmp_path / name} has no column 'label'\n  hint: did you mean 'lable'?"
+    text_classification.example_batch(tmp_path / name, tokenizer=tokenizer, batch_size=2, target="lable")
+    text_classification.example_batch(tmp_path / "none.csv", tokenizer=tokenizer, batch_size=2)

@@ -157,3 +157,22 @@ def test_similarities_equal_scipys_correlation_of_cosines():
     found = metric.compute()
     assert found["spearman"] == pytest.approx(stats.spearmanr(cosines, target.numpy()).statistic, abs=1e-6)
     assert found["pearson"] == pytest.approx(stats.pearsonr(cosines, target.numpy()).statistic, abs=1e-6)
+
+
+def test_the_scores_of_each_class_equal_scikit_learn():
+    scores, target = torch.randn(97, 4), torch.randint(3, (97,))  # class 3 has no samples
+    metric = Accuracy().of_classes(["a", "b", "c", "d"])
+    found = fed(metric, scores, target, 10)
+    preds = scores.argmax(1).numpy()
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(
+        target.numpy(), preds, labels=range(4), zero_division=0
+    )
+    for index, name in enumerate("abc"):
+        assert found[f"accuracy.{name}"] == pytest.approx(recall[index])
+        assert found[f"precision.{name}"] == pytest.approx(precision[index])
+        assert found[f"f1.{name}"] == pytest.approx(f1[index])
+    assert "accuracy.d" not in found
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(target.numpy(), preds))
+    assert found["macro_f1"] == pytest.approx(f1.mean())
+    with pytest.raises(DataError, match="must be different names"):
+        Accuracy().of_classes(["a", "a"])

@@ -58,8 +58,9 @@ def test_few_labels_are_balanced_training_images_that_follow_from_the_seed():
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_few_labels_do_not_change_the_other_splits(split):
-    assert images(digits(split, batch_size=64, labels=100)) == images(digits(split, batch_size=64))
+def test_few_labels_are_refused_for_the_other_splits(split):
+    with pytest.raises(DataError, match=f"`labels` selects training images, and the split is '{split}'"):
+        digits(split, batch_size=64, labels=100)
 
 
 def test_batches():

@@ -161,3 +161,10 @@ def test_images_without_labels(tmp_path, images):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match="has no images"):
         unlabelled_images("test", images=tmp_path / "nothing", batch_size=1)
+
+
+def test_the_example_of_a_batch_refuses_a_column_that_the_header_lacks(tmp_path, images):
+    options = {"file": _table(tmp_path, "path,lable\n2.png,dog\n"), "images": images, "batch_size": 2}
+    with pytest.raises(DataError, match="has no column 'label'\n  hint: did you mean 'lable'"):
+        image_table.example_batch("train", **options)
+    image_table.example_batch("train", label="lable", **options)

@@ -54,7 +54,8 @@ def _length_problems(stages: Sequence[Stage]) -> list[Problem]:
             problems.append(Problem(f"{subject} needs 'epochs' or 'steps'", key=key, id="stage-without-length"))
         elif previous.epochs is not None and previous.steps is not None:
             message = "`epochs` and `steps` exclude each other: each sets the length of the stage"
-            problems.append(Problem(message, key=f"{key}.steps", hint="give one of them", id="two-lengths"))
+            hint = "give one of them; where a base or an earlier stage sets the other, set that to null"
+            problems.append(Problem(message, key=f"{key}.steps", hint=hint, id="two-lengths"))
         elif previous.steps is not None and previous.scheduler is not None and previous.scheduler_step == "epoch":
             message = "`scheduler_step: epoch` does not fit a stage of `steps`, which may end within an epoch"
             hint = "set `scheduler_step: step`"

@@ -118,3 +118,9 @@ def test_change_without_resume_is_refused(toy, distill):
     ended = distill("run", toy, "--output", "out", "--change", *TRUST)
     assert ended.code == 2
     assert "add --resume and" in ended.err
+
+
+def test_changes_are_logged_once(begun, distill):
+    ended = resume(distill, begun, "stages.0.epochs=5", "--change")
+    assert ended.err.count("resumed with changes") == 1
+    assert Path("out/log.txt").read_text().count("resumed with changes") == 1

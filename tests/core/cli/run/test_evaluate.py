@@ -94,7 +94,11 @@ def test_other_data_and_other_splits(finished, distill):
     ("words", "message"),
     [
         (["--split", "tets"], "there is no split 'tets'\n  hint: did you mean 'test'?\n"),
-        (["--per-class"], "the classes of 'val' have no names\n  hint: give the metric of the file its `classes`\n"),
+        (
+            ["--per-class"],
+            "no metric of 'val' has values for each class\n"
+            "  hint: add Accuracy or ClassScores of distill_vision.metrics or distill_nlp.metrics\n",
+        ),
     ],
     ids=["split", "classes"],
 )

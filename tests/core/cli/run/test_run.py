@@ -210,3 +210,26 @@ def test_several_processes_need_to_be_told_the_folder(toy, distill, monkeypatch)
 def test_slow_rates_are_not_rounded_to_zero():
     shown = {rate: describe_record({"loss": 1.0, "samples_per_second": rate}) for rate in (0.462, 3.04, 1234.5)}
     assert [text.split(" · ")[-1] for text in shown.values()] == ["0.46 samples/s", "3 samples/s", "1,234 samples/s"]
+
+
+def test_an_interruption_before_the_first_checkpoint_says_how_to_start_again(toy, distill):
+    toy.write_text(toy.read_text().replace("callbacks:\n", "callbacks:\n  - !import_call:stop.Stop {}\n"))
+    Path("stop.py").write_text(STOP)
+    ended = distill("run", toy, "--output", "out", *TRUST, "--trust", "stop")
+    assert ended.code == 130
+    again = "distill run small/toy.yaml --trust toy --trust stop --output out --resume"
+    assert ended.err.splitlines()[-1] == f"there is no checkpoint yet; start again with: {again}"
+
+
+STOP = """
+from distill_core.train import Callback
+
+class Stop(Callback):
+    def on_stage_start(self, run) -> None:
+        raise KeyboardInterrupt
+"""
+
+
+def test_a_missing_file_suggests_no_file_with_only_the_same_suffix(toy, distill):
+    assert distill("run", "small/nofile.yaml").err == "there is no file 'small/nofile.yaml'\n"
+    assert distill("run", "small/tey.yml").err == "there is no file 'small/tey.yml'\n  hint: did you mean 'toy.yaml'?\n"

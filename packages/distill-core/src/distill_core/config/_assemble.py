@@ -17,7 +17,7 @@ from pathlib import Path
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..errors import Location, Problem, did_you_mean
+from ..errors import Location, Problem, nearest
 from ._compose import MAX_BYTES, MAX_DEPTH, MAX_NODES, Composer
 from ._merge import merge_over
 from ._nodes import MAP, NULL, children, describe, is_untagged, string, substitute, walk
@@ -76,7 +76,9 @@ class Assembly:
                 siblings = sorted(sibling.name for sibling in path.parent.iterdir())
             except OSError:
                 siblings = []
-            hint = did_you_mean(path.name, siblings, otherwise="")
+            close = nearest(path.stem, [Path(sibling).stem for sibling in siblings])  # suffixes are alike
+            named = next((sibling for sibling in siblings if close and Path(sibling).stem == close), "")
+            hint = f"did you mean '{named}'?" if named else ""
             self._refuse(origin, Problem(f"there is no file '{name}'", hint=hint, id="file-missing"))
             return None
         try:

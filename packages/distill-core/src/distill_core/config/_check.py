@@ -12,7 +12,7 @@ from ..errors import ConfigError, Problem, TrustError
 from . import _sources
 from ._document import Document
 from ._guard import folder_code, judge_name, judge_path, trust_problems
-from ._hints import hint_of
+from ._hints import foreign_hint, hint_of, misfits
 from ._nodes import is_untagged, join, pairs, scalar_value, string, walk
 from ._problems import RefusedError, TagError, TrustProblem, UntrustedError
 from ._refusals import attribute_private, definition_refused, method_refused, value_refused
@@ -194,14 +194,20 @@ class _Checker:
         return locate(path, self.trust, registering=bool(self.imported))
 
     def _arguments(self, tagged: Tagged, signature: Signature, path: str, key: str) -> None:
-        """Check the arguments of Distill's own callables against their annotations."""
+        """Check the arguments of Distill's own callables, and of optimizers and layers, against their annotations."""
         own = "." not in path or path.partition(".")[0] in OURS
         known = self.schemas if own else {}
         given: list[tuple[str | int, Node]] = list(enumerate(tagged.args))
         given += [(name, value) for name, (_, value) in tagged.kwargs.items()]
-        for name, node in given if own else ():
-            hint = hint_of(signature.annotation(name), known)
-            if hint is not Any:
+        for name, node in given:
+            hint = (
+                hint_of(signature.annotation(name), known)
+                if own
+                else foreign_hint(path, signature.annotation(name), name)
+            )
+            for wrong, of_it, where in misfits(node, hint, join(key, str(name))) if not own else ():
+                self.decoder.decode(wrong, of_it, where)
+            if own and hint is not Any:
                 self.decoder.decode(node, hint, join(key, str(name)))
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import Problem, did_you_mean
 from ..lengths import SHARE_HINT, length_problem
 from ._document import Document
+from ._hints import foreign_hint, misfits
 from ._nodes import is_untagged, join, pairs, scalar_value, string
 from ._problems import RefusedError, TagError
-from ._signatures import of_definition
+from ._schema import Decoder
+from ._signatures import Signature, of_definition
 from ._spellings import parse
-from ._tags import Tagged
+from ._tags import Pair, Tagged
 from ._targets import locate
 
 _EVALUATE = "distill_core.train.Evaluate"
@@ -39,25 +41,42 @@ def _group_options(
         given = {name: value for name, (_, value) in pairs(stage).items()}
         if "optimizer" in given or not is_untagged(stage):
             optimizer = _tagged(given.get("optimizer"))
-        known = _options(optimizer, trust, registering=registering) if optimizer and "groups" in given else []
-        for glob, (_, options) in pairs(given["groups"]).items() if known else ():
-            for name, (node, _) in pairs(options).items():
-                if name not in known:
-                    message = f"the optimizer {optimizer.path if optimizer else ''} has no option '{name}'"
-                    problem = Problem(message, hint=did_you_mean(name, known), id="unknown-group-option")
-                    yield document.located(problem, node, join(f"stages.{index}.groups", glob))
+        if optimizer is None or "groups" not in given:
+            continue
+        signature = _signature(optimizer, trust, registering=registering)
+        for glob, (_, options) in pairs(given["groups"]).items() if signature else ():
+            key = join(f"stages.{index}.groups", glob)
+            yield from _of_group(document, pairs(options), optimizer.path, signature or Signature(), key)
 
 
-def _options(optimizer: Tagged, trust: Sequence[str], *, registering: bool) -> list[str]:
-    """Return the options that an optimizer takes; empty if its source does not show them."""
+def _of_group(
+    document: Document, options: Mapping[str, Pair], optimizer: str, signature: Signature, key: str
+) -> Iterator[Problem]:
+    """Yield the options of a group that an optimizer does not have, or whose values do not fit."""
+    known = [parameter.name for parameter in signature.parameters[1:] if parameter.named]
+    decoder = Decoder(document)
+    for name, (node, value) in options.items():
+        if name not in known:
+            message = f"the optimizer {optimizer} has no option '{name}'"
+            yield document.located(
+                Problem(message, hint=did_you_mean(name, known), id="unknown-group-option"), node, key
+            )
+            continue
+        for wrong, hint, where in misfits(
+            value, foreign_hint(optimizer, signature.annotation(name), name), join(key, name)
+        ):
+            decoder.decode(wrong, hint, where)
+    yield from decoder.problems
+
+
+def _signature(optimizer: Tagged, trust: Sequence[str], *, registering: bool) -> Signature | None:
+    """Return the signature of an optimizer; None if its source does not show all its options."""
     try:
         found = locate(optimizer.path, trust, registering=registering)
     except RefusedError:
-        return []
+        return None
     signature = of_definition(found) if found else None
-    if signature is None or signature.var_named:
-        return []
-    return [parameter.name for parameter in signature.parameters[1:] if parameter.named]
+    return None if signature is None or signature.var_named else signature
 
 
 def _lengths(document: Document, node: Node, key: str) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Type hints: matching of values, descriptions for messages, and hints from annotations in source."""
+"""Type hints: matching of values, descriptions for messages, hints from annotations in source, and plain data against them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Union
 
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+from ..lengths import COUNTS, share
 from ..ranges import ALIASES, Range, without_range
+from ._nodes import is_untagged, join, scalar_value
 
 MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 SEQUENCES = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
@@ -125,9 +129,15 @@ def _generic(annotation: ast.Subscript, known: Mapping[str, type]) -> Any:
     hints = [hint_of(item, known) for item in inner]
     if outer in ("Mapping", "dict", "Dict") and len(hints) == 2:
         return Mapping[str, hints[1]]  # type: ignore[valid-type]
-    if outer in ("Sequence", "list", "List", "Iterable"):
+    if outer in ("tuple", "Tuple"):
+        hints = list(dict.fromkeys(hint for hint, item in zip(hints, inner, strict=True) if not _is_ellipsis(item)))
+    if outer in ("Sequence", "list", "List", "Iterable") or (outer in ("tuple", "Tuple") and len(hints) == 1):
         return Sequence[hints[0]]  # type: ignore[valid-type]
     return _union(hints[0], None) if outer == "Optional" else Any
+
+
+def _is_ellipsis(item: ast.expr) -> bool:
+    return isinstance(item, ast.Constant) and item.value is ...
 
 
 def _ranged(hint: Any, note: ast.expr) -> Any:
@@ -138,3 +148,43 @@ def _ranged(hint: Any, note: ast.expr) -> Any:
     if hint is Any or note.args or len(bounds) != len(note.keywords):
         return hint
     return Annotated[hint, Range(**{str(name): value.value for name, value in bounds.items()})]  # type: ignore[arg-type]
+
+
+class _Object(enum.Enum):
+    """An object of torch, which is never plain data."""
+
+
+_OBJECTS = {"Tensor": _Object, "Module": _Object, "Parameter": _Object}
+_ANNOTATED = ("torch.optim.", "torch.nn.", "transformers.get_", "transformers.optimization.")
+"""Names whose annotations are reliable: optimizers, schedules, losses and layers."""
+
+
+def foreign_hint(path: str, annotation: Any, name: str | int) -> Any:
+    """Return the hint of a parameter of an optimizer, schedule, loss or layer; `Any` if it is not known.
+
+    It is `Any` also for a count of a schedule, which `length_problem` checks.
+    """
+    if not path.startswith(_ANNOTATED) or name in COUNTS:
+        return Any
+    return hint_of(annotation, _OBJECTS)
+
+
+def misfits(node: Node, hint: Any, key: str) -> Iterator[tuple[Node, Any, str]]:
+    """Yield plain data of another kind than a hint, with its hint and key: a word for a number, a list for one value.
+
+    A number of another type passes, because annotations often name one of several; so does null, and a share such as 5%.
+    """
+    if not is_untagged(node) or hint is Any:
+        return
+    if isinstance(node, ScalarNode):
+        value = scalar_value(node)
+        is_word = isinstance(value, bool) or (isinstance(value, str) and share(value) is None)
+        if is_word and not fits(value, hint):
+            yield node, hint, key
+        return
+    kinds = MAPPINGS if isinstance(node, MappingNode) else SEQUENCES
+    inner = [member for member in members(hint) if (typing.get_origin(member) or member) in kinds]
+    if not inner:
+        yield node, hint, key
+    for index, item in enumerate(node.value if inner and isinstance(node, SequenceNode) else ()):
+        yield from misfits(item, next(iter(typing.get_args(inner[0])), Any), join(key, str(index)))

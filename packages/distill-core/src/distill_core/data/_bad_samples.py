@@ -64,10 +64,11 @@ class BadSamples:
 
     Args:
         limit: Number of samples that may be replaced.
+        logs: Whether to log them.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, limit: int, *, logs: bool = True) -> None:
+        self.limit, self.logs = limit, logs
         self.found: dict[int, str] = {}
 
     def note(self, reads: list[tuple[int, dict[int, str]]], index: Tensor) -> Tensor:
@@ -87,7 +88,8 @@ class BadSamples:
             for number, problem in bad.items():
                 if number not in self.found:
                     self.found[number] = problem
-                    logger.warning("another sample replaces %s", problem)
+                    if self.logs:
+                        logger.warning("another sample replaces %s", problem)
         if len(self.found) > self.limit:
             message = "\n  ".join(
                 [f"more samples than the {self.limit} of max_bad_samples cannot be read:", *self.found.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -41,6 +41,7 @@ class GivenInputs:
         describe: Function (outputs, batch, options) → a record for each sample, if outputs are not such a row.
         complete: Function (model, batch, options) → a record for each sample, if the model generates instead.
         writes_images: Whether `describe` writes images into the folder of the options.
+        errors: Index of an input that cannot be read → reason; its sample has any value.
     """
 
     inputs: Sequence[Any]
@@ -50,6 +51,7 @@ class GivenInputs:
     describe: Callable[[Any, Mapping[str, Any], PredictionOptions], Records] | None = None
     complete: Callable[[Any, Mapping[str, Any], PredictionOptions], Records] | None = None
     writes_images: bool = False
+    errors: Mapping[int, str] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,8 +147,22 @@ def _write_program(network: nn.Module, inputs: Inputs, file: Path) -> tuple[str,
         torch.export.save(program, file)
     cases = [first, *others]
     prove(file, plain, cases)
-    sizes = ", ".join(" × ".join(map(str, next(iter(case.values())).shape[: 1 + _has_text(case)])) for case in cases)
-    return f"outputs equal to the model's on real samples, {sizes}", outputs
+    return f"its outputs equal the model's for {_sizes(cases)}", outputs
+
+
+def _sizes(cases: Sequence[Inputs]) -> str:
+    """Return the sizes of batches of real samples as text.
+
+    >>> _sizes([{"input": torch.zeros(2, 3, 8, 8)}, {"input": torch.zeros(1, 3, 8, 8)}])
+    'batches of 2 and 1 real samples'
+    >>> _sizes([{"input_ids": torch.ones(2, 9, dtype=torch.long)}])
+    'batches of real samples: 2 of 9 tokens'
+    """
+    shapes = [next(iter(case.values())).shape for case in cases]
+    if any(map(_has_text, cases)):
+        return "batches of real samples: " + ", ".join(f"{shape[0]} of {shape[1]} tokens" for shape in shapes)
+    *first, last = (str(shape[0]) for shape in shapes)
+    return f"batches of {', '.join(first)}{' and ' if first else ''}{last} real samples"
 
 
 def _traced(plain: nn.Module, first: Inputs, sizes: Mapping[str, Any]) -> Any:

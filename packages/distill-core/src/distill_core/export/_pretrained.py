@@ -91,7 +91,7 @@ def compare_outputs(expected: nn.Module, found: nn.Module, inputs: Inputs, subje
                 if not bool((difference <= tolerance * (1 + ours.double().abs())).all()):
                     message = f"the outputs of {subject} differ from the model's by {difference.max().item():g}"
                     raise DistillError(message)
-    return "outputs equal to the model's on real samples"
+    return "its outputs equal the model's on real samples"
 
 
 @contextmanager

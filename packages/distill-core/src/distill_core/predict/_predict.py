@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..data import GivenInputs, Loader, PredictionOptions, class_names_of_data, class_names_of_model
+from ..errors import DataError, DistillError
 from ..experiment import Evaluation, Inputs, Metric
 from ..taps import BATCH, Tap
 from ..train import evaluate
@@ -44,7 +45,7 @@ def predict(
 
     Returns:
         A record for each input: `input`, and by the kind of the predictions `class`, `probability` and `top`, `labels` and
-        `top`, `value`, `boxes`, `mask` or `completion`.
+        `top`, `value`, `boxes`, `mask` or `completion`. The record of an input that cannot be read has `error` instead.
 
     Raises:
         WiringError: The model reads a field that inputs without targets do not have.
@@ -52,16 +53,53 @@ def predict(
     """
     options = options or PredictionOptions()
     names = class_names_of_data(loader) or class_names_of_model(models[model])
-    samples = Loader(given.dataset, loader.batch_size, collate=given.collate or loader.collate, fields=loader.fields)
-    if given.complete is not None:
-        records = _completed(models[model], given, samples, options, device)
-    else:
+    samples = _loader_of(given, loader)
+
+    def predicted() -> Records:
+        if given.complete is not None:
+            return _completed(models[model], given, samples, options, device)
         collected = _Collected(given, names, options)
         inputs = {"outputs": prediction_tap(evaluations, model), "batch": BATCH}
         metrics = {"predictions": Metric(metric=collected, inputs=inputs)}
         evaluate(models, Evaluation(loader=samples, metrics=metrics), feed, device)
-        records = collected.records
-    return [{"input": given, **record} for given, record in zip(given.inputs, records, strict=True)]
+        return collected.records
+
+    errors = dict(given.errors)
+    try:
+        records = predicted()
+    except DataError:
+        errors |= _unreadable(given.dataset, range(len(given.inputs)))
+        if len(errors) < len(given.inputs):
+            raise
+        records = [{} for _ in given.inputs]
+    else:
+        errors |= _unreadable(given.dataset, samples.bad_samples.found if samples.bad_samples else ())
+    rows = ({"error": errors[index]} if index in errors else record for index, record in enumerate(records))
+    return [{"input": given, **row} for given, row in zip(given.inputs, rows, strict=True)]
+
+
+def _loader_of(given: GivenInputs, loader: Loader) -> Loader:
+    """Return the loader of the inputs, in which another input replaces one that cannot be read."""
+    collate, count = given.collate or loader.collate, len(given.inputs)
+    samples = Loader(
+        given.dataset, loader.batch_size, collate=collate, fields=loader.fields, max_bad_samples=count, num_workers=0
+    )
+    if samples.bad_samples is not None:
+        samples.bad_samples.logs = False  # the records have the errors
+    return samples
+
+
+def _unreadable(dataset: Any, indices: Iterable[int]) -> dict[int, str]:
+    """Return the reason why a sample cannot be read, for each of these that cannot."""
+    reasons = {}
+    for index in indices:
+        try:
+            dataset[index]
+        except DistillError as error:
+            reasons[index] = error.message
+        except Exception as error:  # noqa: BLE001 - a dataset may raise anything
+            reasons[index] = f"{type(error).__name__}: {error}"
+    return reasons
 
 
 def prediction_tap(evaluations: Sequence[Evaluation], model: str) -> str:

@@ -14,6 +14,7 @@ from ..data import BatchPlan, Loader, SeedPath, batch_seeds, derive_seed, seed_e
 from ..distributed import rank, world_size
 from ..experiment import Evaluation, Experiment
 from ._evaluation import evaluate
+from ._first_evaluation import check_evaluations
 from ._lazy import first_batch
 from ._located import advance_scheduler, call_each, located
 from ._resolved_stage import ResolvedStage
@@ -98,6 +99,8 @@ class Trainer(TrainerView):
     def _fit(self, *, resume: bool, change: bool) -> dict[str, Any]:
         start = time.monotonic()
         set_up(self.models, self.experiment, self.stages, self.device)
+        with self.autocast():
+            check_evaluations(self.models, self.experiment, self.stages, self.device)
         saved = None
         if resume:
             self.state, saved = self.checkpoints.restore_run(change=change)

@@ -6,17 +6,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
-from ..tables import Table, read_table
+from ..tables import Table, check_columns, read_table
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
 from ._example import check_of_texts, example_of_texts
 from ._grouped import loader_of_texts
 from ._labels import class_indices, class_names, labels_in, ones_and_zeros, scores, several_of
 
 
-@with_example(example_of_texts, check_of_texts)
+def _example(
+    file: str | Path,
+    tokenizer: str | Tokenizer,
+    batch_size: int,
+    columns: Sequence[str],
+    target: str,
+    labels: Sequence[str] | str | None,
+    several: bool,
+) -> dict[str, Tensor]:
+    check_columns(file, [*columns, target])
+    return example_of_texts(tokenizer=tokenizer, batch_size=batch_size, labels=labels, several=several)
+
+
+@with_example(_example, check_of_texts)
 def text_classification(
     file: str | Path,
     *,

@@ -14,6 +14,7 @@ from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from .._ignored import IGNORED
+from ..tables import check_columns
 from ._collate import PadCollate
 from ._encoded import Tokenizer, check_max_length, find_tokenizer, padding_of, side_of
 from ._example import check_of_texts, example_tokens
@@ -23,7 +24,9 @@ from ._readable import check_readable, extents_of
 from ._tagged_files import TaggedWords, tagged_words
 
 
-def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
+def _example(file: str | Path, tokenizer: str | Tokenizer, batch_size: int, words: str, tags: str) -> dict[str, Tensor]:
+    if Path(file).suffix.lower() in (".json", ".jsonl", ".parquet"):
+        check_columns(file, [words, tags])
     fields = example_tokens(tokenizer, batch_size)
     index = torch.zeros(batch_size, dtype=torch.long, device="meta")
     return fields | {"target": torch.zeros(batch_size, 8, dtype=torch.long, device="meta"), "index": index}

@@ -5,6 +5,7 @@ Values are fractions, as in scikit-learn and SciPy.
 """
 
 from ._accuracy import Accuracy as Accuracy
+from ._class_scores import ClassScores as ClassScores
 from ._correlation import PearsonSpearman as PearsonSpearman
 from ._entities import EntityF1 as EntityF1
 from ._exact_match import ExactMatch as ExactMatch

@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from ._class_scores import ClassScores
 from ._classes import predicted_classes
 from ._fraction import AbstractFraction
 
@@ -32,6 +33,10 @@ class Accuracy(AbstractFraction[Tensor | Sequence[float]]):
         """
         correct = predicted_classes(preds, target) == target
         self._add(correct, torch.ones_like(correct))
+
+    def of_classes(self, classes: Sequence[str]) -> ClassScores:
+        """Return a metric of each of these classes."""
+        return ClassScores(classes)
 
     def add_batch(self, *, predictions: Tensor | Sequence[float], references: Tensor | Sequence[float]) -> None:
         """Add a batch, with the argument names of `evaluate`."""

@@ -47,5 +47,5 @@ class AbstractConfusionMetric(nn.Module):
         return sum_over_processes(self.counts).cpu().double()
 
     @abstractmethod
-    def compute(self) -> float:
+    def compute(self) -> float | dict[str, float]:
         """Return the metric over all processes."""

@@ -1,5 +1,6 @@
 """Rows of text: tables in files, saved datasets, datasets of the library `datasets` and lists, with their locations."""
 
+from ._column_names import check_columns as check_columns
 from ._given_texts import Columns as Columns
 from ._given_texts import given_texts as given_texts
 from ._given_texts import is_table as is_table

@@ -70,7 +70,8 @@ def cifar10(
         repeats: Number of times each image of a batch occurs in it, each time with another augmentation.
 
     Raises:
-        DataError: Files are missing or damaged, the split does not exist, or it would be empty.
+        DataError: Files are missing or damaged, the split does not exist, it would be empty, or `labels` is given for
+            another split than `train`.
     """
     return stored_loader(
         _TEN,
@@ -112,7 +113,8 @@ def cifar100(
     The folder holds `cifar-100-binary` or `cifar-100-python`.
 
     Raises:
-        DataError: Files are missing or damaged, the split does not exist, or it would be empty.
+        DataError: Files are missing or damaged, the split does not exist, it would be empty, or `labels` is given for
+            another split than `train`.
     """
     return stored_loader(
         _HUNDRED,

@@ -57,11 +57,11 @@ def digits(
         repeats: Number of times each image of a batch occurs in it, each time with another augmentation.
 
     Raises:
-        DataError: The split does not exist or would be empty, or `labels` exceeds the number of training images.
+        DataError: The split does not exist or would be empty, or `labels` exceeds the training images or is given without them.
     """
     from sklearn.datasets import load_digits  # takes half a second, and only this function needs it
 
-    check_split(split)
+    check_split(split, labels=labels)
     data = load_digits()
     images, targets = torch.from_numpy(data.images).to(torch.uint8).unsqueeze(1), torch.from_numpy(data.target).long()
     if min(holdout, test) < 1 or holdout + test >= len(images):
@@ -80,6 +80,6 @@ def digits(
         views=views,
         mix=mix,
         repeats=repeats,
-        labels=labels if split == "train" else None,
+        labels=labels,
         seed=seed,
     )

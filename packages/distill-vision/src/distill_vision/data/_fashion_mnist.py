@@ -66,7 +66,8 @@ def fashion_mnist(
         repeats: Number of times each image of a batch occurs in it, each time with another augmentation.
 
     Raises:
-        DataError: Files are missing or damaged, the split does not exist, or it would be empty.
+        DataError: Files are missing or damaged, the split does not exist, it would be empty, or `limit` or `labels` is given for
+            another split than `train`.
     """
     return stored_loader(
         _DATA,

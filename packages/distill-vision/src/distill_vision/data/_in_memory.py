@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-import torch
 from torch import Tensor
 
 from distill_core.data import GivenInputs, Loader, TensorData
@@ -58,15 +57,19 @@ class Prepare:
         return normalize(images, mean=self.pixels.mean, std=self.pixels.std, scale=self.pixels.scale)
 
 
-def check_split(split: str) -> None:
-    """Check the name of a split.
+def check_split(split: str, **counts: int | None) -> None:
+    """Check the name of a split, and that numbers of training images are given for `train` only.
 
     Raises:
-        DataError: `split` is not train, val or test.
+        DataError: `split` is not train, val or test, or one of the numbers would not change it.
     """
     if split not in SPLITS:
         message = f"`split` must be one of {', '.join(SPLITS)}, got '{split}'"
         raise DataError(message, hint=did_you_mean(split, SPLITS))
+    for name, count in counts.items():
+        if count is not None and split != "train":
+            message = f"`{name}` selects training images, and the split is '{split}'"
+            raise DataError(message, hint=f"omit `{name}`")
 
 
 @final
@@ -94,9 +97,14 @@ class ResidentImages(TensorData):
         """Return images in files and folders, scaled to the size of these, as samples; they are not augmented."""
         files = given_files(paths, texts)
         stored = self.tensors["input"]
-        images = [stored_pixels(file, stored.shape[1:], self.pixels.scale, stored.dtype) for file in files]
-        data = ResidentImages({"input": torch.stack(images)}, self.pixels, None, {})
-        return GivenInputs(inputs=[str(file) for file in files], dataset=data)
+        images, errors = stored.new_zeros(len(files), *stored.shape[1:]), {}
+        for index, file in enumerate(files):
+            try:
+                images[index] = stored_pixels(file, stored.shape[1:], self.pixels.scale, stored.dtype)
+            except DataError as error:
+                errors[index] = error.message
+        data = ResidentImages({"input": images}, self.pixels, None, {})
+        return GivenInputs(inputs=[str(file) for file in files], dataset=data, errors=errors)
 
 
 def resident_loader(

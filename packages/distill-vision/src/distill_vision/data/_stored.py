@@ -66,15 +66,16 @@ def stored_loader(
     """Read a split and return its loader; `fashion_mnist` describes the arguments.
 
     Raises:
-        DataError: Files are missing or damaged, the split does not exist, or it would be empty.
+        DataError: Files are missing or damaged, the split does not exist, it would be empty, or `limit` or `labels` is given for
+            another split than `train`.
     """
-    check_split(split)
+    check_split(split, limit=limit, labels=labels)
     folder = data_root(dataset.home) if root is None else Path(root).expanduser()
     images, targets = dataset.read(folder, train=split != "test", download=download)
     if split != "test":
         chosen = hold_out(targets, split, holdout, split_seed)
         images, targets = images[chosen], targets[chosen]
-    if split == "train" and limit is not None:
+    if limit is not None:
         chosen = balanced_choice(targets, limit, split_seed, "limit")
         images, targets = images[chosen], targets[chosen]
     return resident_loader(
@@ -88,6 +89,6 @@ def stored_loader(
         views=views,
         mix=mix,
         repeats=repeats,
-        labels=labels if split == "train" else None,
+        labels=labels,
         seed=seed,
     )

@@ -81,6 +81,7 @@ def evaluate_run(
     """
     from rich.console import Console
 
+    from ._by_class import by_class
     from ._results import metrics_table
     from ._trained import rebuilt
 
@@ -88,7 +89,7 @@ def evaluate_run(
     trainer = rebuilt(target, checkpoint=checkpoint, overrides=overrides, trust=trust)
     evaluations = _chosen(trainer, split)
     if per_class:
-        evaluations = {name: _by_class(trainer, name, evaluation) for name, evaluation in evaluations.items()}
+        evaluations = {name: by_class(trainer, name, evaluation) for name, evaluation in evaluations.items()}
     stage = trainer.stages[-1] if trainer.stages else None
     measured = {name: trainer.evaluate(evaluation, stage=stage) for name, evaluation in evaluations.items()}
     percent = [name for split, evaluation in evaluations.items() for name in evaluation.percent(measured[split])]
@@ -134,28 +135,3 @@ def _chosen(trainer: Trainer, split: str) -> dict[str, Evaluation]:
         names = [*evaluations, *(loaders if test is not None else ())]
         refuse(f"there is no split '{split}'", did_you_mean(split, names))
     return {split: Evaluation(loader=loaders[split], metrics=test.metrics, feed=test.feed)}
-
-
-def _by_class(trainer: Trainer, split: str, evaluation: Evaluation) -> Evaluation:
-    """Return an evaluation whose metrics measure each class, as far as they can."""
-    from collections.abc import Mapping
-    from dataclasses import replace
-
-    from ...data import as_loader, class_names_of_data, class_names_of_model
-
-    loader = as_loader(evaluation.loader)
-    labels = getattr(getattr(loader, "dataset", None), "names", None)
-    names = labels if isinstance(labels, Mapping) else class_names_of_data(loader)
-    names = names or next((found for model in trainer.models.values() if (found := class_names_of_model(model))), ())
-    metrics = {
-        name: replace(entry, metric=entry.metric.of_classes(names)) if hasattr(entry.metric, "of_classes") else entry
-        for name, entry in evaluation.metrics.items()
-        if names
-    }
-    if not names:
-        refuse(f"the classes of '{split}' have no names", "give the metric of the file its `classes`")
-    if metrics == dict(evaluation.metrics):
-        refuse(
-            f"no metric of '{split}' has values for each class", "add one such as distill_vision.metrics.ClassScores"
-        )
-    return replace(evaluation, metrics=metrics)

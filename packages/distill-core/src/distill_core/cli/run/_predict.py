@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ...data import AcceptsInputs, Loader, PredictionOptions
     from ...train import Trainer
 
+MAX_ERRORS = 5
+"""Number of inputs that cannot be read that are named."""
 LINES = "predictions.jsonl"
 """The file of records beside predictions that are images."""
 
@@ -66,18 +69,33 @@ def predict_command(
 ) -> None:
     """Print predictions for your own images or texts.
 
-    The preprocessing is that of the test data of the run, or of its validation data. --json prints a line for each input.
+    The preprocessing is that of the test data of the run, or of its validation data. --json prints a line for each input,
+    and --output writes these lines to a file instead. Inputs that cannot be read are named at the end.
     """
     records = predict_run(
         run_dir, inputs, texts, model=model, checkpoint=checkpoint, top=top, threshold=threshold,
         max_new_tokens=max_new_tokens, output=output, trust=trust,
     )  # fmt: skip
-    if as_json:
+    predicted = [record for record in records if "error" not in record]
+    if output is not None:
+        print(f"{len(predicted)} predictions in {output}", file=sys.stderr if as_json else sys.stdout)
+    elif as_json:
         print("\n".join(map(_line, records)))
-    else:
+    elif predicted:
         from ._predict_text import predictions_text
 
-        print(predictions_text(records))
+        print(predictions_text(predicted))
+    _refuse_unreadable(records)
+
+
+def _refuse_unreadable(records: Sequence[dict[str, Any]]) -> None:
+    from ...errors import DataError
+
+    errors = [record["error"] for record in records if "error" in record]
+    if errors:
+        listed = [*errors[:MAX_ERRORS], *(["…"] if len(errors) > MAX_ERRORS else [])]
+        message = "\n  ".join([f"{len(errors)} of {len(records)} inputs cannot be read:", *listed])
+        raise DataError(message)
 
 
 def predict_run(
@@ -108,7 +126,7 @@ def predict_run(
         trust: Packages whose objects the experiment may name besides the trusted ones.
 
     Returns:
-        A record for each input; see `distill_core.predict.predict`.
+        A record for each input; see `distill_core.predict.predict`. One that cannot be read has a record with `error`.
 
     Raises:
         ConfigError: `run_dir` is not the folder of a run, the run has no such model, or its data cannot prepare inputs.

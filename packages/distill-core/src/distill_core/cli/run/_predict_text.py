@@ -68,7 +68,10 @@ def _shares(classes: Mapping[str, float]) -> str:
 
 def _input(record: Record) -> str:
     text = " ".join(_text(record["input"]).split())
-    return text if len(text) <= MAX_WIDTH else text[: MAX_WIDTH - 1] + "…"
+    if len(text) <= MAX_WIDTH:
+        return text
+    is_path = "/" in text and " " not in text  # whose end tells it from others
+    return "…" + text[1 - MAX_WIDTH :] if is_path else text[: MAX_WIDTH - 1] + "…"
 
 
 def _text(value: Any) -> str:

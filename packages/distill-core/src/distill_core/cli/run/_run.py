@@ -146,8 +146,11 @@ def _logged(out: Output, folder: Path, command: Sequence[str]) -> Iterator[None]
     except KeyboardInterrupt as interrupt:
         out.close_bar()
         out.log(str(interrupt) or "interrupted")
-        if has_checkpoint(folder):
-            interrupt.add_note(f"resume with: {shlex.join([*command, '--output', str(folder), '--resume'])}")
+        again = shlex.join([*command, "--output", str(folder), "--resume"])
+        has_one = has_checkpoint(folder)
+        interrupt.add_note(
+            f"resume with: {again}" if has_one else f"there is no checkpoint yet; start again with: {again}"
+        )
         raise
     except DistillError as error:
         out.log(with_notes(str(error), error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ def curves(runs: Sequence[ReportRun]) -> Html:
     """Return a chart for the loss, each term, the learning rate, the gradient norm and each metric of each split.
 
     The runs of a row have one colour. Training is drawn by optimizer step, a metric by epoch; by step if a run measured it
-    several times in an epoch or has several stages.
+    several times in an epoch or has several stages. Each stage is a line: its loss is another quantity.
     """
     charts = [_training(runs, name, title) for name, title in TITLES.items()]
     charts[1:1] = [_training(runs, name, f"Loss term {name}", of="losses") for name in _names(runs, "losses")]
@@ -57,7 +58,9 @@ def _metric(runs: Sequence[ReportRun], lines: Sequence[Sequence[Mapping[str, Any
         return scale * measured if isinstance(measured, int | float) else None
 
     series = _series(runs, lines, x_label, value)
-    return line_chart(f"{split} {name}", series, x_label=x_label, y_label=f"{name} (%)" if percent else name)
+    if percent:
+        return line_chart(f"{split} {name}", series, x_label=x_label, y_label=f"{name} (%)", bounds=(0, 100))
+    return line_chart(f"{split} {name}", series, x_label=x_label, y_label=name)
 
 
 def _is_once_an_epoch(records: Sequence[Mapping[str, Any]]) -> bool:
@@ -73,9 +76,10 @@ def _series(
 ) -> list[Series]:
     rows: dict[str, list[list[Point]]] = {run.row: [] for run in runs}
     for run, records in zip(runs, lines, strict=True):
-        points = [(float(record[x_label]), _number(value(record))) for record in records]
-        if any(math.isfinite(y) for _, y in points):
-            rows[run.row].append(points)
+        for _, stage in itertools.groupby(records, key=lambda record: record.get("stage")):
+            points = [(float(record[x_label]), _number(value(record))) for record in stage]
+            if any(math.isfinite(y) for _, y in points):
+                rows[run.row].append(points)
     return [Series(name, index, drawn) for index, (name, drawn) in enumerate(rows.items()) if drawn]
 
 

@@ -17,7 +17,7 @@ DASHES = (None, "7 3", "2 3", "10 3 2 3")
 
 @dataclass(frozen=True)
 class Series:
-    """The lines of one colour: one for each seed of a row, for example.
+    """The lines of one colour: one for each seed of a row and each stage, for example.
 
     Attributes:
         name: Its name in the legend.
@@ -51,15 +51,31 @@ class Scale:
         return round(self.start + share * (self.end - self.start), 1)
 
 
-def line_chart(title: str, series: Sequence[Series], *, x_label: str, y_label: str) -> Html:
-    """Return a figure with a chart and its legend; an empty string without any finite value."""
+def line_chart(
+    title: str,
+    series: Sequence[Series],
+    *,
+    x_label: str,
+    y_label: str,
+    bounds: tuple[float, float] | None = None,
+) -> Html:
+    """Return a figure with a chart and its legend; an empty string without any finite value.
+
+    Args:
+        title: Its caption.
+        series: The lines.
+        x_label: Name of the axis across.
+        y_label: Name of the axis up.
+        bounds: The least and the greatest possible value, which the axis up does not exceed.
+    """
     drawn = [Series(each.name, each.index, [_finite(line) for line in each.lines]) for each in series]
     points = [point for each in drawn for line in each.lines for point in line]
     if not points:
         return Html("")
     xs, ys = zip(*points, strict=True)
     across = Scale(ticks(min(xs), max(xs)), LEFT, WIDTH - RIGHT)
-    up = Scale(ticks(min(ys), max(ys)), HEIGHT - BOTTOM, TOP)
+    within = bounds is not None and bounds[0] <= min(ys) <= max(ys) <= bounds[1]
+    up = Scale(ticks(min(ys), max(ys), bounds=bounds if within else None), HEIGHT - BOTTOM, TOP)
     lines = [_line(each, line, across, up) for each in drawn for line in each.lines if line]
     return figure(
         title, join(frame(across, up, x_label, y_label), *lines), description=_described(drawn, x_label), legend=drawn

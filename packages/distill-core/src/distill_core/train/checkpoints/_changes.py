@@ -51,9 +51,16 @@ def accept_changes(
 
 
 def record_changes(folder: Path, changes: Mapping[str, Difference], **more: Any) -> None:
-    """Append changes to `changes.jsonl` of a run, and log them."""
+    """Append changes to `changes.jsonl` of a run, and log them, unless the record before is of the file of the same resume.
+
+    Args:
+        folder: The run's folder.
+        changes: Key → old, new value.
+        more: `config`, the file of a changed experiment, or `step`, that of the checkpoint.
+    """
     text = "; ".join(f"{key}: {then} → {now}" for key, (then, now) in changes.items())
-    logger.warning("resumed with changes (%s); %s", text, PROMISE)
+    if "config" in more or not _is_last_of_file(folder / CHANGES):
+        logger.warning("resumed with changes (%s); %s", text, PROMISE)
     record = {
         "time": dt.datetime.now(dt.UTC).isoformat(),
         **more,
@@ -61,6 +68,15 @@ def record_changes(folder: Path, changes: Mapping[str, Difference], **more: Any)
     }
     with (folder / CHANGES).open("a", encoding="utf-8") as file:
         file.write(json.dumps(record, default=str) + "\n")
+
+
+def _is_last_of_file(file: Path) -> bool:
+    """Return whether the last record is of a changed file, which was logged before the checkpoint was read."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    try:
+        return bool(lines) and "config" in json.loads(lines[-1])
+    except ValueError:
+        return False
 
 
 def _is_future(key: str, then: Any, now: Any, position: Mapping[str, int]) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
-from ...tables import Rows, read_rows
+from ...tables import Rows, check_columns, read_rows
 from .._documents import Split, spaced, split_indices
 from .._encoded import Tokenizer
 from ._answers import AnsweredPrompts
@@ -21,6 +21,9 @@ from ._sequences import EncodedSamples, Layout, check_sequences, example_of_sequ
 
 
 def _example(
+    file: Rows,
+    prompt: str,
+    completion: str,
     batch_size: int,
     max_length: int,
     max_prompt: int | None,
@@ -29,6 +32,7 @@ def _example(
     group_by_length: bool,
     teacher_tokenizer: Any,
 ) -> dict[str, Tensor]:
+    check_columns(file, [prompt, completion])
     _check_options(max_length, max_prompt, packed, teacher_tokenizer)
     return example_of_sequences(batch_size, max_length, packed, pad_to, group_by_length, teacher_tokenizer)
 

@@ -14,7 +14,7 @@ from distill_core.errors import DataError
 
 from ..._ignored import IGNORED
 from ...chat import ASSISTANT, Message, checked_messages, checked_tools, encode_conversation
-from ...tables import Rows, Table, read_rows
+from ...tables import Rows, Table, check_columns, read_rows
 from .._documents import Split, spaced, split_indices
 from .._encoded import Tokenizer
 from ._causal_tokens import causal_tokenizer
@@ -24,7 +24,14 @@ from ._sequences import EncodedSamples, Layout, check_sequences, example_of_sequ
 logger = logging.getLogger("distill")
 
 
-@with_example(example_of_sequences, check_sequences, vocabulary_of_sequences)
+def _example(
+    rows: Rows, messages: str, batch_size: int, max_length: int, packed: bool, pad_to: int | None, group_by_length: bool
+) -> dict[str, Tensor]:
+    check_columns(rows, [messages])
+    return example_of_sequences(batch_size, max_length, packed, pad_to, group_by_length)
+
+
+@with_example(_example, check_sequences, vocabulary_of_sequences)
 def conversations(
     rows: Rows,
     split: Split = "all",

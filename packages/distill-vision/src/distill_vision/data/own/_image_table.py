@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Sequence
@@ -25,7 +26,17 @@ from .._root import require_inside
 from ..given import given_files
 
 
-def _example_of_table(batch_size: int, size: int, classes: Any, separator: Any) -> dict[str, Tensor]:
+def _example_of_table(
+    file: str | os.PathLike[str],
+    batch_size: int,
+    size: int,
+    classes: Any,
+    path: str,
+    label: str,
+    separator: Any,
+    delimiter: str,
+) -> dict[str, Tensor]:
+    _check_header(Path(file).expanduser(), (path, label), delimiter)
     batch = example_of_images(3, size, size)(batch_size)
     if separator is not None:
         batch["target"] = torch.empty(batch_size, len(classes or ()), device="meta")
@@ -178,10 +189,7 @@ def _rows(file: Path, folder: Path, path: str, label: str, delimiter: str) -> li
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.DictReader(opened, delimiter=delimiter, strict=True)
-            for column in (path, label):
-                if column not in (reader.fieldnames or ()):
-                    message = f"{file} has no column '{column}'"
-                    raise DataError(message, hint=did_you_mean(column, reader.fieldnames or ()))
+            _check_columns(file, reader.fieldnames or (), (path, label))
             for row in reader:
                 where, name, text = f"{file}:{reader.line_num}", row[path], row[label]
                 if not name or text is None or None in row:
@@ -199,6 +207,22 @@ def _rows(file: Path, folder: Path, path: str, label: str, delimiter: str) -> li
         message = f"{file} lists no images"
         raise DataError(message)
     return rows
+
+
+def _check_columns(file: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+    for column in columns:
+        if column not in header:
+            message = f"{file} has no column '{column}'"
+            raise DataError(message, hint=did_you_mean(column, header))
+
+
+def _check_header(file: Path, columns: Sequence[str], delimiter: str) -> None:
+    """Refuse a file whose header lacks a column; reading the rows reports any other problem."""
+    header: list[str] = []
+    with contextlib.suppress(csv.Error, OSError, ValueError), file.open(encoding="utf-8-sig", newline="") as opened:
+        header = next(csv.reader(opened, delimiter=delimiter), [])
+    if header:
+        _check_columns(file, header, columns)
 
 
 def _split(text: str, separator: str | None) -> list[str]:
