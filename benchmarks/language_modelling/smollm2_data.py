@@ -80,7 +80,7 @@ def answer(teacher: Path, runs: Path, num_conversations: int) -> int:
     for start in range(0, len(texts), CHUNK):
         chunk = runs / f"{start:05}.jsonl"
         if not chunk.exists():
-            model = model or from_pretrained("AutoModelForCausalLM", teacher).eval()
+            model = model or from_pretrained("AutoModelForCausalLM", teacher, dtype="bfloat16").eval()
             some = texts[start : start + CHUNK]
             write_completions(
                 model, some, chunk, tokenizer=tokenizer, sampling=SAMPLING, batch_size=BATCH_SIZE, seed=start

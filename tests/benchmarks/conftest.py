@@ -57,7 +57,7 @@ def small_llama(folder: Path) -> None:
 
     config = LlamaConfig(
         vocab_size=257, hidden_size=8, intermediate_size=8, num_hidden_layers=30, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=256, bos_token_id=0, eos_token_id=0, tie_word_embeddings=True,
+        num_key_value_heads=1, max_position_embeddings=1024, bos_token_id=0, eos_token_id=0, tie_word_embeddings=True,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
     byte_level([], vocab_size=257).save_pretrained(folder)

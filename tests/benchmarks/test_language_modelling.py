@@ -49,6 +49,8 @@ class Generated(TensorData):
                 f"{prefix}target": tokens[:, 1:].masked_fill(~mask, -100),
                 f"{prefix}mask": mask,
             }
+        if "position_ids" in self.names:
+            fields["position_ids"] = torch.arange(LENGTH).expand(len(indices), -1)
         return fields
 
 
@@ -185,7 +187,13 @@ def test_results_that_are_kept_are_not_trained_again_and_make_the_page(smollm2, 
         values = {"perplexity": 3.0 + seed, "agreement": 0.5}
         folder = tmp_path / "results" / row / f"seed{seed}"
         folder.mkdir(parents=True)
-        record = {"about": row, "seed": seed, "last": {"test": values}, "parameters": {"student": 12}}
+        record = {
+            "about": row,
+            "seed": seed,
+            "last": {"test": values},
+            "parameters": {"student": 12},
+            "cpu_seconds": 90 + 60 * seed,
+        }
         (folder / "results.json").write_text(json.dumps(record | {"percent": ["agreement"]}))
 
     for row in smollm2.ROWS:
@@ -206,16 +214,16 @@ def test_results_that_are_kept_are_not_trained_again_and_make_the_page(smollm2, 
 
     monkeypatch.setattr(smollm2.cli, "run_experiment", run)
     options = ["--results", str(tmp_path / "results"), "--page", str(tmp_path / "page.md"), "--conversations", "4"]
-    arguments = ["--gguf", str(tmp_path / "a.gguf"), "--seeds", "2", "--tokens", "3200", *options]
+    arguments = ["--gguf", str(tmp_path / "a.gguf"), "--seeds", "2", "--tokens", "20480", *options]
     smollm2.main(arguments)
     warm, on_policy = smollm2.WARM, smollm2.ON_POLICY
-    weights = "runs/smollm2/tokens3200/fkl_smollm2_10/seed0/student.safetensors"
+    weights = "runs/smollm2/tokens20480/fkl_smollm2_10/seed0/student.safetensors"
     assert trained == [
         (warm, ["seed=0", "stages.0.steps=20"]),
-        (on_policy, ["seed=0", "stages.0.steps=125", f"_student.path={weights}"]),
+        (on_policy, ["seed=0", "stages.0.steps=20", f"_student.path={weights}"]),
     ]
     page = (tmp_path / "page.md").read_text()
-    assert f"| {warm} | 12 | 2 | 3.50 ± 0.71 | 50.00 ± 0.00 |" in page
+    assert f"| {warm} | 12 | 2 | 3.50 ± 0.71 | 50.00 ± 0.00 | 2.0 |" in page
     assert "| on | 0 | 1 | 2.00 | " in page
     smollm2.main(arguments)
     assert len(trained) == 2
@@ -234,7 +242,7 @@ def test_conversations_are_added_to_those_of_the_repository(smollm2, tmp_path, m
     monkeypatch.setattr(data, "CHUNK", 2)
     monkeypatch.setattr(data, "CONVERSATIONS", tmp_path / "rows.jsonl")
     monkeypatch.setattr(data, "find_tokenizer", lambda name: Chats())
-    monkeypatch.setattr(data, "from_pretrained", lambda *given: torch.nn.Linear(1, 1))
+    monkeypatch.setattr(data, "from_pretrained", lambda *given, dtype: torch.nn.Linear(1, 1))
     answered = []
 
     def write(model, texts, path, **options):

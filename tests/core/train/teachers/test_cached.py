@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from distill_core.data import TensorData
 from distill_core.errors import DataError, WiringError
 from distill_core.experiment import CacheSettings
 from distill_core.train import Experiment, Trainer
@@ -72,6 +73,31 @@ def test_whatever_changes_makes_another_cache(run, tmp_path, part, caplog):
     assert calls.count > 0
     assert len(list(tmp_path.glob("teacher-*"))) == 2
     assert f"{first.name} is not used: its {part} differ" in caplog.text
+
+
+class Jittered(TensorData):
+    """A subclass whose batches depend on seeds, although it has no `augment`."""
+
+    def batch(self, indices, seeds):
+        fields = super().batch(indices, seeds)
+        return fields | {"input": fields["input"] + (seeds % 7)[:, None, None, None]}
+
+
+@pytest.mark.parametrize("kind", [TensorData, Jittered])
+def test_seeds_share_the_cache_of_data_that_do_not_depend_on_them(run, tmp_path, kind):
+    def made(seed, **options):
+        experiment = run.experiment(None, **options)
+        loader = experiment.data["train"]
+        loader.dataset = kind(loader.dataset.tensors)
+        return replace(experiment, seed=seed)
+
+    weights(made(0, cache=cached(tmp_path)))
+    second = made(1, cache=cached(tmp_path))
+    calls = Calls(second.models["teacher"][0])
+    assert same(weights(second), weights(made(1, views=2)))
+    shares = kind is TensorData
+    assert (calls.count == 0) is shares
+    assert len(list(tmp_path.glob("teacher-*"))) == (1 if shares else 2)
 
 
 def test_a_flipped_byte_is_reported_with_its_file(run, tmp_path):

@@ -44,6 +44,11 @@ class TensorData:
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether batches do not depend on seeds. A subclass with a `batch` of its own must say so itself."""
+        return self.augment is None and not self.views and type(self).batch is TensorData.batch
+
     def batch(self, indices: Tensor, seeds: Tensor) -> dict[str, Tensor]:
         """Return the samples at `indices` (batch,), augmented with `seeds` (batch,)."""
         fields = {name: tensor.index_select(0, indices) for name, tensor in self.tensors.items()}

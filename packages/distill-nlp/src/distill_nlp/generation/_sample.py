@@ -56,8 +56,8 @@ class Sampling:
         probabilities = logits.softmax(-1)
         if self.top_p < 1:
             sorted_, order = probabilities.sort(dim=-1, descending=True)
-            beyond = (sorted_.cumsum(-1) - sorted_ >= self.top_p).gather(-1, order.argsort(-1))
-            probabilities = probabilities.masked_fill(beyond, 0)
+            beyond = sorted_.cumsum(-1) - sorted_ >= self.top_p
+            probabilities = torch.zeros_like(probabilities).scatter(-1, order, sorted_.masked_fill(beyond, 0))
         return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 
 

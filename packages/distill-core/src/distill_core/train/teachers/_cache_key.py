@@ -28,7 +28,7 @@ def key_of(source: CachedSource, loader: Loader, experiment: Experiment, views: 
     Args:
         source: The frozen model with its taps and its feed.
         loader: The data.
-        experiment: Seed and precision are taken from it.
+        experiment: Precision is taken from it, and the seed if samples depend on it.
         views: The number of views.
     """
     model = source.model
@@ -54,10 +54,15 @@ def parts_without_model(source: CachedSource, loader: Loader, experiment: Experi
         "taps": json.dumps(sorted(tap.address for tap in source.live.taps)),
         "data": data,
         "transform": transform,
-        "seed": str(experiment.seed),
+        "seed": str(experiment.seed) if _depends_on_seed(loader) else "any",
         "views": str(views),
         "codec": source.codec,
     }
+
+
+def _depends_on_seed(loader: Loader) -> bool:
+    """Return whether the samples may depend on the seed of a run: those of tensors without augmentation do not."""
+    return is_mixed(loader) or not (isinstance(loader.dataset, TensorData) and loader.dataset.is_fixed)
 
 
 def stored_key(folder: Path, source: CachedSource, loader: Loader, experiment: Experiment, views: int) -> Key:

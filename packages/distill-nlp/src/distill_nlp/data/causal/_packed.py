@@ -35,6 +35,8 @@ class TokenBlocks(CompletesPrompts, TensorData):
         num_tokens: (blocks,) int64, number of targets that count.
     """
 
+    is_fixed = True
+
     def __init__(self, fields: Mapping[str, Tensor], tokens: TokenSet | None) -> None:
         super().__init__(fields)
         self.tokens = tokens
