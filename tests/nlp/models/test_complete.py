@@ -169,3 +169,19 @@ def test_a_damaged_file_is_refused(trained):
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(DistillError, match="are damaged"):
         from_pretrained(CLASSES, trained[0])
+
+
+@pytest.mark.parametrize("config", [CONFIG, LLAMA], ids=["bert", "llama"])
+def test_loading_complete_weights_logs_nothing_in_transformers(tmp_path, config):
+    """Models with a plan of tensor parallelism log it if the logger of modelling has a level of its own."""
+    model = BertForSequenceClassification(config) if config is CONFIG else LlamaForCausalLM(config)
+    model.save_pretrained(tmp_path)
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logging.getLogger("transformers").addHandler(handler)
+    try:
+        from_pretrained(CLASSES if config is CONFIG else "AutoModelForCausalLM", tmp_path)
+    finally:
+        logging.getLogger("transformers").removeHandler(handler)
+    assert [record.getMessage() for record in records] == []

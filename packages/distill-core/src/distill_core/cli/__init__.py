@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def main() -> None:
     """Run the command line and exit with its exit code."""
     os.environ["PYTHONSAFEPATH"] = "1"  # child processes (workers, compilers) import nothing from the current folder
     os.environ.setdefault("USE_HUB_KERNELS", "0")  # transformers loads no code from the hub
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # those of transformers, too
     from ._app import app
 
     app(prog_name="distill")

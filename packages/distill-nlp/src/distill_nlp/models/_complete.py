@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,19 +55,31 @@ def load_complete(factory: Any, name_or_path: str | Path, *, new_head: bool, **o
 def _load(factory: Any, name_or_path: str | Path, options: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
     from safetensors import SafetensorError
 
-    quiet = logging.getLogger("transformers.modeling_utils")  # it would report the same differences
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
     try:
-        model, info = factory.from_pretrained(
-            name_or_path, ignore_mismatched_sizes=True, output_loading_info=True, **options
-        )
+        with _quiet():
+            model, info = factory.from_pretrained(
+                name_or_path, ignore_mismatched_sizes=True, output_loading_info=True, **options
+            )
     except SafetensorError as error:
         message = f"the weights of {name_or_path} are damaged: {error}"
         raise DistillError(message, hint="download them again") from error
-    finally:
-        quiet.setLevel(level)
     return model, info
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Suppress the report of differences: they are compared here."""
+    reporter = logging.getLogger("transformers.modeling_utils")
+    reporter.addFilter(_reject)  # a higher level would make it report the plan of tensor parallelism
+    try:
+        yield
+    finally:
+        reporter.removeFilter(_reject)
+
+
+def _reject(record: logging.LogRecord) -> bool:
+    """Return whether a filtered record is kept."""
+    return record.levelno >= logging.ERROR
 
 
 def _wrappers(model: nn.Module, info: dict[str, Any]) -> list[str]:
