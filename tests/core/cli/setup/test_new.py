@@ -15,9 +15,12 @@ TASKS = sorted(path.stem for path in STARTS.iterdir())
 REACHED = {
     "classification": ("top1", 0.88, 1),
     "finetuning": ("top1", 0.95, 1),
+    "own": ("top1", 0.85, 1),
     "text": ("accuracy", 0.9, 1),
     "language-model": ("perplexity", 1, 150),
 }
+
+TRUST = {"own": " --trust first_losses"}
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +32,8 @@ def write(distill, task):
     ended = distill("new", "my/first.yaml", "--task", task)
     assert (ended.code, ended.err) == (0, "")
     for package in packages_of(Path("my/first.yaml").read_text(encoding="utf-8")):
-        pytest.importorskip(package)
+        if package != "first_losses":
+            pytest.importorskip(package)
     return ended.out
 
 
@@ -37,11 +41,12 @@ def write(distill, task):
 def test_what_is_written_has_no_problems(distill, task):
     out = write(distill, task)
     assert out.splitlines()[0] == "my/first.yaml written"
-    assert out.endswith("\n\n    distill check my/first.yaml\n    distill run my/first.yaml\n")
+    words = f"my/first.yaml{TRUST.get(task, '')}"
+    assert out.endswith(f"\n\n    distill check {words}\n    distill run {words}\n")
     text = Path("my/first.yaml").read_text(encoding="utf-8")
-    assert "#   distill run my/first.yaml\n" in text
-    assert not [word for word in ("FILE", "TRAIN", "TEST") if word in text]
-    ended = distill("check", "my/first.yaml")
+    assert f"#   distill run {words}\n" in text
+    assert not [word for word in ("FILE", "TRAIN", "TEST", "OWN") if word in text]
+    ended = distill("check", *words.split())
     assert ended.err == ""
     assert ended.out.startswith("my/first.yaml: no problems (")
 
@@ -50,11 +55,22 @@ def test_what_is_written_has_no_problems(distill, task):
 @pytest.mark.parametrize("task", TASKS)
 def test_what_is_written_runs_and_learns(distill, task):
     write(distill, task)
-    ended = distill("run", "my/first.yaml", "--output", "out")
+    ended = distill("run", *f"my/first.yaml{TRUST.get(task, '')}".split(), "--output", "out")
     assert ended.code == 0, ended.err
     results = json.loads(Path("out/results.json").read_text(encoding="utf-8"))
     key, least, most = REACHED[task]
     assert least <= results["test"][key] <= most
+
+
+def test_the_test_of_an_own_module_passes(distill):
+    import subprocess
+    import sys
+
+    write(distill, "own")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "my/test_first_losses.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
 
 
 def test_without_a_task_images_are_classified(distill):

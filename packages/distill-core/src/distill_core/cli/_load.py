@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from ..config import Builder, Document, check, cross_check, read, refuse
+from ..config import Builder, Document, check, cross_check, read, refuse, trusted
 from ..errors import ConfigError, Problem
 from ..experiment import Evaluation, Experiment, Metric, Stage, Term
 from ._cached_models import provide_cached_models
 from ._complete import stage_problems
+from ._run_files import COMMAND
 
 SCHEMAS = {"Evaluation": Evaluation, "Metric": Metric, "Stage": Stage, "Term": Term}
 """The dataclasses of an experiment by their names in annotations."""
@@ -24,7 +26,8 @@ def load_document(file: Path, overrides: Sequence[str] = (), trust: Sequence[str
         TrustError: The file names something outside the trusted packages.
     """
     try:
-        document = read(file, tuple(overrides))
+        document = replace(read(file, tuple(overrides)), modules=_modules(file))
+        trust = trusted(document, trust)
         refuse([*check(document, Experiment, SCHEMAS, trust), *stage_problems(document), *cross_check(document, trust)])
     except ConfigError as error:
         if _is_torchdistill(file):
@@ -33,6 +36,15 @@ def load_document(file: Path, overrides: Sequence[str] = (), trust: Sequence[str
             raise ConfigError([Problem(message, hint=hint, id="torchdistill-file")]) from error
         raise
     return document
+
+
+def _modules(file: Path) -> Path:
+    """Return the folder of modules beside a file; for the file of a run, beside the one that the run was started with."""
+    command = file.parent / COMMAND
+    if file.name.startswith("config.resolved") and command.is_file():
+        words = shlex.split(command.read_text(encoding="utf-8").partition("\n")[0])
+        return Path(words[2]).parent if len(words) > 2 else file.parent
+    return file.parent
 
 
 def _is_torchdistill(file: Path) -> bool:

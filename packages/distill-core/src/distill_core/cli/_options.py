@@ -20,7 +20,10 @@ checkpoint_option = click.option(
     "--checkpoint", metavar="best|last", default="best", help="Checkpoint of the student to load."
 )
 trust_option = click.option(
-    "--trust", metavar="PACKAGE", multiple=True, help="Also allow the file to name objects of this package."
+    "--trust",
+    metavar="PACKAGE",
+    multiple=True,
+    help="Also allow the file to name objects of this package or module beside it; `.` allows all modules beside it.",
 )
 resume_option = click.option("--resume", is_flag=True, help="Resume the run in --output, or start it if there is none.")
 change_option = click.option(

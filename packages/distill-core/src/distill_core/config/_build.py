@@ -24,6 +24,7 @@ from ._spellings import parse
 from ._tags import Tagged
 from ._targets import SHORT_NAMES
 from ._value_tags import VALUE_TAGS
+from .beside import trusted
 
 T = TypeVar("T")
 
@@ -33,15 +34,15 @@ class Builder:
 
     Args:
         document: The document.
-        trust: Packages that are trusted in addition to the default ones.
+        trust: Packages that are trusted in addition to the default ones; `.` trusts the modules beside the file.
 
     Raises:
         TrustError: `trust` names a package that cannot be trusted.
     """
 
     def __init__(self, document: Document, trust: Sequence[str] = ()) -> None:
-        refuse(trust_problems(trust))
-        self.trust = tuple(trust)
+        self.trust = trusted(document, trust)
+        refuse(trust_problems(self.trust))
         self._document = document
         self._built: dict[int, Any] = {}
         self._records: dict[str, type] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -22,6 +23,7 @@ from ._spellings import parse
 from ._tags import IMPORTING, Tagged
 from ._taps import Names
 from ._targets import locate
+from .beside import hint_beside, trusted
 from .policy import OURS, UNKNOWN, argument_refusal, is_allowed, is_method_allowed
 
 
@@ -34,9 +36,10 @@ def check(
         document: The document.
         schema: The dataclass of the root.
         schemas: The dataclasses of arguments of calls, by the name that annotations use.
-        trust: Packages that are trusted in addition to the default ones.
+        trust: Packages that are trusted in addition to the default ones; `.` trusts the modules beside the file.
     """
-    checker = _Checker(document, dict(schemas or {}), tuple(trust))
+    trust = trusted(document, trust)
+    checker = _Checker(document, dict(schemas or {}), trust)
     checker.decoder.decode(document.root, schema)
     for key, node in walk(document.root):
         checker.node(node, key)
@@ -97,7 +100,7 @@ class _Checker:
                     judge_name(name, name, self.trust)
                 _sources.find_definition(name)
             except RefusedError as error:
-                self.add(node, f"imports.{index}", error.problem)
+                self.add(node, f"imports.{index}", self._explained(error.problem, name))
 
     def plain_models(self) -> None:
         """Check that no model is null, a number or a string."""
@@ -164,7 +167,7 @@ class _Checker:
         try:
             found = self._locate(path)
         except RefusedError as error:
-            self.add(tagged.at, key, error.problem)
+            self.add(tagged.at, key, self._explained(error.problem, path))
             return
         if tagged.tag == "import_get" or found is None:
             return
@@ -177,6 +180,11 @@ class _Checker:
         ):
             self.add(node, key, problem)
         self._arguments(tagged, signature, path, key)
+
+    def _explained(self, problem: Problem, path: str) -> Problem:
+        """Return a problem whose hint names the module beside the file that a path may mean."""
+        hint = hint_beside(self.document, path.partition(".")[0]) if problem.id == "untrusted-package" else ""
+        return replace(problem, hint=hint) if hint else problem
 
     def _argument_values(self, tagged: Tagged, signature: Signature | None, callee: str, key: str) -> None:
         """Check positional arguments, and those that the policy restricts for this callable only."""

@@ -24,11 +24,13 @@ class Document:
         root: The mapping at the top.
         path: The file that it was read from.
         sources: The text of every file that was read, by name.
+        modules: The folder of modules that it may name once they are trusted; by default that of the file.
     """
 
     root: MappingNode
     path: Path
     sources: dict[str, str]
+    modules: Path | None = None
 
     def dump(self) -> str:
         """Return the document as YAML with bases, includes and overrides applied; tags and anchors are kept."""

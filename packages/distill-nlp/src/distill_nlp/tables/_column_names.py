@@ -33,9 +33,10 @@ def check_columns(source: Rows, names: Sequence[str]) -> None:
 
 def _known(source: Rows) -> list[str]:
     """Return the columns; empty if they are not known."""
-    if is_dataset(source):
-        return [] if isinstance(source.column_names, dict) else list(source.column_names)
-    if not isinstance(source, Path) or is_saved(source) or not source.is_file():
+    if not isinstance(source, Path):
+        columns = getattr(source, "column_names", ()) if is_dataset(source) else ()
+        return [] if isinstance(columns, dict) else list(columns)  # a `DatasetDict` has those of each split
+    if is_saved(source) or not source.is_file():
         return []
     kind = source.suffix.lower()
     try:

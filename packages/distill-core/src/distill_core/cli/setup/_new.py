@@ -14,6 +14,7 @@ import click
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH
+from ._own_module import module_name, own_files
 
 STARTS = Path(__file__).parent / "starts"
 FORMS = ("the {} is {}", "this {} was {}")
@@ -28,7 +29,7 @@ EVERY = 5
 @click.argument("file", metavar="FILE", type=PATH, help="Output file, a .yaml.")
 @click.option(
     "--task",
-    type=click.Choice(["classification", "finetuning", "language-model", "text"]),
+    type=click.Choice(["classification", "finetuning", "language-model", "own", "text"]),
     default="classification",
     help="Task of the experiment.",
 )
@@ -38,7 +39,7 @@ def new(file: Path, task: str) -> None:
 
 
 def new_experiment(file: Path, task: str) -> None:
-    """Write a first experiment, and the texts that it reads; print the next commands.
+    """Write a first experiment, and the texts or the module that it names; print the next commands.
 
     Args:
         file: The output file.
@@ -54,6 +55,15 @@ def new_experiment(file: Path, task: str) -> None:
         train, test = file.with_suffix(".train.tsv"), file.with_suffix(".test.tsv")
         files[file] = files[file].replace("TRAIN", _quoted(train)).replace("TEST", _quoted(test))
         files |= {train: table(reviews(test=False)), test: table(reviews(test=True))}
+    if task == "own":
+        files |= own_files(file)
+        module = module_name(file)
+        for word, text in (
+            ("OWNPATH", f"{module}.py"),
+            ("OWNTEST", shlex.quote(str(file.with_name(f"test_{module}.py")))),
+        ):
+            files[file] = files[file].replace(word, text)
+        files[file] = re.sub(r"\bOWN\b", module, files[file])
     files[file] = re.sub(r"\bFILE\b", lambda _: shlex.quote(str(file)), files[file])
     if existing := [path for path in files if path.exists()]:
         refuse(f"{existing[0]} exists", "choose another name: no file is overwritten")
@@ -61,12 +71,13 @@ def new_experiment(file: Path, task: str) -> None:
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
         print(f"{path} written")
-    if missing := [name for name in packages_of(files[file]) if importlib.util.find_spec(name) is None]:
+    needed = [name for name in packages_of(files[file]) if task != "own" or name != module_name(file)]
+    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
         print(
             f"\nthe experiment needs packages that are not installed: pip install {' '.join(_distribution(name) for name in missing)}"
         )
-    name = shlex.quote(str(file))
-    print(f"\n    distill check {name}\n    distill run {name}")
+    words = shlex.quote(str(file)) + (f" --trust {module_name(file)}" if task == "own" else "")
+    print(f"\n    distill check {words}\n    distill run {words}")
 
 
 def _quoted(path: Path) -> str:
