@@ -203,7 +203,7 @@ FILES: dict[str, str] = {
         stage(
             CE + term("ft", "FTLoss", "p: 1, reduction: mean, paraphraser_path: paraphraser, translator_path: translator", 1000),
             student=side("key: Student4FactorTransfer\nkwargs:\n  input_module_path: student_model.layer3\n  translator_kwargs: {num_input_channels: 64, num_output_channels: 32, kernel_size: 3, stride: 1, padding: 1, uses_bn: False}\n"),
-            teacher=side(FT_TEACHER, learns=False),
+            teacher=side(FT_TEACHER.replace("uses_decoder: True", "uses_decoder: False"), learns=False),
             loader=False,
         ),
     ),

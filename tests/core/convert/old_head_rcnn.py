@@ -61,7 +61,16 @@ models:
     key: 'custom_fasterrcnn_resnet_fpn'
     repo_or_dir: 'yoshitomo-matsubara/sc2-benchmark:main'
     kwargs:
-      backbone: {{key: 'custom_resnet50', kwargs: {{bottleneck_channel: 3}}}}
+      backbone:
+        key: 'custom_resnet50'
+        kwargs:
+          num_classes: 1000
+          trainable_backbone_layers: 6
+          layer1:
+            key: 'Bottleneck4LargeResNet'
+            bottleneck_channel: 3
+            compressor:
+            decompressor:
       num_classes: 91
       min_size: 32
       max_size: 32

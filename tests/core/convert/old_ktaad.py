@@ -63,7 +63,7 @@ teacher:
   forward_hook: {{input: [], output: ['teacher_model.classifier.-1', 'paraphraser.encoder']}}
   wrapper:
   requires_grad: False
-{indented(_PARAPHRASER, 1)}
+{indented(_PARAPHRASER.replace("uses_decoder: True", "uses_decoder: False"), 1)}
 student:
   forward_proc: 'forward_batch_only'
   sequential: []

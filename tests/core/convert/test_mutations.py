@@ -112,7 +112,7 @@ def test_comments_are_kept(tmp_path: Path):
     assert "# A file for the tests." in text
 
 
-@pytest.mark.parametrize("text", ["models: [", "- a", "a: !x\n\tb", ""])
+@pytest.mark.parametrize("text", ["models: [", "- a", "a: !x\n\tb", "", "models: &a {b: [*a]}"])
 def test_a_file_that_is_not_yaml_is_refused_with_a_location(text: str, tmp_path: Path):
     file = tmp_path / "old.yaml"
     file.write_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from importlib import import_module
 
@@ -46,3 +47,16 @@ def test_a_model_learns_from_another_one(library):
     after = dict(student.named_parameters())
     assert not any(torch.equal(after[name], kernel) for name, kernel in before.items())
     assert all(torch.equal(value, taught[name]) for name, value in teacher.state_dict().items())
+
+
+def test_the_names_of_torchvisions_files_of_densenet_are_read(tmp_path):
+    """Torchvision saved them before it renamed the modules, and renames the tensors itself when it downloads a file."""
+    from distill_core.weights import load_weights
+
+    build = partial(import_module("torchvision").models.DenseNet, 4, (2, 2), 8, num_classes=3)
+    saved = build().state_dict()
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name): tensor for name, tensor in saved.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, tmp_path / "densenet.pth")
+    loaded = load_weights(build(), tmp_path / "densenet.pth").state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in saved.items())

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
+from torchvision.ops import FrozenBatchNorm2d
 
+from distill_core.errors import WiringError
 from distill_vision import models
 
 NAMES = (
@@ -51,3 +54,45 @@ def test_the_two_parts_of_a_detector_are_the_whole():
     expected, found = model(images), tail(head(images))
     assert head(images).features.shape[1] == 3
     assert all(torch.equal(value, found[0][name]) for name, value in expected[0].items())
+
+
+LATER = {
+    "resnet": "layer3.0.conv1.weight", "densenet": "features.denseblock3.denselayer1.conv1.weight",
+    "inception": "Mixed_7c.branch_pool.conv.weight", "rcnn": "backbone.body.layer2.0.conv1.weight",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bottleneck_keeps_the_later_layers_of_a_model(name):
+    family = next(family for family in LATER if family in name.replace("rcnn_resnet50", "rcnn"))
+    builders = torchvision.models.detection if family == "rcnn" else torchvision.models
+    options = {"rcnn": {"weights_backbone": None}, "inception": {"init_weights": False}}.get(family, {})
+    with torch.device("meta"):
+        whole = getattr(builders, name)(weights=None, **options)
+        kept = dict(whole.named_parameters())[LATER[family]]
+        model = models.sc2_bottleneck(whole, channels=5)
+        published = getattr(models, f"sc2_{name}")(channels=5).state_dict()
+    shapes = {key: value.shape for key, value in model.state_dict().items()}
+    assert shapes == {key: value.shape for key, value in published.items()}
+    assert any(parameter is kept for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet161", "alexnet"])
+def test_a_model_without_a_published_bottleneck_is_refused(name):
+    with torch.device("meta"), pytest.raises(WiringError, match="published bottleneck"):
+        models.sc2_bottleneck(getattr(torchvision.models, name)())
+
+
+def test_fixed_batch_norms_are_those_of_torchvision():
+    ours = torchvision.models.resnet18().eval()
+    for tensor in ours.state_dict().values():
+        tensor.copy_(torch.rand(tensor.shape))
+    theirs = torchvision.models.resnet18(norm_layer=FrozenBatchNorm2d).eval()
+    theirs.load_state_dict(ours.state_dict())
+    for module in theirs.modules():
+        if isinstance(module, FrozenBatchNorm2d):
+            module.eps = 0.25
+    models.freeze_batch_norms(ours, eps=0.25)
+    images = torch.rand(2, 3, 32, 32)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    torch.testing.assert_close(ours(images), theirs(images))

@@ -1,35 +1,13 @@
-"""Models with a bottleneck of torchdistill's examples, and where their modules are in ours."""
+"""Models with a bottleneck of torchdistill's examples and of sc2-benchmark."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ._old import LostError, Place
 
-
-@dataclass(frozen=True)
-class Renamed:
-    """Paths of a model that is built otherwise than theirs.
-
-    Attributes:
-        taps: Their path → ours, for taps.
-        globs: Their path → globs of ours, for parameters.
-    """
-
-    taps: Mapping[str, str] = field(default_factory=dict)
-    globs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def tap(self, path: str) -> str:
-        """Return the path of a module in ours."""
-        for theirs, ours in self.taps.items():
-            if path == theirs or path.startswith(f"{theirs}."):
-                return f"{ours}{path[len(theirs) :]}".removeprefix(".")
-        return path
-
-    def parameters(self, path: str) -> tuple[str, ...]:
-        """Return the globs of a module's parameters in ours."""
-        return self.globs.get(path, (self.tap(path),))
+SC2 = "yoshitomo-matsubara/sc2-benchmark"
+"""The repository of the models."""
 
 
 @dataclass(frozen=True)
@@ -37,59 +15,64 @@ class BottleneckModel:
     """A model with a bottleneck.
 
     Attributes:
-        builder: The function of `distill_vision.models` that adds ours.
-        base: The model of torchvision that it changes.
-        last: The last module that it replaces, if the function takes it.
-        renamed: Where its modules are in ours.
+        builder: The function of `distill_vision.models` that builds it.
+        base: The builder of torchvision of the model whose first layers the bottleneck replaces.
+        channels: The number of channels to send, by default.
     """
 
     builder: str
     base: str
-    last: str = ""
-    renamed: Renamed = field(default_factory=Renamed)
+    channels: int = 12
 
-
-def _layer(first: str, last: str) -> Renamed:
-    return Renamed({"bottleneck_layer": last}, {"bottleneck_layer": (first,)})
-
-
-_INCEPTION = Renamed(
-    {"bottleneck_layer": "maxpool2", "inception_modules": ""},
-    {"bottleneck_layer": ("Conv2d_1a_3x3",), "inception_modules": ("Mixed_*",)},
-)
-_RESNET = _layer("conv1", "layer2")
-_DENSENET = _layer("features.conv0", "features.transition2")
 
 BOTTLENECKS = {
-    "custom_resnet50": BottleneckModel("bottleneck_resnet", "resnet50", "layer2", _RESNET),
-    "custom_resnet152": BottleneckModel("bottleneck_resnet", "resnet152", "layer2", _RESNET),
-    "custom_densenet169": BottleneckModel("bottleneck_densenet", "densenet169", "transition2", _DENSENET),
-    "custom_densenet201": BottleneckModel("bottleneck_densenet", "densenet201", "transition2", _DENSENET),
-    "custom_inception_v3": BottleneckModel("bottleneck_inception", "inception_v3", renamed=_INCEPTION),
-    "custom_fasterrcnn_resnet_fpn": BottleneckModel("bottleneck_rcnn", "detection.fasterrcnn_resnet50_fpn"),
-    "custom_maskrcnn_resnet_fpn": BottleneckModel("bottleneck_rcnn", "detection.maskrcnn_resnet50_fpn"),
+    "custom_resnet50": BottleneckModel("sc2_resnet50", "resnet50"),
+    "custom_resnet152": BottleneckModel("sc2_resnet152", "resnet152"),
+    "custom_densenet169": BottleneckModel("sc2_densenet169", "densenet169"),
+    "custom_densenet201": BottleneckModel("sc2_densenet201", "densenet201"),
+    "custom_inception_v3": BottleneckModel("sc2_inception_v3", "inception_v3"),
+    "custom_fasterrcnn_resnet_fpn": BottleneckModel(
+        "sc2_fasterrcnn_resnet50_fpn", "detection.fasterrcnn_resnet50_fpn", 3
+    ),
+    "custom_maskrcnn_resnet_fpn": BottleneckModel("sc2_maskrcnn_resnet50_fpn", "detection.maskrcnn_resnet50_fpn", 3),
 }
-"""Models of torchdistill's examples and of sc2 → ours."""
+"""Models with the layers and the names of tensors of ours."""
 
 
-def bottleneck_width(arguments: dict[str, Place]) -> int:
-    """Return the number of channels to send, from the arguments of a model or of its backbone; they are removed."""
-    channels, backbone = arguments.pop("bottleneck_channel", None), arguments.pop("backbone", None)
-    if backbone is not None:
-        channels = channels or _within(backbone, "bottleneck_channel")
-        key = backbone.take("key", "name") if backbone.is_mapping else None
-        if key is not None and key.text() not in ("resnet50", "custom_resnet50"):
-            raise LostError(key, f"a detector on '{key.text()}'", "name the import path of your builder")
-        backbone.ignore()
-    if channels is not None:
-        return int(channels.plain())
-    return 12 if backbone is None else 3
+def sent_channels(model: BottleneckModel, arguments: dict[str, Place]) -> int:
+    """Return the number of channels to send; the arguments of the bottleneck are removed.
+
+    Raises:
+        LostError: The bottleneck is another than the published ones.
+    """
+    if "backbone" not in arguments:
+        return _channels(arguments, model.channels)
+    backbone = arguments.pop("backbone")
+    key = backbone.need("key", "name")
+    if key.text() not in ("resnet50", "custom_resnet50"):
+        raise LostError(key, f"a detector on '{key.text()}'", "name the import path of your builder")
+    settings = backbone.mapping("kwargs", "params").entries()
+    if classes := settings.pop("num_classes", None):
+        classes.omit("the backbone of a detector has no classes")
+    if (trained := settings.pop("trainable_backbone_layers", None)) and trained.plain() not in (5, 6):
+        raise LostError(trained, "frozen layers of a backbone", "list what learns in `train:`")
+    layer = settings.pop("layer1", None)
+    if layer is None or settings:
+        raise LostError(
+            next(iter(settings.values()), backbone), "a backbone without a bottleneck, or with other settings"
+        )
+    kind = layer.need("key", "type", "name")
+    if kind.text() != "Bottleneck4LargeResNet":
+        raise LostError(kind, f"the bottleneck '{kind.text()}'", "'Bottleneck4LargeResNet' has a counterpart")
+    return _channels({**layer.entries(), **layer.mapping("kwargs", "params").entries()}, model.channels)
 
 
-def _within(place: Place, key: str) -> Place | None:
-    """Return the value of a key anywhere below a place."""
-    for name, below in place.raw_entries() if place.is_mapping else ():
-        found = below if name == key else _within(below, key)
-        if found is not None:
-            return found
-    return None
+def _channels(arguments: dict[str, Place], default: int) -> int:
+    """Remove and return `bottleneck_channel`; where the tensor is sent, and how, must be as published."""
+    for name in ("compressor", "decompressor"):
+        if (step := arguments.pop(name, None)) and not step.is_null:
+            raise LostError(step, f"a '{name}'", "quantize what is sent with distill_vision.models.quantize")
+    if (index := arguments.pop("bottleneck_idx", None)) and index.plain() != 7:
+        raise LostError(index, f"a tensor that is sent behind layer {index.plain()}", "7 has a counterpart")
+    channels = arguments.pop("bottleneck_channel", None)
+    return int(channels.plain()) if channels else default

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._bottlenecks import Renamed
 from ._old import LostError, Old, Place
 from ._output import Commented
 from ._report import Report
@@ -28,7 +27,10 @@ class Context:
         report: The findings.
         num_classes: The number of classes of the student.
         text: What the parts of a text file share.
-        renamed: Where the modules of the student are in ours.
+        redesigned: Sides, `teacher` or `student`, of which a stage runs some modules only.
+        keys: The keys of the models, by side.
+        used: The ids of datasets that a loader uses.
+        num_negatives: The number of negatives that the dataset draws for CRD.
     """
 
     old: Old
@@ -37,7 +39,10 @@ class Context:
     report: Report = field(default_factory=Report)
     num_classes: int = 1000
     text: TextTask = field(default_factory=TextTask)
-    renamed: Renamed = field(default_factory=Renamed)
+    redesigned: set[str] = field(default_factory=set)
+    keys: dict[str, str] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    num_negatives: int | None = None
 
     def exact(self, place: Place, message: str) -> None:
         """Report a place that is numerically equal in the new file."""

@@ -158,12 +158,14 @@ def _wrapped(old: Old, wrapper: Place, key: str, sparsity: Old | None) -> list[T
     source = kwargs.need("input")
     path = source.need("module_path")
     side = old.side("teacher" if _is_teacher(source) else "student")
-    if (part := side.parts.get(path.text())) and part.kind == "paraphraser":
-        kwargs.need("target").ignore()
-        if io := source.take("io"):
-            io.text()
-        return _reconstruction(old, part, sparsity)
     io = source.take("io")
+    if (part := side.parts.get(path.text())) and part.kind == "paraphraser":
+        if io and io.text() != "output":
+            raise LostError(io, "the input of a paraphraser")
+        where = kwargs.need("target")
+        if _target(old, where) != part.source:
+            raise LostError(where, "a reconstruction of something else than the paraphraser's input")
+        return _reconstruction(old, part, sparsity)
     is_new = path.text().startswith("+")
     inner: Any = Call(f"torch.nn.{key}", _loss_arguments(old))
     target = _target(old, kwargs.need("target"))
@@ -202,10 +204,12 @@ def _target(old: Old, place: Place) -> str:
     side = old.side("teacher" if _is_teacher(place) else "student")
     if path.text().startswith("+"):
         name = path.text()[1:]
-        module, before = side.new.get(name, (None, ""))
-        if module is None or (module.args and "num_input_channels" in module.args):
-            raise LostError(path, f"there is no module '{name}'")
-        return side.tap(name if side.wrapper == "" and name.startswith("maxpool") else before, "output", path)
+        if io is not None and io.text() != "output":
+            raise LostError(io, "the input of a new module")
+        if name in side.own:
+            return side.tap(name, "output", path)
+        problem = "a target behind a new module" if name in side.new else f"there is no module '{name}'"
+        raise LostError(path, problem, "write AdaptedLoss with this module as `teacher`")
     return side.tap(path.text(), io.text() if io else "output", path)
 
 
@@ -225,7 +229,6 @@ def _reconstruction(old: Old, part: Any, sparsity: Old | None) -> list[Term]:
     """Return the loss of a paraphraser, with the sparsity of another term."""
     reduction = old.number("reduction", "mean")
     if sparsity is not None:
-        old.kwargs.ignore()
         return [_sparse(old, part, sparsity)] if reduction == "mean" else _refuse_sum(old)
     arguments = {
         "paraphraser": paraphrased.paraphraser(old, part),
@@ -246,8 +249,8 @@ def _sparse(old: Old, part: Any, sparsity: Old) -> Term:
     """Return the first stage of KTAAD."""
     for name, accepted in (("p", (1,)), ("io", ("output",)), ("io_type", ("output",)), ("module_io", ("output",))):
         sparsity.only(name, *accepted)
-    _is_teacher(sparsity.kwargs)
-    sparsity.kwargs.need("module_path").text()
+    path = sparsity.kwargs.need("module_path")
+    sparsity.side("teacher" if _is_teacher(sparsity.kwargs) else "student").part(path.text(), "encoder", path)
     message = "theirs adds the 1-norm of the whole batch; here it is the mean over the samples"
     sparsity.context.corrected(sparsity.key, message, published="the 1-norm of a full batch in `sparsity`")
     factor = old.batch_size if old.context.as_published else 1

@@ -26,6 +26,7 @@ class Batches:
         shuffle: Whether each epoch has a new order.
         is_training: Whether it is a loader of training.
         rotates: Whether each image is seen in its four rotations.
+        workers: The place of the number of workers.
     """
 
     place: Place
@@ -33,6 +34,7 @@ class Batches:
     shuffle: bool
     is_training: bool
     rotates: bool = False
+    workers: Place | None = None
 
     def only(self, *names: str) -> dict[str, Any]:
         """Return the options with these names that are not the default."""
@@ -62,9 +64,7 @@ def convert_source(place: Place) -> Source:
     """
     if place.tag == "!access_by_index_or_key":
         return _split(place)
-    found = named(place)
-    found.refuse_args()
-    return _source(found, None, None)
+    return _source(named(place), None, None)
 
 
 def _source(found: Named, held_out: tuple[int, int] | None, transform: Place | None) -> Source:
@@ -76,10 +76,12 @@ def _source(found: Named, held_out: tuple[int, int] | None, transform: Place | N
         "VOCSegmentation": ("segmentation", lambda c, b: _voc(c, b, found)),
         "coco_dataset": ("segmentation" if _is_segment(found) else "detection", lambda c, b: _coco(c, b, found)),
     }
+    found.refuse_args()
     if found.name not in builders and found.path.startswith("torchvision.datasets."):
         return Source(found.place, "classification", lambda _, batches: _generic(batches, found, transform))
     if found.name not in builders:
         raise LostError(found.place, f"the dataset '{found.path}' has no counterpart", "write a loader of your own")
+    found.require_of("torchvision.datasets", "coco.dataset")
     task, loader = builders[found.name]
     return Source(found.place, task, loader)
 
@@ -90,9 +92,12 @@ def _split(place: Place) -> Source:
     whole = named(place.need("data"))
     if whole.name != "split_dataset" or not isinstance(index, int):
         raise LostError(place, "only the parts of split_dataset are accessed by index")
+    whole.require_of("torchdistill")
+    whole.refuse_args()
     lengths = whole.value("lengths", whole.value("random_split_kwargs", [9, 1]))
-    for name in ("generator_seed", "dataset_id"):
-        whole.value(name)
+    for name, reason in (("generator_seed", "`split_seed` chooses the samples"), ("dataset_id", "a name for files")):
+        if name in whole.kwargs:
+            whole.kwargs[name].omit(reason)
     inner = named(whole.kwargs["dataset"])
     configs = whole.kwargs["sub_splits_configs"].items() if "sub_splits_configs" in whole.kwargs else []
     transform = None
@@ -157,10 +162,12 @@ def _cifar(
     if chain.rounded:
         message = "means and deviations have four digits; --as-published keeps theirs"
         context.report.add(found.place.line, "corrected", found.place.path, message)
-    training = found.value("train", True)
+    if batches.workers:
+        batches.workers.omit("the images are in memory")
+    training = found.flag("train", True)
     split = "val" if held_out and held_out[1] else "train" if training else "test"
     arguments = {"split": split, "root": found.kwargs["root"].text(), "batch_size": batches.options["batch_size"]}
-    if found.value("download", False):
+    if found.flag("download", False):
         arguments["download"] = True
     arguments |= _holdout(context, found.place, held_out) if training else {}
     _order(batches, arguments, split)
@@ -192,7 +199,8 @@ def _generic(batches: Batches, found: Named, transform: Place | None) -> Any:
 
 def _voc(context: Context, batches: Batches, found: Named) -> Any:
     listed = found.value("image_set", "train")
-    found.value("download")
+    if "download" in found.kwargs:
+        found.kwargs["download"].omit("the data are downloaded once, before the run")
     arguments: dict[str, Any] = {
         "split": "test" if listed == "val" else "train",
         "root": found.kwargs["root"].text(),

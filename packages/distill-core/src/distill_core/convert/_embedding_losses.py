@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from ._feature_losses import part_of
+from ._given import Given
 from ._old import LostError
 from ._sides import Part
 from ._terms import Old, Term
 
 
-def _linear(part: Part) -> Any:
-    """Return the arguments of a linear layer, with a bias as ours has."""
-    if not part.settings.get("bias", True):
-        raise LostError(part.place, "a linear layer without bias", "write a loss of your own")
-    part.settings.get("out_features")
-    return part.settings
+def _features(old: Old, parts: Mapping[str, Part], size: int) -> dict[str, int]:
+    """Return the features that the linear layers take.
+
+    Raises:
+        LostError: A layer is another than ours, or its embedding has another length.
+    """
+    for part in parts.values():
+        if not isinstance(part.settings, Given):
+            raise LostError(part.place, "a linear layer without 'linear_kwargs'")
+        part.settings.only("bias", True)
+        part.settings.only("out_features", size)
+    old.context.exact(old.key, f"embeddings of {size} values")
+    return {f"{side}_features": part.settings["in_features"] for side, part in parts.items()}
 
 
 def congruence(old: Old) -> list[Term]:
@@ -26,12 +34,13 @@ def congruence(old: Old) -> list[Term]:
     kernel = old.kwargs.need("kernel_config", "kernel_params")
     kind = kernel.need("type", "key").text()
     options = {name: place.plain() for name, place in kernel.entries().items() if name in ("gamma", "max_p")}
+    size = parts["student"].settings["out_features"]
     arguments = {
-        "dim": parts["student"].settings["out_features"],
+        "dim": size,
         "kernel": None if kind == "gaussian" else kind,
         "gamma": options.get("gamma"),
         "order": options.get("max_p"),
-        **{f"{side}_features": _linear(part)["in_features"] for side, part in parts.items()},
+        **_features(old, parts, size),
     }
     arguments["mode"] = old.mode(
         "theirs is the norm of the difference over B², of embeddings of any length; the paper squares it, and its kernel "
@@ -48,20 +57,23 @@ def contrastive(old: Old) -> list[Term]:
     paths = {side: old.path(side, "norm_module") for side in ("student", "teacher")}
     parts = {side: part_of(old, side, path, "normalizer") for side, path in paths.items()}
     if empty := old.kwargs.take("student_empty_module_path"):
-        empty.text()
+        part_of(old, "student", empty, "empty")
     for key in ("student_norm_module_io", "teacher_norm_module_io"):
         old.only(key, "output")
     old.only("student_empty_module_io", "input")
     size = old.number("num_samples")
     old.only("output_size", size)
     temperature, momentum = old.number("temperature", 0.07), old.number("momentum", 0.5)
+    if old.context.num_negatives is not None:
+        old.only("num_negative_samples", old.context.num_negatives)
+    dim = old.number("input_size")
     arguments = {
         "num_samples": size,
-        "dim": old.number("input_size"),
+        "dim": dim,
         "num_negatives": old.number("num_negative_samples"),
         "temperature": temperature,
         "momentum": momentum,
-        **{f"{side}_features": _linear(part)["in_features"] for side, part in parts.items()},
+        **_features(old, parts, dim),
     }
     old.exact("CRDLoss, its embeddings and banks inside; negatives are of other classes")
     inputs = {side: part.source for side, part in parts.items()} | {"index": "batch.index", "target": "batch.target"}
@@ -89,13 +101,16 @@ def simple_recipe(old: Old) -> list[Term]:
     for side in ("student", "teacher"):
         old.only(f"{side}_feature_module_io", "output")
         norm = parts[side].settings["norm"]
-        norm.get("num_features")
         if norm.get("affine", True) or norm.get("eps") != 1e-4:
             raise LostError(parts[side].place, "a normalisation other than eps 1e-4 and affine false")
     linear = parts["student"].settings["linear"]
     if linear is None:
         raise LostError(parts["student"].place, "a student without a projection")
-    linear.get("bias")  # a batch normalisation follows
+    linear.omit("bias", "a batch normalisation follows")
+    if parts["teacher"].settings["linear"] is not None:
+        raise LostError(parts["teacher"].place, "a teacher with a projection", "write a loss of your own")
+    for part in parts.values():
+        part.settings["norm"].only("num_features", linear["out_features"])
     sizes = {"student_channels": linear["in_features"], "teacher_channels": linear["out_features"]}
     arguments = {"exponent": None if exponent == 4 else exponent, **sizes}
     inputs = {side: part.source for side, part in parts.items()}

@@ -99,7 +99,6 @@ def _taps_of_pairs(old: Old, kind: str) -> list[tuple[Part, str, float]]:
 def one_by_one(part: Part, settings: Mapping[str, Any], *, size: int = 1) -> None:
     """Refuse a convolution that is not the one inside ours."""
     usual = {"kernel_size": size, "stride": 1, "padding": size // 2}
-    settings.get("bias")  # a batch normalisation follows, or ours has one too
     for name, value in usual.items():
         if settings.get(name, 1 if name != "padding" else 0) not in (value, [value, value]):
             raise LostError(
@@ -139,8 +138,11 @@ def boundaries(old: Old) -> list[Term]:
     def settings(part: Part) -> dict[str, Any]:
         convolution = part.settings["conv2d_kwargs"]
         one_by_one(part, convolution)
-        if not part.settings.get("bn2d_kwargs", {}).get("num_features"):
+        convolution.omit("bias", "a batch normalisation follows")
+        normalisation = part.settings.get("bn2d_kwargs")
+        if not normalisation:
             raise LostError(part.place, "a connector without batch normalisation", "write a loss of your own")
+        normalisation.only("num_features", convolution["out_channels"])
         sizes = {"student_channels": convolution["in_channels"], "teacher_channels": convolution["out_channels"]}
         return {"margin": _other_than(margin, 1), **sizes}
 
@@ -151,7 +153,8 @@ def boundaries(old: Old) -> list[Term]:
 
 def variational(old: Old) -> list[Term]:
     """VIDLoss, its regressors inside."""
-    old.number("margin")
+    if margin := old.kwargs.take("margin"):
+        margin.omit("torchdistill does not read it")
 
     def settings(part: Part) -> dict[str, Any]:
         given = part.settings.get("kwargs") or part.settings.get("regressor_kwargs")
@@ -195,7 +198,7 @@ def review(olds: list[Old]) -> list[Term]:
         path = old.path("student", "module")
         part = part_of(old, "student", path, "fusion")
         for size in ("in_channels", "out_channels"):
-            part.settings.get(size)  # inferred
+            part.settings.omit(size, "it is inferred from the maps")
         levels.append((int(path.text().rpartition(".")[2]), part, old.tap("teacher"), old.weight))
         old.exact("a level of KRLoss, its fusion inside")
     levels.sort(key=lambda level: -level[0])

@@ -15,7 +15,7 @@ from ._models import convert_model
 from ._old import LostError, Old, Place
 from ._output import Block, text
 from ._report import Report
-from ._stages import Stage, convert_stages, same
+from ._stages import Stage, convert_stages, redesigned, same
 from ._text import convert_text_models, text_sources
 
 
@@ -56,6 +56,8 @@ def convert_torchdistill(path: str | os.PathLike[str], *, as_published: bool = F
     except MALFORMED as error:
         context.lost(old.root, f"a value cannot be read: {error!r}")
     text(root)  # what is copied as a whole is read now
+    for place, message in old.omitted:
+        context.exact(place, message)
     for place, reason in old.unread():
         context.lost(place, ended or reason, "" if ended else "remove it, or write its counterpart by hand")
     return Converted(_with_comments(context, root), context.report)
@@ -64,16 +66,20 @@ def convert_torchdistill(path: str | os.PathLike[str], *, as_published: bool = F
 def _convert(context: Context) -> dict[str, Any]:
     old = context.old.root
     if dependencies := old.take("dependencies"):
-        dependencies.ignore()  # modules of the examples; what they register is known, and the rest is lost where it is used
+        dependencies.omit("what the examples register is known, and anything else is lost where it is used")
     sources = _sources(context, old.need("datasets"))
-    models = _models(context, old.need("models"))
     train = old.need("train")
+    context.redesigned = redesigned(train)
+    models = _models(context, old.need("models"))
     root: dict[str, Any] = {}
     if frequency := train.take("log_freq"):
         root["log_every"] = frequency.plain()
     root["models"] = Block(models)
     stages = convert_stages(context, train, sources, list(models))
     ends = evaluation(context, old, sources, stages)
+    for key, entry in old.need("datasets").raw_entries() if context.task not in ("glue", "text") else ():
+        if key not in context.used and not key.startswith("_"):
+            entry.omit("no loader uses it")
     root["data"] = Block({"train": stages[0].loader} | ends.data)
     for before, stage in pairwise(stages):
         if not same(before.loader, stage.loader):

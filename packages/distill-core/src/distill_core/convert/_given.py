@@ -11,15 +11,21 @@ class Given(dict[str, Any]):
 
     Args:
         values: The data.
-        missing: Returns the error for a missing key.
+        error: Returns the error about a key, from the key and a message.
+        report: Reports that a key is omitted, from the key and the reason.
     """
 
-    def __init__(self, values: Mapping[str, Any], missing: Callable[[str], Exception]) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        error: Callable[[str, str], Exception],
+        report: Callable[[str, str], None],
+    ) -> None:
         super().__init__(values)
-        self.missing, self.seen = missing, set[str]()
+        self.error, self.report, self.seen = error, report, set[str]()
 
     def __missing__(self, key: str) -> Any:
-        raise self.missing(key)
+        raise self.error(key, f"the key '{key}' is missing")
 
     def __getitem__(self, key: str) -> Any:
         self.seen.add(key)
@@ -34,6 +40,23 @@ class Given(dict[str, Any]):
         """Remove a value, and remember that it was read."""
         self.seen.add(key)
         return super().pop(key, *default)
+
+    def omit(self, key: str, reason: str) -> None:
+        """Remove a value that changes no number, and report it."""
+        if key in self:
+            self.pop(key)
+            self.report(key, reason)
+
+    def only(self, key: str, *accepted: Any) -> None:
+        """Read a value that has a counterpart only if it is one of `accepted`.
+
+        Raises:
+            LostError: The value is another.
+        """
+        if key in self and (value := self[key]) not in accepted:
+            raise self.error(
+                key, f"'{key}: {value}' has no counterpart, only {' or '.join(map(str, accepted))} has one"
+            )
 
     def __iter__(self) -> Iterator[str]:
         self.seen.update(super().keys())

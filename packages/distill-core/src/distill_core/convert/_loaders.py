@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ._context import Context
@@ -30,13 +31,14 @@ def dataset_id(place: Place) -> tuple[str, Place]:
 
 def batches(context: Context, place: Place, *, training: bool) -> Batches:
     """Return what a loader asks for; everything that is not known is lost."""
-    options = _options(place)
+    given = _given(place)
+    options = _options(given)
     shuffle = _shuffle(context, place, training=training)
-    for key in ("requires_supp", "cache_output"):
-        if found := place.take(key):
-            if key == "cache_output" and found.plain():
-                context.lost(found, "the cache of teacher outputs", "write `cache: {teacher: {folder: …}}` at the top")
-            found.ignore()
+    if extra := place.take("requires_supp"):
+        extra.omit("batches have fields, which losses and metrics name")
+    if cached := place.take("cache_output"):
+        context.lost(cached, "the cache of teacher outputs", "write `cache: {teacher: {folder: …}}` at the top")
+        cached.ignore()
     if (found := place.take("collate_fn")) and found.text() not in COLLATES:
         context.lost(found, f"the collate function '{found.text()}'", "give the loader `collate`, and run with --trust")
     grouped = place.take("batch_sampler")
@@ -45,20 +47,27 @@ def batches(context: Context, place: Place, *, training: bool) -> Batches:
     if "batch_size" not in options:
         options["batch_size"] = 1
     wrapper = place.take("dataset_wrapper")
-    return Batches(place, options, shuffle, training, rotates=wrapper is not None and _wrapped(context, wrapper))
+    rotates = wrapper is not None and _wrapped(context, wrapper)
+    return Batches(place, options, shuffle, training, rotates, given.get("num_workers"))
 
 
-def _options(place: Place) -> dict[str, Any]:
-    kwargs, options = place.take("kwargs"), {}
+def _given(place: Place) -> dict[str, Place]:
+    """Return the arguments of torch's DataLoader."""
+    kwargs = place.take("kwargs")
     found = kwargs.entries() if kwargs else {}
     for key in ("batch_size", "num_workers", "drop_last", "pin_memory"):  # 0.x files have them beside the dataset
         if key not in found and (own := place.take(key)):
             found[key] = own
-    for key, value in found.items():
+    return found
+
+
+def _options(given: Mapping[str, Place]) -> dict[str, Any]:
+    options = {}
+    for key, value in given.items():
         if key in ("batch_size", "num_workers", "drop_last"):
             options[key] = value.plain()
         elif key in SPEED:
-            value.ignore()
+            value.omit("it changes the speed only")
         else:
             raise LostError(value, f"the argument '{key}' of torch's DataLoader")
     return options
@@ -71,7 +80,7 @@ def _shuffle(context: Context, place: Place, *, training: bool) -> bool:
         if random is None and not training:
             context.corrected(place, "without a sampler torchdistill stops here; the order is that of the dataset")
         return random.flag() if random else training
-    found = named(sampler.need("class_or_func", "key"))
+    found = named(sampler.need("class_or_func", "key")).require_of("torch.utils.data")
     kwargs = sampler.take("kwargs")
     known = {"RandomSampler": True, "SequentialSampler": False, "DistributedSampler": True}
     if found.name not in known:
@@ -97,8 +106,8 @@ def _shape_factor(kwargs: Place) -> int:
     """Return the number of groups per factor of 2 in the ratio of width to height."""
     factor, groups = kwargs.take("aspect_ratio_group_factor"), kwargs.take("group_ids")
     if groups is not None:
-        factor = named(groups).kwargs.get("aspect_ratio_group_factor", factor)
-        groups.ignore()  # the dataset is that of the loader
+        factor = named(groups).require_of("custom.sampler").kwargs.get("aspect_ratio_group_factor", factor)
+        groups.omit("the groups are made from the dataset of the loader")
     if factor is None:
         raise LostError(kwargs, "groups of another kind than by aspect ratio", "write a loader of your own")
     return int(factor.plain())
@@ -112,10 +121,11 @@ def _wrapped(context: Context, place: Place) -> bool:
         return True
     if key != "CRDDatasetWrapper":
         raise LostError(place, f"the dataset wrapper '{key}'", "write a loader of your own")
-    arguments = kwargs.plain() if kwargs else {}
-    arguments.get("num_negative_samples"), arguments.get("ratio")
-    if arguments.get("mode", "exact") != "exact":
-        raise LostError(place, "positives of the same class ('relax')", "'exact' has a counterpart")
+    if kwargs:
+        given = kwargs.plain()
+        context.num_negatives = int(given["num_negative_samples"])
+        given.only("mode", "exact")  # 'relax' takes a positive of the same class
+        given.only("ratio", 1, 0)  # a part of the negatives of a class
     context.exact(place, "CRDLoss draws the negatives")
     return False
 
@@ -129,6 +139,7 @@ def convert_loader(context: Context, sources: dict[str, Source], place: Place, *
     name, where = dataset_id(place)
     if name not in sources:
         raise LostError(where, f"there is no dataset '{name}'", f"choose from {', '.join(sources)}")
+    context.used.add(name)
     asked = batches(context, place, training=training)
     if "group_by_shape" in asked.options and sources[name].task != "detection":
         raise LostError(place, "batches of images of similar shape without boxes", "write a loader of your own")

@@ -8,6 +8,7 @@ from ._old import LostError
 from ._output import Call
 from ._terms import LOSSES, Old, Term
 
+PATHS = tuple(f"{side}_module_{end}" for side in ("student", "teacher") for end in ("path", "io"))
 CE_ARGUMENTS = ("label_smoothing", "ignore_index")
 
 
@@ -18,31 +19,37 @@ def _cross_entropy(old: Old) -> Call:
 
 def kd(old: Old) -> list[Term]:
     """KDLoss and LogitStdKDLoss: α · CE + β · τ² · KL, one term each."""
-    is_standardised = old.key.text() == "LogitStdKDLoss"
-    temperature, alpha, beta = old.number("temperature", 1.0), old.number("alpha"), old.number("beta")
+    alpha, beta = old.number("alpha"), old.number("beta")
     if alpha is None and beta is None:
         raise LostError(old.key, "KDLoss without alpha and beta stops in torchdistill", "set alpha")
     old.only("reduction", "batchmean")
-    inner = Call(f"{LOSSES}.KDLoss", {"temperature": float(temperature)})
-    eps = {"eps": value} if (value := old.number("eps")) not in (None, 1e-7) else {}
-    loss = Call(f"{LOSSES}.StandardisedLogits", {"loss": inner, **eps}) if is_standardised else inner
-    inputs, entropy = old.both(), _cross_entropy(old)
     beta = 1 - (alpha or 0) if beta is None else beta
     if not alpha:
-        return [_without_labels(old, loss, inputs, float(temperature), float(beta))]
-    terms = []
-    names: tuple[str, ...] = ("ce", old.name if old.name != "ce" else "kd") if beta else (old.name,)
-    terms.append(Term(names[0], entropy, {"input": old.student.logits, "target": "batch.target"}, old.weight * alpha))
-    if beta:
-        terms.append(Term(names[1], loss, inputs, old.weight * beta))
-        old.exact(f"α = {alpha} is the weight of ce, β = {beta} that of {names[1]}")
-    else:
+        old.omit("there is no term of the labels", *CE_ARGUMENTS)
+        return [_without_labels(old, float(beta))]
+    labels = {"input": old.student.logits, "target": "batch.target"}
+    entropy = Term("ce" if beta else old.name, _cross_entropy(old), labels, old.weight * alpha)
+    if not beta:
+        old.omit("the divergence has the weight 0", "temperature", "eps", *PATHS)
         old.exact("α = 1 is the cross-entropy alone")
-    return terms
+        return [entropy]
+    name = old.name if old.name != "ce" else "kd"
+    old.exact(f"α = {alpha} is the weight of ce, β = {beta} that of {name}")
+    return [entropy, Term(name, _divergence(old), old.both(), old.weight * beta)]
 
 
-def _without_labels(old: Old, loss: Call, inputs: dict[str, Any], temperature: float, beta: float) -> Term:
+def _divergence(old: Old) -> Call:
+    """Return KDLoss, with standardised logits if the old one has them."""
+    loss = Call(f"{LOSSES}.KDLoss", {"temperature": float(old.number("temperature", 1.0))})
+    if old.key.text() != "LogitStdKDLoss":
+        return loss
+    eps = {"eps": value} if (value := old.number("eps")) not in (None, 1e-7) else {}
+    return Call(f"{LOSSES}.StandardisedLogits", {"loss": loss, **eps})
+
+
+def _without_labels(old: Old, beta: float) -> Term:
     """Return the divergence alone; torchdistill omits τ² and β without labels."""
+    loss, inputs, temperature = _divergence(old), old.both(), float(old.number("temperature", 1.0))
     if temperature == 1 and beta == 1:
         old.exact("the divergence alone")
         return Term(old.name, loss, inputs, old.weight)
@@ -113,8 +120,11 @@ def sskd(old: Old) -> list[Term]:
     given |= {name: old.number(name) for name in ("ss_ratio", "tf_ratio")}
     for key in ("student_linear_module_io", "teacher_linear_module_io", "student_ss_module_io", "teacher_ss_module_io"):
         old.only(key, "output")
-    head = Call("distill_core.layers.ProjectionHead", {"features": heads["teacher"].settings["feat_dim"]})
-    arguments = {"teacher_head": old.objects.share("head", head), **given}
+    size, own = (heads[side].settings["feat_dim"] for side in ("teacher", "student"))
+    if own != size:
+        raise LostError(heads["student"].place, f"a head of {own} features next to the teacher's of {size}")
+    head = Call("distill_core.layers.ProjectionHead", {"features": size})
+    arguments = {"teacher_head": old.objects.share("head", head, heads["teacher"].place), **given}
     # The outputs of the last linear layer are the logits.
     inputs = {side: [logits[side], features[side]] for side in ("student", "teacher")} | {"target": "batch.target"}
     old.exact("SSKDLoss, its heads inside")
@@ -129,5 +139,5 @@ def sskd_head(old: Old) -> list[Term]:
     part = old.side("teacher").part(path.text() if path else "ss_module", "head", old.key)
     head = Call("distill_core.layers.ProjectionHead", {"features": part.settings["feat_dim"]})
     old.exact("SSKDHeadLoss, its head inside")
-    arguments = {"head": old.objects.share("head", head)}
+    arguments = {"head": old.objects.share("head", head, part.place)}
     return [old.term("SSKDHeadLoss", arguments, {"teacher": part.source}, learns=("",))]

@@ -32,6 +32,22 @@ class Named:
         """The last part of the path."""
         return self.path.rpartition(".")[2]
 
+    def flag(self, name: str, default: bool) -> bool:
+        """Return an argument that is true or false."""
+        return self.kwargs[name].flag() if name in self.kwargs else default
+
+    def require_of(self, *packages: str) -> Named:
+        """Return the object itself if it is of one of some packages.
+
+        Raises:
+            LostError: It is of another package, so that it may do anything.
+        """
+        if not any(self.path.startswith(f"{package}.") for package in packages):
+            raise LostError(
+                self.place, f"'{self.path}' is not of {' or '.join(packages)}", "write its counterpart by hand"
+            )
+        return self
+
     def value(self, name: str, default: Any = None) -> Any:
         """Return an argument as plain data."""
         return self.kwargs[name].plain() if name in self.kwargs else default

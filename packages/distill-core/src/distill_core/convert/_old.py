@@ -1,6 +1,7 @@
 """The old file as places: nodes with their line and key path, read without importing or calling anything.
 
 Every key that is taken and every value that is read is remembered, so `Old.unread` finds what nothing was written for.
+What is read but changes no number is omitted with a reason, which the report has.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import ConfigError, Location, Problem, did_you_mean
 from ._comments import Comments
 from ._given import Given
+from ._nodes import cycle, flow_text
 
 TAGS = (
     "!join",
@@ -64,6 +66,7 @@ class Old:
         self.read: set[int] = set()
         self.given: list[tuple[Place, Given]] = []
         self.taken: set[tuple[int, str]] = set()
+        self.omitted: list[tuple[Place, str]] = []
         try:
             self.text = self.path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
@@ -83,6 +86,9 @@ class Old:
             raise ConfigError([Problem(f"this is not YAML: {str(error).splitlines()[0]}")]) from error
         if not isinstance(root, MappingNode):
             raise ConfigError([Problem("the file is not a mapping", Location(self.name, 1, 1))])
+        if (node := cycle(root)) is not None:
+            where = Location(self.name, node.start_mark.line + 1, node.start_mark.column + 1)
+            raise ConfigError([Problem("an anchor contains an alias of itself", where)])
         return root
 
     def unread(self) -> Iterator[tuple[Place, str]]:
@@ -243,7 +249,7 @@ class Place:
             raise LostError(self, f"'{self.tag}' cannot be used here" if self.tag in TAGS else self._unknown_tag())
         if isinstance(self.node, MappingNode):
             values = {key: place.plain() for key, place in self.entries().items()}
-            given = Given(values, lambda key: LostError(self, f"the key '{key}' is missing"))
+            given = Given(values, self._error_about, lambda key, reason: dict(self.raw_entries())[key].omit(reason))
             self.old.given.append((self, given))
             return given
         if isinstance(self.node, SequenceNode):
@@ -254,11 +260,23 @@ class Place:
         except (yaml.YAMLError, ValueError) as error:
             raise LostError(self, f"'{self.node.value}' cannot be read: {error}") from error
 
+    def _error_about(self, key: str, message: str) -> LostError:
+        return LostError(dict(self.raw_entries()).get(key, self), message)
+
     def _unknown_tag(self) -> str:
         return f"'{self.tag}' is not a tag of torchdistill; {did_you_mean(self.tag, TAGS)}"
 
+    def omit(self, reason: str) -> None:
+        """Mark the place and all below as read, and report that it changes no number.
+
+        Args:
+            reason: Why it changes none.
+        """
+        self.old.omitted.append((self, f"`{flow_text(self.node)}` is omitted: {reason}"))
+        self.ignore()
+
     def ignore(self) -> None:
-        """Mark the place and all below as read: it needs no counterpart, or is reported as a whole."""
+        """Mark the place and all below as read, because it is reported as a whole."""
         stack = [self.node]
         seen: set[int] = set()
         while stack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._context import Context
+from ._objects import named
 from ._old import LostError, Place
 from ._output import Call
 
@@ -34,7 +35,7 @@ def convert_optimizer(context: Context, place: Place) -> dict[str, Any]:
         raise LostError(place, f"the optimizer '{key}'", "name its import path with !import_partial")
     fields["optimizer"] = Call(f"torch.optim.{key}", arguments, "import_partial")
     if filters := place.take("filters_params"):
-        filters.ignore()  # frozen parameters are never in a group
+        filters.omit("frozen parameters are never in a group")
     if norm := place.take("max_grad_norm"):
         fields["clip_grad_norm"] = float(norm.plain())
     if (steps := place.take("grad_accum_step")) and steps.plain() != 1:
@@ -68,8 +69,10 @@ def convert_scheduler(context: Context, place: Place, stage: dict[str, Any]) -> 
     if key == "poly_lr_scheduler":
         fields["scheduler"] = _polynomial(context, kwargs, stage)
     elif key.startswith(TRANSFORMERS):
-        arguments = {name: found.plain() for name, found in kwargs.entries().items() if not found.is_null}
-        arguments.pop("num_training_steps", None)
+        entries = {name: found for name, found in kwargs.entries().items() if not found.is_null}
+        if steps := entries.pop("num_training_steps", None):
+            _length(context, steps)
+        arguments = {name: found.plain() for name, found in entries.items()}
         fields["scheduler"] = Call(f"transformers.{key}", arguments, "import_partial")
     elif key in SCHEDULERS:
         fields["scheduler"] = Call(f"torch.optim.lr_scheduler.{key}", kwargs.plain(), "import_partial")
@@ -81,9 +84,18 @@ def convert_scheduler(context: Context, place: Place, stage: dict[str, Any]) -> 
     return fields
 
 
+def _length(context: Context, place: Place) -> None:
+    """Report a number of steps, which ours takes from the stage."""
+    if place.tag:
+        named(place).require_of("utils.dataset")
+        place.omit("the steps of the stage are filled in")
+    else:
+        context.corrected(place, f"the steps of the stage are filled in instead of {place.plain()}")
+
+
 def _polynomial(context: Context, kwargs: Place, stage: dict[str, Any]) -> Call:
     if iterations := kwargs.take("num_iterations"):
-        iterations.ignore()  # the length of the stage is filled in
+        _length(context, iterations)
     epochs = kwargs.take("num_epochs")
     if epochs is not None and epochs.plain() != stage["epochs"]:
         raise LostError(epochs, f"a decay over {epochs.plain()} epochs in a stage of {stage['epochs']}")

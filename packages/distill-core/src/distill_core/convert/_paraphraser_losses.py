@@ -17,18 +17,21 @@ def paraphraser(old: Old, part: Part) -> Any:
     options = {"in_channels": settings["num_input_channels"], "rate": settings["k"]}
     if settings.get("uses_bn", True):
         options["batch_norm"] = True
-    return old.objects.share("paraphraser", Call("distill_core.layers.Paraphraser", options))
+    return old.objects.share("paraphraser", Call("distill_core.layers.Paraphraser", options), part.place)
+
+
+def _channels(encoder: Part) -> int:
+    """Return the number of channels of a factor."""
+    return int(encoder.settings["num_input_channels"] * encoder.settings["k"])
 
 
 def factor(old: Old) -> list[Term]:
     """FTLoss, its translator inside."""
     old.only("reduction", "mean")
-    names = {
-        name: place.text() if (place := old.kwargs.take(f"{name}_path")) else name
-        for name in ("paraphraser", "translator")
-    }
-    encoder = old.side("teacher").part(names["paraphraser"], "paraphraser", old.key)
-    part = old.student.part(names["translator"], "translator", old.key)
+    paths = {name: old.kwargs.take(f"{name}_path") for name in ("paraphraser", "translator")}
+    names = {name: path.text() if path else name for name, path in paths.items()}
+    encoder = old.side("teacher").part(names["paraphraser"], "encoder", paths["paraphraser"] or old.key)
+    part = old.student.part(names["translator"], "translator", paths["translator"] or old.key)
     settings = part.settings
     one_by_one(part, settings, size=3)
     options = {"in_channels": settings["num_input_channels"], "out_channels": settings["num_output_channels"]}
@@ -48,17 +51,20 @@ def factor(old: Old) -> list[Term]:
 def adaptation(old: Old) -> list[Term]:
     """KTALoss, its adapter inside."""
     old.only("reduction", "mean")
+    old.only("p", 1)
     path, adapter = old.kwargs.take("knowledge_translator_path"), old.kwargs.take("feature_adapter_path")
     encoder = old.side("teacher").part(path.text() if path else "paraphraser.encoder", "encoder", path or old.key)
     part = old.student.part(adapter.text() if adapter else "feature_adapter", "feature_adapter", adapter or old.key)
     settings = part.settings["conv_kwargs"]
-    settings["out_channels"], part.settings["bn_kwargs"]["num_features"]
-    part.settings.get("relu_kwargs", {}).get("inplace")
+    settings.omit("bias", "a batch normalisation follows")
+    part.settings["bn_kwargs"].only("num_features", _channels(encoder))
+    if relu := part.settings.get("relu_kwargs"):
+        relu.omit("inplace", "it changes the memory only")
+    settings.only("out_channels", _channels(encoder))
     one_by_one(part, settings, size=3)
-    p, q = old.number("p", 1), old.number("q", 2)
+    q = old.number("q", 2)
     arguments = {
         "translator": paraphraser(old, encoder),
-        "p": None if p == 1 else float(p),
         "q": None if q == 2 else float(q),
         "student_channels": settings["in_channels"],
         "mode": "code",
@@ -77,7 +83,8 @@ def affinity(old: Old) -> list[Term]:
     encoder = part_of(old, "teacher", path, "encoder")
     part = part_of(old, "student", adapter, "affinity_adapter")
     settings = part.settings["conv_kwargs"]
-    settings["out_channels"]
+    settings.only("bias", True)
+    settings.only("out_channels", _channels(encoder))
     one_by_one(part, settings, size=3)
     mode = old.mode(
         "theirs compares products of each channel; the paper compares cosines over the channels",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._bottlenecks import Renamed
 from ._context import Context
 from ._old import LostError, Place
 
@@ -23,13 +21,13 @@ class Part:
 
     Attributes:
         kind: What it is: `connector`, `regressor` …
-        settings: Its arguments.
+        settings: Its arguments, by name.
         source: The tap that it reads.
         place: Its place.
     """
 
     kind: str
-    settings: Mapping[str, Any]
+    settings: Any
     source: str
     place: Place
 
@@ -46,6 +44,7 @@ class Side:
         parts: Path → module of the wrapper.
         sequence: The modules that the stage runs, if not all.
         new: Name → module that the sequence adds, with the tap that it reads.
+        own: Modules that the sequence adds and that the model has under the same name.
         frozen: The frozen modules.
         learns: Whether its parameters learn.
         forward: The key of the forward function.
@@ -58,6 +57,7 @@ class Side:
     parts: dict[str, Part] = field(default_factory=dict)
     sequence: list[str] = field(default_factory=list)
     new: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    own: set[str] = field(default_factory=set)
     frozen: list[str] = field(default_factory=list)
     learns: bool = True
     forward: str = ""
@@ -75,8 +75,6 @@ class Side:
             if path == inner or path.startswith(f"{inner}."):
                 path = path.removeprefix(inner).removeprefix(".") or "."
                 break
-        if self.name == "student":
-            path = self.context.renamed.tap(path)
         if io not in ("input", "output"):
             raise LostError(place or self.place, f"'{io}' is neither 'input' nor 'output'")
         if path == ".":
@@ -105,8 +103,20 @@ class Side:
         """
         found = self.parts.get(path)
         if found is None or found.kind != kind:
-            raise LostError(place, f"'{path}' is not a {kind} of the wrapper '{self.wrapper or 'null'}'")
+            given = f", it is a {found.kind}" if found else ""
+            raise LostError(place, f"'{path}' is not a {kind} of the wrapper '{self.wrapper or 'null'}'{given}")
         return found
+
+    def require_frozen(self) -> None:
+        """Refuse a teacher that learns.
+
+        Raises:
+            LostError: Nothing freezes it.
+        """
+        is_frozen = not self.learns or any(path in INNER for path in self.frozen) or self.wrapper == "EmptyModule"
+        if not is_frozen:
+            hint = "set `requires_grad: False`, or train it in a run of its own"
+            raise LostError(self.place, "a teacher that learns together with the student", hint)
 
     def trained(self) -> list[str]:
         """Return globs of the parameters of the model that learn."""
@@ -132,5 +142,4 @@ class Side:
 
     def _globs(self, paths: list[str], sign: str = "") -> list[str]:
         """Return globs of the parameters below some paths."""
-        renamed = self.context.renamed if self.name == "student" else Renamed()
-        return [f"{sign}{self.name}.{glob}" for path in paths for glob in renamed.parameters(path)]
+        return [f"{sign}{self.name}.{path}" for path in paths]

@@ -67,6 +67,20 @@ def convert_stages(context: Context, train: Place, sources: dict[str, Source], m
     return stages
 
 
+def redesigned(train: Place) -> set[str]:
+    """Return the sides of which a stage runs a sequence of modules, without marking anything as read."""
+    stages = [place for key, place in train.raw_entries() if key.startswith("stage")] or [train]
+    pairs = [
+        (key, side) for stage in stages if stage.is_mapping for key, side in stage.raw_entries() if side.is_mapping
+    ]
+    return {
+        "student" if key == "model" else key
+        for key, side in pairs
+        if key in ("teacher", "student", "model")
+        and any(name == "sequential" and one.node.value for name, one in side.raw_entries())
+    }
+
+
 def _stage(
     context: Context,
     place: Place,
@@ -97,6 +111,7 @@ def _stage(
         stage.fields["stop_early"] = None
     _feed(context, stage, student, teacher, models)
     if teacher is not None:
+        teacher.require_frozen()
         message = "the teacher is in eval mode; theirs stays in train mode, with statistics of the batch"
         context.corrected(teacher.place, message, published="the teacher stays in train mode, as in torchdistill")
         if context.as_published:

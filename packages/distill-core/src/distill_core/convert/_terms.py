@@ -8,7 +8,7 @@ from typing import Any
 
 from ._context import Context
 from ._old import LostError, Place
-from ._output import Alias, Anchor, Call
+from ._output import Alias, Anchor, Call, flow
 from ._sides import Side
 
 LOSSES = "distill_core.losses"
@@ -52,16 +52,22 @@ def rounded(weight: float) -> float:
 
 @dataclass
 class Objects:
-    """Objects that several stages share: the name of an anchor → whether it is written."""
+    """Objects that several stages share, by the names of their anchors."""
 
-    written: set[str] = field(default_factory=set)
+    written: dict[str, str] = field(default_factory=dict)
 
-    def share(self, name: str, value: Any) -> Any:
-        """Return an object with an anchor at its first use, and an alias afterwards."""
-        if name in self.written:
-            return Alias(name)
-        self.written.add(name)
-        return Anchor(name, value)
+    def share(self, name: str, value: Any, place: Place) -> Any:
+        """Return an object with an anchor at its first use, and an alias afterwards.
+
+        Raises:
+            LostError: The object is another one than at its first use.
+        """
+        if name not in self.written:
+            self.written[name] = flow(value)
+            return Anchor(name, value)
+        if self.written[name] != flow(value):
+            raise LostError(place, f"the {name} is {flow(value)} here and {self.written[name]} in an earlier stage")
+        return Alias(name)
 
 
 @dataclass
@@ -125,6 +131,12 @@ class Old:
         """Return an argument as plain data."""
         found = self.kwargs.take(name)
         return default if found is None else found.plain()
+
+    def omit(self, reason: str, *names: str) -> None:
+        """Report arguments that change no number."""
+        for name in names:
+            if found := self.kwargs.take(name):
+                found.omit(reason)
 
     def only(self, name: str, *accepted: Any) -> None:
         """Refuse an argument with a value that has no counterpart.

@@ -36,6 +36,13 @@ SPLITS = {
 """Split on the hub → split of `distill_nlp.data.glue`."""
 
 
+OMITTED = {
+    "base_split_name": "columns and classes are those of the task",
+    "pad_to_max_length": "padding to the longest text of a batch gives the same numbers, faster",
+}
+"""Settings of a task that change no number → why."""
+
+
 def text_sources(context: Context, place: Place) -> dict[str, Source]:
     """Return the splits of GLUE by their ids; empty if the datasets are others.
 
@@ -70,9 +77,7 @@ def _splits(context: Context, entry: Place, *, is_main: bool) -> dict[str, Sourc
             raise LostError(file, "local files of GLUE by path", "lay them out as GLUE's archive and set `root`")
     for key in ("base_split_name", "pad_to_max_length"):
         if found := entry.take(key):
-            if key == "pad_to_max_length" and found.plain():
-                context.exact(found, "padding to the longest text of a batch gives the same numbers, faster")
-            found.ignore()
+            found.omit(OMITTED[key])
     length = entry.take("max_length")
     limit = int(length.plain()) if length else 128
     result = {}
@@ -118,7 +123,7 @@ def _model(context: Context, place: Place, *, is_teacher: bool) -> Call:
     own = place.mapping("model_kwargs")
     for key in ("key", "name", "model_name_or_path", "experiment", "task_name"):
         if label := place.take(key):
-            label.ignore()
+            label.omit("a name for files")
     path = own.need("pretrained_model_name_or_path").text()
     labels, problem = config.take("num_labels") or place.take("num_labels"), config.take("problem_type")
     _tokenizer(context, config, tokenizer, is_teacher=is_teacher)
@@ -128,7 +133,7 @@ def _model(context: Context, place: Place, *, is_teacher: bool) -> Call:
         kind = problem.text() if problem else "regression" if count == 1 else "single_label_classification"
         context.text.loss = LOSSES[kind]
     elif problem:
-        problem.ignore()
+        problem.omit("it chooses the loss that the model reports, which nothing reads of a teacher")
     path = _checkpoints(context, place, path)
     arguments: dict[str, Any] = {"auto_class": "AutoModelForSequenceClassification", "name_or_path": path}
     if count is not None:
@@ -156,11 +161,10 @@ def _tokenizer(context: Context, config: Place, tokenizer: Place, *, is_teacher:
             name = same.text()
             if settings is tokenizer and not is_teacher:
                 context.text.tokenizer = name
-    for key in ("do_lower", "do_lower_case", "use_fast"):
-        if option := tokenizer.take(key):
-            option.ignore()  # the tokenizer's folder decides
+    if fast := tokenizer.take("use_fast"):
+        fast.omit("both implementations give the same tokens")
     if task := config.take("finetuning_task"):
-        task.ignore()
+        task.omit("a note in the model's configuration")
 
 
 def text_metrics(context: Context) -> tuple[dict[str, Any], str]:
@@ -181,9 +185,10 @@ def text_ends(context: Context, old: Place, sources: dict[str, Source], loader_o
             loader = entry.need("private_data_loader")
             task = loader.take("task_name")
             name = task.text() if task else context.text.name
-            for key in ("idx2str", "pred_output"):
-                if found := entry.take(key):
-                    found.ignore()
+            if (names := entry.take("idx2str")) and not names.flag():
+                raise LostError(names, "numbers instead of the names of classes", "the leaderboard takes names")
+            if output := entry.take("pred_output"):
+                output.omit("the file is in the run's folder, with the name that the leaderboard wants")
             made = loader_of(context, sources, loader, training=False)
             split = {"split": "test_mismatched"} if made.args["split"] == "test_mismatched" else {}
             callbacks.append(

@@ -9,6 +9,9 @@ from ._objects import Named, named
 from ._old import LostError, Place
 from ._output import Call
 
+PACKAGES = ("torchvision.transforms", "custom.transform")
+"""Packages of the transforms that have a counterpart; the second is of torchdistill's examples."""
+
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 PIXELS = {
     "CIFAR10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
@@ -32,13 +35,13 @@ class Augmentation:
 
 def chain(place: Place) -> list[Named]:
     """Return the steps of a transform."""
-    found = named(place)
+    found = named(place).require_of(*PACKAGES)
     if found.name not in ("Compose", "CustomCompose"):
         return [found]
     inner = found.kwargs.get("transforms") or (found.args[0] if found.args else None)
     if inner is None:
         raise LostError(place, "this Compose has no transforms")
-    return [named(item) for item in inner.items()]
+    return [named(item).require_of(*PACKAGES) for item in inner.items()]
 
 
 def transform_call(place: Place) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._context import Context
+from ._given import Given
 from ._old import LostError, Place
 from ._output import Call
 from ._sides import Part, Side
@@ -34,11 +35,11 @@ def convert_side(context: Context, name: str, place: Place) -> Side:
             )
     side.learns = found.flag() if (found := place.take("requires_grad")) else True
     if wrapper := place.take("wrapper"):
-        wrapper.ignore()  # one process or several: the command line decides
+        wrapper.omit("the command line decides between one process and several")
     if hooks := place.take("forward_hook"):
         for found in (hooks.take("input"), hooks.take("output")):
-            if found:
-                found.ignore()  # taps follow from the losses
+            if found and found.items():
+                found.omit("taps follow from the losses")
     _pieces(side, place)
     if wrapper := place.take("auxiliary_model_wrapper", "special", "auxiliary_model"):
         _wrap(side, wrapper)
@@ -58,8 +59,12 @@ def _pieces(side: Side, place: Place) -> None:
             side.context.lost(item, f"'{path}' freezes all modules of a class", f"list them: '!{side.name}.*.bn?'")
         else:
             side.frozen.append(path)
+    if frozen and side.frozen and side.name == "teacher" and not side.learns:
+        frozen.omit("`requires_grad: False` freezes all")
     sequence = place.take("sequential")
     paths = [item.text() for item in sequence.items()] if sequence else []
+    if sequence and paths and side.name == "teacher":
+        sequence.omit("a frozen teacher stops behind its last tap")
     side.sequence = paths or side.sequence
     adaptations = place.take("adaptations")
     for name, entry in adaptations.entries().items() if adaptations else ():
@@ -68,7 +73,24 @@ def _pieces(side: Side, place: Place) -> None:
             side.context.lost(entry, f"the module '{name}' is not in 'sequential'")
         before = paths[position - 1] if position > 0 else ""
         key, kwargs = entry.need("key", "type").text(), entry.mapping("kwargs", "params").plain()
-        side.new[name] = (_module(entry, key, kwargs), before)
+        if side.context.keys.get(side.name) in POOLED and name in ("maxpool1", "maxpool2"):
+            side.own.add(_own_pool(side, entry, name, key, kwargs))
+        else:
+            side.new[name] = (_module(entry, key, kwargs), before)
+
+
+POOLED = ("inception_v3",)
+"""Models of torchvision that have the pools of the published files as modules of their own."""
+
+
+def _own_pool(side: Side, place: Place, name: str, key: str, kwargs: Given) -> str:
+    """Return the name of a pool that the model has."""
+    kwargs.only("kernel_size", 3)
+    kwargs.only("stride", 2)
+    if key != "MaxPool2d" or kwargs.keys() != {"kernel_size", "stride"}:
+        raise LostError(place, f"a module '{name}' other than that of the model")
+    side.context.exact(place, f"{side.name}.{name} is a module of the model")
+    return name
 
 
 def _module(place: Place, key: str, kwargs: dict[str, Any]) -> Any:
@@ -107,24 +129,23 @@ def _wrap(side: Side, place: Place) -> None:
     _pieces(side, place)
     if (settings := place.take("kwargs", "params")) is not None:
         if (minimal := settings.take("minimal")) and (modules := minimal.take("sequential")):
-            modules.ignore()  # a frozen teacher stops behind its last tap
-        for name in IGNORED:
+            modules.omit("a frozen teacher stops behind its last tap")
+        for name, reason in OMITTED.items():
             if found := settings.take(name):
-                found.ignore()
+                found.omit(reason)
         WRAPPERS[side.wrapper](side, settings)
 
 
-IGNORED = (
-    "paraphraser_ckpt",
-    "ss_module_ckpt",
-    "var_estimator_ckpt",
-    "uses_decoder",
-    "freezes_ss_module",
-    "find_unused_parameters",
-    "sizes",
-    "head_rcnn",
-)
-"""Settings of wrappers that are answered by sharing objects between stages, or by the taps."""
+_SHARED = "the module is the same object in all stages"
+OMITTED = {
+    "paraphraser_ckpt": _SHARED,
+    "ss_module_ckpt": _SHARED,
+    "var_estimator_ckpt": _SHARED,
+    "find_unused_parameters": "it is found out",
+    "sizes": "the sizes are those of the maps",
+    "head_rcnn": "the forward stops behind the last tap",
+}
+"""Settings of wrappers that change no number → why."""
 
 
 OF_LAYERS = {"conv2d_kwargs", "bn2d_kwargs", "kwargs", "regressor_kwargs", "in_channels", "out_channels"}
@@ -161,7 +182,11 @@ def _many(kind: str, key: str, path: str) -> Callable[[Side, Place], None]:
 def _factor_teacher(side: Side, settings: Place) -> None:
     _one("paraphraser", "paraphraser", "paraphraser_kwargs")(side, settings)
     part = side.parts["paraphraser"]
-    side.parts["paraphraser.encoder"] = Part("encoder", part.settings, part.source, part.place)
+    encoder = Part("encoder", part.settings, part.source, part.place)
+    decodes = settings.take("uses_decoder")
+    side.parts["paraphraser.encoder"] = encoder
+    if decodes and not decodes.flag():
+        side.parts["paraphraser"] = encoder
 
 
 def _contrastive(side: Side, settings: Place) -> None:
@@ -187,6 +212,16 @@ def _adaptation(side: Side, settings: Place) -> None:
         side.parts[path] = Part(path, config.plain(), source, config)
 
 
+def _head(side: Side, settings: Place) -> None:
+    _one("head", "ss_module", "feat_dim")(side, settings)
+    freezes = settings.take("freezes_ss_module")
+    if freezes and freezes.flag():
+        part = side.parts["ss_module"]
+        side.parts["ss_module"] = Part("frozen head", part.settings, part.source, freezes)
+    elif freezes:
+        freezes.omit("false is the default")
+
+
 def _simple_recipe(side: Side, settings: Place) -> None:
     source = _path_of(side, settings)
     norm, linear = settings.mapping("norm_kwargs"), settings.take("linear_kwargs")
@@ -203,7 +238,7 @@ WRAPPERS: Mapping[str, Callable[[Side, Place], None]] = {
     "VariationalDistributor4VID": _many("regressor", "regressors", "regressor_dict"),
     "Linear4CCKD": _one("linear", "linear", "linear_kwargs"),
     "Linear4CRD": _contrastive,
-    "SSWrapper4SSKD": _one("head", "ss_module", "feat_dim"),
+    "SSWrapper4SSKD": _head,
     "VarianceBranch4PAD": _one("variance", "var_estimator", "feat_dim"),
     "Student4KnowledgeReview": _review,
     "Student4KTAAD": _adaptation,

@@ -43,8 +43,22 @@ class Layout:
         return name
 
 
+_OF_OTHERS = {
+    "torchvision.models.densenet.DenseNet": (
+        Layout("torchvision's files", {r"(denselayer\d+[.](?:norm|relu|conv))[.]([12][.])": r"\1\2"}),
+    ),
+}
+"""Layouts of classes of other packages, by their import paths."""
+
+
+def _layouts_of(model: nn.Module) -> Sequence[Layout]:
+    kind = type(model)
+    declared: Sequence[Layout] = getattr(kind, "layouts", ())
+    return declared or _OF_OTHERS.get(f"{kind.__module__}.{kind.__qualname__}", ())
+
+
 def in_layout_of(state: State, model: nn.Module) -> State:
-    """Return a state with the names of a model, if its names are those of a layout that the model's class declares.
+    """Return a state with the names of a model, if its names are those of a known layout of the model's class.
 
     A layout is used only if it gives all names of the model and no other. Batch norms saved before torch 0.4.1 have no
     count of batches; they get 0.
@@ -58,10 +72,9 @@ def in_layout_of(state: State, model: nn.Module) -> State:
     """
     expected = model.state_dict()
     state = _with_counters(state, expected)
-    layouts: Sequence[Layout] = getattr(type(model), "layouts", ())
     if state.tensors.keys() == expected.keys():
         return state
-    for layout in layouts:
+    for layout in _layouts_of(model):
         names = {name: layout.name(name) for name in state.tensors}
         if changed := sum(new != old for old, new in names.items()):
             renamed = _with_counters(_renamed(state, names), expected)

@@ -11,6 +11,7 @@ from ._densenet import densenet as densenet
 from ._densenet import densenet_bc_k12_depth100 as densenet_bc_k12_depth100
 from ._densenet import densenet_bc_k24_depth250 as densenet_bc_k24_depth250
 from ._densenet import densenet_bc_k40_depth190 as densenet_bc_k40_depth190
+from ._frozen_batch_norm import freeze_batch_norms as freeze_batch_norms
 from ._mobilenetv2 import CifarMobileNetV2 as CifarMobileNetV2
 from ._mobilenetv2 import mobilenetv2 as mobilenetv2
 from ._quantize import Quantized as Quantized
@@ -26,6 +27,7 @@ from ._resnet_cifar import resnet44 as resnet44
 from ._resnet_cifar import resnet56 as resnet56
 from ._resnet_cifar import resnet110 as resnet110
 from ._resnet_cifar import resnet1202 as resnet1202
+from ._sc2 import sc2_bottleneck as sc2_bottleneck
 from ._sc2 import sc2_densenet169 as sc2_densenet169
 from ._sc2 import sc2_densenet201 as sc2_densenet201
 from ._sc2 import sc2_fasterrcnn_resnet50_fpn as sc2_fasterrcnn_resnet50_fpn

@@ -3,18 +3,21 @@
 The classifiers are those of "Head Network Distillation" (Matsubara et al., IEEE Access 2020) and later work of its
 authors, the detectors those of "Neural Compression and Filtering" (Matsubara & Levorato, ICPR 2020); see `_bottleneck.py`.
 The names are those of sc2-benchmark and of torchdistill's examples. For a bottleneck in any other model of these families,
-use `bottleneck_resnet`, `bottleneck_densenet`, `bottleneck_inception` and `bottleneck_rcnn`.
+use `bottleneck_resnet`, `bottleneck_densenet`, `bottleneck_inception` and `bottleneck_rcnn`. `sc2_bottleneck` keeps the later
+layers of a trained model.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import partial
 from typing import Any
 
 from torch import nn
 
+from distill_core.errors import WiringError
+
 from ._bottleneck import Bottleneck
+from ._frozen_batch_norm import freeze_batch_norms
 
 
 def _conv(into: int, out: int, *, padding: int = 0) -> nn.Conv2d:
@@ -90,6 +93,46 @@ def _resnet(model: Any, channels: int) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
+def sc2_bottleneck(model: nn.Module, channels: int = 12) -> nn.Module:
+    """Return a trained model of torchvision with a published bottleneck in place of its first layers.
+
+    The later layers are the modules of `model`; the names of all tensors are those of the published weights. Encoder and
+    decoder are new.
+
+    Args:
+        model: ResNet-50, -101 or -152, DenseNet-169 or -201, Inception v3, or Faster or Mask R-CNN on ResNet-50. A detector is
+            changed in place, and its batch norms become fixed.
+        channels: Number of channels to send; 12 in the published classifiers, 3 in the detectors.
+
+    Raises:
+        WiringError: It is another model.
+
+    >>> from torchvision.models import resnet50
+    >>> model = resnet50()
+    >>> sc2_bottleneck(model).layer3 is model.layer3
+    True
+    """
+    from torchvision.models import DenseNet, Inception3, ResNet
+    from torchvision.models.detection.faster_rcnn import FasterRCNN
+
+    builders = {ResNet: _resnet, DenseNet: _densenet, Inception3: _inception, FasterRCNN: _rcnn}
+    build = next((build for kind, build in builders.items() if isinstance(model, kind)), None)
+    fits = build is not None and _fits(model)
+    if build is None or not fits:
+        message = f"`model` must be a torchvision model with a published bottleneck, got {type(model).__name__}"
+        raise WiringError(message, hint="use `bottleneck_resnet` or `bottleneck_densenet` for other depths")
+    return build(model, channels)
+
+
+def _fits(model: Any) -> bool:
+    """Return whether the later layers take what the decoder returns."""
+    if hasattr(model, "layer3"):
+        return bool(model.layer3[0].conv1.in_channels == 512)
+    if hasattr(model, "features"):
+        return bool(model.features.denseblock3.denselayer1.norm1.num_features == 256)
+    return not hasattr(model, "backbone") or bool(model.backbone.body.layer2[0].conv1.in_channels == 256)
+
+
 def sc2_resnet50(num_classes: int = 1000, channels: int = 12) -> nn.Module:
     """Build ResNet-50 with a bottleneck in place of the layers up to `layer2`.
 
@@ -137,7 +180,10 @@ def sc2_inception_v3(num_classes: int = 1000, channels: int = 12) -> nn.Module:
     """Build Inception v3, for images of 299×299, with a bottleneck before `Mixed_5b`; see `sc2_resnet50`."""
     from torchvision.models import inception_v3
 
-    model: Any = inception_v3(num_classes=num_classes, aux_logits=False, init_weights=True)
+    return _inception(inception_v3(num_classes=num_classes, aux_logits=False, init_weights=True), channels)
+
+
+def _inception(model: Any, channels: int) -> nn.Sequential:
     mixed = OrderedDict((name, module) for name, module in model.named_children() if name.startswith("Mixed_"))
     layers = OrderedDict(
         bottleneck_layer=_inception_bottleneck(channels), inception_modules=nn.Sequential(mixed),
@@ -146,15 +192,12 @@ def sc2_inception_v3(num_classes: int = 1000, channels: int = 12) -> nn.Module:
     return nn.Sequential(layers)
 
 
-def _rcnn_backbone(channels: int) -> nn.Module:
-    """Build a pyramid on ResNet-50 with fixed batch norms, whose ε was 0 when the weights were published."""
-    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-    from torchvision.ops import FrozenBatchNorm2d
-
-    fixed: Any = partial(FrozenBatchNorm2d, eps=0.0)
-    backbone: Any = resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=fixed, trainable_layers=5)
-    backbone.body.set_submodule("layer1", _rcnn_bottleneck(channels))
-    module: nn.Module = backbone
+def _rcnn(model: Any, channels: int) -> nn.Module:
+    """Replace `layer1`; the batch norms are fixed, and their ε was 0 when the weights were published."""
+    model.backbone.body.set_submodule("layer1", nn.Identity())
+    freeze_batch_norms(model, eps=0.0)
+    model.backbone.body.set_submodule("layer1", _rcnn_bottleneck(channels))
+    module: nn.Module = model
     return module
 
 
@@ -165,15 +208,13 @@ def sc2_fasterrcnn_resnet50_fpn(num_classes: int = 91, channels: int = 3) -> nn.
         num_classes: Number of classes, the background included.
         channels: Number of channels to send.
     """
-    from torchvision.models.detection import FasterRCNN
+    from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
-    model: nn.Module = FasterRCNN(_rcnn_backbone(channels), num_classes)
-    return model
+    return _rcnn(fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=num_classes), channels)
 
 
 def sc2_maskrcnn_resnet50_fpn(num_classes: int = 91, channels: int = 3) -> nn.Module:
     """Build Mask R-CNN on ResNet-50 with a bottleneck in place of `layer1`; see `sc2_fasterrcnn_resnet50_fpn`."""
-    from torchvision.models.detection import MaskRCNN
+    from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-    model: nn.Module = MaskRCNN(_rcnn_backbone(channels), num_classes)
-    return model
+    return _rcnn(maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=num_classes), channels)
