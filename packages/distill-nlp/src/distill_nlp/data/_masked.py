@@ -123,6 +123,11 @@ class MaskedTexts:
         padding = texts.collate.padding | {"target": IGNORED, "chosen": 0}
         self.collate = PadCollate(padding, side=texts.collate.side)
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer."""
+        return self.texts.tokenizer
+
     def __len__(self) -> int:
         return len(self.texts)
 

@@ -18,6 +18,7 @@ from ._example import check_of_texts, example_tokens
 from ._grouped import loader_of_texts
 from ._readable import check_readable, extents_of
 from ._squad import Question, read_questions
+from ._token_batches import batches_of
 
 
 def _example(tokenizer: str | Tokenizer, batch_size: int) -> dict[str, Tensor]:
@@ -78,6 +79,7 @@ class QuestionWindows:
 
     Attributes:
         questions: The questions, in the order of the indices in `question`.
+        tokenizer: The tokenizer.
         lengths: (windows,) int64, number of tokens.
 
     Raises:
@@ -90,24 +92,29 @@ class QuestionWindows:
         if not getattr(tokenizer, "is_fast", False):
             message = f"{type(tokenizer).__name__} does not return character offsets"
             raise DataError(message, hint="give a fast tokenizer")
-        self.questions = list(questions)
-        windows = _windows(self.questions, tokenizer, max_length, stride)
-        question_indices = windows.pop("overflow_to_sample_mapping")
+        self.questions, self.tokenizer = list(questions), tokenizer
+        self.fields: dict[str, list[Tensor]] = {}
+        self.indices: dict[str, list[int]] = {"start": [], "end": [], "question": []}
+        asked, contexts = ([getattr(each, name) for each in self.questions] for name in ("question", "context"))
+        start = 0
+        for batch in batches_of([[text.strip() for text in asked], contexts]):
+            self._add(_windows(*batch, tokenizer, max_length, stride), start)
+            start += len(batch[0])
+        self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
+        self.collate = PadCollate(padding_of(tokenizer, self.fields) | {"offsets": -1}, side=side_of(tokenizer))
+
+    def _add(self, windows: Any, start: int) -> None:
+        """Add the windows of a batch of questions, the first of which has the index `start`."""
+        indices = [start + index for index in windows.pop("overflow_to_sample_mapping")]
         offsets = [
             _text_only(row, windows.sequence_ids(index)) for index, row in enumerate(windows.pop("offset_mapping"))
         ]
-        spans = [_span(self.questions[index], row) for index, row in zip(question_indices, offsets, strict=True)]
-        self.fields: dict[str, list[Tensor]] = {
-            name: [torch.tensor(row) for row in rows] for name, rows in dict(windows).items()
-        }
-        self.fields["offsets"] = [torch.tensor(row) for row in offsets]
-        self.indices = {
-            "start": [s for s, _ in spans],
-            "end": [e for _, e in spans],
-            "question": list(question_indices),
-        }
-        self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
-        self.collate = PadCollate(padding_of(tokenizer, self.fields) | {"offsets": -1}, side=side_of(tokenizer))
+        for name, rows in (dict(windows) | {"offsets": offsets}).items():
+            self.fields.setdefault(name, []).extend(torch.tensor(row) for row in rows)
+        spans = [_span(self.questions[index], row) for index, row in zip(indices, offsets, strict=True)]
+        self.indices["start"] += [first for first, _ in spans]
+        self.indices["end"] += [last for _, last in spans]
+        self.indices["question"] += indices
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -122,11 +129,11 @@ class QuestionWindows:
         return fields | {name: column[index] for name, column in self.indices.items()}
 
 
-def _windows(questions: Sequence[Question], tokenizer: Tokenizer, max_length: int, stride: int) -> Any:
+def _windows(asked: list[str], contexts: list[str], tokenizer: Tokenizer, max_length: int, stride: int) -> Any:
     try:
         return tokenizer(
-            [question.question.strip() for question in questions],
-            [question.context for question in questions],
+            asked,
+            contexts,
             truncation="only_second",
             max_length=max_length,
             stride=stride,

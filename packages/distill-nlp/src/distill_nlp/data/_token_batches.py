@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,21 +14,31 @@ from ._token_cache import Tokens
 BATCH_CHARACTERS = 1 << 20
 """Number of characters after which a batch of texts is complete. A fast tokenizer takes some 40 bytes for each."""
 
+Text = TypeVar("Text", str, Sequence[str])
+"""A text, or the words of one."""
 
-def batches_of(columns: Sequence[Sequence[str]]) -> Iterator[list[list[str]]]:
+
+def batches_of(columns: Sequence[Sequence[Text]]) -> Iterator[list[list[Text]]]:
     """Yield texts in order, in batches of limited size: the same rows of each column.
+
+    Args:
+        columns: Columns of texts, or of lists of words, with equally many rows.
 
     >>> [[len(column) for column in batch] for batch in batches_of([["a" * 300_000] * 5, ["b"] * 5])]
     [[4, 4], [1, 1]]
     """
     start, size, row = 0, 0, -1
     for row, texts in enumerate(zip(*columns, strict=True)):
-        size += sum(map(len, texts))
+        size += sum(map(_num_characters, texts))
         if size >= BATCH_CHARACTERS:
             yield [list(column[start : row + 1]) for column in columns]
             start, size = row + 1, 0
     if start <= row:
         yield [list(column[start:]) for column in columns]
+
+
+def _num_characters(text: str | Sequence[str]) -> int:
+    return len(text) if isinstance(text, str) else sum(map(len, text))
 
 
 def flat_tokens(batches: Iterable[Mapping[str, Sequence[Sequence[int]]]]) -> Tokens:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from ._grouped import loader_of_texts
 from ._labels import class_indices, class_names, labels_in
 from ._readable import check_readable, extents_of
 from ._tagged_files import TaggedWords, tagged_words
+from ._token_batches import batches_of, flat_tokens
 
 
 def _example(file: str | Path, tokenizer: str | Tokenizer, batch_size: int, words: str, tags: str) -> dict[str, Tensor]:
@@ -107,6 +108,7 @@ class TaggedTexts:
         every_piece: Assign the class of a word to all its pieces instead of the first one only.
 
     Attributes:
+        tokenizer: The tokenizer.
         lengths: (samples,) int64, number of tokens.
         num_tokens: (samples,) int64, number of tokens with a class.
 
@@ -128,18 +130,10 @@ class TaggedTexts:
             message = f"{type(tokenizer).__name__} does not map tokens to words"
             raise DataError(message, hint="give a fast tokenizer")
         check_max_length(tokenizer, max_length)
-        encoded = tokenizer(
-            [list(text) for text in texts], is_split_into_words=True, truncation=True, max_length=max_length
-        )
-        self.labels = tuple(labels)
-        self.fields: dict[str, list[Tensor]] = {
-            name: [torch.tensor(row) for row in rows] for name, rows in dict(encoded).items()
-        }
-        self.fields["target"] = [
-            torch.tensor(_aligned(encoded.word_ids(index), classes, every_piece=every_piece))
-            for index, classes in enumerate(targets)
-        ]
-        self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
+        self.labels, self.tokenizer = tuple(labels), tokenizer
+        tokens = dict(flat_tokens(_batches(texts, targets, tokenizer, max_length, every_piece=every_piece)))
+        self.lengths = tokens.pop("lengths")
+        self.fields = {name: torch.split(flat.long(), self.lengths.tolist()) for name, flat in tokens.items()}
         self.num_tokens = torch.tensor([int((row != IGNORED).sum()) for row in self.fields["target"]])
         padding = padding_of(tokenizer, self.fields) | {"target": IGNORED}
         self.collate = PadCollate(padding, side=side_of(tokenizer))
@@ -154,6 +148,23 @@ class TaggedTexts:
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Return one text without padding."""
         return {name: rows[index] for name, rows in self.fields.items()}
+
+
+def _batches(
+    texts: Sequence[Sequence[str]],
+    targets: Sequence[Sequence[int]],
+    tokenizer: Tokenizer,
+    max_length: int,
+    *,
+    every_piece: bool,
+) -> Iterator[dict[str, Any]]:
+    """Yield the fields of the tokenizer and `target`, a list for each text."""
+    classes = iter(targets)
+    for (batch,) in batches_of([texts]):
+        words = [list(text) for text in batch]
+        encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=max_length)
+        rows = [_aligned(encoded.word_ids(row), next(classes), every_piece=every_piece) for row in range(len(batch))]
+        yield {**encoded, "target": rows}
 
 
 def _aligned(words: Sequence[int | None], classes: Sequence[int], *, every_piece: bool) -> list[int]:

@@ -52,6 +52,11 @@ class TextsApart:
         self.labels = tuple(labels) if labels is not None else None
         self.targets = list(targets) if targets is not None else None
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer."""
+        return self.first.tokenizer
+
     def __len__(self) -> int:
         return len(self.lengths)
 

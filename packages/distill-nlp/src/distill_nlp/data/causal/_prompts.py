@@ -102,6 +102,11 @@ class CompletesPrompts:
 
     prompts: PromptFormat | None = None
 
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer, None if the format of the prompts is not known."""
+        return self.prompts.tokenizer if self.prompts else None
+
     def given_inputs(self, paths: Sequence[Path], texts: Sequence[str]) -> GivenInputs:
         """Return prompts as samples, which a model completes.
 
