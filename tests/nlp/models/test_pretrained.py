@@ -120,3 +120,18 @@ def test_a_model_with_a_different_vocabulary_is_refused(folder):
         f"'{folder}' has a different vocabulary than the data: its tokenizer has {len(own)} tokens, `tokenizer` has {len(other)}\n"
         "  hint: tokenise the data for both, `tokenizers: {teacher: …}`, and feed batch.teacher_input_ids"
     )
+
+
+@pytest.mark.parametrize("saved", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("layers", [None, [1]])
+def test_dtype_does_not_depend_on_that_of_the_folder_with_and_without_weights(
+    decoder, family, tmp_path, saved, dtype, layers
+):
+    decoder(family).to(getattr(torch, saved)).save_pretrained(tmp_path)
+    for device in ("cpu", "meta"):
+        with torch.device(device):
+            model = from_pretrained("AutoModelForCausalLM", tmp_path, dtype=dtype, layers=layers)
+        assert {parameter.dtype for parameter in model.parameters()} == {getattr(torch, dtype)}, device
+        frequencies = {buffer.dtype for name, buffer in model.named_buffers() if "inv_freq" in name}
+        assert frequencies == {torch.float32}

@@ -79,16 +79,19 @@ def from_pretrained(
     model = _load(factory, name_or_path, options, num_labels, dtype, where, new_head=new_head)
     if auto_class == "AutoModelForSequenceClassification":
         complete_padding(model, str(name_or_path), data_tokenizer)
-    model = _part_of(model, layers, width)
+    model = _part_of(model, layers, width, getattr(torch, dtype))
     return with_gradient_checkpointing(model) if gradient_checkpointing else model
 
 
-def _part_of(model: nn.Module, layers: Sequence[int] | None, width: int | None) -> nn.Module:
+def _part_of(model: nn.Module, layers: Sequence[int] | None, width: int | None, dtype: torch.dtype) -> nn.Module:
     """Return a smaller model with the weights of `model`, or the model itself."""
     if layers is None and width is None:
         return model
     count: Any = model.config.num_hidden_layers  # type: ignore[union-attr]
-    return student_from(model, range(count) if layers is None else layers, width=width)
+    smaller = student_from(model, range(count) if layers is None else layers, width=width)
+    for parameter in smaller.parameters():  # not the buffers: the frequencies of positions stay float32
+        parameter.data = parameter.data.to(dtype)
+    return smaller
 
 
 def _factory(auto_class: str) -> Any:
@@ -121,7 +124,8 @@ def _load(
         for name in ("output_hidden_states", "output_attentions"):
             setattr(config, name, options.pop(name))
         if torch.get_default_device().type == "meta":
-            model: nn.Module = factory.from_config(config, trust_remote_code=False, **options)
+            of_dtype = {"dtype": getattr(torch, dtype)}  # by default the one in which the folder was saved
+            model: nn.Module = factory.from_config(config, trust_remote_code=False, **of_dtype, **options)
         else:
             model = load_complete(
                 factory,

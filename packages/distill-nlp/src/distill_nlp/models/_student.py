@@ -16,7 +16,7 @@ SIDE_BY_SIDE = "attn.c_attn"
 
 
 def student_from(teacher: nn.Module, layers: Sequence[int], *, width: int | None = None) -> nn.Module:
-    """Build a model of the teacher's class, initialised with the teacher's weights.
+    """Build a model of the teacher's class, initialised with the teacher's weights, in torch's default dtype.
 
     Args:
         teacher: A model of transformers. It is not modified.
