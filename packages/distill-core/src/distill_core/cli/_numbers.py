@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
 
 def describe_number(value: float, *, percent: bool = False) -> str:
     """Format a measured number with its significant digits; a fraction in percent if its metric is printed so.
@@ -21,3 +23,15 @@ def counted(count: int | None, noun: str) -> str:
     ('1 epoch', '20 steps')
     """
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def short(number: int) -> str:
+    """Return a number with three digits and a unit.
+
+    >>> short(0), short(950), short(11_689_512)
+    ('0', '950', '11.7M')
+    """
+    for unit, letter in _UNITS:
+        if number >= unit:
+            return f"{number / unit:.3g}{letter}"
+    return str(number)

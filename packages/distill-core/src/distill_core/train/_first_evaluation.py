@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..data import Loader, SeedPath, as_loader, preserve_rng_state
+from ..data import Loader, SeedPath, Stream, as_loader, preserve_rng_state
 from ..experiment import Evaluation, Experiment, Inputs
 from ._evaluation import measuring
 from ._resolved_stage import ResolvedStage
@@ -51,18 +51,25 @@ def _check(
     models: Mapping[str, nn.Module], evaluation: Evaluation, feed: Mapping[str, Inputs] | None, device: torch.device
 ) -> None:
     loader = as_loader(evaluation.loader)
-    if not isinstance(loader, Loader) or not loader.plan(SeedPath()).indices:
+    if isinstance(loader, Stream) or not loader.plan(SeedPath()).indices:
         return
-    batch = None
-    # Reading all samples replaces the unreadable ones, or reports them.
-    with contextlib.suppress(Exception) if loader.bad_samples is not None else contextlib.nullcontext():
-        batch = loader.preview_batch(SeedPath(), NUM_SAMPLES)
+    batch = _first_batch(loader)
     if batch is None:
         return
     with measuring(models, evaluation, feed, device) as (_, measure):
         measure(batch, True)
     for entry in evaluation.metrics.values():
         entry.metric.reset()
+
+
+def _first_batch(loader: Loader) -> dict[str, Any] | None:
+    """Return a batch of a few samples; None if one cannot be read, and reading all of them replaces such samples."""
+    try:
+        return loader.preview_batch(SeedPath(), NUM_SAMPLES)
+    except Exception:
+        if loader.bad_samples is None:
+            raise
+        return None
 
 
 def _is_unready(model: nn.Module) -> bool:

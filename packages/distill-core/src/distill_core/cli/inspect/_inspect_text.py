@@ -8,8 +8,7 @@ from typing import Any
 from ...preview import ExampleInputs, FeaturePair, ModelSummary, ModuleSummary, StageFeature
 from ...tree import tensors
 from .._columns import aligned
-
-_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+from .._numbers import short
 
 
 def taps_text(summary: ModelSummary, taps: Sequence[ModuleSummary], example: ExampleInputs) -> str:
@@ -54,15 +53,3 @@ def _yaml(value: str | Mapping[str, Any]) -> str:
 
 def _shape(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape)) or "scalar"
-
-
-def short(number: int) -> str:
-    """Return a number with three digits and a unit.
-
-    >>> short(0), short(950), short(11_689_512)
-    ('0', '950', '11.7M')
-    """
-    for unit, letter in _UNITS:
-        if number >= unit:
-            return f"{number / unit:.3g}{letter}"
-    return str(number)

@@ -13,7 +13,7 @@ import click
 
 from .._command import Command
 from .._exit import refuse
-from .._options import PATH
+from .._options import PATH, trust_option
 from ._own_module import module_name, own_files
 
 STARTS = Path(__file__).parent / "starts"
@@ -30,12 +30,43 @@ EVERY = 5
 @click.option(
     "--task",
     type=click.Choice(["classification", "finetuning", "language-model", "own", "text"]),
-    default="classification",
     help="Task of the experiment.",
+    show_default="classification",
 )
-def new(file: Path, task: str) -> None:
-    """Create a first experiment that runs in seconds."""
-    new_experiment(file, task)
+@click.option(
+    "--teacher",
+    metavar="MODEL",
+    help="Your teacher, named as for distill inspect: 'resnet50 pretrained=true', or a folder of transformers.",
+)
+@click.option(
+    "--data",
+    metavar="PATH",
+    type=PATH,
+    help="Your data: a folder of images by class, of tables of texts or of COCO's files, or a file of conversations.",
+)
+@click.option(
+    "--student", metavar="MODEL", help="Your student.", show_default="a candidate of half of the teacher's FLOPs"
+)
+@trust_option
+def new(
+    file: Path, task: str | None, teacher: str | None, data: Path | None, student: str | None, trust: tuple[str, ...]
+) -> None:
+    """Create a first experiment, also for your own data.
+
+    By default it runs in seconds. With --teacher and --data, both are inspected: candidate students are listed with their parameters, FLOPs and latency
+    on this machine, and the experiment distills the teacher into one of them.
+    """
+    if teacher is None and data is None:
+        if student is not None:
+            refuse("--student requires --teacher and --data", "add both")
+        new_experiment(file, task or "classification")
+        return
+    if teacher is None or data is None or task is not None:
+        refuse("--teacher and --data belong together, without --task", "give both and omit --task")
+    _check_name(file)
+    from .from_teacher import write_experiment
+
+    write_experiment(file, teacher, data, student, trust)
 
 
 def new_experiment(file: Path, task: str) -> None:
@@ -48,8 +79,7 @@ def new_experiment(file: Path, task: str) -> None:
     Raises:
         ConfigError: The file exists, or its extension is not that of a YAML file.
     """
-    if file.suffix not in (".yaml", ".yml"):
-        refuse(f"{file} must have the extension .yaml or .yml", f"write {file.with_suffix('.yaml')}")
+    _check_name(file)
     files = {file: (STARTS / f"{task}.yaml").read_text(encoding="utf-8")}
     if task == "text":
         train, test = file.with_suffix(".train.tsv"), file.with_suffix(".test.tsv")
@@ -78,6 +108,11 @@ def new_experiment(file: Path, task: str) -> None:
         )
     words = shlex.quote(str(file)) + (f" --trust {module_name(file)}" if task == "own" else "")
     print(f"\n    distill check {words}\n    distill run {words}")
+
+
+def _check_name(file: Path) -> None:
+    if file.suffix not in (".yaml", ".yml"):
+        refuse(f"{file} must have the extension .yaml or .yml", f"write {file.with_suffix('.yaml')}")
 
 
 def _quoted(path: Path) -> str:

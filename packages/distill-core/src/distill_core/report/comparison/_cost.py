@@ -13,7 +13,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 NUM_ROUNDS = 15
-NUM_WARMUPS = 3
 
 
 @dataclass(frozen=True)
@@ -36,22 +35,27 @@ class ModelCost:
 
 
 def measure_costs(
-    models: Mapping[str, nn.Module], inputs: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]]
+    models: Mapping[str, nn.Module],
+    inputs: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]],
+    *,
+    rounds: int = NUM_ROUNDS,
 ) -> dict[str, ModelCost]:
     """Measure each model in eval mode with its inputs. Models take turns, so that a slow moment of the machine hits all.
 
     Args:
         models: The models by name, on their device.
         inputs: The arguments of each model by position and by name.
+        rounds: Number of measured forwards of each model, after a fifth as many that are not.
     """
+    warm_ups = -(-rounds // 5)
     calls = {name: _call(model, *inputs[name]) for name, model in models.items()}
     seconds: dict[str, list[float]] = {name: [] for name in models}
     with torch.inference_mode():
         flops = {name: _flops(call) for name, call in calls.items()}
-        for number in range(NUM_WARMUPS + NUM_ROUNDS):
+        for number in range(warm_ups + rounds):
             for name, call in calls.items():
                 duration = _duration(call)
-                if number >= NUM_WARMUPS:
+                if number >= warm_ups:
                     seconds[name].append(duration)
         activations = {name: _activation_bytes(call) for name, call in calls.items()}
     return {

@@ -1,0 +1,175 @@
+"""Images with one class each: a teacher and students that classify them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ....preview import ExampleInputs, FeaturePair, pair_features, stage_features, summarise
+from ..._build_model import build_model
+from ..._exit import refuse
+from ._models import Call, built, call_named, image_inputs, outputs_of
+from ._own_data import ImageFolder
+from ._recipe import SCHEDULE, Candidate, Recipe, head, is_pretrained, optimizer, quoted
+
+SMALL = 64
+"""Greatest size of images for which the models of distill-vision for small images are proposed."""
+OF_SMALL = (
+    "distill_vision.models.resnet56",
+    "distill_vision.models.resnet20",
+    "distill_vision.models.mobilenetv2",
+    "distill_vision.models.convnet width=32 in_channels=3",
+    "distill_vision.models.convnet width=8 in_channels=3",
+)
+OF_TIMM = ("resnet34", "resnet18", "convnext_atto", "efficientnet_b0", "mobilenetv3_large_100")
+OF_TORCHVISION = ("resnet34", "resnet18", "mobilenet_v3_large", "mobilenet_v3_small", "shufflenet_v2_x0_5")
+
+
+def image_recipe(
+    data: ImageFolder, teacher: str, trust: Sequence[str]
+) -> tuple[Recipe, nn.Module, ExampleInputs, Call]:
+    """Return the experiment without its taps, the teacher, an image and the teacher's call.
+
+    Raises:
+        ConfigError: The teacher cannot be built, does not take images, or has another number of classes.
+    """
+    call, count = call_named(teacher), len(data.classes)
+    own = built(call, trust)
+    example = image_inputs(own)
+    fits = outputs_of(own, example) == count
+    if not fits and (call.path == "distill_zoo.load" or call.has("num_classes")):
+        found = outputs_of(own, example)
+        refuse(
+            f"{teacher} has {found} classes, and the data have {count}", "name a model whose `num_classes` can be set"
+        )
+    if not fits:
+        call = call.with_argument("num_classes", count)
+        own = built(call, trust)
+    trained = fits and (is_pretrained(call) or call.path == "distill_zoo.load")
+    notes = () if trained else ("the teacher is trained first: its last layer is new" if is_pretrained(call) else
+                                "the teacher is trained first: its arguments name no weights, such as pretrained=true",)  # fmt: skip
+    image = example.args[0]
+    size = int(image.shape[-1]) if isinstance(image, Tensor) else 0
+    text = head(f"{data.num_train:,} images of {count} classes", teacher)
+    text += f"models:\n  teacher: {call.yaml()}\n  student: STUDENT\n\n" + _data(data, size) + "\nstages:\n"
+    text += "" if trained else _teacher_stage(own, pretrained=is_pretrained(call))
+    return Recipe(teacher, f"{data.num_train:,} images of {count} classes", text, notes), own, example, call
+
+
+def image_students(
+    data: ImageFolder, names: Sequence[str], trust: Sequence[str], example: ExampleInputs
+) -> list[Candidate]:
+    """Return the students that accept the teacher's images, with the classes of the data.
+
+    Raises:
+        ConfigError: None accepts them.
+    """
+    students = []
+    for name in names:
+        call = call_named(name).with_argument("num_classes", len(data.classes))
+        model = built(call, trust)
+        if _accepts(model, example):
+            students.append(Candidate(name, call, call.yaml(), model))
+    if not students:
+        refuse(f"{', '.join(names)}: no scores of classes for an image of the teacher's size", "name another --student")
+    return students
+
+
+def proposed_names(teacher: Call, example: ExampleInputs) -> list[str]:
+    """Return the names of models for students of a teacher."""
+    image: Any = example.args[0]
+    if image.shape[-1] <= SMALL:
+        return list(OF_SMALL)
+    if teacher.path == "timm.create_model":
+        return list(OF_TIMM)
+    return [f"torchvision.models.{name}" for name in OF_TORCHVISION]
+
+
+def with_student(recipe: Recipe, teacher: Call, student: Candidate, example: ExampleInputs, trust: Sequence[str]) -> str:  # fmt: skip
+    """Return the text of the experiment with the stage of the student and taps that both models have."""
+    pairs = _pairs(teacher, student.call, example, trust)
+    trains_teacher = "train: [teacher]" in recipe.text
+    return recipe.text + _student_stage(student.model, pairs, resets=trains_teacher) + _TEST
+
+
+def _accepts(model: nn.Module, example: ExampleInputs) -> bool:
+    try:
+        outputs_of(model, example)
+    except Exception:  # noqa: BLE001 - a model may raise anything, an error of ours too
+        return False
+    return True
+
+
+def _pairs(teacher: Call, student: Call, example: ExampleInputs, trust: Sequence[str]) -> list[FeaturePair]:
+    """Return maps of both models at equal resolutions, at most three; the models are built without memory."""
+    models = [build_model(call.path, call.arguments, trust) for call in (student, teacher)]
+    found = [stage_features(model, summarise(model, example)) for model in models]
+    maps = [[feature for feature in features if feature.size] for features in found]
+    return pair_features(*maps)[-3:] if all(maps) else []
+
+
+def _data(data: ImageFolder, size: int) -> str:
+    held = f", holdout: {data.holdout}" if data.holdout else ""
+    batch = max(2, min(64, data.num_train // 4))
+    common = f"root: {quoted(data.root)}, size: {size}, test: {data.test}{held}"
+    load = "!import_call:distill_vision.data.image_folder"
+    about = "val is held out of train/" if data.holdout else "val is the folder val/"
+    return (
+        f"data:                                # {', '.join(map(str, data.classes[:5]))}{', …' if len(data.classes) > 5 else ''}; {about}\n"
+        f"  train: {load} {{split: train, {common}, batch_size: {batch}, num_workers: 2, drop_last: true}}\n"
+        f"  val: &val {load} {{split: val, {common}, batch_size: {batch}}}\n"
+        f"  test: &test {load} {{split: test, {common}, batch_size: {batch}}}\n"
+    )
+
+
+def _teacher_stage(model: nn.Module, *, pretrained: bool) -> str:
+    return (
+        f"  - epochs: {5 if pretrained else 30}                        # first the teacher\n    train: [teacher]\n"
+        f"    optimizer: {optimizer(model, pretrained=pretrained)}\n{SCHEDULE}"
+        "    losses:\n"
+        "      ce: {loss: !import_call:torch.nn.CrossEntropyLoss {}, inputs: {input: teacher, target: batch.target}}\n"
+    )
+
+
+def _student_stage(model: nn.Module, pairs: Sequence[FeaturePair], *, resets: bool) -> str:
+    reset = (
+        "    train: null                      # back to the default: models whose name does not start with `teacher`\n"
+    )
+    text = (
+        f"  - epochs: 30                       # the student\n{reset if resets else ''}"
+        f"    optimizer: {optimizer(model, pretrained=False)}\n{SCHEDULE}"
+        "    losses:\n"
+        "      ce:                            # the labels\n        weight: 0.1\n"
+        "        loss: !import_call:torch.nn.CrossEntropyLoss {}\n        inputs: {input: student, target: batch.target}\n"
+        "      kd:                            # the teacher's probabilities\n        weight: 0.9\n"
+        "        loss: !import_call:distill_core.losses.KDLoss {temperature: 4.0}\n"
+        "        inputs: {student: student, teacher: teacher}\n"
+    )
+    if not pairs:
+        return text
+    taps = {name: [getattr(pair, name) for pair in pairs] for name in ("student", "teacher")}
+    return text + (
+        "      at:                            # where both look: maps of equal size; tune its weight, or delete it\n"
+        "        weight: 1.0\n        loss: !import_call:distill_core.losses.ATLoss {}\n        inputs:\n"
+        + "".join(f"          {name}: [{', '.join(map(_tap, values))}]\n" for name, values in taps.items())
+    )
+
+
+def _tap(value: str | Mapping[str, Any]) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+_TEST = """
+callbacks:
+  - !import_call:distill_core.train.Evaluate
+    loader: *val
+    metrics: &metrics
+      top1: {metric: !import_call:distill_vision.metrics.Accuracy {}, inputs: {preds: student, target: batch.target}}
+      teacher: {metric: !import_call:distill_vision.metrics.Accuracy {}, inputs: {preds: teacher, target: batch.target}}
+  - !import_call:distill_core.train.Checkpoint {best: top1}
+
+test: {loader: *test, metrics: *metrics}                   # once, at the end: the best epoch is selected on `val`
+"""

@@ -1,0 +1,191 @@
+"""Texts: classifiers and language models of transformers, and students of some of their layers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ....export import longest_sequence
+from ....preview import ExampleInputs
+from ..._exit import refuse
+from ._models import Call, built
+from ._own_data import LabelledTexts, PromptRows
+from ._recipe import SCHEDULE, Candidate, Recipe, head, quoted
+
+CLASSIFIER, CAUSAL = "AutoModelForSequenceClassification", "AutoModelForCausalLM"
+FRACTIONS = (0.5, 0.34, 0.17)
+"""Fractions of the teacher's layers of the proposed students."""
+LOAD = "distill_nlp.models.from_pretrained"
+LENGTH, MAX_LENGTH = 128, 512
+FIELDS = "{input_ids: batch.input_ids, attention_mask: batch.attention_mask}"
+
+
+def text_recipe(
+    data: LabelledTexts | PromptRows, teacher: str, trust: Sequence[str]
+) -> tuple[Recipe, nn.Module, ExampleInputs, Call]:
+    """Return the experiment, the teacher, tokens and the teacher's call.
+
+    Raises:
+        ConfigError: The teacher is not a folder of transformers.
+        DistillError: Its weights are not complete.
+    """
+    folder = Path(teacher).expanduser()
+    config = _config(folder)
+    kind = CLASSIFIER if isinstance(data, LabelledTexts) else CAUSAL
+    arguments = [f"auto_class={kind}", f"name_or_path={json.dumps(str(folder))}"]
+    trained = True
+    if isinstance(data, LabelledTexts):
+        trained = _has_head(config, len(data.labels))
+        arguments += [] if trained else [f"num_labels={len(data.labels)}", "new_head=true"]
+    call = Call(teacher, LOAD, arguments)
+    own = built(call, trust)
+    about = _about(data)
+    text = head(about, teacher) + f"_teacher: &teacher {quoted(folder)}\n\nmodels:\n"
+    text += f"  teacher: {_anchored(call)}\n  student: STUDENT\n\n"
+    longest = min(MAX_LENGTH, longest_sequence(own) or MAX_LENGTH)
+    text += _labelled(data, trained=trained) if isinstance(data, LabelledTexts) else _prompts(data, longest)
+    notes = () if trained else ("the teacher is trained first: it has no head for these classes",)
+    tokens: Any = torch.empty((1, LENGTH), dtype=torch.int64, device="meta")
+    example = ExampleInputs((), {"input_ids": tokens, "attention_mask": tokens}, "128 tokens")
+    return Recipe(teacher, about, text, notes), own, example, call
+
+
+def text_students(teacher: Call, model: nn.Module, given: str | None, trust: Sequence[str]) -> list[Candidate]:
+    """Return students with some of the teacher's layers, or the one that is given: a folder."""
+    if given is not None:
+        _config(Path(given).expanduser())
+        kept = [argument for argument in teacher.arguments if not argument.startswith("name_or_path=")]
+        call = Call(given, LOAD, [*kept, f"name_or_path={json.dumps(str(Path(given).expanduser()))}"])
+        return [Candidate(given, call, call.yaml(), built(call, trust))]
+    config: Any = model.config
+    count = int(config.num_hidden_layers)
+    students = []
+    for number in dict.fromkeys(max(1, round(count * fraction)) for fraction in FRACTIONS):
+        if number < count:
+            layers = [round(index * (count - 1) / max(number - 1, 1)) for index in range(number)]
+            call = Call(f"{number} of its {count} layers", LOAD, [*teacher.arguments, f"layers={layers}"])
+            students.append(Candidate(call.name, call, _anchored(call), built(call, trust)))
+    if not students:
+        refuse(f"{teacher.name} has one layer, so no student of its layers is smaller", "give --student FOLDER")
+    return students
+
+
+def _anchored(call: Call) -> str:
+    """Return a call in which the teacher's folder is the alias of its anchor."""
+    pairs = (argument.split("=", 1) for argument in call.arguments)
+    values = ", ".join(f"{key}: {'*teacher' if key == 'name_or_path' else value}" for key, value in pairs)
+    return f"!import_call:{call.path} {{{values}}}"
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """Return the `config.json` of a folder."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        refuse(
+            f"{folder} is not a folder of transformers: it has no config.json",
+            "give a folder that save_pretrained wrote",
+        )
+    return found
+
+
+def _has_head(config: dict[str, Any], count: int) -> bool:
+    """Return whether a config is that of a classifier of so many classes."""
+    names = config.get("architectures") or [""]
+    labels = config.get("id2label") or {"0": "", "1": ""}
+    return "ForSequenceClassification" in names[0] and len(labels) == count
+
+
+def _about(data: LabelledTexts | PromptRows) -> str:
+    if isinstance(data, LabelledTexts):
+        return f"{data.num_train:,} texts of {len(data.labels)} classes"
+    return f"{data.kind} of {data.file.name}"
+
+
+def _labelled(data: LabelledTexts, *, trained: bool) -> str:
+    load, batch = "!import_call:distill_nlp.data.text_classification", max(1, min(32, data.num_train))
+    options = f"tokenizer: *teacher, columns: [{quoted(data.column)}], target: {quoted(data.target)}, labels: {'*labels'}, max_length: {LENGTH}"
+    loaders = {"train": (data.train, f"batch_size: {batch}, shuffle: true, group_by_length: true")}
+    loaders |= {"val": (data.val, f"batch_size: {batch}")} if data.val else {}
+    loaders |= {"test": (data.test, f"batch_size: {batch}")}
+    text = f"_labels: &labels {json.dumps(list(data.labels), ensure_ascii=False)}\n\ndata:\n"
+    for name, (file, rest) in loaders.items():
+        anchor = "" if name == "train" else f"&{name} "
+        text += f"  {name}: {anchor}{load} {{file: {quoted(file)}, {options}, {rest}}}\n"
+    text += "\nstages:\n"
+    feed = f"    feed:                            # the arguments of each model's forward\n      teacher: &fields {FIELDS}\n      student: *fields\n"
+    if not trained:
+        text += f"  - epochs: 3                        # first the teacher\n    train: [teacher]\n{_optimizer('3.0e-5')}{feed}"
+        text += "    losses:\n      ce: {loss: !import_call:torch.nn.CrossEntropyLoss {}, inputs: {input: teacher:out.logits, target: batch.target}}\n"
+    text += "  - epochs: 5                        # the student\n"
+    text += (
+        f"{_optimizer('1.0e-4')}{feed}"
+        if trained
+        else "    train: null                      # back to the default: models whose name does not start with `teacher`\n"
+    )
+    return text + _KD_OF_CLASSES + _tail(data)
+
+
+def _tail(data: LabelledTexts) -> str:
+    test = "\ntest: {loader: *test, metrics: *metrics}\n"
+    if data.val is None:
+        return "\n" + _METRICS.replace("METRICS", "_metrics: &metrics") + test
+    evaluate = "\ncallbacks:\n  - !import_call:distill_core.train.Evaluate\n    loader: *val\n"
+    metrics = "".join(f"    {line}\n" for line in _METRICS.replace("METRICS", "metrics: &metrics").splitlines())
+    return evaluate + metrics + "  - !import_call:distill_core.train.Checkpoint {best: accuracy}\n" + test
+
+
+def _optimizer(lr: str) -> str:
+    return (
+        f"    optimizer: !import_partial:torch.optim.AdamW {{lr: {lr}, weight_decay: 0.01}}\n{SCHEDULE}"
+        "    clip_grad_norm: 1.0\n"
+    )
+
+
+def _prompts(data: PromptRows, max_length: int) -> str:
+    key = "rows" if data.kind == "conversations" else "file"
+    load = f"!import_call:distill_nlp.data.{data.kind} {{{key}: {quoted(data.file)}, tokenizer: *teacher, batch_size: 4, max_length: {max_length}"
+    feed = "    feed:\n      teacher: &fields {input_ids: batch.input_ids}\n      student: *fields\n"
+    return (
+        f"data:                                # 5% of the rows for `val` and for `test`, see distill_nlp.data.{data.kind}\n"
+        f"  train: {load}, split: train}}\n  test: &test {load}, split: test}}\n\nstages:\n"
+        f"  - epochs: 1\n{_optimizer('1.0e-4')}{feed}{_KD_OF_TOKENS}"
+    )
+
+
+_KD_OF_CLASSES = """\
+    losses:
+      ce:                            # the labels
+        weight: 0.1
+        loss: !import_call:torch.nn.CrossEntropyLoss {}
+        inputs: {input: student:out.logits, target: batch.target}
+      kd:                            # the teacher's probabilities
+        weight: 0.9
+        loss: !import_call:distill_core.losses.KDLoss {temperature: 2.0}
+        inputs: {student: student:out.logits, teacher: teacher:out.logits}
+"""
+_METRICS = """\
+METRICS
+  accuracy: {metric: !import_call:distill_nlp.metrics.Accuracy {}, inputs: {preds: student:out.logits, target: batch.target}}
+  teacher: {metric: !import_call:distill_nlp.metrics.Accuracy {}, inputs: {preds: teacher:out.logits, target: batch.target}}
+"""
+_KD_OF_TOKENS = """\
+    losses:
+      kd:                            # the teacher's next token at each place of the answers; see distill_core.losses for others
+        loss: !import_call:distill_core.losses.ForwardKLLoss {}
+        inputs: {student: student:out.logits, teacher: teacher:out.logits, mask: batch.mask}
+
+callbacks:
+  - !import_call:distill_nlp.models.SavePretrained {tokenizer: *teacher}
+
+test:
+  loader: *test
+  metrics:
+    perplexity: {metric: !import_call:distill_nlp.metrics.Perplexity {}, inputs: {preds: student:out.logits, target: batch.target}}
+    teacher: {metric: !import_call:distill_nlp.metrics.Perplexity {}, inputs: {preds: teacher:out.logits, target: batch.target}}
+"""

@@ -1,0 +1,109 @@
+"""The command: inspect teacher and data, print candidate students with their costs here, and write an experiment."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from ....preview import ExampleInputs
+from ....report.comparison import ModelCost
+from ..._columns import aligned
+from ..._exit import refuse
+from ..._numbers import short
+from ._boxes import box_recipe, box_students
+from ._boxes import with_student as with_box_student
+from ._images import image_recipe, image_students, proposed_names
+from ._images import with_student as with_image_student
+from ._models import Call, costs_of
+from ._own_data import BoxFiles, ImageFolder, OwnData, own_data
+from ._recipe import Candidate, Recipe, completed
+from ._texts import text_recipe, text_students
+
+SHARE = 0.55
+"""The greatest share of the teacher's size of the student that is chosen: about a half."""
+
+
+def write_experiment(file: Path, teacher: str, data: Path, student: str | None, trust: Sequence[str] = ()) -> None:
+    """Write an experiment for a teacher and data, and print candidate students.
+
+    Args:
+        file: The output file; its folder is created.
+        teacher: The teacher: an import path, a name of the zoo or of timm, or a folder of transformers, with arguments.
+        data: A file or folder; see `LAYOUTS`.
+        student: The student, named like the teacher; by default the largest candidate of half of the teacher's FLOPs.
+        trust: Packages whose models may be built besides the trusted ones.
+
+    Raises:
+        ConfigError: The data have no known layout, or a model cannot be built or does not fit them.
+    """
+    if file.exists():
+        refuse(f"{file} exists", "choose another name: no file is overwritten")
+    found = own_data(data.expanduser())
+    recipe, own, example, call = _recipe(found, teacher, trust)
+    students = _students(found, call, own, example, student, trust)
+    costs = costs_of({"": own, **{each.name: each.model for each in students}}, example)
+    sizes = {name: cost.parameters if isinstance(found, BoxFiles) else cost.flops for name, cost in costs.items()}
+    smaller = [each for each in students if student or sizes[each.name] < sizes[""]]
+    if not smaller:
+        refuse(f"no candidate student is smaller than {teacher}", "name one: --student MODEL")
+    chosen = _chosen(smaller, sizes)
+    text = _with_student(found, recipe, call, chosen, example, trust)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(completed(text, file, chosen), encoding="utf-8")
+    print("\n".join([f"data: {recipe.about}", *recipe.notes, "", *_table(teacher, smaller, costs, chosen), ""]))
+    print(
+        f"{file} written\n\n    distill check {shlex.quote(str(file))} --deep\n    distill run {shlex.quote(str(file))}"
+    )
+
+
+def _recipe(data: OwnData, teacher: str, trust: Sequence[str]) -> tuple[Recipe, nn.Module, ExampleInputs, Call]:
+    if isinstance(data, ImageFolder):
+        return image_recipe(data, teacher, trust)
+    return box_recipe(data, teacher, trust) if isinstance(data, BoxFiles) else text_recipe(data, teacher, trust)
+
+
+def _students(
+    data: OwnData, call: Call, own: nn.Module, example: ExampleInputs, student: str | None, trust: Sequence[str]
+) -> list[Candidate]:
+    if isinstance(data, ImageFolder):
+        return image_students(data, [student] if student else proposed_names(call, example), trust, example)
+    if isinstance(data, BoxFiles):
+        return box_students(data, student, call, example, trust)
+    return text_students(call, own, student, trust)
+
+
+def _with_student(
+    data: OwnData, recipe: Recipe, call: Call, student: Candidate, example: ExampleInputs, trust: Sequence[str]
+) -> str:
+    if isinstance(data, ImageFolder):
+        return with_image_student(recipe, call, student, example, trust)
+    if isinstance(data, BoxFiles):
+        return with_box_student(recipe, call, student, example, trust)
+    return recipe.text
+
+
+def _chosen(students: Sequence[Candidate], sizes: Mapping[str, int]) -> Candidate:
+    """Return the largest student of about half of the teacher's size, or else the smallest one.
+
+    Args:
+        students: The students.
+        sizes: FLOPs by name, and of the teacher by the empty name; parameters of detectors, whose FLOPs depend on the boxes
+            that they propose.
+    """
+    ordered = sorted(students, key=lambda each: sizes[each.name])
+    fitting = [each for each in ordered if sizes[each.name] <= SHARE * sizes[""]]
+    return fitting[-1] if fitting else ordered[0]
+
+
+def _table(teacher: str, students: Sequence[Candidate], costs: dict[str, ModelCost], chosen: Candidate) -> list[str]:
+    names = {"": f"teacher: {teacher}", **{each.name: f"student: {each.name}" for each in students}}
+    rows = [("", "parameters", "FLOPs", "one sample here", "")]
+    for key, name in names.items():
+        cost = costs[key]
+        share = "" if not key else f"{costs[''].seconds / max(cost.seconds, 1e-9):.1f} × as fast"
+        mark = "  ← in the file" if key == chosen.name else ""
+        rows.append((name, short(cost.parameters), short(cost.flops), f"{cost.seconds * 1e3:.1f} ms", share + mark))
+    return aligned(rows)

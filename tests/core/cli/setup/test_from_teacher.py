@@ -1,0 +1,155 @@
+"""`distill new --teacher --data`: what is written for each kind of data has no problems, with the user's classes and taps."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+DATA = Path(os.environ.get("DISTILL_DATA", "none"))
+WORDS = "a good bad film scene great awful plot and the".split()
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def images():
+    pytest.importorskip("distill_vision")
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(0)
+    for split, count in (("train", 6), ("val", 2)):
+        for name in ("cat", "dog", "my cow"):
+            folder = Path("pictures", split, name)
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.fromarray(noise.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+
+
+@pytest.fixture
+def bert():
+    """A classifier of two classes with four layers, and tables of texts with three classes."""
+    pytest.importorskip("distill_nlp")
+    from distill_nlp.models import tiny_bert
+    from distill_nlp.tokenizers import wordpiece
+
+    texts = [" ".join(WORDS[(index * step) % len(WORDS)] for step in range(1, 7)) for index in range(30)]
+    tiny_bert(vocab_size=40, num_labels=2, layers=4, width=32).save_pretrained("bert")
+    wordpiece(texts=texts, vocab_size=40).save_pretrained("bert")
+    Path("reviews").mkdir()
+    for name, rows in (("train", texts[:20]), ("test", texts[20:])):
+        with Path("reviews", f"{name}.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["id", "text", "label"])
+            table.writerows([index, text, ["neg", "pos", "so so"][index % 3]] for index, text in enumerate(rows))
+
+
+@pytest.fixture
+def gpt():
+    """A language model with four layers and a chat template, and conversations."""
+    pytest.importorskip("distill_nlp")
+    from distill_nlp.models import tiny_gpt2
+    from distill_nlp.tokenizers import wordpiece
+
+    tokenizer = wordpiece(texts=[" ".join(WORDS), "user assistant"], vocab_size=40)
+    tokenizer.eos_token = tokenizer.sep_token
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}"
+        "{% if add_generation_prompt %}assistant {% endif %}"
+    )
+    tiny_gpt2(vocab_size=40, layers=4, width=32).save_pretrained("gpt")
+    tokenizer.save_pretrained("gpt")
+    turns = [{"role": "user", "content": "a good film"}, {"role": "assistant", "content": "a great plot and scene"}]
+    Path("chat.jsonl").write_text((json.dumps({"messages": turns}) + "\n") * 40)
+
+
+def shown(distill, *words) -> tuple[str, str]:
+    """Write a file, check it deeply, and return the output and the file."""
+    ended = distill("new", "my/first.yaml", *words)
+    assert (ended.code, ended.out.splitlines()[-1].strip()) == (0, "distill run my/first.yaml"), ended.err
+    checked = distill("check", "my/first.yaml", "--deep")
+    assert checked.err == ""
+    assert checked.out.startswith("my/first.yaml: no problems (")
+    return ended.out, Path("my/first.yaml").read_text(encoding="utf-8")
+
+
+def test_images(distill, images):
+    teacher, student = "distill_vision.models.resnet20", "distill_vision.models.convnet width=8 in_channels=3"
+    out, text = shown(distill, "--teacher", teacher, "--data", "pictures", "--student", student)
+    assert "data: 15 images of 3 classes" in out
+    assert "1.44k" in out  # 1,443 parameters of the student
+    assert "teacher: !import_call:distill_vision.models.resnet20 {num_classes: 3}" in text
+    assert "student: !import_call:distill_vision.models.convnet {width: 8, in_channels: 3, num_classes: 3}" in text
+    assert "size: 32" in text
+    assert "train: [teacher]" in text
+    assert "distill_core.losses.ATLoss" in text
+    ended = distill("run", "my/first.yaml", "stages.0.epochs=1", "stages.1.epochs=1", "data.train.num_workers=0", "--output", "out")  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert {"top1", "teacher"} == json.loads(Path("out/results.json").read_text())["test"].keys()
+
+
+def test_candidates_are_smaller_than_the_teacher(distill, images):
+    ended = distill("new", "first.yaml", "--teacher", "distill_vision.models.resnet20", "--data", "pictures")
+    lines = [line for line in ended.out.splitlines() if line.startswith("student: ")]
+    assert [line.split()[1] for line in lines][-1] == "distill_vision.models.convnet"
+    assert not any("resnet56" in line or "resnet20" in line for line in lines)
+    assert [line for line in lines if line.endswith("← in the file")]
+
+
+def test_texts(distill, bert):
+    out, text = shown(distill, "--teacher", "bert", "--data", "reviews")
+    assert "the teacher is trained first: it has no head for these classes" in out
+    assert "student: 2 of its 4 layers" in out
+    assert '_labels: &labels ["neg", "pos", "so so"]' in text
+    assert "columns: ['text'], target: 'label'" in text
+    assert "layers: [0, 3]" in text
+
+
+def test_conversations(distill, gpt):
+    _, text = shown(distill, "--teacher", "gpt", "--data", "chat.jsonl")
+    assert "distill_nlp.data.conversations {rows: 'chat.jsonl'" in text
+    assert "max_length: 128" in text  # the positions of the model
+    ended = distill("run", "my/first.yaml", "stages.0.epochs=1", "--output", "out")
+    assert ended.code == 0, ended.err
+    assert Path("out/results.json").is_file()
+
+
+@pytest.mark.skipif(not (DATA / "coco_mini").is_dir(), reason="DISTILL_DATA has no coco_mini")
+def test_boxes(distill):
+    pytest.importorskip("distill_vision")
+    sizes = "min_size=64 max_size=96"
+    teacher, student = f"fasterrcnn_mobilenet_v3_large_320_fpn {sizes}", f"fasterrcnn_mobilenet_v3_large_fpn {sizes}"
+    out, text = shown(distill, "--teacher", teacher, "--data", DATA / "coco_mini", "--student", student)
+    assert "48 images with boxes" in out
+    assert "num_classes: 91" in text
+    assert "distill_core.losses.PKDLoss" in text
+    taps = yaml.safe_load(text[text.rindex("student: [") :].splitlines()[0])["student"]
+    assert taps
+    assert all(tap.startswith("student.backbone.fpn.layer_blocks.") for tap in taps)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--teacher", "resnet18"], "--teacher and --data belong together, without --task\n  hint: give both and omit --task\n"),
+        (["--student", "resnet18"], "--student requires --teacher and --data\n  hint: add both\n"),
+        (["--teacher", "x", "--data", "none"], "--data none does not exist\n"),
+        (["--teacher", "x", "--data", "empty"], "--data empty has no known layout\n  hint: give a folder with train/CLASS/IMAGE"),
+        (["--teacher", "distill_vision.models.convnet", "--data", "pictures"], "ConvNet does not take colour images"),
+        (["--teacher", "torch.nn.Flatten", "--data", "pictures"], "Flatten does not take colour images"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_one_sentence(distill, images, words, message):
+    Path("empty").mkdir()
+    ended = distill("new", "first.yaml", *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(message)
+    assert not Path("first.yaml").exists()
