@@ -86,7 +86,14 @@ EVERYTHING = {"cli", "__main__"}
 ONLY_IN = {
     "accelerate": {"distill_core.train._run_context", "distill_core.train.callbacks._track"},
     "click": {"distill_core.cli"},
-    "yaml": {"distill_core.config", "distill_core.preview", "distill_core.cli", "distill_core.convert", "distill_zoo"},
+    "yaml": {
+        "distill_core.config",
+        "distill_core.preview",
+        "distill_core.cli",
+        "distill_core.convert",
+        "distill_vision",
+        "distill_zoo",
+    },
 }
 
 TORCH_FREE = (
@@ -124,7 +131,7 @@ FOREIGN = {
         "torch",
         "transformers",
     },
-    "distill_vision": {"numpy", "PIL", "pycocotools", "sklearn", "torch", "torchvision"},
+    "distill_vision": {"numpy", "PIL", "pycocotools", "sklearn", "torch", "torchvision", "yaml"},
     "distill_zoo": {"filelock", "numpy", "safetensors", "torch", "yaml"},
 }
 

@@ -106,6 +106,15 @@ def test_the_module_is_the_same_as_the_script(decoys):
     assert list(decoys.iterdir()) == []
 
 
+def test_the_command_that_draws_shapes_imports_nothing_from_the_current_folder(decoys):
+    Path("distill_vision.py").unlink()  # `-m` finds it before the package
+    Path("runpy.py").unlink()
+    done = started(["-m", "distill_vision"], "shapes", "drawn", "--train", 2, "--test", 1)
+    assert done.returncode == 0, done.stderr
+    assert list(decoys.iterdir()) == []
+    assert len(list(Path("drawn").rglob("*.png"))) == 3
+
+
 def test_the_decoys_would_run(decoys):
     started(["-c", "import torchmetrics"])
     subprocess.run(["git", "status", "--porcelain"], check=True, capture_output=True)

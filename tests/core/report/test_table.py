@@ -134,3 +134,11 @@ def test_fractions_are_printed_in_percent(tmp_path: Path) -> None:
 def test_cocos_minus_one_is_not_a_percentage(tmp_path: Path) -> None:
     rows = summarise(collect([finished(tmp_path / "kd" / "0", 0, -1.0, -1.0, percent=["top1"])]))
     assert "| -1.000 | -1.000 |" in markdown_table(rows)
+
+
+def test_a_plot_has_a_line_at_chance(folders: list[Path], tmp_path: Path) -> None:
+    rows = summarise(collect(folders))
+    plot(tmp_path / "with.svg", rows, title="Digits", chance_level=0.1)
+    plot(tmp_path / "without.svg", rows, title="Digits")
+    assert "<!-- chance -->" in (tmp_path / "with.svg").read_text()
+    assert "<!-- chance -->" not in (tmp_path / "without.svg").read_text()

@@ -171,7 +171,7 @@ def test_statistics_that_no_gradient_shows_are_a_fault_too(experiment, caplog):
     class Branch(nn.Module):
         def __init__(self):
             super().__init__()
-            self.main, self.aside = nn.Linear(6, 3), nn.BatchNorm1d(6, affine=False)
+            self.main, self.aside = nn.Linear(6, 3), nn.BatchNorm1d(6, momentum=0.5, affine=False)
 
         def forward(self, x):
             self.aside(x)

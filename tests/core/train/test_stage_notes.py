@@ -80,9 +80,9 @@ def test_a_second_view_of_a_model_is_not_another_model(told):
 
 
 NORMS = {
-    "student": nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)),
+    "student": nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, momentum=0.9)),
     "maps": nn.Sequential(
-        nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 3)
+        nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3, momentum=0.9), nn.Flatten(), nn.Linear(12, 3)
     ),
 }
 

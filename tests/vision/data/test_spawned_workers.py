@@ -80,16 +80,18 @@ ARGUMENTS = {
     "image_folder": {"size": 16, "augment": crop_and_flip, "mix": CutMix()},
     "imagenet": {"size": 16, "holdout": 2},
     "mnist": {"holdout": 10},
+    "shapes_detection": {"images": 6, "masks": True, "keypoints": True},
+    "shapes_segmentation": {"images": 6},
     "voc_segmentation": {"holdout": 0, "crop": 32, "size": 32},
 }
 
 
-OWN = ["coco_json", "image_table", "mask_folder", "unlabelled_images", "voc_detection", "yolo_detection"]
-"""People's own files: read in `own/`."""
+OWN = [name for name, value in vars(distill_vision.data.own).items() if hasattr(value, "example_batch")]
+"""People's own files; `test_own_formats.py` pickles them."""
 
 
 def load(name: str, root):
-    where = {} if name == "digits" else {"root": root}
+    where = {} if name == "digits" or name.startswith("shapes_") else {"root": root}
     return getattr(distill_vision.data, name)("train", batch_size=2, **where, **ARGUMENTS[name])
 
 
@@ -112,7 +114,7 @@ def test_a_pickled_dataset_reads_the_same(name, root):
     assert same(next(loader.batches(SeedPath(seed=3))), expected)
 
 
-@pytest.mark.parametrize("name", ["voc_segmentation", "coco_detection"])
+@pytest.mark.parametrize("name", ["voc_segmentation", "coco_detection", "shapes_detection"])
 def test_a_spawned_worker_reads_the_same(name, root):
     loader = load(name, root)
     spawned = DataLoader(loader.dataset, 2, collate_fn=loader.collate, num_workers=1, multiprocessing_context="spawn")

@@ -14,7 +14,9 @@ from ._runs import Row, RunResult, collect, summarise
 from ._table import caption, markdown_table, print_table, table
 
 
-def write(path: Path, results: Sequence[RunResult], rows: Sequence[Row], *, title: str) -> list[Path]:
+def write(
+    path: Path, results: Sequence[RunResult], rows: Sequence[Row], *, title: str, chance_level: float | None = None
+) -> list[Path]:
     """Write `path`.md (the table), `path`.json (every run) and `path`.png (the plot).
 
     Args:
@@ -22,6 +24,7 @@ def write(path: Path, results: Sequence[RunResult], rows: Sequence[Row], *, titl
         results: The return value of `collect`.
         rows: The return value of `summarise`.
         title: Title of the table and the plot.
+        chance_level: Value of the metric for a model that has learnt nothing, a line in the plot.
 
     Returns:
         The three files.
@@ -30,7 +33,7 @@ def write(path: Path, results: Sequence[RunResult], rows: Sequence[Row], *, titl
     markdown, raw, figure = (path.with_name(f"{path.name}.{extension}") for extension in ("md", "json", "png"))
     markdown.write_text(f"# {title}\n\n{markdown_table(rows)}", encoding="utf-8")
     raw.write_text(json.dumps(as_record(results, title=title), indent=1) + "\n", encoding="utf-8")
-    plot(figure, rows, title=title)
+    plot(figure, rows, title=title, chance_level=chance_level)
     return [markdown, raw, figure]
 
 

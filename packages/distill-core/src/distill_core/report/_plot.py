@@ -10,8 +10,14 @@ from ._runs import Row
 from ._table import metric_name, plus_minus
 
 
-def plot(path: Path, rows: Sequence[Row], *, title: str) -> None:
+def plot(path: Path, rows: Sequence[Row], *, title: str, chance_level: float | None = None) -> None:
     """Draw each run as a dot and each mean as a bar; the extension of `path` sets the format (png, svg, pdf).
+
+    Args:
+        path: The file.
+        rows: The rows, from top to bottom.
+        title: Title of the plot.
+        chance_level: Value of the metric for a model that has learnt nothing, drawn as a line.
 
     Raises:
         DataError: matplotlib is not installed.
@@ -32,6 +38,11 @@ def plot(path: Path, rows: Sequence[Row], *, title: str) -> None:
         axes.plot(mean, height, "|", color=f"C{height}", markersize=26, markeredgewidth=2.5)
         text = plus_minus(row.best, percent=row.percent)
         axes.annotate(text, (mean, height), (0, 18), textcoords="offset points", ha="center")
+    if chance_level is not None:
+        axes.axvline(
+            (100 if rows and rows[0].percent else 1) * chance_level, color="gray", linestyle="--", label="chance"
+        )
+        axes.legend(loc="lower right")
     axes.margins(x=0.12)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.7)

@@ -12,7 +12,7 @@ from ..data import Loader, SeedPath, Stream
 from ..distributed import world_size
 from ..errors import Problem
 from ._stage_run import StageRun
-from .step import cut_notes, length_note, one_sample_note, padding_notes, scheduler_note
+from .step import cut_notes, length_note, one_sample_note, padding_notes, scheduler_note, slow_statistics_note
 
 logger = logging.getLogger("distill")
 
@@ -54,6 +54,10 @@ def stage_notes(
         yield Problem(problem, key=f"{key}.data", hint=hint)
     if loader is not None and (one_sample := one_sample_note(run.distiller, loader, seed_path, key)):
         yield one_sample
+    if loader is not None or run.stage.steps:
+        learning, batches = {id(p) for p in run.trainable.values()}, run.num_steps * run.stage.accumulate
+        if slow := slow_statistics_note(run.distiller, learning, batches, key):
+            yield slow
 
 
 def _unnamed(run: StageRun, models: Mapping[str, nn.Module], key: str) -> Iterator[Problem]:

@@ -17,8 +17,13 @@ from ._split import hold_out as hold_out
 from ._split import stratified_order as stratified_order
 from ._voc import voc_segmentation as voc_segmentation
 from .own import coco_json as coco_json
+from .own import huggingface_images as huggingface_images
 from .own import image_table as image_table
 from .own import mask_folder as mask_folder
+from .own import tar_shards as tar_shards
 from .own import unlabelled_images as unlabelled_images
 from .own import voc_detection as voc_detection
 from .own import yolo_detection as yolo_detection
+from .own import yolo_yaml as yolo_yaml
+from .shapes import shapes_detection as shapes_detection
+from .shapes import shapes_segmentation as shapes_segmentation

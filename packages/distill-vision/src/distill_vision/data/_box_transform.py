@@ -12,7 +12,7 @@ from distill_core.errors import DataError
 
 from ._scenes import PairTransform
 
-_PER_BOX = ("boxes", "labels", "area", "iscrowd", "masks")
+_PER_BOX = ("boxes", "labels", "area", "iscrowd", "masks", "keypoints", "visibility")
 
 
 @final
@@ -43,8 +43,8 @@ def transform_boxes(
     Args:
         transform: Function from (image, target) to (image, target).
         image: (3, height, width).
-        target: `boxes` (n, 4), `labels` (n,), and any of `area` (n,), `iscrowd` (n,), `masks` (n, height, width); other
-            fields are passed through.
+        target: `boxes` (n, 4), `labels` (n,), and any of `area` (n,), `iscrowd` (n,), `masks` (n, height, width),
+            `keypoints` (n, k, 2) and their `visibility` (n, k, 1); other fields are passed through.
 
     Raises:
         DataError: The transform removed boxes, and which ones is unknown.

@@ -7,9 +7,11 @@ format, not the suffix.
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -48,18 +50,33 @@ _UPRIGHT = {
 }
 
 
-def read_image(path: str | Path, size: tuple[int, int] | None = None) -> Image.Image:
+class ImageBytes(NamedTuple):
+    """The content of an image file that is part of another file.
+
+    Attributes:
+        name: Its name in messages.
+        content: The bytes.
+    """
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def read_image(path: str | Path | ImageBytes, size: tuple[int, int] | None = None) -> Image.Image:
     """Return the image in RGB, upright.
 
     Args:
-        path: The file.
+        path: The file, or its content.
         size: Height and width in the annotations of the image. An image that has this size only as stored, not
             upright, was annotated as stored and stays as stored.
 
     Raises:
         DataError: The file is missing or damaged, or its values have an unknown range.
     """
-    image, _ = _load(Path(path), tuple(FORMATS), "image")
+    image, _ = _load(path if isinstance(path, ImageBytes) else Path(path), tuple(FORMATS), "image")
     try:
         rgb = to_rgb(image)
     except DataError as error:
@@ -106,7 +123,7 @@ def read_mask(path: str | Path) -> Tensor:
     return values.byte() if image.mode in {"1", "L", "P"} else values
 
 
-def _load(path: Path, formats: tuple[str, ...], kind: str) -> tuple[ImageFile.ImageFile, str]:
+def _load(path: Path | ImageBytes, formats: tuple[str, ...], kind: str) -> tuple[ImageFile.ImageFile, str]:
     """Return the first frame with its pixels read, and Pillow's name of their layout."""
     with _opened(path, formats, kind) as image:
         raw_mode = _raw_mode(image)
@@ -116,19 +133,19 @@ def _load(path: Path, formats: tuple[str, ...], kind: str) -> tuple[ImageFile.Im
 
 
 @contextlib.contextmanager
-def _opened(path: Path, formats: tuple[str, ...], kind: str) -> Iterator[ImageFile.ImageFile]:
+def _opened(path: Path | ImageBytes, formats: tuple[str, ...], kind: str) -> Iterator[ImageFile.ImageFile]:
     """Open an image without reading its pixels; raise `DataError` for anything that fails inside."""
-    if not path.is_file():
+    if isinstance(path, Path) and not path.is_file():
         message = f"the {kind} {path} is missing"
         raise DataError(message)
-    if not path.stat().st_size:
+    if not (path.stat().st_size if isinstance(path, Path) else path.content):
         message = f"the {kind} {path} is empty: it has 0 bytes"
         raise DataError(message)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of metadata and sizes that are accepted here
             # Not by path: Pillow would map the file into memory, and scramble a TIFF with orientation 5 to 8.
-            with path.open("rb") as file, Image.open(file, formats=formats) as image:
+            with _content(path) as file, Image.open(file, formats=formats) as image:
                 yield image
     except Image.DecompressionBombError as error:
         message = f"the {kind} {path} has too many pixels: {error}"
@@ -140,6 +157,10 @@ def _opened(path: Path, formats: tuple[str, ...], kind: str) -> Iterator[ImageFi
         unreadable = isinstance(error, OSError) and error.errno is not None
         message = f"the {kind} {path} {'cannot be read' if unreadable else 'is damaged'}: {error}"
         raise DataError(message) from error
+
+
+def _content(path: Path | ImageBytes) -> BinaryIO:
+    return path.open("rb") if isinstance(path, Path) else io.BytesIO(path.content)
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:

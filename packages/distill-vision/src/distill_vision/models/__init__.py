@@ -39,6 +39,11 @@ from ._shufflenetv1 import CifarShuffleNetV1 as CifarShuffleNetV1
 from ._shufflenetv1 import shufflenetv1 as shufflenetv1
 from ._shufflenetv2 import CifarShuffleNetV2 as CifarShuffleNetV2
 from ._shufflenetv2 import shufflenetv2 as shufflenetv2
+from ._small_pyramid import ExpectedSides as ExpectedSides
+from ._small_pyramid import PyramidSegmenter as PyramidSegmenter
+from ._small_pyramid import small_fcos as small_fcos
+from ._small_pyramid import small_pyramid as small_pyramid
+from ._small_pyramid import small_segmenter as small_segmenter
 from ._split import Transfer as Transfer
 from ._split import cut as cut
 from ._split import transfer_size as transfer_size

@@ -28,6 +28,7 @@ from ._parameters import select as select
 from ._parameters import shorten as shorten
 from ._parameters import verify_groups as verify_groups
 from ._parameters import warn_without_gradient as warn_without_gradient
+from ._running_statistics import slow_statistics_note as slow_statistics_note
 from ._schedule_length import length_note as length_note
 from ._schedule_length import schedules_of as schedules_of
 from ._schedule_length import with_lengths as with_lengths

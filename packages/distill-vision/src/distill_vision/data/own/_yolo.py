@@ -75,9 +75,17 @@ def _images(folder: Path, labels: Path, known: Categories) -> list[CocoImage]:
     if not labels.is_dir():
         message = f"the folder of labels {labels} is missing"
         raise DataError(message)
+    return labelled_images(paths, [labels / path.relative_to(folder).with_suffix(".txt") for path in paths], known)
+
+
+def labelled_images(paths: Sequence[Path], files: Sequence[Path], known: Categories) -> list[CocoImage]:
+    """Return images with the objects in their text files, which may be missing for some.
+
+    Raises:
+        DataError: No image has a text file, two have the same, or a line is invalid.
+    """
     images, seen, without = [], dict[Path, Path](), 0
-    for number, path in enumerate(paths):
-        file = labels / path.relative_to(folder).with_suffix(".txt")
+    for number, (path, file) in enumerate(zip(paths, files, strict=True)):
         if file in seen:
             message = f"{path} and {seen[file]} have the same text file {file}"
             raise DataError(message, hint="rename one of the images")
@@ -87,14 +95,14 @@ def _images(folder: Path, labels: Path, known: Categories) -> list[CocoImage]:
         without += not file.is_file()
         images.append(CocoImage(number, path, height, width, objects))
     if without == len(paths):
-        message = (
-            f"{labels} has no text file for any of the {len(paths)} images in {folder}, {paths[0].stem}.txt for example"
-        )
+        where, name = files[0].parent, files[0].name
+        message = f"{where} has no text file for any of the {len(paths)} images, {name} of {paths[0]} for example"
         raise DataError(message)
     if without:
         logger.warning(
-            "%s: %d of %d images have no text file and count as images without objects", labels, without, len(paths)
-        )
+            "%d of %d images, %s for example, have no text file and count as images without objects",
+            without, len(paths), next(path for path, file in zip(paths, files, strict=True) if not file.is_file()),
+        )  # fmt: skip
     return images
 
 
