@@ -53,15 +53,15 @@ def _keep(
     kept[key] = output
 
 
-def _sgd(work: Work) -> torch.optim.SGD:
-    return torch.optim.SGD(work.student.parameters(), lr=work.lr, momentum=work.momentum)
+def _sgd(work: Work, *, fused: bool | None = None) -> torch.optim.SGD:
+    return torch.optim.SGD(work.student.parameters(), lr=work.lr, momentum=work.momentum, fused=fused)
 
 
-def plain(work: Work) -> Loop:
-    """Return the loop in plain PyTorch."""
+def plain(work: Work, *, fused: bool | None = None) -> Loop:
+    """Return the loop in plain PyTorch, with torch's default optimizer or the fused one."""
 
     def loop(tick: Tick) -> None:
-        objective, optimizer = objective_by_hand(work, work.student), _sgd(work)
+        objective, optimizer = objective_by_hand(work, work.student), _sgd(work, fused=fused)
         work.student.train()
         running, step = torch.zeros(()), 0
         while True:

@@ -28,7 +28,8 @@ KEYS: Mapping[str, Mapping[str, Any]] = {
 
 def contenders() -> dict[str, Callable[[Work], Loop]]:
     """Return the loops to compare, by name."""
-    return {"plain": loops.plain, "Distill": loops.distill, **loops.others()}
+    fused = partial(loops.plain, fused=True)
+    return {"plain": loops.plain, "plain, fused": fused, "Distill": loops.distill, **loops.others()}
 
 
 def memory(kind: str, taps: int) -> dict[str, tuple[float, float]]:
@@ -49,6 +50,7 @@ def overhead(kind: str, taps: int, rounds: int) -> dict[str, Any]:
     times = race(racing, works["plain"].block, rounds)
     _prove_equal(works)
     row: dict[str, Any] = {name: ratios(times[name], times["plain"]) for name in works if name != "plain"}
+    row["Distill / plain, fused"] = ratios(times["Distill"], times["plain, fused"])
     if len(racing) > len(works):
         cost = {name: quartiles(times[name])[1] - quartiles(times[f"{name} 0"])[1] for name in ("plain", "Distill")}
         row["cost of the taps"] = cost["Distill"] / cost["plain"]

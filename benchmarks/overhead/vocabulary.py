@@ -52,6 +52,8 @@ def steps(tokens: int = TOKENS, words: int = WORDS) -> dict[str, Step]:
         "GeneralisedJSDLoss": of(losses.GeneralisedJSDLoss()),
         "SkewedKLLoss": of(losses.SkewedKLLoss()),
         "SkewedReverseKLLoss": of(losses.SkewedReverseKLLoss()),
+        "ABKDLoss": of(losses.ABKDLoss()),
+        "AKLLoss": of(losses.AKLLoss()),
         f"TopKKLLoss, {ENTRIES} entries": of(losses.TopKKLLoss(), teacher=top.values[None], index=top.indices[None]),
     }
 

@@ -13,6 +13,9 @@ import torch
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- begin of the measurements -->", "<!-- end of the measurements -->"
 
+_COLD = """Rows that are not in memory, in random order, by `cold.py` ({when}). A run announces the rows of the next four batches
+to the operating system, which reads them during the step:"""
+
 
 def report(results: dict[str, Any]) -> None:
     """Write the tables between the markers in README.md."""
@@ -25,6 +28,8 @@ def report(results: dict[str, Any]) -> None:
     }
     for name, (corner, title) in titles.items():
         lines += ["", title, "", *table(corner, results[name])]
+    if "cold" in results:
+        lines += ["", _COLD.format(when=results["cold measured"]), "", *table("rows of 12 KB", results["cold"])]
     path = HERE / "README.md"
     before, _, rest = path.read_text().partition(BEGIN)
     after = rest.partition(END)[2]

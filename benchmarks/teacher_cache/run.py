@@ -60,7 +60,8 @@ def main() -> None:
         results["when"] += "; " + dt.datetime.now(dt.UTC).strftime(f"%Y-%m-%d %H:%M UTC: {' and '.join(options.only)}")
         report(results)
         return
-    results = {"steps": steps, "epochs": {}, "early stop": {}}
+    before = json.loads((HERE / "results.json").read_text())
+    results = {"steps": steps, "epochs": {}, "early stop": {}, **{key: before[key] for key in before if "cold" in key}}
     for teacher in ("resnet32", "resnet56", "resnet110"):
         with tempfile.TemporaryDirectory() as folder:
             results["epochs"][teacher] = epochs(teacher, options.rounds, Path(folder))

@@ -21,6 +21,9 @@ def test_the_script_writes_its_page(tmp_path):
     text = page.read_text()
     rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| tiny MLP")]
     assert [row[1].strip() for row in rows] == ["0", "8"] * 2
+    heads = next(line for line in text.splitlines() if line.startswith("| work"))
+    assert "| plain, fused | Distill |" in heads
+    assert heads.endswith("| Distill / plain, fused |")
     assert "What Distill's taps with their losses cost in the MLP, relative to taps by hand:" in text
 
 

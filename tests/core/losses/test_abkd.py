@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_core.losses import ABKDLoss, ForwardKLLoss, ReverseKLLoss
+from distill_core.losses import ABKDLoss, ForwardKLLoss, ReverseKLLoss, alpha_beta_divergence
 
 from .cases import Case
 from .derivations import assert_continuous, drawn_sequences, refusal, sequences, slow_sequences
@@ -88,3 +88,19 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: ABKDLoss(alpha=-0.1)) == "`alpha` must be >= 0, got -0.1"
     assert refusal(lambda: ABKDLoss(beta=-0.1)) == "`beta` must be >= 0, got -0.1"
     assert refusal(lambda: ABKDLoss(chunk=0)) == "`chunk` must be >= 1, got 0"
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("alpha", "beta"), [(0.2, 0.7), (0.7, 0.2), (0.5, 0.5), (1.5, 0.05), (2.0, 3.0), (0.04, 0.7)])
+def test_the_closed_form_is_that_of_autograd(alpha: float, beta: float, dtype: torch.dtype):
+    """Also for equal logits, for a class that both sides exclude, and for probabilities whose powers underflow."""
+    student, teacher = torch.randn(2, 1, 5, 50, dtype=dtype) * torch.tensor([1, 4, 4, 4, 30]).view(5, 1)
+    student[0, 1] = teacher[0, 1]
+    student[0, 2, 3] = teacher[0, 2, 3] = -torch.inf
+    student.requires_grad_()
+    value = alpha_beta_divergence(student, teacher, alpha, beta)
+    (expected,) = torch.autograd.grad(value.mean(), student)
+    found = ABKDLoss(alpha, beta)(student, teacher)
+    (gradient,) = torch.autograd.grad(found, student)
+    torch.testing.assert_close(found, value.mean())
+    torch.testing.assert_close(gradient, expected)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_core.losses import AKLLoss, ForwardKLLoss, ReverseKLLoss, head_fraction
+from distill_core.losses import AKLLoss, ForwardKLLoss, ReverseKLLoss, adaptive_kl, head_fraction
 from distill_core.losses import forward_kl as forward
 from distill_core.losses import reverse_kl as reverse
 
@@ -73,3 +73,29 @@ def test_what_makes_no_sense_is_refused():
     assert refusal(lambda: AKLLoss(1.5)) == "`mass` must be >= 0 and <= 1, got 1.5"
     assert refusal(lambda: AKLLoss(mode="both")) == "`mode` must be 'paper' or 'code', got 'both'"
     assert refusal(lambda: AKLLoss(chunk=0)) == "`chunk` must be >= 1, got 0"
+
+
+@pytest.mark.parametrize("mode", ["paper", "code"])
+@pytest.mark.parametrize("mass", [0.0, 0.3, 0.5, 0.9])
+def test_the_closed_form_is_that_of_autograd(mass: float, mode: str):
+    """Also for equal logits, and for a class that both sides exclude."""
+    student, teacher = 4 * torch.randn(2, 1, 5, 50, dtype=torch.float64)
+    student[0, 1] = teacher[0, 1]
+    student[0, 2, 3] = teacher[0, 2, 3] = -torch.inf
+    student.requires_grad_()
+    value = adaptive_kl(student[0], teacher[0], mass, mode).mean()
+    (expected,) = torch.autograd.grad(value, student)
+    found = AKLLoss(mass, mode)(student, teacher)
+    (gradient,) = torch.autograd.grad(found, student)
+    torch.testing.assert_close(found, value)
+    torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize(
+    ("mass", "mode", "head"), [(0.5, "paper", 3), (0.5, "code", 2), (0.1, "code", 1), (0.0, "paper", 0)]
+)
+def test_equally_probable_tokens_enter_the_head_in_order(mass: float, mode: str, head: int):
+    teacher, student = torch.zeros(1, 5, dtype=torch.float64), torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]).double().log()
+    errors = (student.softmax(-1) - 0.2).abs()[0]
+    found = head_fraction(student, teacher, mass, mode)
+    torch.testing.assert_close(found, (errors[:head].sum() / errors.sum())[None])

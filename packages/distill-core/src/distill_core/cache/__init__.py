@@ -16,4 +16,6 @@ from ._format import Format as Format
 from ._key import Key as Key
 from ._key import hash_rows as hash_rows
 from ._key import hash_tensors as hash_tensors
+from ._read_ahead import READ_AHEAD as READ_AHEAD
+from ._read_ahead import ReadAhead as ReadAhead
 from ._shard import Shard as Shard

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ _TYPES = {
 }  # fmt: skip
 _CODES = {dtype: code for code, dtype in _TYPES.items()}
 _ALIGNMENT = 64
+_PAGE = 4096
+_READ_BYTES = 128 << 10
+"""Bytes that Linux reads for one announcement."""
 
 
 class Shard:
@@ -32,6 +35,7 @@ class Shard:
     Attributes:
         tensors: Part → (rows, …).
         metadata: Strings stored in the file.
+        num_bytes: Size of the file.
 
     Raises:
         DataError: The file is not a safetensors file, or has another size than its header says.
@@ -52,6 +56,8 @@ class Shard:
         if 8 + length + last != size:
             message = f"{path} is damaged: it has {size:,} bytes, but its header describes {8 + length + last:,}"
             raise DataError(message)
+        self.num_bytes, self._begin = size, 8 + length
+        self._offsets = {name: entry["data_offsets"][0] for name, entry in header.items()}
         data = torch.from_file(str(path), shared=writable, size=size, dtype=torch.uint8)[8 + length :]
         self.tensors: dict[str, Tensor] = {
             name: data[entry["data_offsets"][0] : entry["data_offsets"][1]]
@@ -99,6 +105,18 @@ class Shard:
         """Return the rows (batch,) of each part, except the omitted one: one gather each."""
         return {name: tensor.index_select(0, rows) for name, tensor in self.tensors.items() if name != omit}
 
+    def will_need(self, rows: Tensor, *, omit: str = "") -> None:
+        """Let the operating system read the rows (batch,) of each part, except the omitted one, in the background."""
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            for name, tensor in self.tensors.items():
+                if name != omit and tensor[0].numel():
+                    size = tensor[0].numel() * tensor.element_size()
+                    for start, stop in _ranges(rows.sort().values * size + self._begin + self._offsets[name], size):
+                        os.posix_fadvise(handle, start, stop - start, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(handle)
+
     def write(self, rows: Tensor, parts: Mapping[str, Tensor]) -> None:
         """Store the rows (batch,) of each part.
 
@@ -122,6 +140,21 @@ class Shard:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _ranges(starts: Tensor, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of bytes of rows of one size, whose pages are merged and which are divided as the system reads them.
+
+    Args:
+        starts: (rows,), the first byte of each row, ascending.
+        size: Bytes of a row.
+    """
+    first, last = starts // _PAGE, (starts + size - 1) // _PAGE + 1
+    begins = torch.cat([torch.ones(1, dtype=torch.bool), first[1:] > last[:-1]])
+    ends = torch.cat([begins[1:], torch.ones(1, dtype=torch.bool)])
+    for start, stop in zip((first[begins] * _PAGE).tolist(), (last[ends] * _PAGE).tolist(), strict=True):
+        for begin in range(start, stop, _READ_BYTES):
+            yield begin, min(begin + _READ_BYTES, stop)
 
 
 def _header(like: Mapping[str, Tensor], rows: int, metadata: Mapping[str, str]) -> bytes:

@@ -20,19 +20,30 @@ Link: https://arxiv.org/abs/2505.04560
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import excluded, filled, finite, per_token, refuse_infinite, require_same_vocabulary
+from ..layers import (
+    at_temperatures,
+    excluded,
+    filled,
+    finite,
+    per_token,
+    refuse_infinite,
+    require_same_vocabulary,
+)
 from ..ranges import NonNegativeFloat, PositiveFloat, PositiveInt, checked
 from ..registry import register
 from ._forward_kl import token_mean
 
 SMALL = 1e-3
 """Below this both α and β are small enough for the series about 0."""
+CLOSED = 0.05
+"""From this on both α and β can be divided by without loss of digits."""
 
 
 def alpha_beta_divergence(student: Tensor, teacher: Tensor, alpha: float = 0.2, beta: float = 0.7) -> Tensor:
@@ -70,6 +81,24 @@ def _powers(log_p: Tensor, log_q: Tensor, both: float, c: float) -> Tensor:
     near = power * torch.expm1(exponent.clamp(-1, 1))
     far = torch.exp(c * log_q + (both - c) * log_p) - power
     return torch.where(exponent.abs() < 1, near, far) / c
+
+
+def _with_gradient(student: Tensor, teacher: Tensor, alpha: float, beta: float) -> tuple[Tensor, Tensor]:
+    """Return D of rows, and its gradient h − q · Σ h, h = ( q^(α+β) − p^α q^β ) / α.
+
+    With the larger of p and q factored out, all exponents are negative: no power overflows, and near p = q nothing cancels.
+    """
+    both = alpha + beta
+    log_q, log_p = F.log_softmax(student, dim=-1), F.log_softmax(teacher, dim=-1)
+    ratio = log_q.sub(log_p).nan_to_num_(0)  # where both are −∞ the larger is 0, too
+    larger = torch.maximum(log_p, log_q, out=log_p).mul_(both).exp_()
+    under, over = ratio.clamp(max=0), ratio.clamp_(min=0)
+    mixed = (beta * under).sub_(over, alpha=alpha).expm1_()  # p^α q^β / larger − 1
+    under, over = under.mul_(both).expm1_(), over.mul_(-both).expm1_()
+    h = (under - mixed).mul_(larger).div_(alpha)
+    values = under.mul_(beta).add_(over, alpha=alpha).div_(both).sub_(mixed).mul_(larger).sum(-1) / (alpha * beta)
+    gradient = h.sub_(log_q.exp_().mul_(h.sum(-1, keepdim=True)))
+    return refuse_infinite(refuse_infinite(values, student, teacher), student, teacher, reverse=True), gradient
 
 
 @final
@@ -111,4 +140,8 @@ class ABKDLoss(nn.Module):
         def function(ours: Tensor, theirs: Tensor) -> Tensor:
             return alpha_beta_divergence(ours / temperature, theirs / temperature, alpha, beta)
 
-        return token_mean(per_token(function, student, teacher, chunk=self.chunk, mask=mask), mask)
+        closed = None
+        if min(alpha, beta) >= CLOSED:
+            closed = at_temperatures(partial(_with_gradient, alpha=alpha, beta=beta), temperature)
+        values = per_token(function, student, teacher, chunk=self.chunk, mask=mask, with_gradient=closed)
+        return token_mean(values, mask)

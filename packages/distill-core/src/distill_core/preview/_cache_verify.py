@@ -108,6 +108,7 @@ def _compare(
     count = min(len(pieces), -(-samples // loader.batch_size))  # mixed batches are always complete
     for rows, batch in zip(pieces[:count], view_batches(plan.pick(range(count)), view, loader, trainer), strict=True):
         read = source.read(view, rows, batch)
+        source.verify_inputs()
         for tap, live in zip(source.live.taps, source.live.run(batch, {}), strict=True):
             total = sums.setdefault(tap.address, _Sums())
             total.samples += len(rows)

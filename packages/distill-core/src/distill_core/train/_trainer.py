@@ -267,6 +267,8 @@ class Trainer(TrainerView):
 
     def _log_training(self, run: StageRun) -> None:
         """Log the means since the last line; the only place where a step's numbers reach the host."""
+        with located(self, self.caches):
+            self.caches.verify_inputs()
         window = self.meter.flush()
         if window is None:
             return

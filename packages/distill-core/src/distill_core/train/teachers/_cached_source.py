@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from ...cache import Cache, Codec, Format, hash_rows
+from ...cache import READ_AHEAD, Cache, Codec, Format, ReadAhead, hash_rows
 from ...errors import DataError
 from ...taps import Tap
 from ...wiring import read_batch
@@ -19,16 +19,19 @@ from ._tap_codecs import TapCodecs
 
 INPUT = "#input"
 _CHECK_EVERY = 32  # batches; a batch's input is compared with what the cache was built from
+_MOST_CHECKS = 64  # results of comparisons on the device that were not read
 
 ViewRows = tuple[int, Tensor]
-"""The current view, and the rows (batch,) of the cache for its samples, on the CPU."""
+"""The view, and the rows (batch,) of the cache for the samples of a batch, on the CPU."""
+RowsAt = Callable[[int], ViewRows | None]
+"""From 0 for the current batch, 1 for the next, … to its view and rows; None if there is none."""
 
 
 class CachedSource(ModelSource):
     """One frozen model of a step, cached.
 
     It returns values as the codec decodes them, whether they were read or just computed. Before `open`, or without
-    `view_rows`, nothing is read or stored.
+    rows of a batch, nothing is read or stored.
 
     Args:
         source: The model, live.
@@ -55,9 +58,11 @@ class CachedSource(ModelSource):
         # Not a decorator: it would import dynamo, which takes seconds.
         run = self._read_or_compute
         self._run: Callable[..., list[Any]] = torch.compiler.disable(run) if compiles else run  # type: ignore[no-untyped-call]
-        self._view_rows: Callable[[], ViewRows | None] = lambda: None
+        self._rows_at: RowsAt = lambda _ahead: None
         self._formats: dict[int, Format] = {}
         self._reads: dict[int, int] = {}
+        self._read_ahead = ReadAhead(1)
+        self._checks: list[tuple[int, Tensor, Tensor]] = []
 
     @property
     def codec(self) -> str:
@@ -81,9 +86,10 @@ class CachedSource(ModelSource):
         self.live.detach()
         self.flush()
 
-    def open(self, cache: Cache, view_rows: Callable[[], ViewRows | None], *, writes: bool) -> None:
-        """Read from a cache and, if `writes`, add to it; `view_rows` returns the view and the rows of a batch."""
-        self.cache, self._view_rows, self.writes = cache, view_rows, writes
+    def open(self, cache: Cache, rows_at: RowsAt, *, writes: bool) -> None:
+        """Read from a cache the rows of each batch and, if `writes`, add to it."""
+        self.cache, self._rows_at, self.writes = cache, rows_at, writes
+        self._read_ahead = ReadAhead(cache.views)
 
     def flush(self) -> None:
         """Write stored values to disk."""
@@ -105,9 +111,11 @@ class CachedSource(ModelSource):
         return self._run(batch, values)
 
     def _read_or_compute(self, batch: Mapping[str, Any], values: Mapping[Tap, Any]) -> list[Any]:
-        view_rows = self._view_rows() if self.cache is not None else None
+        view_rows = self._rows_at(0) if self.cache is not None else None
         if self.cache is not None and view_rows is not None and self.cache.has(*view_rows):
+            self._announce(self.cache, view_rows[0])
             found = self.read(*view_rows, batch)
+            self._read_ahead.was_read(view_rows[0], self.cache.shard(view_rows[0]), view_rows[1])
         elif self.cache is not None and view_rows is None and isinstance(self.model, CachedModel):
             # For the shapes of lazy parameters.
             found = self._decoded(0, batch["index"].cpu() % self.cache.rows, batch["index"].device)
@@ -115,6 +123,13 @@ class CachedSource(ModelSource):
             found = self._compute(view_rows, batch, values)
         fixed = dict(zip(self.constant.taps, self.constant.run(batch, values), strict=True)) if self.constant else {}
         return [fixed[tap] if tap in fixed else self._part(tap, found) for tap in self.taps]
+
+    def _announce(self, cache: Cache, view: int) -> None:
+        """Announce the rows of this batch and the next ones, which the operating system reads during the step."""
+        if cache.is_complete(view):
+            following = (self._rows_at(ahead) for ahead in range(READ_AHEAD, -1, -1))
+            batches = (view_rows[1] for view_rows in following if view_rows is not None)
+            self._read_ahead.announce(view, cache.shard(view), batches, omit=INPUT)
 
     def store(self, view: int, rows: Tensor, batch: Mapping[str, Any]) -> None:
         """Compute and store a batch in the rows (batch,) of a view."""
@@ -159,7 +174,11 @@ class CachedSource(ModelSource):
         count = self._reads[view] = self._reads.get(view, -1) + 1
         if count % _CHECK_EVERY == 0:
             expected = cache.shard(view).tensors[INPUT].index_select(0, rows)
-            self._compare(view, batch["index"], expected, self._hash(batch, len(rows)))
+            found = self._hash(batch, len(rows))
+            differs = expected.to(found.device, non_blocking=True) != found
+            self._checks.append((view, batch["index"], differs))
+            if _is_on_host(found) or len(self._checks) > _MOST_CHECKS:
+                self.verify_inputs()
         return self._decoded(view, rows, batch["index"].device)
 
     def _decoded(self, view: int, rows: Tensor, device: torch.device) -> dict[str, Any]:
@@ -174,12 +193,20 @@ class CachedSource(ModelSource):
     def _hash(self, batch: Mapping[str, Any], rows: int) -> Tensor:
         taps = self.feed.taps if self.feed is not None else (Tap.parse("batch.input"),)
         inputs = [read_batch(batch, tap) for tap in taps]
-        return hash_rows([value for value in inputs if isinstance(value, Tensor)], rows).cpu()
+        return hash_rows([value for value in inputs if isinstance(value, Tensor)], rows)
 
-    def _compare(self, view: int, index: Tensor, expected: Tensor, found: Tensor) -> None:
-        if torch.equal(expected, found):
-            return
-        sample = int(index[(expected != found).nonzero()[0, 0]])
+    def verify_inputs(self) -> None:
+        """Read the comparisons of inputs since the last call from the device; a comparison on the CPU is read at once.
+
+        Raises:
+            DataError: The cache was built from another input.
+        """
+        checks, self._checks = self._checks, []
+        if checks and bool(torch.cat([differs for _, _, differs in checks]).any()):
+            view, index, differs = next(check for check in checks if check[2].any())
+            self._refuse_input(view, int(index[differs.nonzero()[0, 0]]))
+
+    def _refuse_input(self, view: int, sample: int) -> NoReturn:
         path = self.cache.path(view) if self.cache else ""
         message = (
             f"sample {sample} is not the input from which {path} was built, although data, transforms "
@@ -190,6 +217,10 @@ class CachedSource(ModelSource):
             "`mix`, which is replayed); or run this teacher without a cache"
         )
         raise DataError(message, key=f"cache.{self.name}", hint=hint)
+
+
+def _is_on_host(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu"
 
 
 def _seeds(view: int, rows: Tensor) -> Tensor:

@@ -188,6 +188,11 @@ class Caches:
         finally:
             self._batch = None
 
+    def verify_inputs(self) -> None:
+        """Raise if a batch was not the input from which a cache was built; called where numbers reach the host."""
+        for source in self.sources:
+            source.verify_inputs()
+
     def flush(self) -> None:
         """Write stored values to disk; called before a checkpoint relies on them."""
         for source in self.sources:
@@ -223,7 +228,7 @@ class Caches:
         cache = Cache(Path(settings.folder).expanduser(), source.name, key, num_rows(inputs.loader), views)
         complete = [view for view in range(views) if cache.is_complete(view)]
         writes = self._may_write(cache, inputs.device) and len(complete) < views
-        source.open(cache, self._view_rows, writes=writes)
+        source.open(cache, self._rows_at, writes=writes)
         if rank() == 0:
             logger.info(_describe(source, cache, len(complete)))
 
@@ -237,14 +242,15 @@ class Caches:
             message = f"'{source.name}' is not built, and {where}"
             hint = "complete it where the model is: distill cache build FILE"
             raise WiringError(message, key=f"cache.{source.name}", hint=hint)
-        source.open(cache, self._view_rows, writes=False)
+        source.open(cache, self._rows_at, writes=False)
 
-    def _view_rows(self) -> ViewRows | None:
-        """Return the view and the rows of the current batch; None outside of an epoch."""
+    def _rows_at(self, ahead: int) -> ViewRows | None:
+        """Return the view and the rows of the current batch, or of one ahead of it; None outside of an epoch."""
         state = self._state
         if state is None or state.epoch == 0 or self.views is None:
             return None
-        return (state.epoch - 1) % self.views, self._rows[state.batch if self._batch is None else self._batch]
+        batch = (state.batch if self._batch is None else self._batch) + ahead
+        return ((state.epoch - 1) % self.views, self._rows[batch]) if batch < len(self._rows) else None
 
     def _may_write(self, cache: Cache, device: torch.device) -> bool:
         """Return whether this run adds to the cache; one run at a time does."""
