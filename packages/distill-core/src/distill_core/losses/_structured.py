@@ -6,8 +6,8 @@
 
 A node is the maximum response of a patch, channel by channel (max pooling, as in the authors' code, irfanICMLL/
 structure_knowledge_distillation; the paper says average pooling). The default, as in the code, is a patch of half the
-height and half the width. The paper's weights are 10 for pixels and 1 for pairs. That of pixels belongs to a sum over
-the batch, so multiply it by the number of samples per process. The authors' code backpropagates through the dot
+height and half the width. The authors' script weighs pixels by 10 and pairs by 0.5, and divides the loss of pixels by
+the positions only, not by its batch of 8: 80 and 0.5 for these losses. Their code backpropagates through the dot
 products only; `detach_norms=False` differentiates the norms too. The paper's third term, an adversarial one, needs a
 discriminator with its own optimizer.
 
