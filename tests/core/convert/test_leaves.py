@@ -22,9 +22,10 @@ from .old_head_rcnn import GHND
 from .old_ktaad import KTAAD
 from .old_scenes import SEGMENTATION
 from .old_spellings import SPELLINGS
+from .old_texts import WITH_METRICS, WITHOUT_METRICS
 
 SCENES = {"detection": DETECTION, "ghnd": GHND, "ktaad": KTAAD, "segmentation": SEGMENTATION}
-OLD = {**FILES, **SCENES, "glue": GLUE, **SPELLINGS}
+OLD = {**FILES, **SCENES, "glue": GLUE, **SPELLINGS, "texts": WITH_METRICS, "texts_alone": WITHOUT_METRICS}
 
 NAMES = {"dataset_id", "dataset_id_map"}
 """Keys of names that an author chooses; a name that no dataset has is lost."""
@@ -96,7 +97,7 @@ def test_a_second_key_of_the_same_name_is_refused(name: str, tmp_path: Path, see
         seen.add(("twice", *path[-3:]))
         start = key.start_mark
         is_flow = text[text.rfind("\n", 0, start.index) + 1 : start.index].strip()
-        twice = f"{key.value}: 1" + (", " if is_flow else f"\n{' ' * start.column}")
+        twice = f"{key.value}: another" + (", " if is_flow else f"\n{' ' * start.column}")
         _, findings = outcome(text[: start.index] + twice + text[start.index :], file)
         if not any(finding.startswith(("lost", "refused")) for finding in findings):
             missed.append(".".join(path))

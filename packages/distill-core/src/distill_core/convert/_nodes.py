@@ -1,8 +1,23 @@
-"""The text of a YAML node on one line, and nodes that contain themselves."""
+"""The tags of the old format, the text of a YAML node on one line, and nodes that contain themselves."""
 
 from __future__ import annotations
 
 from yaml import MappingNode, Node, SequenceNode
+
+TAGS = (
+    "!join",
+    "!pathjoin",
+    "!expanduser",
+    "!abspath",
+    "!import_get",
+    "!import_call",
+    "!import_call_method",
+    "!call_method",
+    "!getattr",
+    "!setattr",
+    "!access_by_index_or_key",
+)
+"""The tags of torchdistill 1.x."""
 
 
 def flow_text(node: Node) -> str:

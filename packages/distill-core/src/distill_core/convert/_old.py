@@ -17,22 +17,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import ConfigError, Location, Problem, did_you_mean
 from ._comments import Comments
 from ._given import Given
-from ._nodes import cycle, flow_text
-
-TAGS = (
-    "!join",
-    "!pathjoin",
-    "!expanduser",
-    "!abspath",
-    "!import_get",
-    "!import_call",
-    "!import_call_method",
-    "!call_method",
-    "!getattr",
-    "!setattr",
-    "!access_by_index_or_key",
-)
-"""The tags of torchdistill 1.x."""
+from ._nodes import TAGS, cycle, flow_text
 
 _STRINGS = ("!join", "!pathjoin", "!expanduser", "!abspath")
 _CORE = "tag:yaml.org,2002:"
@@ -143,6 +128,11 @@ class Place:
         return "" if tag.startswith(_CORE) else tag
 
     @property
+    def source(self) -> str:
+        """Its text on one line."""
+        return flow_text(self.node)
+
+    @property
     def is_null(self) -> bool:
         """Whether it is null or empty."""
         return isinstance(self.node, ScalarNode) and self.node.tag == _CORE + "null"
@@ -168,6 +158,8 @@ class Place:
                 merged += [pair for source in sources for pair in self.below(source, "<<").raw_entries()]
                 continue
             key = self.below(key_node, "").text()
+            if key in dict(own) and flow_text(dict(own)[key].node) == flow_text(value):
+                continue  # the same twice
             if key in dict(own):
                 raise LostError(self.below(key_node, key), f"the key '{key}' occurs twice", "keep one of them")
             own.append((key, self.below(value, key)))
@@ -272,7 +264,7 @@ class Place:
         Args:
             reason: Why it changes none.
         """
-        self.old.omitted.append((self, f"`{flow_text(self.node)}` is omitted: {reason}"))
+        self.old.omitted.append((self, f"`{self.source}` is omitted: {reason}"))
         self.ignore()
 
     def ignore(self) -> None:

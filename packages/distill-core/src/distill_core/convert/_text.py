@@ -6,6 +6,7 @@ from typing import Any
 
 from ._context import Context
 from ._data import Batches, Source
+from ._hub_text import hub_metrics, hub_sources
 from ._old import LostError, Place
 from ._output import Call
 from ._text_task import LOSSES
@@ -50,9 +51,7 @@ def text_sources(context: Context, place: Place) -> dict[str, Source]:
         LostError: The datasets come from the hub in a way that has no counterpart.
     """
     if place.tag:
-        context.task = "text"
-        hint = "save it as TSV and write distill_nlp.data.text_classification"
-        raise LostError(place, "a dataset of the hub", hint)
+        return hub_sources(context, place)
     entries = dict(place.raw_entries())
     if not any(key in entries for key in ("glue", "glue_ax")):
         return {}
@@ -128,6 +127,7 @@ def _model(context: Context, place: Place, *, is_teacher: bool) -> Call:
     labels, problem = config.take("num_labels") or place.take("num_labels"), config.take("problem_type")
     _tokenizer(context, config, tokenizer, is_teacher=is_teacher)
     count = int(labels.plain()) if labels else None
+    context.text.num_labels = count or context.text.num_labels
     if not is_teacher:
         context.text.tokenizer = context.text.tokenizer or path
         kind = problem.text() if problem else "regression" if count == 1 else "single_label_classification"
@@ -161,6 +161,8 @@ def _tokenizer(context: Context, config: Place, tokenizer: Place, *, is_teacher:
             name = same.text()
             if settings is tokenizer and not is_teacher:
                 context.text.tokenizer = name
+    if lower := tokenizer.take("do_lower"):
+        lower.omit("transformers reads 'do_lower_case' only")
     if fast := tokenizer.take("use_fast"):
         fast.omit("both implementations give the same tokens")
     if task := config.take("finetuning_task"):
@@ -168,7 +170,9 @@ def _tokenizer(context: Context, config: Place, tokenizer: Place, *, is_teacher:
 
 
 def text_metrics(context: Context) -> tuple[dict[str, Any], str]:
-    """Return the metrics of a GLUE task, and the one that chooses the epoch."""
+    """Return the metrics of a task, and the one that chooses the epoch."""
+    if context.task == "text":
+        return hub_metrics(context)
     metric = Call("distill_nlp.metrics.GlueMetric", {"task": context.text.name})
     inputs = {"preds": "student:out.logits", "target": "batch.target"}
     return {"glue": {"metric": metric, "inputs": inputs}}, f"glue.{TASKS.get(context.text.name, 'accuracy')}"

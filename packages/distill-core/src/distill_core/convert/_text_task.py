@@ -23,11 +23,13 @@ class TextTask:
         name: The GLUE task.
         tokenizer: The tokenizer of the data, which is the student's.
         loss: The loss of the labels.
+        num_labels: The number of labels of the student.
     """
 
     name: str = ""
     tokenizer: str = ""
     loss: str = LOSSES["single_label_classification"]
+    num_labels: int = 2
 
     @property
     def fields(self) -> list[str]:

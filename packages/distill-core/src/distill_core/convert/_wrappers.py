@@ -97,15 +97,16 @@ def _module(place: Place, key: str, kwargs: dict[str, Any]) -> Any:
     """Return a module that a sequence adds."""
     if key != "ConvReg":
         return Call(f"torch.nn.{key}", kwargs)
-    size = kwargs.get("kernel_size", 1)
-    if kwargs.get("stride", 1) != 1 or kwargs.get("padding", 0) != size // 2:
-        raise LostError(place, "a ConvReg that changes height or width")
+    size, stride = kwargs.get("kernel_size", 1), kwargs.get("stride", 1)
+    padding = kwargs.get("padding", 0)
     if not isinstance(relu := kwargs.get("uses_relu", True), bool):
         raise LostError(place, f"`uses_relu` must be true or false, got {relu!r}")
     channels = {"in_channels": kwargs["num_input_channels"], "out_channels": kwargs["num_output_channels"]}
     options = {
         **({"kernel_size": size} if size != 1 else {}),
         **({} if relu else {"relu": False}),
+        **({"stride": stride} if stride != 1 else {}),
+        **({"padding": padding} if padding != size // 2 else {}),
     }
     return Call("distill_core.layers.ConvReg", channels | options)
 

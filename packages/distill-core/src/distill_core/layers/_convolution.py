@@ -14,7 +14,7 @@ from ._layouts import require_same_layout
 
 
 class NormalisedConv(LazyModuleMixin, nn.Module):
-    """A convolution without bias that keeps height and width, then batch normalisation.
+    """A convolution without bias, which by default keeps height and width, then batch normalisation.
 
     In training mode the statistics are those of the process's batch, unless the module is converted by
     `nn.SyncBatchNorm.convert_sync_batchnorm` or receives the gathered batch.
@@ -26,6 +26,8 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
         affine: Learn a scale and a shift in the normalisation.
         eps: Added to the variance.
         init_bound: The weights start uniform within ± `init_bound` / √(number of inputs of an output).
+        stride: Stride of the convolution.
+        padding: Padding of the convolution; `kernel_size // 2` if omitted.
 
     >>> import torch
     >>> NormalisedConv()(torch.zeros(2, 3, 8, 8), like=torch.zeros(2, 5, 4, 4)).shape
@@ -43,8 +45,11 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
         affine: bool = True,
         eps: float = 1e-5,
         init_bound: float = 1.0,
+        stride: int = 1,
+        padding: int | None = None,
     ) -> None:
         super().__init__()
+        self.stride, self.padding = stride, kernel_size // 2 if padding is None else padding
         self.init_bound = init_bound
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
         self.weight = UninitializedParameter()
@@ -67,7 +72,7 @@ class NormalisedConv(LazyModuleMixin, nn.Module):
             ValueError: If one value per channel is normalised in training mode, or a feature is not a channels-first map.
         """
         _require_maps(features, like)
-        mapped = F.conv2d(features.to(self.weight.dtype), self.weight, padding=self.kernel_size // 2)
+        mapped = F.conv2d(features.to(self.weight.dtype), self.weight, stride=self.stride, padding=self.padding)
         require_statistics(mapped, self.norm)
         normalised: Tensor = self.norm(mapped)
         return normalised
