@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,7 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from distill_core.experiment import CacheSettings
 from distill_core.losses import ForwardKLLoss, TokenCELoss, TopKKLLoss
-from distill_core.train import Experiment, Stage, Term, Trainer
+from distill_core.train import Callback, Checkpoint, Experiment, Stage, Term, Trainer
+from distill_core.weights import read_weights
 from distill_nlp.data import completions, conversations
 
 from ..chat_tokenizers import chat_tokenizer, template
@@ -100,6 +102,37 @@ def test_a_cache_of_packed_samples(models, tokenizer, tmp_path, kind, shuffle):
     for name, tensor in live.items():
         assert torch.equal(first[name], second[name])
         torch.testing.assert_close(first[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+class Stop(Callback):
+    def on_step_end(self, run):
+        if run.state.step == 5:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", ["conversations", "completions"])
+@pytest.mark.parametrize("codec", [None, "topk-8"])
+def test_a_run_on_packed_samples_resumes_bit_for_bit(models, tokenizer, tmp_path, kind, codec):
+    """It stops a step after a checkpoint, within an epoch, with live and with cached outputs of the teacher."""
+
+    def trainer(folder, *callbacks):
+        loader = load(kind, tokenizer, packed=True, shuffle=True, batch_size=1)
+        cache = (
+            {"teacher": CacheSettings(folder=str(tmp_path / folder / "cache"), codec=codec, views=1)} if codec else {}
+        )
+        experiment = experiment_of(models, loader, cache, *((TopKKLLoss(), STORED) if codec else ()))
+        experiment = replace(experiment, callbacks=[Checkpoint(every_steps=4)], ema={"student": 0.5})
+        return Trainer(experiment, output=tmp_path / folder, callbacks=callbacks)
+
+    trainer("complete").fit()
+    with pytest.raises(KeyboardInterrupt):
+        trainer("stopped", Stop()).fit()
+    trainer("stopped").fit(resume=True)
+    for name in ("student", "student_ema"):
+        expected, found = (read_weights(tmp_path / run / f"{name}.safetensors") for run in ("complete", "stopped"))
+        assert all(torch.equal(tensor, found[key]) for key, tensor in expected.items())
+        initial = models["student"].state_dict()
+        assert not all(torch.equal(tensor, initial[key]) for key, tensor in expected.items())
 
 
 def test_another_packing_is_another_cache(models, tokenizer, tmp_path):

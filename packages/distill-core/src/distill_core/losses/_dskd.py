@@ -98,9 +98,32 @@ def teacher_space(
     return per_token(match, projected, teacher, chunk=chunk, mask=mask)
 
 
+class DualSpace(nn.Module):
+    """Arguments of `DSKDLoss` and `DSKDCMALoss`, and projections between the spaces of both models."""
+
+    @checked
+    def __init__(
+        self,
+        temperature: PositiveFloat = 1.0,
+        divergence: Divergence = "forward",
+        *,
+        student_features: PositiveInt | None = None,
+        teacher_features: PositiveInt | None = None,
+        chunk: PositiveInt = 256,
+    ) -> None:
+        super().__init__()
+        self.temperature, self.divergence = temperature, one_of("divergence", divergence, Divergence)
+        self.chunk = chunk
+        self._add_projections(student_features, teacher_features)
+
+    def _add_projections(self, student_features: int | None, teacher_features: int | None) -> None:
+        self.to_student = Regressor(teacher_features, student_features)
+        self.to_teacher = Regressor(student_features, teacher_features)
+
+
 @final
 @register
-class DSKDLoss(nn.Module):
+class DSKDLoss(DualSpace):
     """Dual-space distillation of models with one tokenizer (Zhang et al. 2024).
 
     Args:
@@ -117,22 +140,6 @@ class DSKDLoss(nn.Module):
     """
 
     reduction_scope: ClassVar[str] = "token"
-
-    @checked
-    def __init__(
-        self,
-        temperature: PositiveFloat = 1.0,
-        divergence: Divergence = "forward",
-        *,
-        student_features: PositiveInt | None = None,
-        teacher_features: PositiveInt | None = None,
-        chunk: PositiveInt = 256,
-    ) -> None:
-        super().__init__()
-        self.temperature, self.divergence = temperature, one_of("divergence", divergence, Divergence)
-        self.chunk = chunk
-        self.to_student = Regressor(teacher_features, student_features)
-        self.to_teacher = Regressor(student_features, teacher_features)
 
     def forward(
         self, student: tuple[Tensor, Tensor, nn.Module], teacher: tuple[Tensor, Tensor, nn.Module], target: Tensor

@@ -31,10 +31,9 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from ..layers import Regressor, at_least_float32, one_of, without_autocast
-from ..ranges import PositiveFloat, PositiveInt, checked
+from ..layers import Regressor, at_least_float32, without_autocast
 from ..registry import register
-from ._dskd import Divergence, require_vectors, student_space, teacher_space
+from ._dskd import DualSpace, require_vectors, student_space, teacher_space
 from ._forward_kl import token_mean
 from ._token_ce import IGNORED, require_token_targets
 
@@ -62,7 +61,7 @@ def token_attention(query: Tensor, key: Tensor, ours: Tensor, theirs: Tensor) ->
 
 @final
 @register
-class DSKDCMALoss(nn.Module):
+class DSKDCMALoss(DualSpace):
     """Dual-space distillation of models with two tokenizers (Zhang et al. 2024).
 
     Args:
@@ -81,21 +80,8 @@ class DSKDCMALoss(nn.Module):
 
     reduction_scope: ClassVar[str] = "token"
 
-    @checked
-    def __init__(
-        self,
-        temperature: PositiveFloat = 1.0,
-        divergence: Divergence = "forward",
-        *,
-        student_features: PositiveInt | None = None,
-        teacher_features: PositiveInt | None = None,
-        chunk: PositiveInt = 256,
-    ) -> None:
-        super().__init__()
-        self.temperature, self.divergence = temperature, one_of("divergence", divergence, Divergence)
-        self.chunk = chunk
-        self.to_student = Regressor(teacher_features, student_features)
-        self.to_teacher = Regressor(student_features, teacher_features)
+    def _add_projections(self, student_features: int | None, teacher_features: int | None) -> None:
+        super()._add_projections(student_features, teacher_features)
         self.query = Regressor(*(None if x is None else 2 * x for x in (student_features, teacher_features)))
 
     def forward(self, student: Side, teacher: Side, target: Sequence[Tensor], index: Sequence[Tensor]) -> Tensor:

@@ -84,8 +84,8 @@ def split_documents(
     return chosen if split != "all" else list(documents)
 
 
-def split_indices(count: int, split: str, *, val: float, test: float, seed: int) -> list[int]:
-    """Return the sorted indices of a split; see `split_documents`.
+def split_indices(count: int, split: str, *, val: float, test: float, seed: int, limit: int | None = None) -> list[int]:
+    """Return the sorted indices of a split, at most `limit`, evenly spaced; see `split_documents`.
 
     Raises:
         DataError: The split does not exist, or there are too few documents.
@@ -96,14 +96,14 @@ def split_indices(count: int, split: str, *, val: float, test: float, seed: int)
         message = f"there is no split '{split}'"
         raise DataError(message, hint=did_you_mean(split, sizes))
     if split == "all":
-        return list(range(count))
+        return spaced(range(count), limit)
     if sizes["train"] < 1 or sizes[split] < 1:
         message = f"{count} documents are too few for a split '{split}' with val: {val:g} and test: {test:g}"
         hint = "change the fractions, or set a `separator` that splits the file into more documents"
         raise DataError(message, hint=hint)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed(seed))).tolist()
     first = {"val": 0, "test": sizes["val"], "train": sizes["val"] + sizes["test"]}[split]
-    return sorted(order[first : first + sizes[split]])
+    return spaced(sorted(order[first : first + sizes[split]]), limit)
 
 
 def spaced(items: Sequence[Item], limit: int | None) -> list[Item]:

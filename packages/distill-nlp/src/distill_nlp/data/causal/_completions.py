@@ -11,7 +11,7 @@ from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ...tables import Rows, check_columns, read_rows
-from .._documents import Split, spaced, split_indices
+from .._documents import Split, split_indices
 from .._encoded import Tokenizer
 from ._answers import AnsweredPrompts
 from ._causal_tokens import causal_tokenizer
@@ -94,7 +94,7 @@ def completions(
     layout = Layout(max_length=max_length, packed=packed, pad_to=pad_to, group_by_length=group_by_length)
     _check_options(max_length, max_prompt, packed, teacher_tokenizer)
     table = read_rows(file)
-    rows = spaced(split_indices(table.num_rows, split, val=val, test=test, seed=split_seed), limit)
+    rows = split_indices(table.num_rows, split, val=val, test=test, seed=split_seed, limit=limit)
     answered = AnsweredPrompts.read(table, prompt, completion, rows)
     samples = _encoded(answered, prompt, (tokenizer, teacher_tokenizer), max_length, max_prompt, cache)
     return samples.loader(layout, batch_size, split, shuffle=shuffle, num_workers=num_workers)

@@ -15,7 +15,7 @@ from distill_core.errors import DataError
 from ..._ignored import IGNORED
 from ...chat import ASSISTANT, Message, checked_messages, checked_tools, encode_conversation
 from ...tables import Rows, Table, check_columns, read_rows
-from .._documents import Split, spaced, split_indices
+from .._documents import Split, split_indices
 from .._encoded import Tokenizer
 from ._causal_tokens import causal_tokenizer
 from ._prompts import PromptFormat
@@ -86,7 +86,7 @@ def conversations(
     """
     layout = Layout(max_length=max_length, packed=packed, pad_to=pad_to, group_by_length=group_by_length)
     table = read_rows(rows)
-    chosen = spaced(split_indices(table.num_rows, split, val=val, test=test, seed=split_seed), limit)
+    chosen = split_indices(table.num_rows, split, val=val, test=test, seed=split_seed, limit=limit)
     loaded = _chat_tokenizer(tokenizer)
     samples = EncodedSamples(prompts=PromptFormat(loaded, messages, max_length, is_chat=True))
     samples.add("", _encoded(table, chosen, (messages, tools), loaded, max_length, answers), loaded)
