@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,17 @@ def test_a_file_runs(run, name):
         assert len(calls) == 2 * (BATCHES + 1)  # the third is narrow
     if name == "average":
         assert calls == []
+
+
+def test_announced_rows_have_the_same_values(tmp_path, monkeypatch):
+    """The benchmark of cold reads, shortened: it compares what it reads with and without announcing."""
+    monkeypatch.syspath_prepend(str(FOLDER.parents[1]))
+    import cold
+
+    for name, value in {"ROWS": 3_000, "WIDTH": 5, "BATCH": 4, "NUM_BATCHES": 6, "STEP": 0.0}.items():
+        monkeypatch.setattr(cold, name, value)
+    rows = cold.measure(tmp_path, 1)
+    for module in ("cold", "page"):
+        sys.modules.pop(module)
+    assert list(rows) == ["cold", "cold, announced", "in memory, announced"]
+    assert rows["cold"]["both / cold"] == 1
