@@ -216,6 +216,12 @@ def test_a_recipe_says_what_its_source_says(file: str):
             assert not named or found.argument_values(loss, named) == named
 
 
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: "/".join(Path(file).with_suffix("").parts[-2:]))
+def test_a_recipe_names_torchdistill(file: str):
+    comment = [line for line in (BENCHMARKS / file).read_text().splitlines() if line.startswith("#")]
+    assert "torchdistill" in "\n".join(comment)
+
+
 def test_stages_accumulate_as_in_the_paper():
     """KTAAD takes two batches of 8 per step in its second stage."""
     file = next(file for file in SOURCES if "coco/ktaad" in file)
