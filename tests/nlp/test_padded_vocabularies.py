@@ -42,14 +42,12 @@ def bpe():
     return byte_level(TEXTS, vocab_size=270)
 
 
-@pytest.fixture(params=[(SMALL, LARGE), (LARGE, SMALL)], ids=["larger-teacher", "larger-student"])
+@pytest.fixture(params=[("llama", "qwen3"), ("gemma3", "llama"), ("qwen3", "gemma3")], ids="-".join)
 def models(request, decoder):
-    """Return a student of Llama and a teacher of Qwen with padded vocabularies."""
+    """Return a student and a teacher with padded vocabularies. That of the student is smaller, except for Gemma's."""
     student, teacher = request.param
-    return {
-        "teacher": decoder("qwen3", vocab_size=teacher, tie_word_embeddings=True),
-        "student": decoder("llama", vocab_size=student).train(),
-    }
+    sizes = (LARGE, SMALL) if student == "gemma3" else (SMALL, LARGE)
+    return {"teacher": decoder(teacher, vocab_size=sizes[1]), "student": decoder(student, vocab_size=sizes[0]).train()}
 
 
 def test_the_table_has_every_loss_of_tokens_with_a_teacher():

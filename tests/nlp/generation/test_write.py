@@ -65,7 +65,9 @@ def test_any_prompt_is_read_back_unchanged(teacher, bpe, tmp_path):
         write_completions(teacher, ["\ud800"], tmp_path / "c.jsonl", tokenizer=bpe)
 
 
-def test_tokens_and_ends_are_those_that_the_model_wrote(teacher, bpe, tmp_path):
+def test_tokens_and_ends_are_those_that_the_model_wrote(decoder, family, bpe, tmp_path):
+    torch.manual_seed(3)
+    teacher = decoder(family, vocab_size=280, eos_token_id=bpe.eos_token_id)
     sampling = Sampling(max_new_tokens=12, temperature=3.0)
     path = write_completions(teacher, PROMPTS, tmp_path / "a.jsonl", tokenizer=bpe, sampling=sampling, samples=30)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -84,10 +86,9 @@ def test_tokens_and_ends_are_those_that_the_model_wrote(teacher, bpe, tmp_path):
 
 
 @pytest.mark.parametrize(("adds", "writes"), BEGINS)
-def test_greedy_tokens_equal_those_of_transformers_for_templated_prompts(tmp_path, adds, writes):
+def test_greedy_tokens_equal_those_of_transformers_for_templated_prompts(tmp_path, adds, writes, decoder, family):
     tokenizer = chat_tokenizer(adds_begin=adds, chat_template=template(begin=writes))
-    torch.manual_seed(0)
-    model = tiny_gpt2(vocab_size=len(tokenizer), layers=2, width=32, heads=2, max_length=64).eval()
+    model = decoder(family, vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id)
     chats = [[{"role": "user", "content": text}] for text in ("the capital", "of France is", "Paris")]
     texts = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
     greedy = Sampling(max_new_tokens=8, temperature=0.0)

@@ -22,9 +22,9 @@ stages:
 """
 
 
-def test_transformers_own_call_is_read_and_its_cache_refused(decoder_folder, tmp_path):
+def test_transformers_own_call_is_read_and_its_cache_refused(decoder_folder, family, tmp_path):
     byte_level(["some text"]).save_pretrained(tmp_path / "tokenizer")
-    folder = decoder_folder("qwen3", vocab_size=300)
+    folder = decoder_folder(family, vocab_size=300)
     file = tmp_path / "a.yaml"
     text = FILE.replace("TOKENIZER", str(tmp_path / "tokenizer"))
     file.write_text(text.replace("FOLDER", f"{{pretrained_model_name_or_path: {folder}, use_cache: false}}"))

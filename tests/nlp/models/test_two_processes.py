@@ -18,7 +18,7 @@ def test_sharded_decoders_train_and_are_saved(tmp_path, decoder):
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(SCRIPT), str(tmp_path)]
     done = subprocess.run([sys.executable, *launch], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    for family in ("llama", "qwen3"):
+    for family in ("llama", "qwen3", "gemma3"):
         runs = {shard: tmp_path / f"{family}-{shard}" for shard in ("teacher", "student")}
         weights = {shard: read_weights(folder / "student.safetensors") for shard, folder in runs.items()}
         initial = decoder(family).state_dict()

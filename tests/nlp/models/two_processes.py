@@ -25,7 +25,7 @@ INPUTS = {"student": "student:out.logits", "teacher": "teacher:out.logits"}
 
 
 def main(folder: Path) -> None:
-    for family in ("llama", "qwen3"):
+    for family in ("llama", "qwen3", "gemma3"):
         for shard in ("teacher", "student"):
             models = {name: make_decoder(family, use_cache=False) for name in ("teacher", "student")}
             with torch.no_grad():
