@@ -73,10 +73,9 @@ class Term:
         schedules: Attribute of the loss (`temperature`) → schedule that sets it before each batch.
         separate_gradient: Whether the optimizer gets its gradient separately from that of the other terms
             (`distill_core.optim`).
-        averages_over: What the loss averages over, if it does not declare it: `samples`, `sum` (values add up), or the tap
-            of a mask or weights whose sum is the count (`batch.mask`). Gradient accumulation and several processes need
-            it. The losses of this project and of torch are known. For a loss that compares samples with each other,
-            `samples` allows accumulation.
+        averages_over: What the loss averages over, if not declared: `samples`, `sum` (values add up), or the tap of a mask or
+            weights whose sum is the count (`batch.mask`). Gradient accumulation and several processes need it. Ours and torch's
+            are known. For a loss that compares samples with each other, `samples` allows accumulation.
     """
 
     loss: Callable[..., Any]
@@ -148,10 +147,10 @@ class Stage:
         steps: Number of optimizer steps after which the stage ends, also within an epoch. It replaces an inherited `epochs`,
             and `epochs` an inherited `steps`.
         losses: The terms of the objective, by name.
-        optimizer: A callable from parameter groups to an optimizer (`!import_partial:torch.optim.SGD`). SGD, Adam and
-            AdamW run fused unless `fused` or `foreach` is given.
-        scheduler: A callable from an optimizer to a learning-rate scheduler. Its length is filled in if it is omitted;
-            a number of steps may be a share of the stage, `5%`.
+        optimizer: A callable from parameter groups to an optimizer (`!import_partial:torch.optim.SGD`). SGD, Adam and AdamW run
+            fused unless `fused` or `foreach` is given.
+        scheduler: A callable from an optimizer to a learning-rate scheduler. Its length is filled in if it is omitted; a number
+            of steps may be a share of the stage, `5%`.
         scheduler_step: When the scheduler advances: after each `epoch` or after each optimizer `step`. The default is `epoch`,
             and `step` in a stage of `steps`, where `epoch` is refused.
         data: The loader to train on; `data.train` of the experiment if never set.
@@ -163,10 +162,9 @@ class Stage:
             statistics of a frozen model in train mode are restored at the end of the stage.
         accumulate: Number of batches for each optimizer step.
         clip_grad_norm: Maximum norm of all gradients together; not clipped by default.
-        stop_early: Whether the forward of a model that learns ends after its last tapped module, if its own output is not
-            read. By default it ends there if the modules behind update no buffer and draw no random number. `true` ends it
-            in any case: BatchNorm statistics behind stay as they are, and each tapped module must run once per forward.
-            `false` runs the complete forward.
+        stop_early: Whether the forward of a model that learns ends after its last tapped module, if its own output is not read.
+            By default it ends there if the modules behind update no buffer and draw no random number. `true` ends it in any
+            case: BatchNorm statistics behind stay as they are, and each tapped module must run once per forward.
     """
 
     epochs: PositiveInt | Inherit | None = INHERIT
@@ -212,9 +210,8 @@ class CacheSettings:
         codec: Format of the values: `float32`, `float16`, `bfloat16`, `int8`, `topk-8` (any number), `sampled-64`; or glob
             over taps (`teacher`, `teacher.layer*`) → format, `float32` if none matches.
         views: Number of augmentations of each sample; by default `views` of the experiment.
-        build_model: Whether to build the model. With `false` the cache must be complete, and the run needs neither the
-            weights nor the code of the model. Building a model may draw random numbers: list it after the student, so
-            that the student's initial weights are the same.
+        build_model: Whether to build the model. With `false` the cache must be complete, and the run needs neither the weights
+            nor the code. Building draws random numbers: list it after the student, whose weights are then the same.
     """
 
     folder: str
@@ -256,12 +253,11 @@ class Experiment:
         compile: Compile models and losses together with `torch.compile`; a string names the backend.
         channels_last: Use the channels-last memory format, which may speed up convolutions.
         ema: Model → decay of an exponential moving average, a model named `<model>_ema`.
-        nonfinite: Policy for a gradient or buffer that is not finite. The update is always withheld and buffers are
-            restored; `stop` ends the run, `skip` continues, `rollback` resumes from the last checkpoint and skips those
-            batches.
+        nonfinite: Policy for a gradient or buffer that is not finite. The update is always withheld and buffers are restored;
+            `stop` ends the run, `skip` continues, `rollback` resumes from the last checkpoint without those.
         max_nonfinite: Number of batches that `skip` and `rollback` may skip before the run ends.
-        views: Number of augmentations of each sample: epoch e repeats those of epoch e − views in another order. If a
-            loader mixes batches, it repeats the same batches in another order. By default each epoch has new ones.
+        views: Number of augmentations of each sample (mixed batches): epoch e repeats those of epoch e − views in another
+            order. By default each epoch has new ones.
         cache: Frozen model → its cache. Values are computed and stored in the first `views` epochs, and read afterwards.
         sources: Frozen model → its settings: a teacher in bfloat16, or compiled, next to a student that is neither.
         parallel: Parallelism of several processes: `ddp` replicates every model, `fsdp` shards models, `deepspeed`
@@ -269,6 +265,8 @@ class Experiment:
         shard: The models that `fsdp` shards; by default those whose name does not begin with `teacher`.
         timeout: Seconds that processes wait for each other before they end.
         log_every: Number of steps between two log lines.
+        log_grad_norm: Also log `grad_norm`, the norm of the last step's gradients before clipping; not with `deepspeed`.
+        limit_batches: Number of batches after which each stage and evaluation ends, for a quick pass over the file.
         imports: Modules to import first, so that their `@register`ed names are known (needs `--trust`).
         about: A sentence for the report.
     """
@@ -293,6 +291,8 @@ class Experiment:
     shard: Sequence[str] = field(default=())
     timeout: PositiveFloat = 600.0
     log_every: PositiveInt = 50
+    log_grad_norm: bool = False
+    limit_batches: PositiveInt | None = None
     imports: Sequence[str] = field(default=())
     about: str = ""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 PLAN = """\
@@ -218,3 +220,13 @@ def test_a_stage_that_inherits_its_losses_is_told_of_where_they_stand(hinted, di
     assert "student         (8, 2)  float32" in ended.out
     ended = distill("check", hinted, "--deep", "--trust", "toy")
     assert ended.err.count("small/toy.yaml:20:75: losses.hint (MSELoss) fails with") == 2
+
+
+def test_the_plan_and_the_problems_are_json_too(hinted, distill):
+    ended = distill("check", hinted, "models.teacher.width=4", "--deep", "--json", "--trust", "toy")
+    found = json.loads(ended.out)
+    assert (ended.code, found["problems"]) == (0, [])
+    assert [term["name"] for term in found["plan"]["stages"][0]["terms"]] == ["ce", "hint"]
+    wrong = distill("check", hinted, "sede=1", "--json", "--trust", "toy")
+    (problem,) = json.loads(wrong.out)["problems"]
+    assert (wrong.code, problem["id"], problem["location"]["column"]) == (2, "override-unknown-key", 1)

@@ -130,3 +130,8 @@ def test_a_run_without_checkpoints_cannot_be_evaluated(toy, distill):
         ended.err
         == "out has no best checkpoint\n  hint: if the run has not finished, resume it: distill run … --resume\n"
     )
+
+
+def test_json_has_all_digits(finished, distill):
+    ended = distill("evaluate", "out", "--json", "--trust", "toy")
+    assert json.loads(ended.out) == {split: finished["best"][split] for split in ("val", "test")}

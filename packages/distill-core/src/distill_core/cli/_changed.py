@@ -13,7 +13,7 @@ from ._exit import refuse
 from ._flatten import leaves, to_yaml
 from ._run_files import COMMAND
 
-_ANY_TIME = frozenset("about test log_every timeout nonfinite max_nonfinite".split())
+_ANY_TIME = frozenset("about test log_every log_grad_norm timeout nonfinite max_nonfinite".split())
 _OF_STAGE = frozenset("epochs steps scheduler scheduler_step".split())
 _WORKERS = frozenset("workers num_workers".split())
 _SELECTION = re.compile(r"callbacks\.\d+\.(best|mode|split)")

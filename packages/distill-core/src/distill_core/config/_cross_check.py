@@ -19,7 +19,11 @@ from ._tags import Pair, Tagged
 from ._targets import locate
 
 _EVALUATE = "distill_core.train.Evaluate"
-_METRIC = {"distill_core.train.Checkpoint": "best", "distill_core.train.EarlyStopping": "metric"}
+_METRIC = {
+    "distill_core.train.Checkpoint": "best",
+    "distill_core.train.EarlyStopping": "metric",
+    "distill_core.train.ReduceLROnPlateau": "metric",
+}
 """Callback → its parameter that names a metric."""
 
 

@@ -24,6 +24,7 @@ from .callbacks import Callback as Callback
 from .callbacks import Checkpoint as Checkpoint
 from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import Evaluate as Evaluate
+from .callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from .callbacks import TensorBoard as TensorBoard
 from .callbacks import Track as Track
 from .teachers import CachedModel as CachedModel

@@ -16,8 +16,9 @@ from ..stage_problems import incomplete_stages
 class ResolvedStage:
     """A `Stage` with omitted fields taken from the stage before.
 
-    The attributes are those of `Stage`. One of `epochs` and `steps` is None. `train` is None where the default applies, and `data` where the stage trains on
-    `data.train`; a stage without a scheduler or a limit of the gradient norm has None there.
+    The attributes are those of `Stage`. One of `epochs` and `steps` is None. `train` is None where the default applies, and
+    `data` where the stage trains on `data.train`; a stage without a scheduler or a limit of the gradient norm has None there.
+    `limit_batches` is that of the experiment; with it, the stage has one epoch at most.
     """
 
     epochs: int | None
@@ -34,6 +35,7 @@ class ResolvedStage:
     accumulate: int
     clip_grad_norm: float | None
     stop_early: bool | None
+    limit_batches: int | None = None
 
     def loader(self, experiment: Experiment) -> Loader:
         """Return the loader to train on.
@@ -62,20 +64,24 @@ class ResolvedStage:
 
     def num_epochs(self, steps_per_epoch: int) -> int:
         """Return the number of epochs of the stage; the last one may be cut short by `steps`."""
-        return self.epochs if self.epochs is not None else -(-(self.steps or 0) // steps_per_epoch)
+        return self.epochs if self.epochs is not None else -(-self.num_steps(steps_per_epoch) // steps_per_epoch)
 
     def num_steps(self, steps_per_epoch: int) -> int:
         """Return the number of optimizer steps of the stage."""
-        return self.steps if self.steps is not None else steps_per_epoch * (self.epochs or 0)
+        steps = self.steps if self.steps is not None else steps_per_epoch * (self.epochs or 0)
+        return steps if self.limit_batches is None else min(steps, -(-self.limit_batches // self.accumulate))
 
 
-def resolve(stages: Sequence[Stage], data: Collection[str], *, tests: bool = False) -> list[ResolvedStage]:
+def resolve(
+    stages: Sequence[Stage], data: Collection[str], *, tests: bool = False, limit_batches: int | None = None
+) -> list[ResolvedStage]:
     """Return the stages with omitted fields filled in.
 
     Args:
         stages: The stages as written.
         data: Names of the experiment's loaders.
         tests: Whether the experiment has a test, and may have no stages.
+        limit_batches: Number of batches after which each stage ends; all by default.
 
     Raises:
         WiringError: A stage lacks a required field.
@@ -85,7 +91,9 @@ def resolve(stages: Sequence[Stage], data: Collection[str], *, tests: bool = Fal
     resolved, previous = [], FIRST_STAGE
     for stage in stages:
         previous = stage.after(previous)
-        values: dict[str, Any] = {field.name: getattr(previous, field.name) for field in fields(ResolvedStage)}
+        names = [field.name for field in fields(ResolvedStage) if field.name != "limit_batches"]
+        values: dict[str, Any] = {name: getattr(previous, name) for name in names}
+        values |= {"limit_batches": limit_batches} | ({"epochs": 1} if limit_batches and values["epochs"] else {})
         values |= {name: values[name] or {} for name in ("groups", "feed", "modes")}
         values["scheduler_step"] = previous.scheduler_step or ("epoch" if previous.steps is None else "step")
         resolved.append(ResolvedStage(**values))

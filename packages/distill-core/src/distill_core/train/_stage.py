@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -54,7 +55,12 @@ def resolved_stages(experiment: Experiment) -> list[ResolvedStage]:
             not declare what it averages over.
     """
     _refuse_models(experiment.models)
-    stages = resolve(experiment.stages, experiment.data, tests=experiment.test is not None)
+    stages = resolve(
+        experiment.stages,
+        experiment.data,
+        tests=experiment.test is not None,
+        limit_batches=experiment.limit_batches,
+    )
     refuse_separate(experiment, stages)
     for index, stage in enumerate(stages):
         refuse_uncounted(stage, index)
@@ -219,14 +225,19 @@ def connect(
         device: Device of models and losses.
 
     Raises:
-        TrainingError: DeepSpeed is not installed, or is combined with fp16 loss scaling.
+        TrainingError: DeepSpeed is not installed, or is combined with fp16 loss scaling or `log_grad_norm`.
     """
     module = compiled(run.distiller, experiment.compile)
     run.is_watched = not experiment.compile  # a compiled graph does not show its losses
     run.module = prepare(module, evaluation_mode=True)  # mixed precision only: `SharedGradients` replaces DDP
     sticky, clip = experiment.nonfinite != "skip", run.stage.clip_grad_norm
+    if clip is None and experiment.log_grad_norm:
+        clip = math.inf  # which changes no gradient
     learning, buffers = run.trainable.values(), KeptBuffers(run.distiller)
     if experiment.parallel == "deepspeed" and world_size() > 1:
+        if experiment.log_grad_norm:
+            message = "`log_grad_norm` is not available with `parallel: deepspeed`"
+            raise TrainingError(message, hint="omit it")
         if scaler:
             message = "parallel: deepspeed does not support fp16 loss scaling"
             raise TrainingError(message, hint="precision: bf16")

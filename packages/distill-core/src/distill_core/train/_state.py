@@ -103,6 +103,7 @@ class Run(Protocol):
         stages: All stages, with omitted fields filled in.
         stage: The current stage.
         trainable: The parameters that learn in the current stage, by name; empty outside of a stage.
+        optimizer: The optimizer of the current stage; None outside of a stage.
         callbacks: All callbacks in order.
         steps_per_epoch: Number of optimizer steps in an epoch of the current stage.
         num_epochs: Number of epochs of the current stage; `steps` may cut the last one short.
@@ -127,6 +128,8 @@ class Run(Protocol):
     def stage(self) -> ResolvedStage: ...
     @property
     def trainable(self) -> Mapping[str, nn.Parameter]: ...
+    @property
+    def optimizer(self) -> Any: ...
     @property
     def callbacks(self) -> Sequence[object]: ...
     @property

@@ -139,7 +139,8 @@ class Trainer(TrainerView):
         self._same_buffers()
         with self.autocast():
             feed = (stage or self.stage).feed if self.stages else None
-            metrics = evaluate(self.models, evaluation, feed, self.device)
+            limit = self.experiment.limit_batches
+            metrics = evaluate(self.models, evaluation, feed, self.device, limit=limit)
         if split is not None:
             self.state.measured[split], self.state.measured_at[split] = metrics, self.state.step
             self.log({"split": split, "metrics": metrics, "percent": evaluation.percent(metrics)})
@@ -277,7 +278,13 @@ class Trainer(TrainerView):
         rate = window.num_samples / max(now - self._logged_at, 1e-9)
         self._logged_at = now
         lr = float(run.optimizer.param_groups[0]["lr"])
-        self.log({"split": "train", "loss": window.loss, "losses": window.losses, "lr": lr, "samples_per_second": rate})
+        norm = (
+            {"grad_norm": float(run.update.norm)}
+            if self.experiment.log_grad_norm and run.update.norm is not None
+            else {}
+        )
+        line = {"split": "train", "loss": window.loss, "losses": window.losses, "lr": lr, **norm}
+        self.log({**line, "samples_per_second": rate})
 
     def _wait_for_checkpoint(self) -> None:
         """Wait until every process can read the last checkpoint."""

@@ -44,6 +44,11 @@ class TrainerView:
         return self.run.trainable if self.run else {}
 
     @property
+    def optimizer(self) -> Any:
+        """The optimizer of the current stage; None outside of a stage."""
+        return self.run.optimizer if self.run else None
+
+    @property
     def num_epochs(self) -> int:
         """The number of epochs of the current stage."""
         return self.run.num_epochs if self.run else 0

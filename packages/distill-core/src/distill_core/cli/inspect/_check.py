@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .._command import Command
-from .._options import file_argument, overrides_argument, trust_option
+from .._options import file_argument, json_option, overrides_argument, trust_option
 
 if TYPE_CHECKING:
     from ...config import Document
@@ -22,19 +22,27 @@ if TYPE_CHECKING:
 @click.option(
     "--deep", is_flag=True, help="Also build the models without memory or data, run them, and print a plan of the run."
 )
+@json_option
 @trust_option
-def check(file: Path, overrides: tuple[str, ...], deep: bool, trust: tuple[str, ...]) -> None:
+def check(file: Path, overrides: tuple[str, ...], deep: bool, as_json: bool, trust: tuple[str, ...]) -> None:
     """Check FILE for problems without running it.
 
-    Nothing that it names is imported or called.
+    Nothing that it names is imported or called. --json prints the problems as a list, and with --deep the plan.
     """
-    check_file(file, overrides, deep=deep, trust=trust)
+    check_file(file, overrides, deep=deep, as_json=as_json, trust=trust)
 
 
 def check_file(
-    file: str | os.PathLike[str], overrides: Sequence[str] = (), *, deep: bool = False, trust: Sequence[str] = ()
+    file: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    *,
+    deep: bool = False,
+    as_json: bool = False,
+    trust: Sequence[str] = (),
 ) -> None:
     """Check a file and print that it has no problems; with `deep`, also print the plan of the run.
+
+    With `as_json`, print `problems`, a list of records, and with `deep` the `plan`; problems are raised as well.
 
     Raises:
         ConfigError: The file has problems; all are reported.
@@ -42,9 +50,35 @@ def check_file(
     """
     from .._load import load_document
 
+    if as_json:
+        _check_as_json(Path(file), overrides, deep=deep, trust=trust)
+        return
     document = load_document(Path(file), overrides, trust)
     text = f"\n\n{_deep(document, trust)}" if deep else ""
     print(f"{file}: no problems ({', '.join(_counts(document))}){_not_built(document)}{text}")
+
+
+def _check_as_json(file: Path, overrides: Sequence[str], *, deep: bool, trust: Sequence[str]) -> None:
+    """Print the problems of a file, and the plan of its run, as JSON; raise the problems."""
+    import json
+    from dataclasses import asdict
+
+    from ...config import refuse
+    from ...errors import ConfigError
+    from ...preview import build_on_meta, preview
+    from .._load import load_document
+
+    plan: dict[str, Any] = {}
+    try:
+        document = load_document(file, overrides, trust)
+        if deep:
+            found = preview(build_on_meta(document, trust), document)
+            plan = asdict(found)
+            refuse(found.problems)
+    except ConfigError as error:
+        print(json.dumps({"problems": [asdict(problem) for problem in error.problems]}, indent=1, default=str))
+        raise
+    print(json.dumps({"problems": [], **({"plan": plan} if deep else {})}, indent=1, default=str))
 
 
 def _deep(document: Document, trust: Sequence[str]) -> str:

@@ -1,10 +1,12 @@
-"""Models, datasets and metrics that packages export, read from their sources without an import.
+"""What packages export for a configuration, read from their sources without an import.
 
 A package exports them from `models/__init__.py`, `data/__init__.py` and `metrics/__init__.py`. Of these exports
 
 - models are functions that return an `nn.Module`, and classes derived from it,
 - data are functions that return a `distill_core.data.Loader`,
 - metrics are classes that have `update` and `compute`.
+
+Callbacks, optimizers and schedules are in `MODULES`; codecs of caches are named in a file without an import path.
 """
 
 from __future__ import annotations
@@ -17,6 +19,15 @@ from ...config import OURS, Definition, NotFoundError, Source, find_definition, 
 
 MODULE, LOADER = "torch.nn.Module", "distill_core.data.Loader"
 PACKAGES = OURS[1:]  # distill_core exports only their building blocks
+CALLBACK = "distill_core.train.callbacks._callback.Callback"
+MODULES = {
+    "callbacks": ("distill_core.train", "distill_nlp.models", "distill_vision.draw"),
+    "optimizers": ("distill_core.optim", "torch.optim"),
+    "schedules": ("distill_core.schedules", "torch.optim.lr_scheduler"),
+}
+"""Kind → modules whose classes are of it; of a module with other objects too, those that derive from `CALLBACK`."""
+CODECS = {"float32": "Dense", "float16": "Dense", "bfloat16": "Dense", "int8": "Int8", "topk-N": "TopK", "sampled-N": "Sampled"}  # fmt: skip
+_NOT_LISTED = ("Optimizer", "SplitOptimizer", "LRScheduler", "Callback")
 
 
 @dataclass(frozen=True)
@@ -48,9 +59,13 @@ def exports(kind: str, packages: Sequence[str] = PACKAGES) -> list[Export]:
     """Return every model, dataset or metric of the installed packages, by package and name.
 
     Args:
-        kind: `models`, `data` or `metrics`.
-        packages: The packages to search; those that are not installed are ignored.
+        kind: `models`, `data`, `metrics`, `codecs` or one of `MODULES`.
+        packages: The packages to search for models, datasets and metrics; those that are not installed are ignored.
     """
+    if kind == "codecs":
+        return _codecs()
+    if kind in MODULES:
+        return [export for module in MODULES[kind] for export in _classes(module, kind)]
     candidates = []
     for init in filter(None, (load_source(f"{package}.{kind}") for package in packages)):
         names = [name for name, (module, _) in init.imports.items() if module.startswith(init.name)]
@@ -62,8 +77,42 @@ def _export(path: str, kind: str) -> Export | None:
     definition = find_definition(path)
     if definition is None or definition.node is None or not _is_kind(definition, kind):
         return None
-    docstring = ast.get_docstring(definition.node) or ""
-    return Export(path.rpartition(".")[2], path, _parameters(definition), docstring.partition("\n")[0])
+    return Export(path.rpartition(".")[2], path, _parameters(definition), _first_line(definition))
+
+
+def _classes(module: str, kind: str) -> list[Export]:
+    """Return the classes of a module, defined there or imported into it, that are of a kind."""
+    source = load_source(module)
+    names = [name for name in source.names() if name[:1].isupper()] if source else []
+    found = []
+    for name in sorted(set(names) - set(_NOT_LISTED), key=str.lower):
+        try:
+            definition = find_definition(f"{module}.{name}")
+        except NotFoundError:
+            continue
+        if definition is None or not isinstance(definition.node, ast.ClassDef):
+            continue
+        if not definition.module.startswith(module) and kind != "callbacks":
+            continue  # `Any`, or another class that the module only imports
+        if kind != "callbacks" or _derives(definition, CALLBACK):
+            summary = _first_line(definition)
+            found.append(Export(name, f"{module}.{name}", _parameters(definition), summary))
+    return found
+
+
+def _codecs() -> list[Export]:
+    """Return the codecs of caches by the names that `cache.<model>.codec` takes."""
+    found = []
+    for name, kind in CODECS.items():
+        definition = find_definition(f"distill_core.cache.{kind}")
+        found.append(Export(name, f"cache.<model>.codec.{name}", (), _first_line(definition) if definition else ""))
+    return found
+
+
+def _first_line(definition: Definition) -> str:
+    """Return the first line of a docstring; empty without one."""
+    docstring = ast.get_docstring(definition.node) if definition.node else None
+    return next((line.strip() for line in (docstring or "").splitlines() if line.strip()), "")
 
 
 def _is_kind(definition: Definition, kind: str) -> bool:
@@ -88,7 +137,8 @@ def _means(expression: ast.expr | None, source: Source | None, wanted: str) -> b
         return _means(bound, source, wanted)
     path = _path(expression, source)
     definition = _find_local(path, source)
-    return path == wanted or (definition is not None and _derives(definition, wanted))
+    is_wanted = path == wanted or (definition is not None and definition.real == wanted)
+    return is_wanted or (definition is not None and _derives(definition, wanted))
 
 
 def _bound(source: Source, name: str) -> ast.expr | None:
@@ -137,10 +187,20 @@ def _method(definition: Definition, name: str) -> ast.FunctionDef | None:
 def _parameters(definition: Definition) -> tuple[Parameter, ...]:
     node = definition.node if isinstance(definition.node, ast.FunctionDef) else _method(definition, "__init__")
     if node is None:
-        return ()
+        return _fields(definition.node)
     args = node.args
     ordered = [*args.posonlyargs, *args.args]
     defaults = [None] * (len(ordered) - len(args.defaults)) + [*args.defaults]
     parameters = [*zip(ordered, defaults, strict=True), *zip(args.kwonlyargs, args.kw_defaults, strict=True)]
     visible = parameters[1:] if isinstance(definition.node, ast.ClassDef) else parameters
     return tuple(Parameter(item.arg, None if value is None else ast.unparse(value)) for item, value in visible)
+
+
+def _fields(node: ast.AST | None) -> tuple[Parameter, ...]:
+    """Return the fields of a dataclass as parameters; none of any other class."""
+    if not isinstance(node, ast.ClassDef) or not any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+        return ()
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+    return tuple(
+        Parameter(ast.unparse(item.target), None if item.value is None else ast.unparse(item.value)) for item in fields
+    )

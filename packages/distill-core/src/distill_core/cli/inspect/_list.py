@@ -1,4 +1,4 @@
-"""`distill list`: losses, models, datasets and metrics that an experiment can name."""
+"""`distill list`: losses, models, datasets, callbacks and more that an experiment can name."""
 
 from __future__ import annotations
 
@@ -24,19 +24,22 @@ MIN_WIDTH, MAX_PARAMETERS = 24, 44
 """Smallest width of the last column, and largest width of the column of parameters, in characters."""
 
 
+KINDS = ("losses", "models", "data", "metrics", "callbacks", "optimizers", "schedules", "codecs")
+
+
 @click.command("list", cls=Command)
-@click.argument("kind", type=click.Choice(["losses", "models", "data", "metrics"]), help="Kind of objects to list.")
+@click.argument("kind", type=click.Choice(KINDS), help="Kind of objects to list.")
 @json_option
 def list_(kind: str, as_json: bool) -> None:
-    """List losses, models, datasets or metrics."""
+    """List losses, models, datasets and others."""
     print_list(kind, as_json=as_json)
 
 
 def print_list(kind: str, *, as_json: bool = False) -> None:
-    """Print every loss with its method, paper and year, or every model, dataset or metric of the installed packages.
+    """Print every loss with its method, paper and year, or every object of another kind of the installed packages.
 
     Args:
-        kind: `losses`, `models`, `data` or `metrics`.
+        kind: One of `KINDS`.
         as_json: Print a JSON list.
     """
     from ._exports import exports
@@ -96,7 +99,8 @@ def export_tables(kind: str, objects: Sequence[Export]) -> str:
         exports = list(group)
         rows = [(plural[:-1], "parameters", "description")]
         rows += [(export.name, _signature(export.parameters) or "–", export.summary) for export in exports]
-        tables.append(table(rows, f"{len(exports)} {plural}; import paths: {exports[0].path}"))
+        where = "names for `codec` of a cache" if kind == "codecs" else f"import paths: {exports[0].path}"
+        tables.append(table(rows, f"{len(exports)} {plural if len(exports) > 1 else plural[:-1]}; {where}"))
     return "\n\n".join(tables)
 
 

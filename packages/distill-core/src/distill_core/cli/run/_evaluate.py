@@ -11,7 +11,7 @@ import click
 from ...errors import did_you_mean
 from .._command import Command
 from .._exit import refuse
-from .._options import PATH, checkpoint_option, overrides_argument, trust_option
+from .._options import PATH, checkpoint_option, json_option, overrides_argument, trust_option
 
 if TYPE_CHECKING:
     from ...experiment import Evaluation
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--per-class", is_flag=True, help="Also print the metrics of each class.")
 @checkpoint_option
+@json_option
 @trust_option
 def evaluate(
     target: Path,
@@ -41,6 +42,7 @@ def evaluate(
     split: str,
     per_class: bool,
     checkpoint: str,
+    as_json: bool,
     trust: tuple[str, ...],
 ) -> None:
     """Evaluate the models of a run, or of a file, again.
@@ -48,7 +50,16 @@ def evaluate(
     The datasets and metrics are those of the experiment, with overrides. A file needs no stages: its models are evaluated
     as it builds them, for example with `distill_core.weights.load_weights`.
     """
-    evaluate_run(target, overrides, data=data, split=split, per_class=per_class, checkpoint=checkpoint, trust=trust)
+    evaluate_run(
+        target,
+        overrides,
+        data=data,
+        split=split,
+        per_class=per_class,
+        checkpoint=checkpoint,
+        as_json=as_json,
+        trust=trust,
+    )
 
 
 def evaluate_run(
@@ -59,6 +70,7 @@ def evaluate_run(
     split: str = "",
     per_class: bool = False,
     checkpoint: str = "best",
+    as_json: bool = False,
     trust: Sequence[str] = (),
 ) -> dict[str, dict[str, float]]:
     """Rebuild the experiment of a run or a file, with the trained weights of a run, and evaluate it; print the metrics.
@@ -71,6 +83,7 @@ def evaluate_run(
             the experiment evaluates.
         per_class: Whether to measure each class, with the metrics that have an `of_classes`.
         checkpoint: `best` is the selected epoch, or the last one if none was selected; `last` is the last checkpoint.
+        as_json: Whether to print JSON, without rounding.
         trust: Packages whose objects the file may name besides the trusted ones.
 
     Returns:
@@ -94,7 +107,12 @@ def evaluate_run(
     measured = {name: trainer.evaluate(evaluation, stage=stage) for name, evaluation in evaluations.items()}
     percent = [name for split, evaluation in evaluations.items() for name in evaluation.percent(measured[split])]
     head = checkpoint if target.is_dir() else "as built"
-    Console().print(metrics_table({head: ({}, measured)}, percent))
+    if as_json:
+        from ...train.callbacks import strict_json
+
+        print(strict_json(measured, indent=1))
+    else:
+        Console().print(metrics_table({head: ({}, measured)}, percent))
     return measured
 
 

@@ -73,7 +73,7 @@ def numbers_of(record: Mapping[str, Any]) -> dict[str, float]:
     >>> numbers_of({"split": "train", "step": 3, "loss": 0.5, "losses": {"kd": 0.25}, "lr": None})
     {'train/loss': 0.5, 'train/losses/kd': 0.25}
     """
-    numbers = {"loss": record.get("loss"), "lr": record.get("lr"), **record.get("metrics", {})}
+    numbers = {**{name: record.get(name) for name in ("loss", "lr", "grad_norm")}, **record.get("metrics", {})}
     numbers |= {f"losses/{name}": value for name, value in record.get("losses", {}).items()}
     return {f"{record['split']}/{name}": value for name, value in numbers.items() if isinstance(value, int | float)}
 

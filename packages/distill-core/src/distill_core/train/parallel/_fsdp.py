@@ -150,17 +150,18 @@ def load_unsharded_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
     optimizer.load_state_dict({**state, "state": entries})
 
 
-def clip_sharded(parameters: Iterable[nn.Parameter], most: float) -> None:
-    """Clip the gradient norm where some gradients are sharded and others are not."""
+def clip_sharded(parameters: Iterable[nn.Parameter], most: float) -> Tensor | None:
+    """Clip the gradient norm where some gradients are sharded and others are not; return it, if there are gradients."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
-        return
+        return None
     spread = [local(gradient).double().square().sum() for gradient in gradients if is_dtensor(gradient)]
     same = [gradient.double().square().sum() for gradient in gradients if not is_dtensor(gradient)]
     total = torch.stack(spread).sum() if spread else local(gradients[0]).new_zeros((), dtype=torch.double)
     dist.all_reduce(total)
     norm = (total + (torch.stack(same).sum() if same else 0)).sqrt()
     torch._foreach_mul_([local(gradient) for gradient in gradients], (most / (norm + 1e-6)).clamp(max=1).float())
+    return norm
 
 
 def like(value: Any, owner: Any) -> Any:

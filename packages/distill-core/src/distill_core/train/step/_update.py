@@ -15,12 +15,12 @@ from ._finite_guard import FiniteGuard
 
 
 class Update:
-    """One optimizer step.
+    """One optimizer step. `norm` is that of all gradients in the last one before they were clipped, if it is measured.
 
     Args:
         optimizer: The stage's optimizer.
         parameters: The parameters that it updates.
-        clip_grad_norm: The greatest norm of all gradients together, if any.
+        clip_grad_norm: The greatest norm of all gradients together, if any; infinity measures it only.
         scaler: The loss scaler of fp16; it skips steps that overflow while it adjusts its scale.
         guard: Withholds every other update that is not finite.
     """
@@ -38,6 +38,7 @@ class Update:
         self.clip_grad_norm = clip_grad_norm
         self.scaler = scaler
         self.guard = guard
+        self.norm: Tensor | None = None
         self.separate = optimizer.separate_gradients if isinstance(optimizer, SplitOptimizer) else {}
 
     def step(self, batch: int) -> None:
@@ -50,11 +51,11 @@ class Update:
             if self.scaler:
                 self.scaler.unscale_(self.optimizer)
             if any(is_dtensor(parameter) for parameter in self.parameters):
-                clip_sharded(self.parameters, self.clip_grad_norm)
+                self.norm = clip_sharded(self.parameters, self.clip_grad_norm)
             elif self.separate:
-                clip_sum(self.parameters, self.separate, self.clip_grad_norm)
+                self.norm = clip_sum(self.parameters, self.separate, self.clip_grad_norm)
             else:
-                nn.utils.clip_grad_norm_(self.parameters, self.clip_grad_norm)
+                self.norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_grad_norm)
         if self.scaler:
             self.guard.step_scaled(self.scaler, batch)
         else:
@@ -85,8 +86,8 @@ class Update:
         load_unsharded_optimizer(self.optimizer, state)
 
 
-def clip_sum(parameters: Iterable[nn.Parameter], separate: Mapping[Tensor, Tensor], most: float) -> None:
-    """Scale both gradients so that the norm of their sum is at most `most`."""
+def clip_sum(parameters: Iterable[nn.Parameter], separate: Mapping[Tensor, Tensor], most: float) -> Tensor:
+    """Scale both gradients so that the norm of their sum is at most `most`; return that norm before."""
     gradients = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
     both = [parameter for parameter in gradients if parameter in separate]
     sums = [gradients[parameter] + separate[parameter] for parameter in both]
@@ -94,3 +95,4 @@ def clip_sum(parameters: Iterable[nn.Parameter], separate: Mapping[Tensor, Tenso
     sums += [gradient for parameter, gradient in separate.items() if parameter not in gradients]
     norm = nn.utils.get_total_norm(sums)
     torch._foreach_mul_([*gradients.values(), *separate.values()], (most / (norm + 1e-6)).clamp(max=1))
+    return norm
