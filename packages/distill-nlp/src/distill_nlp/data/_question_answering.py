@@ -95,11 +95,11 @@ class QuestionWindows:
         self.questions, self.tokenizer = list(questions), tokenizer
         self.fields: dict[str, list[Tensor]] = {}
         self.indices: dict[str, list[int]] = {"start": [], "end": [], "question": []}
-        asked, contexts = ([getattr(each, name) for each in self.questions] for name in ("question", "context"))
+        texts = [[each.question.strip() for each in self.questions], [each.context for each in self.questions]]
         start = 0
-        for batch in batches_of([[text.strip() for text in asked], contexts]):
-            self._add(_windows(*batch, tokenizer, max_length, stride), start)
-            start += len(batch[0])
+        for asked, contexts in batches_of(texts):
+            self._add(_windows(asked, contexts, tokenizer, max_length, stride), start)
+            start += len(asked)
         self.lengths = torch.tensor([len(row) for row in self.fields["input_ids"]])
         self.collate = PadCollate(padding_of(tokenizer, self.fields) | {"offsets": -1}, side=side_of(tokenizer))
 
