@@ -4,6 +4,8 @@ A run is finished if its folder has a `results.json`. Runs of one configuration 
 sample standard deviation. All functions take and return plain data. Only `plot` needs matplotlib.
 """
 
+from ._checklist import ChecklistItem as ChecklistItem
+from ._checklist import checklist as checklist
 from ._files import as_record as as_record
 from ._files import publish as publish
 from ._files import write as write

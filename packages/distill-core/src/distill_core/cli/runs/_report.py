@@ -21,6 +21,7 @@ from .._command import Command
 from .._exit import refuse
 from .._options import PATH, json_option, trust_option
 from .._run_files import RESOLVED, RESULTS
+from ._checklists import print_checklists
 
 if TYPE_CHECKING:
     from ...report import Row, RunResult
@@ -50,6 +51,12 @@ MAX_LISTED = 5
     help="For X.html: rebuild the models of the first run of each row, compare student and teacher on its evaluation data, "
     "and measure latency, FLOPs and memory.",
 )
+@click.option(
+    "--checklist",
+    is_flag=True,
+    help="Print the ML Code Completeness Checklist of each run instead of a table: dependencies, training and evaluation "
+    "code, weights, results.",
+)
 @trust_option
 @json_option
 def report(
@@ -58,6 +65,7 @@ def report(
     title: str,
     metric: str,
     compare_models: bool,
+    checklist: bool,
     trust: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -65,6 +73,11 @@ def report(
 
     Runs that differ only in the seed share a row with their mean and standard deviation.
     """
+    if checklist:
+        if output is not None or compare_models:
+            refuse("--checklist is printed", "omit --output and --compare-models")
+        print_checklists(_finished_runs(folders), as_json=as_json)
+        return
     report_runs(
         folders, output=output, title=title, metric=metric, compare_models=compare_models, trust=trust, as_json=as_json
     )
