@@ -23,7 +23,8 @@ FILES = sorted(BENCHMARKS.glob("*/configs/**/*.yaml"))
 IMAGES = [file for file in FILES if file.parents[2].name in {"image_classification", "semantic_segmentation"}]
 TEXTS = ("glue", "text_classification")
 CLASSES = {"digits": 10, "fashion_mnist": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
-CLASSES |= {"voc_segmentation": 21, "coco_segmentation": 21}
+CLASSES |= {"voc_segmentation": 21, "coco_segmentation": 21, "shapes_segmentation": 5}
+FIXED_SIZE = {"digits", "fashion_mnist", "cifar10", "cifar100", "shapes_segmentation"}
 
 # A bank of 1.3 million entries is for those who train.
 SMALLER = {"crd": ["_losses.crd.loss.num_samples=8", "_losses.crd.loss.num_negatives=4"]}
@@ -65,7 +66,7 @@ class Generated(TensorData):
 def generated(loader: functools.partial, size: int | None) -> Loader:
     """Return a loader of two small batches in place of the file's."""
     options = {**loader.keywords, "batch_size": 4}
-    if size is not None and loader.func.__name__ not in {"digits", "fashion_mnist", "cifar10", "cifar100"}:
+    if size is not None and loader.func.__name__ not in FIXED_SIZE:
         options["size" if loader.func.__name__ == "imagenet" else "crop"] = size
     classes = len(options["classes"]) + 1 if options.get("classes") else CLASSES[loader.func.__name__]
     return Loader(Generated(loader.func.example_batch(*loader.args, **options), classes), 4)

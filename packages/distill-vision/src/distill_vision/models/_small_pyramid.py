@@ -126,14 +126,14 @@ def small_fcos(
         out_channels: Channels of the pyramid and the head, a multiple of 32.
         block: See `small_pyramid`.
         num_convs: Convolutions of each branch of the head, before its prediction.
-        size: Height and width of the images; for predictions they are resized.
+        size: Height and width to which images are resized.
     """
     from torchvision.models.detection import FCOS
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.fcos import FCOSHead
 
     head = FCOSHead(out_channels, 1, num_classes, num_convs)
-    logits = nn.Conv2d(out_channels, 4 * (_FARTHEST + 1), 3, padding=1, bias=False)
+    logits = nn.Conv2d(out_channels, 4 * (_FARTHEST + 1), 3, padding=1)
     nn.init.normal_(logits.weight, std=0.01)
     head.regression_head.bbox_reg = nn.Sequential(logits, ExpectedSides())
     return FCOS(
@@ -150,7 +150,6 @@ def small_fcos(
         score_thresh=0.05,
         detections_per_img=20,
         topk_candidates=100,
-        _skip_resize=True,
     )
 
 

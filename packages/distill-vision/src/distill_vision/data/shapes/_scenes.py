@@ -118,7 +118,7 @@ def _drawn(draws: _Draws, size: int) -> Polygons:
     )
     is_object = kinds < len(KINDS)
     small = draws.uniform(0.03, 0.08, LAYERS)
-    radius = size * torch.where(is_object, draws.uniform(0.13, 0.24, LAYERS), small)
+    radius = size * torch.where(is_object, draws.uniform(0.15, 0.25, LAYERS), small)
     radius = torch.where(kinds == len(KINDS) + CLUTTER.index("bar"), 4 * radius, radius)
     upright, free = draws.uniform(-math.pi / 6, math.pi / 6, LAYERS), draws.uniform(0, 2 * math.pi, LAYERS)
     corners = placed(
@@ -180,5 +180,5 @@ def _coloured(draws: _Draws, owner: Tensor) -> Tensor:
     light = slope[:, :1, None] * (middle - 0.5) + slope[:, 1:, None] * (middle[:, None] - 0.5)
     noise = draws.hashes(size, size).view(torch.uint8).view(count, size, size, 8)[..., :3].permute(0, 3, 1, 2)
     grey = (0.05 * stripes + light)[:, None]
-    pixels: Tensor = 255 * (plain + grey + 0.15 * (noise / 255 - 0.5))
+    pixels: Tensor = 255 * (plain + grey + 0.1 * (noise / 255 - 0.5))
     return pixels.round().clamp(0, 255).byte()
