@@ -20,7 +20,16 @@ def test_a_box_is_drawn_where_it_is():
     assert picture.shape == (40, 50, 3)
     for row, column in ((26, 20), (20, 4), (20, 30)):
         assert tuple(picture[row, column]) == palette(5)
-    assert (picture[30:] == 255).all()
+    assert (picture[8:25, 6:29] == 255).all()  # the name is outside of the box
+    assert (picture[27:, :15] != 255).any()  # below, because there is no space above
+
+
+def test_names_stay_in_the_picture_and_outside_of_boxes():
+    boxes = {"boxes": torch.tensor([[150.0, 60.0, 195.0, 90.0]]), "labels": torch.tensor([2])}
+    picture = np.array(draw_boxes(torch.ones(3, 100, 200), boxes, names={2: "a very long name"}))
+    assert (picture[:60] != 255).any()
+    assert (picture[:60, :150] != 255).any()
+    assert (picture[62:89, 152:194] == 255).all()
 
 
 def test_an_unsure_prediction_is_not_drawn():
@@ -59,9 +68,12 @@ def test_truth_and_prediction_stand_side_by_side(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["0.png"]
     with Image.open(tmp_path / "0.png") as saved:
         picture = np.array(saved)
-    assert picture.shape == (40, 108, 3)
-    assert (picture[:, :50] != 255).any()
-    assert (picture[:, 58:] == 255).all()
+    assert picture.shape == (24 + 320 + 24, 400 + 8 + 400, 3)  # a heading, 8 times the image, a legend
+    assert tuple(picture[24 + 6 * 8, 20 * 8]) == palette(5)
+    assert (picture[24:344, 408:] == 255).all()
+    assert (picture[:24, :400] != 255).any()
+    assert (picture[:24, 408:] != 255).any()
+    assert (picture[344:] == palette(5)).all(2).any()
 
 
 def test_a_run_ends_with_pictures(tmp_path):
@@ -84,7 +96,23 @@ def test_a_run_ends_with_pictures(tmp_path):
     files = sorted((tmp_path / "pictures").iterdir())
     assert [file.name for file in files] == ["0.png", "1.png", "2.png"]
     with Image.open(files[0]) as picture:
-        assert picture.size == (40, 8)
+        assert picture.size[0] == 3 * 320 + 2 * 8
+        assert picture.size[1] >= 24 + 320 + 24
+
+
+def test_a_legend_has_the_names_of_the_classes_that_occur(tmp_path):
+    image, target = torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8, dtype=torch.long)
+    target[0, :2], target[0, 2] = 1, 255
+    scores = torch.zeros(1, 3, 8, 8)
+    scores[:, 0] = 1
+    for name, names in (("with", {0: "sky", 1: "tree", 2: "road"}), ("without", None)):
+        Pictures(tmp_path / name, names=names).update(image, scores, target)
+    named, plain = (np.array(Image.open(tmp_path / name / "0.png")) for name in ("with", "without"))
+    for picture in (named, plain):
+        legend = picture[344:]
+        assert all((legend == colour).all(2).any() for colour in (palette(0), palette(1), palette(255)))
+        assert not (legend == palette(2)).all(2).any()
+    assert (named[344:] != plain[344:]).any()
 
 
 def test_data_in_memory_are_prepared_before_they_are_drawn(tmp_path):

@@ -28,15 +28,39 @@ def draw_boxes(
     picture = Image.fromarray(pixels.permute(1, 2, 0).numpy())
     pen = ImageDraw.Draw(picture)
     font = ImageFont.load_default(max(10, picture.height // 32))
-    scores = boxes["scores"].tolist() if "scores" in boxes else [None] * len(boxes["labels"])
-    rows = zip(boxes["boxes"].tolist(), boxes["labels"].tolist(), scores, strict=True)
-    for corners, label, score in sorted(rows, key=lambda box: box[2] or 0.0):  # the highest score on top
-        if score is not None and score < threshold:
-            continue
-        name = (names or {}).get(label, str(label))
-        pen.rectangle(corners, outline=palette(label), width=max(2, picture.height // 160))
-        text = name if score is None else f"{name} {score:.0%}"
-        at = (corners[0] + 3, corners[1] + 2)
+    for index in shown(boxes, threshold):  # the highest score on top
+        left, top, right, bottom = boxes["boxes"][index].tolist()
+        label = int(boxes["labels"][index])
+        pen.rectangle((left, top, right, bottom), outline=palette(label), width=max(2, picture.height // 160))
+        text = (names or {}).get(label, str(label))
+        if "scores" in boxes:
+            text += f" {float(boxes['scores'][index]):.0%}"
+        at = _beside((left, top, bottom), pen.textbbox((0, 0), text, font), picture.size)
         pen.rectangle(pen.textbbox(at, text, font), fill=palette(label))
         pen.text(at, text, "black" if sum(palette(label)) > 380 else "white", font)
     return picture
+
+
+def shown(boxes: Mapping[str, Tensor], threshold: float) -> list[int]:
+    """Return the indices of the boxes whose score is at least the threshold, lowest score first; of all without scores."""
+    if "scores" not in boxes:
+        return list(range(len(boxes["labels"])))
+    scores = boxes["scores"].tolist()
+    return sorted((index for index, score in enumerate(scores) if score >= threshold), key=scores.__getitem__)
+
+
+def _beside(
+    box: tuple[float, float, float], text: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[float, float]:
+    """Return where a name begins: above its box, or below if there is no space, or inside if there is none at all.
+
+    Args:
+        box: Left, top and bottom of the box.
+        text: The extent of the name if it begins at the origin.
+        size: Width and height of the picture.
+    """
+    left, top, bottom = box
+    above, below = top - text[3] - 1, bottom + 2 - text[1]
+    inside = top + 2
+    y = above if above + text[1] >= 0 else below if below + text[3] <= size[1] else inside
+    return max(0.0, min(left, size[0] - text[2])), y

@@ -17,8 +17,8 @@ class DrawPredictions(Callback):
     """Draws the first images of a dataset with ground truth and prediction into `pictures/` of the run's folder, at the end.
 
     Args:
-        loader: A `Loader` or `DataLoader`; the first images that it reads are drawn. If its dataset has `names`, boxes get
-            the names of their classes.
+        loader: A `Loader` or `DataLoader`; the first images that it reads are drawn. If its dataset has `names` (label → name)
+            or `classes`, they name the classes.
         inputs: The taps for `image`, `preds` and `target` of `Pictures`.
         count: Number of images.
         threshold: Least score of the boxes to draw.
@@ -38,8 +38,16 @@ class DrawPredictions(Callback):
         loader = as_loader(self.loader)
         first = loader.order(SeedPath())[: self.count].tolist()
         few = Loader(loader.dataset, loader.batch_size, sampler=first, collate=loader.collate, fields=loader.fields)
-        names = getattr(loader.dataset, "names", None)
+        names = _names(loader.dataset)
         pictures = Pictures(trainer.output / "pictures", self.count, self.threshold, names)
         drawing = Evaluation(loader=few, metrics={"pictures": Metric(metric=pictures, inputs=self.inputs)})
         # Not `trainer.evaluate`, in which all processes take part: this is the main process alone.
         evaluate(trainer.models, drawing, trainer.stage.feed, trainer.device)
+
+
+def _names(dataset: Any) -> Mapping[int, str] | None:
+    """Return label → name, if the dataset or its masks know the names."""
+    if isinstance(names := getattr(dataset, "names", None), Mapping):
+        return names
+    classes = getattr(dataset, "classes", None) or getattr(getattr(dataset, "mask", None), "classes", None)
+    return dict(enumerate(classes)) if classes else None

@@ -13,21 +13,26 @@ from torch import Tensor
 from distill_core.distributed import rank
 
 from ..transforms import denormalize
-from ._boxes import draw_boxes
+from ._boxes import draw_boxes, shown
 from ._classes import draw_classes
+from ._frame import Colour, framed
+from ._palette import IGNORED, palette
 
-_GAP = 8
+_LEAST = 320
+"""Smallest height and width of a picture in pixels; smaller images are enlarged."""
 
 
 @final
 class Pictures:
     """Writes `<index>.png`: ground truth on the left, prediction on the right; for class maps the image before both.
 
+    Each has a heading, and a legend has the classes that occur. Images of less than 320 pixels are enlarged.
+
     Args:
         folder: The folder of the pictures.
         count: Maximum number of images.
         threshold: Least score of the boxes to draw.
-        names: Label → name for boxes; by default the label itself.
+        names: Label → name; by default the label itself.
     """
 
     def __init__(
@@ -59,27 +64,33 @@ class Pictures:
             if self._done >= self.count or rank() > 0:
                 return
             self.folder.mkdir(parents=True, exist_ok=True)
-            panels = self._panels(image[index], preds[index], target[index])
-            beside(panels).save(self.folder / f"{self._done}.png")
+            picture = self._picture(image[index], preds[index], target[index])
+            picture.save(self.folder / f"{self._done}.png")
             self._done += 1
 
-    def _panels(self, image: Tensor, pred: Any, true: Any) -> list[Image.Image]:
+    def _picture(self, image: Tensor, pred: Any, true: Any) -> Image.Image:
+        factor = max(1, -(-_LEAST // min(image.shape[-2:])))
+        image = _enlarged(image, factor)
         if isinstance(true, Mapping):
-            return [draw_boxes(image, boxes, names=self.names, threshold=self.threshold) for boxes in (true, pred)]
-        photograph = draw_boxes(denormalize(image), {"boxes": image.new_zeros(0, 4), "labels": image.new_zeros(0)})
-        return [photograph, draw_classes(true), draw_classes(pred.argmax(0))]
+            both = [{**boxes, "boxes": boxes["boxes"] * factor} for boxes in (true, pred)]
+            panels = [draw_boxes(image, boxes, names=self.names, threshold=self.threshold) for boxes in both]
+            labels = {int(boxes["labels"][index]) for boxes in both for index in shown(boxes, self.threshold)}
+            return framed(panels, ["ground truth", f"prediction, score from {self.threshold:.0%}"], self._legend(labels))
+        maps = [_enlarged(true, factor), _enlarged(pred.argmax(0), factor)]
+        nothing = {"boxes": image.new_zeros(0, 4), "labels": image.new_zeros(0)}
+        panels = [draw_boxes(denormalize(image), nothing), *map(draw_classes, maps)]
+        labels = {int(label) for labels in maps for label in labels.unique()}
+        return framed(panels, ["image", "ground truth", "prediction"], self._legend(labels))
+
+    def _legend(self, labels: set[int]) -> dict[str, Colour]:
+        names = {255: "ignored", **(self.names or {})}
+        return {str(names.get(label, label)): IGNORED if label == 255 else palette(label) for label in sorted(labels)}
 
     def compute(self) -> dict[str, float]:
         """Return no values."""
         return {}
 
 
-def beside(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Place pictures in a row on white."""
-    width = sum(picture.width + _GAP for picture in pictures) - _GAP
-    row = Image.new("RGB", (width, max(picture.height for picture in pictures)), "white")
-    left = 0
-    for picture in pictures:
-        row.paste(picture, (left, 0))
-        left += picture.width + _GAP
-    return row
+def _enlarged(pixels: Tensor, factor: int) -> Tensor:
+    """Repeat each pixel of (…, height, width)."""
+    return pixels.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
