@@ -134,7 +134,7 @@ def test_all_evaluators_give_the_same_bits(evaluator):
 def test_an_unknown_choice_and_missing_masks_are_refused():
     with pytest.raises(ValueError) as error:
         CocoAP("segment")
-    assert str(error.value) == "`iou_type` must be 'bbox' or 'segm', got 'segment'"
+    assert str(error.value) == "`iou_type` must be 'bbox' or 'segm' or 'keypoints', got 'segment'"
     preds, targets = scenes(2)  # noqa: F821
     del preds[0]["masks"]
     with pytest.raises(DataError) as error:

@@ -75,11 +75,13 @@ class Pictures:
             both = [{**boxes, "boxes": boxes["boxes"] * factor} for boxes in (true, pred)]
             panels = [draw_boxes(image, boxes, names=self.names, threshold=self.threshold) for boxes in both]
             labels = {int(boxes["labels"][index]) for boxes in both for index in shown(boxes, self.threshold)}
-            return framed(panels, ["ground truth", f"prediction, score from {self.threshold:.0%}"], self._legend(labels))
+            return framed(
+                panels, ["ground truth", f"prediction, score from {self.threshold:.0%}"], self._legend(labels)
+            )
         maps = [_enlarged(true, factor), _enlarged(pred.argmax(0), factor)]
         nothing = {"boxes": image.new_zeros(0, 4), "labels": image.new_zeros(0)}
         panels = [draw_boxes(denormalize(image), nothing), *map(draw_classes, maps)]
-        labels = {int(label) for labels in maps for label in labels.unique()}
+        labels = {int(label) for drawn in maps for label in drawn.flatten().tolist()}
         return framed(panels, ["image", "ground truth", "prediction"], self._legend(labels))
 
     def _legend(self, labels: set[int]) -> dict[str, Colour]:

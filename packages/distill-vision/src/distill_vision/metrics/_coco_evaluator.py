@@ -9,12 +9,17 @@ import io
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from distill_core.errors import DataError
 
 from ._coco_faster import evaluate_as_pycocotools
 
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-IouType = Literal["bbox", "segm"]
+KEYPOINT_NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
+SIGMAS = (.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089)  # fmt: skip
+"""How exactly COCO's 17 keypoints of persons are annotated, as a fraction of the object's scale."""
+IouType = Literal["bbox", "segm", "keypoints"]
 Evaluator = Literal["faster_coco_eval", "pycocotools"]
 
 
@@ -24,20 +29,22 @@ def summary(
     true: list[dict[str, Any]],
     iou_type: IouType = "bbox",
     evaluator: Evaluator | None = None,
+    sigmas: Sequence[float] = SIGMAS,
 ) -> tuple[list[float], dict[int, float]]:
-    """Compute the twelve metrics and label → AP, each from 0 to 1 or −1.
+    """Compute the twelve metrics, or the ten of keypoints, and label → AP, each from 0 to 1 or −1.
 
     Args:
         images: The ids of all images.
         found: COCO's records of the predictions.
         true: COCO's records of the ground truth.
         iou_type: Whether boxes (`bbox`) or masks (`segm`) are compared.
-        evaluator: The evaluator; by default the first that is installed.
+        evaluator: The evaluator; by default the first that is installed, and pycocotools for keypoints.
+        sigmas: Of each keypoint.
 
     Raises:
         DataError: The evaluator is not installed.
     """
-    make_coco, make_evaluation = _classes(evaluator)
+    make_coco, make_evaluation = _classes("pycocotools" if iou_type == "keypoints" else evaluator)
     labels = sorted({record["category_id"] for record in found + true})
     images, found, true = _renumbered(images, found, true)
     sizes = {record["image_id"]: record["segmentation"]["size"] for record in found + true if "segmentation" in record}
@@ -53,6 +60,8 @@ def summary(
             table.dataset = {**tables, "annotations": records}
             table.createIndex()
         evaluation = make_evaluation(truth, results, iou_type)
+        if iou_type == "keypoints":
+            evaluation.params.kpt_oks_sigmas = np.array(sigmas)
         if make_evaluation.__name__ == "COCOeval_faster":
             evaluate_as_pycocotools(evaluation)
         else:
