@@ -90,3 +90,8 @@ def test_a_file_of_another_format_is_refused(distill):
         2,
         "student.pt2 is not a file of the format onnx\n  hint: use the extension .onnx, or name a folder\n",
     )
+
+
+def test_int8_needs_onnx(tmp_path, monkeypatch, distill):
+    monkeypatch.chdir(tmp_path)
+    assert distill("export", "out", "--int8") == (2, "", "--int8 requires --format onnx\n  hint: add --format onnx\n")

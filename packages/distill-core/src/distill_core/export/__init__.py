@@ -16,6 +16,8 @@ from ._export import export as export
 from ._gguf import find_converter as find_converter
 from ._inputs import batch_for as batch_for
 from ._inputs import longest_sequence as longest_sequence
+from ._int8 import OnnxModel as OnnxModel
+from ._int8 import quantize as quantize
 from ._pretrained import pipeline_of as pipeline_of
 from ._pretrained import write_pretrained as write_pretrained
 from ._sidecar import Sidecar as Sidecar

@@ -34,6 +34,11 @@ CARD = "README.md"
     default="pt2",
     help="A program for torch, one for onnxruntime, the weights alone, a folder for transformers, or a file for llama.cpp.",
 )
+@click.option(
+    "--int8",
+    is_flag=True,
+    help="Also write X.int8.onnx, quantized by ONNX Runtime, and measure size, latency and the test of each file.",
+)
 @click.option("--model", metavar="NAME", default="student", help="Model of the run to export.")
 @click.option(
     "--converter",
@@ -49,6 +54,7 @@ def export(
     run_dir: Path,
     output: Path | None,
     format_: str,
+    int8: bool,
     model: str,
     converter: Path | None,
     license_: str,
@@ -60,7 +66,7 @@ def export(
     Adapters (LoRA) are merged into the weights. A model card and the preprocessing of the data are written beside it.
     """
     export_run(
-        run_dir, output=output, format=format_, model=model, converter=converter, license=license_, datasets=datasets,
+        run_dir, output=output, format=format_, int8=int8, model=model, converter=converter, license=license_, datasets=datasets,
         trust=trust,
     )  # fmt: skip
 
@@ -70,6 +76,7 @@ def export_run(
     *,
     output: Path | None = None,
     format: str = "pt2",  # noqa: A002  as the option is called
+    int8: bool = False,
     model: str = "student",
     converter: Path | None = None,
     license: str = "",  # noqa: A002  as the option is called
@@ -82,6 +89,7 @@ def export_run(
         run_dir: Output folder of the run, with `student.safetensors` in it.
         output: Output file or folder; `<model>.<format>` in the run's folder by default.
         format: One of `distill_core.export.FORMATS`.
+        int8: Whether to also write an int8 file, for `onnx`, and to print a table of what each file costs and reaches.
         model: Name of the model.
         converter: llama.cpp's converter or its folder, for `gguf`.
         license: License for the model card.
@@ -100,6 +108,8 @@ def export_run(
 
     if format not in FORMATS:
         refuse(f"there is no format '{format}'", did_you_mean(format, FORMATS))
+    if int8 and format != "onnx":
+        refuse("--int8 requires --format onnx", "add --format onnx")
     if not (run_dir / RESOLVED).is_file():
         refuse(f"{run_dir} is not the folder of a run: it has no {RESOLVED}")
     if format == "gguf":
@@ -116,6 +126,10 @@ def export_run(
     size = sum(each.stat().st_size for each in ([file] if file.is_file() else file.iterdir()))
     print(f"{file}: {size:,} bytes; {'in' if file.is_dir() else 'beside'} it {beside}; {exported.proof}\n")
     print("\n".join(f"    {line}" for line in usage(exported)))
+    if int8:
+        from ._export_int8 import write_int8
+
+        print("\n" + write_int8(file, network, inputs, experiment, model))
     return file
 
 

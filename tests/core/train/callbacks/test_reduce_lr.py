@@ -12,7 +12,7 @@ from torch import nn
 from distill_core.errors import TrainingError
 from distill_core.train import Callback, Checkpoint, Evaluate, Metric, ReduceLROnPlateau, Stage, Trainer
 
-from .killing import KillAt, KillError
+from ..killing import KillAt, KillError
 from .test_early_stopping import Scripted
 
 VALUES = [0, 1, 2, 2, 2, 3, 3, 3, 3, 3]

@@ -11,7 +11,7 @@ from distill_core.config import cross_check, read
 from distill_core.errors import TrainingError
 from distill_core.train import Callback, Checkpoint, EarlyStopping, Evaluate, Metric, Stage, Trainer
 
-from .killing import KillAt, KillError
+from ..killing import KillAt, KillError
 
 NAN = float("nan")
 
