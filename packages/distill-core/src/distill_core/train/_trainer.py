@@ -139,8 +139,7 @@ class Trainer(TrainerView):
         self._same_buffers()
         with self.autocast():
             feed = (stage or self.stage).feed if self.stages else None
-            limit = self.experiment.limit_batches
-            metrics = evaluate(self.models, evaluation, feed, self.device, limit=limit)
+            metrics = evaluate(self.models, evaluation, feed, self.device, limit=self.experiment.limit_batches)
         if split is not None:
             self.state.measured[split], self.state.measured_at[split] = metrics, self.state.step
             self.log({"split": split, "metrics": metrics, "percent": evaluation.percent(metrics)})
@@ -278,12 +277,9 @@ class Trainer(TrainerView):
         rate = window.num_samples / max(now - self._logged_at, 1e-9)
         self._logged_at = now
         lr = float(run.optimizer.param_groups[0]["lr"])
-        norm = (
-            {"grad_norm": float(run.update.norm)}
-            if self.experiment.log_grad_norm and run.update.norm is not None
-            else {}
-        )
-        line = {"split": "train", "loss": window.loss, "losses": window.losses, "lr": lr, **norm}
+        norm = run.update.norm if self.experiment.log_grad_norm else None
+        line = {"split": "train", "loss": window.loss, "losses": window.losses, "lr": lr}
+        line |= {} if norm is None else {"grad_norm": float(norm)}
         self.log({**line, "samples_per_second": rate})
 
     def _wait_for_checkpoint(self) -> None:
