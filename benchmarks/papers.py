@@ -218,8 +218,32 @@ def page() -> str:
     for paper, parts in PARTS.items():
         sections += [f"### {paper}", *map(_part, parts)]
         if paper == P2021:
-            sections.append(TABLE3)
+            sections += [_table1(), TABLE3]
     return "\n\n".join(sections) + "\n"
+
+
+DATA = {
+    "CIFAR-10 and CIFAR-100": "image_classification/configs/cifar100/kd_wide_resnet40_1_from_wide_resnet40_4.yaml",
+    "ImageNet": "image_classification/configs/ilsvrc2012/kd_resnet18_from_resnet34.yaml",
+    "Tiny ImageNet": "image_classification/configs/tiny_imagenet/rkd_resnet18_from_resnet50.yaml",
+    "CUB-200-2011": "image_classification/configs/cub2011/rkd_resnet18_from_resnet50.yaml",
+    "Stanford Cars": "image_classification/configs/cars/rkd_resnet18_from_resnet50.yaml",
+    "Stanford Online Products": "image_classification/configs/sop/rkd_resnet18_from_resnet50.yaml",
+    "COCO": "object_detection/configs/coco/cwd_fasterrcnn_resnet18_from_fasterrcnn_resnet50.yaml",
+    "PASCAL VOC": "semantic_segmentation/configs/voc/cwd_deeplabv3_mobilenet_v3_large_from_deeplabv3_resnet101.yaml",
+}
+"""Data set → one of its recipes."""
+
+
+def _table1() -> str:
+    lines = [
+        "#### Table 1: the data sets of frameworks",
+        "",
+        "The table has no numbers. Each data set has recipes, which say what to download.",
+        "",
+    ]
+    lines += ["| data set | command |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {name} | `distill run benchmarks/{recipe}` |" for name, recipe in DATA.items())])
 
 
 TABLE3 = """#### Table 3: stages whose students are redesigned

@@ -52,6 +52,10 @@ def test_the_command_of_a_row_checks(part, row, capsys, monkeypatch):
     assert "no problems" in capsys.readouterr().out
 
 
+def test_the_recipes_of_the_data_sets_exist():
+    assert all((BENCHMARKS / recipe).is_file() for recipe in papers.DATA.values())
+
+
 def test_glue_has_the_numbers_of_its_page():
     lines = (BENCHMARKS / "glue/README.md").read_text(encoding="utf-8").splitlines()
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| BERT")]

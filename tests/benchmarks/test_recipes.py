@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import distill_core.weights
 from distill_core.cli._load import load_document
@@ -20,7 +21,13 @@ from distill_core.train import Checkpoint, Evaluate, Trainer
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 FILES = sorted(BENCHMARKS.glob("*/configs/**/*.yaml"))
-IMAGES = [file for file in FILES if file.parents[2].name in {"image_classification", "semantic_segmentation"}]
+FOLDERS = {"cub2011", "cars", "sop", "tiny_imagenet"}
+"""Data that come as a folder of images by class: the classes are those of the folder."""
+IMAGES = [
+    file
+    for file in FILES
+    if file.parents[2].name in {"image_classification", "semantic_segmentation"} and file.parent.name not in FOLDERS
+]
 TEXTS = ("glue", "text_classification")
 CLASSES = {"digits": 10, "fashion_mnist": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
 CLASSES |= {"voc_segmentation": 21, "coco_segmentation": 21, "shapes_segmentation": 5}
@@ -121,10 +128,23 @@ def test_there_are_files():
     }
 
 
+@pytest.fixture(scope="session")
+def few_images(tmp_path_factory):
+    """Return a folder with two classes of images for training and for the test."""
+    root = tmp_path_factory.mktemp("images")
+    for split, number in ((split, number) for split in ("train", "val") for number in range(2)):
+        (root / split / str(number)).mkdir(parents=True)
+        for image in range(4):
+            Image.effect_noise((70, 70), 50).convert("RGB").save(root / split / str(number) / f"{image}.png")
+    return root
+
+
 @pytest.mark.parametrize("file", FILES, ids=name)
-def test_a_file_checks_statically_and_deeply(file, instead, capsys):
+def test_a_file_checks_statically_and_deeply(file, instead, few_images, capsys):
     check_file(file)
     changes = instead(file) if file.parents[2].name in TEXTS or file.parent.name == "smollm2" else []
+    if file.parent.name in FOLDERS:
+        changes = [f"_root={few_images}", "data.train.holdout=2", "data.val.holdout=2"]
     capsys.readouterr()  # what libraries say when they are loaded
     check_file(file, changes, deep=True)
     told = capsys.readouterr().out
