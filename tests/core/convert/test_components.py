@@ -15,6 +15,7 @@ from distill_core.data import SeedPath
 from distill_core.layers import ConvReg
 
 from .old_files import FILES
+from .old_ktaad import KTAAD
 from .old_spellings import SPLIT
 from .old_texts import WITH_METRICS, WITHOUT_METRICS
 from .test_methods import root  # noqa: F401 - a fixture
@@ -95,3 +96,14 @@ def test_a_regressor_is_convolution_normalisation_and_relu():
     theirs = torch.nn.Sequential(convolution, torch.nn.BatchNorm2d(5), torch.nn.ReLU())
     features = torch.rand(2, 3, 9, 8)
     torch.testing.assert_close(regressor(features), theirs(features))
+
+
+def test_a_normalised_paraphraser_that_no_longer_changes_is_reported(tmp_path: Path):
+    """Also with the published numbers: a loss keeps its paraphraser in eval mode."""
+    file = tmp_path / "old.yaml"
+    for text, expected in ((KTAAD, True), (FILES["ft"], False)):
+        file.write_text(text)
+        report = convert_torchdistill(file, as_published=True).report
+        found = [finding for finding in report if "batch normalisation is in eval mode" in finding.message]
+        assert bool(found) == expected
+        assert all(finding.outcome == "corrected" for finding in found)

@@ -25,6 +25,16 @@ def _channels(encoder: Part) -> int:
     return int(encoder.settings["num_input_channels"] * encoder.settings["k"])
 
 
+def _constant(old: Old, encoder: Part) -> Any:
+    """Return the paraphraser of stage 1, which no longer changes."""
+    if encoder.settings.get("uses_bn", True):
+        message = (
+            "its batch normalisation is in eval mode after stage 1; theirs takes, and updates, statistics of the batch"
+        )
+        old.context.corrected(encoder.place, message)
+    return paraphraser(old, encoder)
+
+
 def factor(old: Old) -> list[Term]:
     """FTLoss, its translator inside."""
     old.only("reduction", "mean")
@@ -39,7 +49,7 @@ def factor(old: Old) -> list[Term]:
         options["batch_norm"] = True
     p = old.number("p", 1)
     arguments = {
-        "paraphraser": paraphraser(old, encoder),
+        "paraphraser": _constant(old, encoder),
         "translator": Call("distill_core.layers.Translator", options),
         "p": None if p == 1 else float(p),
         "mode": "code" if p == 1 else None,
@@ -64,7 +74,7 @@ def adaptation(old: Old) -> list[Term]:
     one_by_one(part, settings, size=3)
     q = old.number("q", 2)
     arguments = {
-        "translator": paraphraser(old, encoder),
+        "translator": _constant(old, encoder),
         "q": None if q == 2 else float(q),
         "student_channels": settings["in_channels"],
         "mode": "code",
@@ -90,6 +100,6 @@ def affinity(old: Old) -> list[Term]:
         "theirs compares products of each channel; the paper compares cosines over the channels",
         "products of each channel, as in torchdistill",
     )
-    arguments = {"translator": paraphraser(old, encoder), "student_channels": settings["in_channels"], "mode": mode}
+    arguments = {"translator": _constant(old, encoder), "student_channels": settings["in_channels"], "mode": mode}
     inputs = {"student": part.source, "teacher": encoder.source}
     return [old.term("AffinityLoss", arguments, inputs, learns=("adapter",))]
