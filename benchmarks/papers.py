@@ -122,7 +122,6 @@ PARTS = {
         Part(
             "Bottlenecks in detectors (GHND) on COCO 2017", "box AP; mask AP", "COCO 2017, torchvision's detectors; 20 epochs of 118 k images",
             (_coco("Faster R-CNN", "0.359", "fasterrcnn"), _coco("Mask R-CNN", "0.369; 0.336", "maskrcnn")),
-            note="The bottleneck of these recipes has other widths; `sc2_bottleneck` builds the published one.",
         ),
     ),
     P2023: (

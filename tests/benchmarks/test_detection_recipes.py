@@ -98,6 +98,6 @@ def test_two_batches_of_a_file(file, monkeypatch, seen):
     ]
     assert changed
     if "ghnd" in file.stem:
-        assert all(key.startswith("backbone.body.conv1.") for key in changed)
+        assert all(key.startswith("backbone.body.layer1.") for key in changed)
     elif file.parent.name == "coco":
         assert not any(key.startswith(("backbone.body.conv1.", "backbone.body.layer1.")) for key in changed)

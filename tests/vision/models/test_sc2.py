@@ -70,11 +70,12 @@ def test_a_bottleneck_keeps_the_later_layers_of_a_model(name):
     with torch.device("meta"):
         whole = getattr(builders, name)(weights=None, **options)
         kept = dict(whole.named_parameters())[LATER[family]]
-        model = models.sc2_bottleneck(whole, channels=5)
+        model = models.sc2_bottleneck(whole, channels=5, quantized=True)
         published = getattr(models, f"sc2_{name}")(channels=5).state_dict()
     shapes = {key: value.shape for key, value in model.state_dict().items()}
     assert shapes == {key: value.shape for key, value in published.items()}
     assert any(parameter is kept for parameter in model.parameters())
+    assert models.find_bottleneck(model)[1].quantized
 
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet161", "alexnet"])

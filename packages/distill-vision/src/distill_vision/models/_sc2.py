@@ -16,7 +16,7 @@ from torch import nn
 
 from distill_core.errors import WiringError
 
-from ._bottleneck import Bottleneck
+from ._bottleneck import Bottleneck, find_bottleneck
 from ._frozen_batch_norm import freeze_batch_norms
 
 
@@ -93,7 +93,7 @@ def _resnet(model: Any, channels: int) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
-def sc2_bottleneck(model: nn.Module, channels: int = 12) -> nn.Module:
+def sc2_bottleneck(model: nn.Module, channels: int = 12, *, quantized: bool = False) -> nn.Module:
     """Return a trained model of torchvision with a published bottleneck in place of its first layers.
 
     The later layers are the modules of `model`; the names of all tensors are those of the published weights. Encoder and
@@ -103,6 +103,7 @@ def sc2_bottleneck(model: nn.Module, channels: int = 12) -> nn.Module:
         model: ResNet-50, -101 or -152, DenseNet-169 or -201, Inception v3, or Faster or Mask R-CNN on ResNet-50. A detector is
             changed in place, and its batch norms become fixed.
         channels: Number of channels to send; 12 in the published classifiers, 3 in the detectors.
+        quantized: Whether to send 8-bit numbers in eval mode.
 
     Raises:
         WiringError: It is another model.
@@ -121,7 +122,9 @@ def sc2_bottleneck(model: nn.Module, channels: int = 12) -> nn.Module:
     if build is None or not fits:
         message = f"`model` must be a torchvision model with a published bottleneck, got {type(model).__name__}"
         raise WiringError(message, hint="use `bottleneck_resnet` or `bottleneck_densenet` for other depths")
-    return build(model, channels)
+    built = build(model, channels)
+    find_bottleneck(built)[1].quantized = quantized
+    return built
 
 
 def _fits(model: Any) -> bool:
