@@ -9,17 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, final
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill_core.layers import one_of
-
-if TYPE_CHECKING:
-    from torchvision.models.detection import FCOS
-    from torchvision.models.detection.backbone_utils import BackboneWithFPN
 
 Block = Literal["residual", "separable"]
 _FARTHEST = 8
@@ -62,7 +58,7 @@ def _separable(in_channels: int, out_channels: int, stride: int) -> nn.Sequentia
 
 def small_pyramid(
     width: int = 32, depth: int = 1, out_channels: int = 32, block: Block = "residual", *, finest: Literal[4, 8] = 4
-) -> BackboneWithFPN:
+) -> nn.Module:
     """Build a backbone with a feature pyramid of torchvision: maps of strides 4, 8, 16 and 32, or from 8.
 
     Args:
@@ -85,7 +81,10 @@ def small_pyramid(
         parts[f"layer{level}"] = nn.Sequential(*blocks)
     kept = range(1 if finest == 4 else 2, 4)
     levels = {f"layer{layer}": str(index) for index, layer in enumerate(kept)}
-    return BackboneWithFPN(nn.Sequential(parts), levels, [wides[layer - 1] for layer in kept], out_channels)
+    pyramid: nn.Module = BackboneWithFPN(
+        nn.Sequential(parts), levels, [wides[layer - 1] for layer in kept], out_channels
+    )
+    return pyramid
 
 
 @final
@@ -94,6 +93,9 @@ class ExpectedSides(nn.Module):
 
     Xiang Li et al. "Generalized Focal Loss." NeurIPS 2020. https://arxiv.org/abs/2006.04388
     """
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return (batch, 4, height, width) of logits (batch, 4 · bins, height, width), grouped by side.
@@ -114,7 +116,7 @@ def small_fcos(
     block: Block = "residual",
     num_convs: int = 2,
     size: int = 64,
-) -> FCOS:
+) -> nn.Module:
     """Build torchvision's FCOS on `small_pyramid`; it predicts each side of a box as a distribution over 9 distances.
 
     `head.regression_head.bbox_reg.0` has the logits of the distributions, (batch, 36, height, width) per level.
@@ -136,7 +138,7 @@ def small_fcos(
     logits = nn.Conv2d(out_channels, 4 * (_FARTHEST + 1), 3, padding=1)
     nn.init.normal_(logits.weight, std=0.01)
     head.regression_head.bbox_reg = nn.Sequential(logits, ExpectedSides())
-    return FCOS(
+    detector: nn.Module = FCOS(
         small_pyramid(width, depth, out_channels, block, finest=8),
         num_classes,
         min_size=size,
@@ -151,6 +153,7 @@ def small_fcos(
         detections_per_img=20,
         topk_candidates=100,
     )
+    return detector
 
 
 @final

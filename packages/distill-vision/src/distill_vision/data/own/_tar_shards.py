@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from distill_core.data import SeedPath, Stream, preserve_rng_state, sample_seeds, with_example
+from distill_core.data import Loader, SeedPath, Stream, preserve_rng_state, sample_seeds, with_example
 from distill_core.errors import DataError
 
 from ...transforms import imagenet_eval, imagenet_train
@@ -39,7 +39,7 @@ def tar_shards(
     shuffle: bool | None = None,
     num_workers: int = 0,
     transform: Transform | None = None,
-) -> Stream:
+) -> Loader:
     """Return a stream of images in tar files (WebDataset): `input` (batch, 3, size, size), `target` and `index` (batch,).
 
     Files of one name up to its first dot are a sample: `000/cat7.jpg` and `000/cat7.cls`, the number of the class as text.
