@@ -163,7 +163,7 @@ def test_every_source_of_rows_gives_the_same_samples(tmp_path, file, bpe, source
 def test_sources_that_hold_no_rows_are_refused(tmp_path, bpe):
     streaming = datasets.Dataset.from_list(ROWS).to_iterable_dataset()
     with pytest.raises(DataError) as failure:
-        loader(streaming, bpe)
+        read_rows(streaming)
     assert str(failure.value) == (
         "rows must be a file, a folder of `save_to_disk`, a Dataset or a list of rows, got IterableDataset\n"
         "  hint: set `streaming` of load_dataset to false"

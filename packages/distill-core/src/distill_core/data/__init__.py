@@ -13,6 +13,7 @@ from ._given_inputs import PredictionOptions as PredictionOptions
 from ._given_inputs import dataset_for_inputs as dataset_for_inputs
 from ._known_labels import known_labels as known_labels
 from ._loader import Loader as Loader
+from ._mapped_stream import MappedStream as MappedStream
 from ._plan import BatchPlan as BatchPlan
 from ._reader import WorkerOptions as WorkerOptions
 from ._seeds import SeedPath as SeedPath

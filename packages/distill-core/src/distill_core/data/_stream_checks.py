@@ -14,12 +14,15 @@ from torch import Tensor
 from ..distributed import world_size
 from ..errors import DataError
 from ..tree import children
+from ._mapped_stream import MappedStream
 
 _HUGGING_FACE = "datasets.iterable_dataset"
 
 
 def has_shuffle_buffer(dataset: Any) -> bool:
     """Return whether a stream of `datasets` draws from a shuffle buffer; its `state_dict` omits the content of the buffer."""
+    if isinstance(dataset, MappedStream):
+        return has_shuffle_buffer(dataset.source)
     return any(type(part).__name__ == "BufferShuffledExamplesIterable" for part in _nested(dataset))
 
 

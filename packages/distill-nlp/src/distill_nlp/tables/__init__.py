@@ -13,5 +13,7 @@ from ._read_table import read_table as read_table
 from ._sources import Rows as Rows
 from ._sources import is_dataset as is_dataset
 from ._sources import is_saved as is_saved
+from ._sources import is_stream as is_stream
 from ._sources import read_rows as read_rows
+from ._sources import row_of as row_of
 from ._table import Table as Table

@@ -38,6 +38,23 @@ def read_rows(source: Rows) -> Table:
     raise DataError(message, hint="set `streaming` of load_dataset to false" if kind.startswith("Iterable") else "")
 
 
+def is_stream(source: object) -> bool:
+    """Return whether rows come one after the other, in an unknown number, as those of an `IterableDataset`."""
+    return hasattr(source, "__iter__") and not hasattr(source, "__len__")
+
+
+def row_of(item: object) -> Table:
+    """Return the table of one item of a stream.
+
+    Raises:
+        DataError: It is not a mapping of columns.
+    """
+    if not isinstance(item, Mapping):
+        message = f"an item of the stream must be a mapping of columns, got {shown(item)}"
+        raise DataError(message)
+    return Table("an item of the stream", {str(name): [cell] for name, cell in item.items()})
+
+
 def is_saved(path: Path) -> bool:
     """Return whether `save_to_disk` of the library `datasets` wrote a folder."""
     return (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,15 @@ from torch import Tensor
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
-from ...tables import Rows, check_columns, read_rows
-from .._documents import Split, split_indices
+from ...tables import Rows, Table, check_columns
+from .._documents import Split
 from .._encoded import Tokenizer
 from ._answers import AnsweredPrompts
 from ._causal_tokens import causal_tokenizer
 from ._prompts import PromptFormat
-from ._samples import check_lengths
-from ._sequences import EncodedSamples, Layout, check_sequences, example_of_sequences, vocabulary_of_sequences
+from ._row_loader import Selection, loader_of_rows
+from ._samples import check_lengths, num_counted
+from ._sequences import Layout, check_sequences, example_of_sequences, vocabulary_of_sequences
 
 
 def _example(
@@ -68,7 +71,8 @@ def completions(
     decode them to the same texts, the texts are tokenised.
 
     Args:
-        file: Rows: a table, a saved dataset, a dataset or a list; see `distill_nlp.tables.read_rows`.
+        file: Rows: a table, a saved dataset, a dataset or a list; see `distill_nlp.tables.read_rows`. Or a stream of rows, an
+            `IterableDataset`, for a stage of `steps`.
         split: `train`, `val`, `test` or `all`; see `split_documents`.
         tokenizer: A tokenizer of transformers, or its name or folder.
         batch_size: Number of samples per batch.
@@ -91,32 +95,60 @@ def completions(
     Raises:
         DataError: The rows cannot be read, a cell is not text, or a tokenizer has no end token.
     """
-    layout = Layout(max_length=max_length, packed=packed, pad_to=pad_to, group_by_length=group_by_length)
     _check_options(max_length, max_prompt, packed, teacher_tokenizer)
-    table = read_rows(file)
-    rows = split_indices(table.num_rows, split, val=val, test=test, seed=split_seed, limit=limit)
-    answered = AnsweredPrompts.read(table, prompt, completion, rows)
-    samples = _encoded(answered, prompt, (tokenizer, teacher_tokenizer), max_length, max_prompt, cache)
-    return samples.loader(layout, batch_size, split, shuffle=shuffle, num_workers=num_workers)
+    layout = Layout(max_length=max_length, packed=packed, pad_to=pad_to, group_by_length=group_by_length)
+    chosen = Selection(split=split, limit=limit, val=val, test=test, seed=split_seed, shuffle=shuffle)
+    lengths = max_length, max_prompt or max(1, max_length // 2)
+    encoder = _Completions(_loaded(tokenizer, teacher_tokenizer), (prompt, completion), lengths, cache)
+    return loader_of_rows(file, encoder, layout, chosen, batch_size, num_workers)
 
 
-def _encoded(
-    answered: AnsweredPrompts,
-    column: str,
-    tokenizers: tuple[str | Tokenizer, str | Tokenizer | None],
-    max_length: int,
-    max_prompt: int | None,
-    cache: str | Path | None,
-) -> EncodedSamples:
-    """Return the samples of the rows, tokenised by one tokenizer or two."""
-    longest = max_prompt or max(1, max_length // 2)
-    samples = EncodedSamples(prompts=PromptFormat(causal_tokenizer(tokenizers[0]), column, longest))
-    for prefix, given in zip(("", "teacher_"), tokenizers, strict=True):
-        if given is not None:
-            loaded = causal_tokenizer(given)
-            encoded = answered.encoded(loaded, max_length, longest, cache)
-            samples.add(prefix, encoded, loaded)
-    return samples
+def _loaded(tokenizer: str | Tokenizer, teacher: str | Tokenizer | None) -> dict[str, Tokenizer]:
+    """Return the tokenizers by the prefix of their fields."""
+    given = {"": tokenizer, "teacher_": teacher}
+    return {prefix: causal_tokenizer(each) for prefix, each in given.items() if each is not None}
+
+
+@dataclass(frozen=True)
+class _Completions:
+    """The encoder of prompts with completions.
+
+    Attributes:
+        tokenizers: Prefix of fields → tokenizer.
+        columns: The columns of the prompts and of the completions.
+        lengths: Maximum number of positions of a sample, and of tokens of a prompt.
+        cache: A folder that caches the tokens.
+    """
+
+    tokenizers: Mapping[str, Tokenizer]
+    columns: tuple[str, str]
+    lengths: tuple[int, int]
+    cache: str | Path | None
+
+    @property
+    def prompts(self) -> PromptFormat:
+        """The format of prompts."""
+        return PromptFormat(self.tokenizers[""], self.columns[0], self.lengths[1])
+
+    @property
+    def needs_rows(self) -> dict[str, bool]:
+        """The options that need all rows."""
+        return {"cache": self.cache is not None}
+
+    def samples(self, table: Table, rows: Sequence[int]) -> list[Mapping[str, Tensor]]:
+        """Return the sample of each row, tokenised by one tokenizer or two.
+
+        Raises:
+            DataError: A cell is not text, or a sample has no target that counts.
+        """
+        answered = AnsweredPrompts.read(table, *self.columns, rows)
+        found: list[dict[str, Tensor]] = [{} for _ in rows]
+        for prefix, tokenizer in self.tokenizers.items():
+            encoded = answered.encoded(tokenizer, *self.lengths, self.cache)
+            num_counted([target for _, target in encoded])
+            for sample, (tokens, target) in zip(found, encoded, strict=True):
+                sample |= {f"{prefix}input_ids": tokens, f"{prefix}target": target}
+        return [*found]
 
 
 def _check_options(max_length: int, max_prompt: int | None, packed: bool, teacher_tokenizer: Any) -> None:

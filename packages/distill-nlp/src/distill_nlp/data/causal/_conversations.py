@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -14,14 +14,13 @@ from distill_core.errors import DataError
 
 from ..._ignored import IGNORED
 from ...chat import ASSISTANT, Message, checked_messages, checked_tools, encode_conversation
-from ...tables import Rows, Table, check_columns, read_rows
-from .._documents import Split, split_indices
+from ...tables import Rows, Table, check_columns
+from .._documents import Split
 from .._encoded import Tokenizer
 from ._causal_tokens import causal_tokenizer
 from ._prompts import PromptFormat
-from ._sequences import EncodedSamples, Layout, check_sequences, example_of_sequences, vocabulary_of_sequences
-
-logger = logging.getLogger("distill")
+from ._row_loader import Selection, loader_of_rows
+from ._sequences import Layout, check_sequences, example_of_sequences, vocabulary_of_sequences
 
 
 def _example(
@@ -62,7 +61,8 @@ def conversations(
     the number of these is logged.
 
     Args:
-        rows: A table, a saved dataset, a dataset or a list of rows; see `distill_nlp.tables.read_rows`.
+        rows: A table, a saved dataset, a dataset or a list of rows; see `distill_nlp.tables.read_rows`. Or a stream of rows,
+            an `IterableDataset`, for a stage of `steps`; too long conversations of a stream are omitted without a log.
         split: `train`, `val`, `test` or `all`; see `split_documents`.
         tokenizer: A tokenizer of transformers with a chat template, or its name or folder.
         batch_size: Number of samples per batch.
@@ -85,12 +85,9 @@ def conversations(
         DataError: A row is not a conversation with a turn of the assistant, or the template does not render it.
     """
     layout = Layout(max_length=max_length, packed=packed, pad_to=pad_to, group_by_length=group_by_length)
-    table = read_rows(rows)
-    chosen = split_indices(table.num_rows, split, val=val, test=test, seed=split_seed, limit=limit)
-    loaded = _chat_tokenizer(tokenizer)
-    samples = EncodedSamples(prompts=PromptFormat(loaded, messages, max_length, is_chat=True))
-    samples.add("", _encoded(table, chosen, (messages, tools), loaded, max_length, answers), loaded)
-    return samples.loader(layout, batch_size, split, shuffle=shuffle, num_workers=num_workers)
+    chosen = Selection(split=split, limit=limit, val=val, test=test, seed=split_seed, shuffle=shuffle)
+    encoder = _Conversations(_chat_tokenizer(tokenizer), (messages, tools), max_length, answers)
+    return loader_of_rows(rows, encoder, layout, chosen, batch_size, num_workers)
 
 
 def _chat_tokenizer(tokenizer: str | Tokenizer) -> Any:
@@ -101,33 +98,61 @@ def _chat_tokenizer(tokenizer: str | Tokenizer) -> Any:
     return loaded
 
 
-def _encoded(
-    table: Table,
-    rows: Sequence[int],
-    columns: tuple[str, str],
-    tokenizer: Any,
-    max_length: int,
-    answers: str,
-) -> list[tuple[Tensor, Tensor]]:
-    """Return the inputs and targets of the conversations that fit."""
-    if answers not in ("all", "last"):
-        message = f"`answers` must be all or last, got {answers}"
-        raise DataError(message)
-    cells = table.column(columns[0])
-    tools = table.column(columns[1]) if columns[1] in table else [None] * len(cells)
-    samples = []
-    for row in rows:
-        where = f"{table.where(row)}: `{columns[0]}`"
-        schemas = checked_tools(tools[row], f"{table.where(row)}: `{columns[1]}`")
-        sample = _sample(tokenizer, checked_messages(cells[row], where), schemas, max_length, answers == "last", where)
-        samples += [] if sample is None else [sample]
-    if not samples:
-        message = f"no conversation of {table.source} has a first answer within `max_length` ({max_length})"
-        raise DataError(message, hint="set a greater `max_length`")
-    if len(samples) < len(rows):
-        text = "%d of %d conversations are omitted: their first answer does not fit in max_length %d"
-        logger.warning(text, len(rows) - len(samples), len(rows), max_length)
-    return samples
+@dataclass(frozen=True)
+class _Conversations:
+    """The encoder of conversations.
+
+    Attributes:
+        tokenizer: A tokenizer with a chat template.
+        columns: The columns of the conversations and of the tools.
+        max_length: Maximum number of positions of a sample.
+        answers: `all` or `last`.
+
+    Raises:
+        DataError: `answers` is neither.
+    """
+
+    tokenizer: Any
+    columns: tuple[str, str]
+    max_length: int
+    answers: str
+
+    def __post_init__(self) -> None:
+        if self.answers not in ("all", "last"):
+            message = f"`answers` must be all or last, got {self.answers}"
+            raise DataError(message)
+
+    @property
+    def prompts(self) -> PromptFormat:
+        """The format of prompts."""
+        return PromptFormat(self.tokenizer, self.columns[0], self.max_length, is_chat=True)
+
+    @property
+    def tokenizers(self) -> dict[str, Any]:
+        """The tokenizer."""
+        return {"": self.tokenizer}
+
+    @property
+    def needs_rows(self) -> dict[str, bool]:
+        """No option."""
+        return {}
+
+    def samples(self, table: Table, rows: Sequence[int]) -> list[Mapping[str, Tensor]]:
+        """Return the samples of the conversations that fit.
+
+        Raises:
+            DataError: A cell is not a conversation, or its tools are not schemas.
+        """
+        name, tools_name = self.columns
+        cells = table.column(name)
+        tools = table.column(tools_name) if tools_name in table else [None] * len(cells)
+        found = []
+        for row in rows:
+            where = f"{table.where(row)}: `{name}`"
+            schemas = checked_tools(tools[row], f"{table.where(row)}: `{tools_name}`")
+            messages, only_last = checked_messages(cells[row], where), self.answers == "last"
+            found.append(_sample(self.tokenizer, messages, schemas, self.max_length, only_last, where))
+        return [sample for sample in found if sample is not None]
 
 
 def _sample(
@@ -137,7 +162,7 @@ def _sample(
     max_length: int,
     only_last: bool,
     where: str,
-) -> tuple[Tensor, Tensor] | None:
+) -> dict[str, Tensor] | None:
     """Return the inputs and targets of the longest start of a conversation that fits, None if no answer does."""
     turns = [index for index, message in enumerate(messages) if message["role"] == ASSISTANT]
     if not turns:
@@ -149,5 +174,5 @@ def _sample(
             continue
         ids = torch.tensor(tokens, dtype=torch.int32)
         target = ids[1:].masked_fill(~torch.tensor(mask[1:]), IGNORED)
-        return ids[:-1], target
+        return {"input_ids": ids[:-1], "target": target}
     return None

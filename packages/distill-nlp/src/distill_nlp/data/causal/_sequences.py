@@ -1,24 +1,21 @@
-"""What completions and conversations have in common: rows of a split, loaders of padded or packed samples, and checks."""
+"""Layout of the samples of completions and conversations, their example batch, and checks of models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from distill_core.data import Loader, Vocabulary
+from distill_core.data import Vocabulary
 from distill_core.errors import DataError
 
 from .._encoded import Tokenizer
 from .._example import example_of_tokens, greatest_of
-from .._grouped import loader_of_texts
 from .._isolation import check_isolation, require_positions
 from .._readable import Extent, check_readable
-from .._vocabularies import TokenSet, token_set, vocabulary_of
-from ._packed import PackedSamples
-from ._prompts import PromptFormat
-from ._samples import TokenSequences, check_lengths
+from .._vocabularies import token_set, vocabulary_of
+from ._samples import check_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,42 +43,6 @@ class Layout:
         if wrong := [name for name, is_given in given.items() if is_given and self.packed]:
             message = f"`{wrong[0]}` is for samples that are not packed: blocks have `max_length` positions"
             raise DataError(message, hint=f"omit `{wrong[0]}`, or set `packed: false`")
-
-
-@dataclass
-class EncodedSamples:
-    """Samples by field: `input_ids` and `target`, and with a second tokenizer the same as `teacher_…`.
-
-    Attributes:
-        fields: Field → one tensor (tokens,) per sample.
-        padding: Field of input tokens → its padding token.
-        tokens: Field of input tokens → the tokens of its tokenizer.
-        prompts: The format of prompts, for predictions.
-    """
-
-    fields: dict[str, list[Tensor]] = field(default_factory=dict)
-    padding: dict[str, int] = field(default_factory=dict)
-    tokens: dict[str, TokenSet | None] = field(default_factory=dict)
-    prompts: PromptFormat | None = None
-
-    def add(self, prefix: str, samples: Sequence[tuple[Tensor, Tensor]], tokenizer: Tokenizer) -> None:
-        """Add the inputs and targets that a tokenizer gave."""
-        inputs, targets = zip(*samples, strict=True)
-        self.fields |= {f"{prefix}input_ids": list(inputs), f"{prefix}target": list(targets)}
-        self.padding[f"{prefix}input_ids"] = int(tokenizer.pad_token_id or 0)
-        self.tokens[f"{prefix}input_ids"] = token_set(tokenizer)
-
-    def loader(self, layout: Layout, batch_size: int, split: str, *, shuffle: bool | None, num_workers: int) -> Loader:
-        """Return a loader of the samples, padded on the right or packed. By default the training split is shuffled."""
-        shuffle = split in ("train", "all") if shuffle is None else shuffle
-        if not layout.packed:
-            dataset = TokenSequences(self.fields, self.padding, layout.pad_to, tokens=self.tokens)
-            dataset.prompts = self.prompts
-            return loader_of_texts(dataset, batch_size, shuffle, num_workers, layout.group_by_length)
-        name, inputs, targets = "input_ids", self.fields["input_ids"], self.fields["target"]
-        blocks = PackedSamples(inputs, targets, layout.max_length, self.padding[name], tokens=self.tokens[name])
-        blocks.prompts = self.prompts
-        return Loader(blocks, batch_size, shuffle=shuffle, num_workers=num_workers)
 
 
 def example_of_sequences(
