@@ -75,7 +75,12 @@ def test_links_between_files_lead_somewhere(root, readmes):
 
 
 def test_each_yaml_example_is_accepted(readmes, tmp_path):
-    examples = [(name, body) for name, text in readmes.items() for body in blocks(text, "yaml") if "stages:" in body]
+    examples = [
+        (name, body)
+        for name, text in readmes.items()
+        for body in blocks(text, "yaml")
+        if "models:" in body and "stages:" in body
+    ]
     assert examples
     for number, (name, body) in enumerate(examples):
         path = tmp_path / f"{number}.yaml"

@@ -50,7 +50,7 @@ SOURCE = re.compile(
     r"\b[A-Z][\w'’-]+ (et al\. |and \w+ |& \w+ )?\(?(19|20)\d\d\b|\b[\w-]+/[\w.-]+ [0-9a-f]{7}\b|torchdistill's `\w+/"
 )
 """A paper by authors and year, an authors' repository with its commit, or a file of torchdistill."""
-PLAIN = ("ce_", "mse_", "untrained_", "no_teacher")
+PLAIN = ("ce_", "mse_", "untrained_", "no_teacher", "teacher")
 """Beginnings of the names of recipes without a method: what they override may name the source."""
 
 
@@ -65,13 +65,19 @@ def comments(file: Path) -> str:
 FILES = sorted(file for file in BENCHMARKS.glob("*/configs/*/*.yaml") if "teacher_cache" not in file.parts)
 
 
-OWN = {"coco_mini", "cifar100_public", "digits", "digits_methods", "fashion_mnist"}
+OWN = {"coco_mini", "cifar100_public", "digits", "digits_methods", "fashion_mnist", "shapes"}
 """Folders of this project's own experiments: their recipes without a method and with tuned KD need no source."""
+
+
+def with_base(file: Path) -> str:
+    """Return the comments of a recipe and of the file that it is merged over, whose method it has."""
+    base = re.search(r"^base: (\S+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return comments(file) + (comments(file.parent / base[1]) if base else "")
 
 
 def test_every_recipe_names_its_source():
     others = [file for file in FILES if not (file.parent.name in OWN and file.stem.startswith((*PLAIN, "kd_tuned")))]
-    assert [str(file.relative_to(BENCHMARKS)) for file in others if not SOURCE.search(comments(file))] == []
+    assert [str(file.relative_to(BENCHMARKS)) for file in others if not SOURCE.search(with_base(file))] == []
 
 
 @pytest.mark.parametrize("name", AUTHORS)

@@ -18,7 +18,7 @@ from .state_dicts import copy_of
 def test_tensors_without_gradient_are_named(experiment, caplog):
     terms = {"hint": Term(loss=nn.MSELoss(), inputs={"input": "student.2", "target": "student.0"})}
     Trainer(experiment(stages=[Stage(losses=terms).after(experiment().stages[0])], callbacks=())).fit()
-    assert caplog.messages == [
+    assert [message for message in caplog.messages if "BatchNorm" not in message] == [
         "no loss reaches these trainable tensors, which will not learn in stage 0: student.4.weight, student.4.bias"
     ]
 
