@@ -82,6 +82,20 @@ def test_another_experiment_is_refused_with_the_differences(experiment, tmp_path
     )
 
 
+def test_a_checkpoint_of_a_model_with_other_tensors_is_refused_with_their_names(experiment, tmp_path):
+    run = experiment()
+    run.models["student"].register_buffer("calls", torch.zeros(2))
+    Trainer(run, output=tmp_path).fit()
+    changed = experiment()
+    changed.models["student"].register_buffer("steps", torch.zeros(2))
+    with pytest.raises(TrainingError) as error:
+        Trainer(changed, output=tmp_path).fit(resume=True)
+    assert str(error.value) == (
+        "the checkpoint does not fit the model 'student':\n  steps is missing in the file\n  calls is not in the model\n"
+        "  hint: resume with the code and the packages of the interrupted run"
+    )
+
+
 def test_without_a_folder_there_is_nothing_to_resume(experiment):
     with pytest.raises(TrainingError) as error:
         Trainer(experiment()).fit(resume=True)

@@ -6,6 +6,7 @@ from ._layouts import in_layout_of as in_layout_of
 from ._load import MAX_SHOWN as MAX_SHOWN
 from ._load import load_weights as load_weights
 from ._load import misfit as misfit
+from ._load import mismatches as mismatches
 from ._load import other_shapes as other_shapes
 from ._names import cleaned as cleaned
 from ._names import unwrapped as unwrapped

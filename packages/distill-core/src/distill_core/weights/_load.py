@@ -97,6 +97,13 @@ def other_shapes(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) 
     }
 
 
+def mismatches(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """Return a message for each tensor that only one side has or whose shape differs."""
+    missing = [f"{name} is missing in the file" for name in sorted(expected.keys() - weights.keys())]
+    surplus = [f"{name} is not in the model" for name in sorted(weights.keys() - expected.keys())]
+    return [*missing, *surplus, *other_shapes(weights, expected).values()]
+
+
 def misfit(path: str | os.PathLike[str], model: nn.Module, wrong: Collection[str]) -> DistillError:
     """Return the error for a file that does not fit a model, with the first mismatches."""
     more = f"\n  … and {len(wrong) - MAX_SHOWN} more" if len(wrong) > MAX_SHOWN else ""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
-from ...weights import State, in_layout_of, misfit, other_shapes, unwrapped
+from ...weights import State, in_layout_of, misfit, mismatches, unwrapped
 
 
 def fitted(state: State, model: nn.Module, source: Path) -> State:
@@ -20,13 +19,7 @@ def fitted(state: State, model: nn.Module, source: Path) -> State:
     """
     expected = model.state_dict()
     state = in_layout_of(unwrapped(state, expected), model)
-    if mismatches := _mismatches(state.tensors, expected):
-        raise misfit(source, model, mismatches)
+    if wrong := mismatches(state.tensors, expected):
+        raise misfit(source, model, wrong)
     proof = f"names and shapes: exactly those of {type(model).__name__}"
     return state._replace(notes=(*state.notes, proof))
-
-
-def _mismatches(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    missing = [f"{name} is missing in the file" for name in sorted(expected.keys() - tensors.keys())]
-    surplus = [f"{name} is not in the model" for name in sorted(tensors.keys() - expected.keys())]
-    return [*missing, *surplus, *other_shapes(tensors, expected).values()]

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ...data import Loader, SeedPath, Stream
 from ...distributed import rank, world_size
 from ...errors import TrainingError
 from ...experiment import Experiment
+from ...weights import MAX_SHOWN, mismatches
 from .._resolved_stage import ResolvedStage
 from .._stage_run import StageRun
 from .._state import RunState
@@ -164,7 +165,7 @@ class RunCheckpoints:
             The state of the run, and the content of the checkpoint for `restore_stage`.
 
         Raises:
-            TrainingError: No checkpoint exists, or it is of another experiment.
+            TrainingError: No checkpoint exists, or it is of another experiment or of models with other tensors.
         """
         if self.store is None:
             message = "a run without a folder cannot be resumed"
@@ -178,6 +179,7 @@ class RunCheckpoints:
         if changes and rank() == 0 and self.output:
             record_changes(self.output, changes, step=state.step)
         for name, weights in saved["models"].items():
+            _refuse_misfit(name, self.models[name], weights)
             load_unsharded(self.models[name], weights)
         self.ema.load_state(saved["ema"])
         for name, loss in _losses(self.stages).items():
@@ -259,3 +261,10 @@ def _losses(stages: Sequence[ResolvedStage]) -> dict[str, nn.Module]:
 
 def _is_lazy(module: nn.Module) -> bool:
     return any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _refuse_misfit(name: str, model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    if wrong := mismatches(weights, model.state_dict()):
+        shown = "\n  ".join(wrong[:MAX_SHOWN])
+        message = f"the checkpoint does not fit the model '{name}':\n  {shown}"
+        raise TrainingError(message, hint="resume with the code and the packages of the interrupted run")
