@@ -14,7 +14,7 @@ SECTIONS = (ROOT / "docs/concepts/which_method.md").read_text(encoding="utf-8").
 
 @pytest.mark.parametrize("section", SECTIONS, ids=[section.partition("\n")[0] for section in SECTIONS])
 def test_results_are_those_of_the_tables(section: str):
-    tables = [ROOT / "benchmarks" / name for name in re.findall(r"`([a-z_/]+/results/[a-z0-9_]+\.md)`", section)]
+    tables = [ROOT / "benchmarks" / name for name in re.findall(r"`([a-z_/]+/results/[a-z0-9_/]+\.md)`", section)]
     text = "\n".join(table.read_text(encoding="utf-8") for table in tables)
     quoted = re.findall(r"[\d.]+ ± [\d.]*\d", section)
     assert quoted
@@ -42,3 +42,17 @@ def test_unlabelled_data_is_the_greatest_improvement(table: str):
     students = {name: mean for name, (mean, _) in rows(table).items() if not name.startswith("the teacher")}
     assert len(students) == 3
     assert max(students, key=lambda name: students[name]).endswith("no labels")
+
+
+def test_on_cifar100_three_methods_of_logits_are_above_kd_and_all_above_no_teacher():
+    text = (ROOT / "benchmarks" / IMAGES / "cifar100_public/table.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| ([^|]+) \| 3 \| ([\d.]+) ± ([\d.]+) ", text, re.MULTILINE)
+    results = {name.partition(" (")[0]: (float(mean), float(deviation)) for name, mean, deviation in found}
+
+    def is_above(name: str, other: str) -> bool:
+        (high, one), (low, two) = results[name], results[other]
+        return high - one > low + two
+
+    assert len(results) == 7
+    assert {name for name in results if is_above(name, "no teacher")} == results.keys() - {"no teacher"}
+    assert {name for name in results if is_above(name, "KD")} == {"WTTM", "DKD", "KD + logit standardisation"}
