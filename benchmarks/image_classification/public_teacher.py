@@ -1,7 +1,7 @@
 """CIFAR-100 from a public ResNet-56: methods with equal budgets, chosen on a validation split; resumable run by run.
 
 The folder `--data` holds `cifar100/cifar-100-binary` and `cifar100/weights/cifar100_resnet56.pth`. Each finished run's
-`results.json` and student, in half precision, are copied to `results/cifar100_public`, from which the table is written.
+`results.json` and student, in half precision, are copied to `results/cifar100_public`, from which table and plot are written.
 `tried.json` there holds the accuracy of each combination under `_tried`. What this folder holds is not trained again, so a
 fresh checkout continues where the committed results end. Delete a run's folder to train it again.
 `--evaluate FOLDER` measures the committed students on the test split of another CIFAR-100 folder.
@@ -26,6 +26,7 @@ CONFIGS = HERE / "configs/cifar100_public"
 RESULTS = HERE / "results/cifar100_public"
 ROWS = ("no_teacher", "kd", "kd_tuned", "dkd", "lskd_kd", "crd", "wttm")
 TUNED = ("kd_tuned", "wttm")
+TITLE = "CIFAR-100 from a public ResNet-56"
 TEACHER = """The teacher, ResNet-56, has a published top-1 of 72.63 % on the official test set. It has seen the validation images,
 so it is not measured on them. All rows have ten epochs on 18,000 images; 2,000 others are the validation split.
 ±: sample standard deviation over seeds. Minutes: wall clock, on a machine with other work; CPU minutes: one thread."""
@@ -95,7 +96,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def publish(seeds: int) -> None:
-    """Write the table of the committed runs; a row without all its runs is marked."""
+    """Write the table and the plot of the committed runs; a row without all its runs is marked."""
     lines = [
         "| | runs | val top1, last epoch (%) | val top1, best epoch (%) | minutes | CPU minutes |",
         "|---|---:|---:|---:|---:|---:|",
@@ -108,17 +109,43 @@ def publish(seeds: int) -> None:
         if scores := tried(row):
             lines += ["", f"Values tried for {row} with seed 0, top-1 of the last epoch. All seeds use the best.", ""]
             lines += [f"- `{changes}`: {score:.2%}" for changes, score in scores.items()]
-    text = "\n".join(["# CIFAR-100 from a public ResNet-56", "", *lines, "", TEACHER, ""])
+    text = "\n".join([f"# {TITLE}", "", "![plot](table.png)", "", *lines, "", TEACHER, ""])
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / "table.md").write_text(text, encoding="utf-8")
+    report.plot(RESULTS / "table.png", plotted(), title=TITLE, measured="val top1, last epoch (%)")
     print(text)
+
+
+def plotted() -> list[report.Row]:
+    """Return a row of the plot for each row of the table that has runs: the last epoch on the validation split."""
+    rows = []
+    for row in ROWS:
+        if runs := [_measured(path) for path in sorted((RESULTS / row).glob("seed*/results.json"))]:
+            values = [run["last"] for run in runs]
+            mean = report.mean_and_deviation(values)
+            rows.append(
+                report.Row(
+                    name=str(runs[0]["about"]),
+                    seeds=len(runs),
+                    parameters=0,
+                    best=mean,
+                    last=mean,
+                    val=mean,
+                    metric="top1",
+                    selection="",
+                    values=tuple(values),
+                    percent=True,
+                )  # fmt: skip
+            )
+    return rows
 
 
 def evaluate(folder: Path) -> None:
     """Print the top-1 of every committed student on the test split of a CIFAR-100 folder."""
     from distill_vision.data import cifar100
 
-    batches = list(cifar100("test", root=folder, batch_size=500))
+    inner = folder / "cifar100"  # as in `--data`
+    batches = list(cifar100("test", root=inner if inner.is_dir() else folder, batch_size=500))
     for path in sorted(RESULTS.glob("*/seed*/student.safetensors")):
         student = load_weights(_resnet20(), path).float().eval()
         with torch.no_grad():

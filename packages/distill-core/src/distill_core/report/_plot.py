@@ -10,7 +10,7 @@ from ._runs import Row
 from ._table import metric_name, plus_minus
 
 
-def plot(path: Path, rows: Sequence[Row], *, title: str, chance_level: float | None = None) -> None:
+def plot(path: Path, rows: Sequence[Row], *, title: str, chance_level: float | None = None, measured: str = "") -> None:
     """Draw each run as a dot and each mean as a bar; the extension of `path` sets the format (png, svg, pdf).
 
     Args:
@@ -18,6 +18,7 @@ def plot(path: Path, rows: Sequence[Row], *, title: str, chance_level: float | N
         rows: The rows, from top to bottom.
         title: Title of the plot.
         chance_level: Value of the metric for a model that has learnt nothing, drawn as a line.
+        measured: What the values are; by default the metric on the test split, of the best epoch.
 
     Raises:
         DataError: matplotlib is not installed.
@@ -46,7 +47,7 @@ def plot(path: Path, rows: Sequence[Row], *, title: str, chance_level: float | N
     axes.margins(x=0.12)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.7)
-    axes.set_xlabel(f"test {metric_name(rows)}, best epoch — dots: runs, bars: means")
+    axes.set_xlabel(f"{measured or f'test {metric_name(rows)}, best epoch'} — dots: runs, bars: means")
     axes.set_title(title)
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=150)
