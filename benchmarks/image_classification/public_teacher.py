@@ -135,7 +135,7 @@ def plotted() -> list[report.Row]:
                     selection="",
                     values=tuple(values),
                     percent=True,
-                )  # fmt: skip
+                )
             )
     return rows
 
