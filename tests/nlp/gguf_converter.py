@@ -9,12 +9,13 @@ import json
 import sys
 from pathlib import Path
 
-import gguf
 import numpy as np
 from safetensors.numpy import load_file
 
 
 def main(folder: Path, file: str) -> None:
+    import gguf  # here, because only the environment of real models has it
+
     config = json.loads((folder / "config.json").read_text())
     writer = gguf.GGUFWriter(file, "llama")
     writer.add_block_count(config["num_hidden_layers"])
@@ -39,7 +40,7 @@ def main(folder: Path, file: str) -> None:
     writer.close()
 
 
-def add_tokenizer(writer: gguf.GGUFWriter, tokenizer: dict, config: dict) -> None:
+def add_tokenizer(writer, tokenizer: dict, config: dict) -> None:
     model = tokenizer["model"]
     vocabulary = model["vocab"] | {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     writer.add_tokenizer_model("gpt2")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from distill_nlp import metrics
 
-PERCENT = {"Accuracy", "EntityF1", "ExactMatch", "F1", "GlueMetric", "MultiLabelF1", "SquadMetric", "TokenAgreement"}
+PERCENT = {
+    "Accuracy", "ClassScores", "EntityF1", "ExactMatch", "F1", "GlueMetric", "MultiLabelF1", "SquadMetric", "TokenAgreement",
+}  # fmt: skip
 
 
 def test_every_metric_of_accuracy_or_f1_is_printed_in_percent():

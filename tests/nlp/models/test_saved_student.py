@@ -116,10 +116,20 @@ def without_adapters(decoder):
     return decoder("llama"), SavePretrained(merge_adapters=True)
 
 
+class Bare(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids):
+        return self.model(input_ids)
+
+    def save_pretrained(self, folder):
+        raise NotImplementedError
+
+
 def without_config(decoder):
-    model = torch.nn.Linear(2, 2)
-    model.save_pretrained = lambda folder: None
-    return model, SavePretrained()
+    return Bare(decoder("llama")), SavePretrained()
 
 
 def with_invalid_generation(decoder):
@@ -135,7 +145,7 @@ def with_a_larger_tokenizer(decoder):
 UNSAVABLE = {
     tied_at_run_time: "SavePretrained: 'student' cannot be saved: The weights trying to be saved contained shared",
     without_adapters: "SavePretrained: 'student' has no adapters to merge",
-    without_config: "SavePretrained: 'student' is a Linear, which has no config",
+    without_config: "SavePretrained: 'student' is a Bare, which has no config",
     with_invalid_generation: "SavePretrained: 'student' cannot be saved: ",
     with_a_larger_tokenizer: "the tokenizer has ",
 }

@@ -24,7 +24,7 @@ def flow_text(node: Node) -> str:
     r"""Return a node on one line, with its tag and without its anchors.
 
     >>> import yaml
-    >>> flow_text(yaml.compose("a: !join ['b', &c 'd']\\ne: {f: 1}"))
+    >>> flow_text(yaml.compose("a: !join ['b', &c 'd']\ne: {f: 1}"))
     '{a: !join [b, d], e: {f: 1}}'
     """
     tag = "" if node.tag.startswith("tag:yaml.org,2002:") else f"{node.tag} "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -107,7 +108,7 @@ class SavePretrained(Callback):
     def _save_trial(self, model: Any) -> None:
         """Save settings, tokenizer and the names of shared weights in a temporary folder."""
         try:
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory() as folder, _without_progress_bars():
                 if not has_adapters(model):  # otherwise the base model is not saved
                     model.save_pretrained(folder, state_dict=_shared_weights(model))
                 if self.tokenizer is not None:
@@ -155,3 +156,17 @@ def _check_writable(folder: Path) -> None:
     except OSError as error:
         message = f"SavePretrained: the folder {folder} cannot be written: {error.strerror}"
         raise DistillError(message, hint="set `folder` to a folder that can be written") from error
+
+
+@contextlib.contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Hide the progress bars of transformers: nothing is kept of a trial."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -51,4 +51,4 @@ def _is_initial(module: nn.Module) -> bool:
     if not isinstance(module, _BatchNorm) or not module.training or module.momentum is None:
         return False
     mean = module.running_mean
-    return mean is not None and not mean.is_meta and not bool(mean.any())
+    return mean is not None and not mean.is_meta and not mean.any().item()
