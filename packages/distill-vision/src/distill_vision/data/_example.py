@@ -32,3 +32,9 @@ def example_of_images(*shape: int, num_classes: int = 10) -> Callable[..., dict[
         }
 
     return example
+
+
+def example_of_rows(batch_size: int, size: int, label: str | None) -> dict[str, Tensor]:
+    """Build a batch of meta tensors of images whose labels are in a column, if there is one."""
+    batch = example_of_images(3, size, size)(batch_size)
+    return batch if label is not None else {name: batch[name] for name in ("input", "index")}

@@ -26,6 +26,11 @@ Transform = Callable[[Any], Tensor]
 """From a PIL image to a tensor."""
 
 
+def default_transform(split: str, size: int) -> Transform:
+    """Return the preprocessing of ImageNet for a split: random crops for `train`, the centre of the image otherwise."""
+    return imagenet_train(size) if split == "train" else imagenet_eval(size, round(size / 0.875))
+
+
 def example_of_photographs(num_classes: int | None = None) -> Callable[..., dict[str, Tensor]]:
     """Return the example of `image_folder`, or of a function with the same parameters, for `with_example`.
 
@@ -92,7 +97,7 @@ def image_folder(
     training = split == "train"
     if held_out or (training and holdout):
         files = _part(files, split, holdout, split_seed)
-    usual = imagenet_train(size) if training else imagenet_eval(size, round(size / 0.875))
+    usual = default_transform(split, size)
     return Loader(
         Photographs(files, {"input": transform or usual, **(views or {})}, classes),
         batch_size,

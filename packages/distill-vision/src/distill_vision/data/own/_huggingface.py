@@ -15,21 +15,15 @@ from torch.utils.data import Dataset
 from distill_core.data import GivenInputs, Loader, with_example
 from distill_core.errors import DataError, did_you_mean
 
-from ...transforms import imagenet_eval, imagenet_train
-from .._example import example_of_images
+from .._example import example_of_rows
 from .._image_file import ImageBytes, read_image
-from .._image_folder import Transform
+from .._image_folder import Transform, default_transform
 from .._in_memory import check_split
 from ..given import given_files
 from ._image_table import ListedImages
 
 
-def _example_of_rows(batch_size: int, size: int, label: str | None) -> dict[str, Tensor]:
-    batch = example_of_images(3, size, size)(batch_size)
-    return batch if label is not None else {name: batch[name] for name in ("input", "index")}
-
-
-@with_example(_example_of_rows)
+@with_example(example_of_rows)
 def huggingface_images(
     split: str,
     *,
@@ -77,7 +71,7 @@ def huggingface_images(
     if type(rows.features[image]).__name__ != "Image":
         message = f"the column '{image}' of {_name(dataset)} must have images, got {rows.features[image]}"
         raise DataError(message)
-    usual = imagenet_train(size) if split == "train" else imagenet_eval(size, round(size / 0.875))
+    usual = default_transform(split, size)
     return Loader(
         RowImages(rows, image, label, transform or usual, _name(dataset)),
         batch_size, shuffle=split == "train" if shuffle is None else shuffle, num_workers=num_workers,

@@ -16,11 +16,10 @@ from torch.utils.data import Dataset
 from distill_core.data import GivenInputs, Loader, with_example
 from distill_core.errors import DataError, did_you_mean
 
-from ...transforms import imagenet_eval, imagenet_train
 from .._class_folders import image_files
-from .._example import example_of_images
+from .._example import example_of_images, example_of_rows
 from .._image_file import read_image
-from .._image_folder import Transform
+from .._image_folder import Transform, default_transform
 from .._in_memory import check_split
 from .._root import require_inside
 from ..given import given_files
@@ -93,7 +92,7 @@ def image_table(
     texts = [(line, _split(text, separator)) for line, _, text in rows]
     names = _classes(split, table, classes, [found for _, found in texts])
     labels = [_label(found, names, f"{table}:{line}", several=separator is not None) for line, found in texts]
-    usual = imagenet_train(size) if split == "train" else imagenet_eval(size, round(size / 0.875))
+    usual = default_transform(split, size)
     return Loader(
         ListedImages([image for _, image, _ in rows], labels, transform or usual, tuple(names)),
         batch_size, shuffle=split == "train" if shuffle is None else shuffle, num_workers=num_workers,
@@ -102,8 +101,7 @@ def image_table(
 
 
 def _example_without_labels(batch_size: int, size: int) -> dict[str, Tensor]:
-    batch = example_of_images(3, size, size)(batch_size)
-    return {"input": batch["input"], "index": batch["index"]}
+    return example_of_rows(batch_size, size, None)
 
 
 @with_example(_example_without_labels)
@@ -136,7 +134,7 @@ def unlabelled_images(
         DataError: The folder is missing or has no images.
     """
     check_split(split)
-    usual = imagenet_train(size) if split == "train" else imagenet_eval(size, round(size / 0.875))
+    usual = default_transform(split, size)
     return Loader(
         ListedImages(image_files(Path(images).expanduser()), None, transform or usual),
         batch_size, shuffle=split == "train" if shuffle is None else shuffle, num_workers=num_workers,

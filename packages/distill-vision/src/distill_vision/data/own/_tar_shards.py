@@ -15,19 +15,13 @@ from torch.utils.data import IterableDataset
 from distill_core.data import Loader, SeedPath, Stream, preserve_rng_state, sample_seeds, with_example
 from distill_core.errors import DataError
 
-from ...transforms import imagenet_eval, imagenet_train
-from .._example import example_of_images
+from .._example import example_of_rows
 from .._image_file import SUFFIXES, ImageBytes, read_image
-from .._image_folder import Transform
+from .._image_folder import Transform, default_transform
 from .._in_memory import check_split
 
 
-def _example_of_shards(batch_size: int, size: int, label: str | None) -> dict[str, Tensor]:
-    batch = example_of_images(3, size, size)(batch_size)
-    return batch if label is not None else {name: batch[name] for name in ("input", "index")}
-
-
-@with_example(_example_of_shards)
+@with_example(example_of_rows)
 def tar_shards(
     split: str,
     *,
@@ -61,7 +55,7 @@ def tar_shards(
         DataError: There are no shards, or, when it is read, a shard is damaged or a sample incomplete.
     """
     check_split(split)
-    usual = imagenet_train(size) if split == "train" else imagenet_eval(size, round(size / 0.875))
+    usual = default_transform(split, size)
     order = split == "train" if shuffle is None else shuffle
     samples = ShardSamples(_files(shards), label, seed if order else None)
     return Stream(samples, batch_size, num_workers=num_workers, collate=Decoded(transform or usual))

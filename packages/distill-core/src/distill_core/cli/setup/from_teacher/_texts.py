@@ -95,7 +95,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _has_head(config: dict[str, Any], count: int) -> bool:
-    """Return whether a config is that of a classifier of so many classes."""
+    """Return whether a config is that of a classifier with `count` classes."""
     names = config.get("architectures") or [""]
     labels = config.get("id2label") or {"0": "", "1": ""}
     return "ForSequenceClassification" in names[0] and len(labels) == count
