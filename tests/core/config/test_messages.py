@@ -112,6 +112,7 @@ CASES = [
     Case("untrusted-object", "!import_get:torch.nn.modules.module.T", "torch.nn.modules.module.T is an object of class typing.TypeVar, which is outside the trusted packages", build=True),
     Case("refused-module", "!import_get:torch.nn.modules.module.torch.jit.script", "'torch.nn.modules.module.torch.jit.script' passes through torch.jit, which is refused: it loads and compiles code", build=True),
     Case("untrusted-module", "!import_get:torch.nn.modules.module.warnings.warn", "'torch.nn.modules.module.warnings.warn' passes through warnings, which is outside the trusted packages", build=True),
+    Case("call-only", "!import_get:evaluate.load", "'evaluate.load' may be called, but not be passed on", hint="use '!import_call:evaluate.load', or add '--trust evaluate' if you trust the file"),
     Case("module-not-object", "!import_get:torch.nn", "'torch.nn' is a module, not an object", hint="name an object in it"),
     Case("module-missing", "!import_call:my_losses.Loss {}", "there is no module 'my_losses'", trust="my_losses", build=True),
     Case("package-missing", "!import_call:my_losses.Loss {}", "the package 'my_losses' is not installed", trust="my_losses"),

@@ -40,6 +40,9 @@ HOSTILE: dict[str, list[object]] = {
     "checkpoint_path": ["weights.pth", "weights.bin"],
     "data_files": ["a.pkl", "A.PKL.gz", ["a.json", "b.py"], {"train": ["zip://a.pickle::b.zip"]}],
     "datasets.load.load_dataset.path": ["pandas", "folder/mine.py"],
+    "evaluate.loading.load.path": ["./mine", "mine.py", "owner/mine", "folder/mine", "../mine", "", "here"],
+    "evaluate.loading.load.revision": ["refs/pr/1", "main"],
+    "evaluate.module.combine.evaluations": [["accuracy", "owner/mine"], {"mine": "./mine"}, "here"],
 }  # fmt: skip
 HARMLESS: dict[str, list[object]] = {
     "auto_map": [{}],
@@ -202,3 +205,64 @@ def test_a_library_does_not_read_a_folder_that_brings_code(document, problems, t
         assert "model/config.json: 'auto_map: " in str(raised.value)
         assert str(raised.value).startswith("run.yaml:1:")
     assert not Path("MARK").exists()
+
+
+def _script(folder: Path) -> None:
+    """Write a metric of somebody else."""
+    folder.mkdir()
+    (folder / f"{folder.name}.py").write_text("open('MARK', 'w')\nimport evaluate\nclass Mine(evaluate.Metric): pass\n")
+
+
+EVALUATE = [
+    (name.rpartition(".")[2], value, "evaluate.combine" if "combine" in name else "evaluate.load")
+    for name, values in HOSTILE.items()
+    if name.startswith("evaluate.")
+    for value in values
+]
+
+
+@pytest.mark.parametrize(("argument", "value", "function"), EVALUATE)
+def test_check_and_build_refuse_metrics_of_others(problems, document, argument, value, function):
+    pytest.importorskip("evaluate")
+    _script(Path("here"))
+    given = {"path": "accuracy"} if argument == "revision" else {}
+    text = f"!import_call:{function} {json.dumps({**given, argument: value})}"
+    assert [problem.id for problem in problems(f"{HEAD}_x: {text}\n")] == ["refused-argument"]
+    loaded = document(f"x: {text}\n")
+    with pytest.raises(TrustError, match="is refused: it "):
+        Builder(loaded).build(loaded.root)
+    assert not Path("MARK").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "trust"),
+    [
+        ("load [accuracy]", ()),
+        ("load [glue, mrpc]", ()),
+        ("load {path: f1, module_type: metric, revision: null}", ()),
+        ("combine [[accuracy, f1]]", ()),
+        ("load [./here]", ("evaluate",)),
+        ("load {path: owner/mine, revision: main}", ("evaluate",)),
+    ],
+)
+def test_evaluates_own_metrics_need_no_trust(problems, build, monkeypatch, call, trust):
+    pytest.importorskip("evaluate")
+
+    def ask(path: str, **_: object) -> None:
+        raise FileNotFoundError(f"asked for {path}")
+
+    monkeypatch.setattr("evaluate.loading.evaluation_module_factory", ask)
+    assert problems(f"{HEAD}_x: !import_call:evaluate.{call}\n", trust=trust) == []
+    with pytest.raises(FileNotFoundError, match=r"asked for (accuracy|glue|f1|./here|owner/mine)"):
+        build(f"x: !import_call:evaluate.{call}\n", trust=trust)
+
+
+def test_evaluates_functions_are_called_and_not_passed_on(problems, document):
+    """A dataset of torchvision would call its `loader` for every script in a folder."""
+    pytest.importorskip("evaluate")
+    for text in ("!import_get:evaluate.load", "!import_partial:evaluate.loading.load {}"):
+        assert [problem.id for problem in problems(f"{HEAD}_x: {text}\n")] == ["call-only"]
+        loaded = document(f"x: {text}\n")
+        with pytest.raises(TrustError, match="may be called, but not be passed on"):
+            Builder(loaded).build(loaded.root)
+        assert problems(f"{HEAD}_x: {text}\n", trust=("evaluate",)) == []

@@ -116,5 +116,9 @@ def test_two_processes_with_different_numbers_of_samples_equal_one(tmp_path):
     exact.update(teacher.argmax(-1), target)
     expected = [metric.compute() for metric in (perplexity, agreement, exact)]
     assert 0 < expected[2] < 1
+    first = target[:, 0].double()
+    hub = {"first": first[0].item() + 1, "samples": 7, "sum": ((first + 1) * first).sum().item()}
     for rank in range(2):
-        assert json.loads((tmp_path / f"{rank}.json").read_text()) == pytest.approx(expected, rel=1e-9)
+        *found, of_evaluate = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert found == pytest.approx(expected, rel=1e-9)
+        assert of_evaluate == pytest.approx(hub)

@@ -11,7 +11,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import DistillError, Problem, as_distill_error
 from ._check import refuse
 from ._document import Document
-from ._guard import judge, judge_call, judge_name, judge_path, trust_problems
+from ._guard import judge, judge_call, judge_name, judge_path, judge_tag, real_name, trust_problems
 from ._hints import hint_of, records
 from ._imports import attribute, find
 from ._nodes import is_untagged, pairs, scalar_value, string, walk
@@ -159,7 +159,9 @@ class Builder:
 
     def _find(self, tagged: Tagged) -> Any:
         if "." in tagged.path:
-            return find(tagged.path, self.trust)
+            thing = find(tagged.path, self.trust)
+            judge_tag(tagged.tag, tagged.path, real_name(thing), self.trust)
+            return thing
         self._import_modules()
         importlib.import_module(SHORT_NAMES)
         lookup = importlib.import_module("distill_core.registry").lookup
@@ -197,7 +199,7 @@ class Builder:
         annotation = signature.annotation if signature else lambda _: None
         args = [self._argument(node, annotation(index)) for index, node in enumerate(tagged.args)]
         kwargs = {name: self._argument(node, annotation(name)) for name, (_, node) in tagged.kwargs.items()}
-        judge_call(thing, args, kwargs)
+        judge_call(thing, args, kwargs, self.trust)
         return args, kwargs
 
     def _argument(self, node: Node, annotation: Any) -> Any:

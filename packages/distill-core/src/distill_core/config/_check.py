@@ -12,7 +12,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import ConfigError, Problem, TrustError
 from . import _sources
 from ._document import Document
-from ._guard import folder_code, judge_name, judge_path, trust_problems
+from ._guard import folder_code, judge_name, judge_path, judge_tag, trust_problems
 from ._hints import foreign_hint, hint_of, misfits
 from ._nodes import is_untagged, join, pairs, scalar_value, string, walk
 from ._problems import RefusedError, TagError, TrustProblem, UntrustedError
@@ -131,7 +131,7 @@ class _Checker:
 
     def _value(self, name: str, value: Node, at: Node, key: str, callee: str = "") -> None:
         """Refuse an argument that the policy does not allow."""
-        if reason := argument_refusal(name, _plain(value), callee):
+        if reason := argument_refusal(name, _plain(value), callee, self.trust):
             self.add(at, key, value_refused(name, _shown(value), reason).problem)
 
     def _path_of_malformed(self, node: Node, key: str) -> None:
@@ -166,6 +166,7 @@ class _Checker:
         path = tagged.path
         try:
             found = self._locate(path)
+            judge_tag(tagged.tag, path, found.real if found else path, self.trust)
         except RefusedError as error:
             self.add(tagged.at, key, self._explained(error.problem, path))
             return

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import Problem, did_you_mean
 from ._model_folder import code_of
 from ._problems import TrustProblem, UntrustedError
-from ._refusals import method_refused, module_refused, object_refused, value_refused
+from ._refusals import method_refused, module_refused, object_refused, reference_refused, value_refused
 from .policy import (
     AREAS,
     EXACT,
@@ -23,6 +23,7 @@ from .policy import (
     is_allowed,
     is_importable,
     is_method_allowed,
+    is_only_called,
     refusal,
     untrustable,
 )
@@ -93,7 +94,9 @@ def trust_problems(trust: Sequence[str]) -> list[Problem]:
 
 
 def real_name(thing: Any) -> str:
-    """Return where a function, class or method is defined: `torch.nn.modules.linear.Linear`."""
+    """Return where a function, class or method is defined, or an object's class: `torch.nn.modules.linear.Linear`."""
+    if not hasattr(thing, "__qualname__"):
+        return real_name(type(thing))
     if isinstance(thing, types.MethodType):
         return real_name(thing.__func__)
     owner: Any = getattr(thing, "__objclass__", None) or getattr(thing, "__self__", None)
@@ -145,6 +148,16 @@ def _judge_callable(path: str, thing: Any, trust: Sequence[str]) -> None:
         raise method_refused(owner, name)
 
 
+def judge_tag(tag: str, path: str, real: str, trust: Sequence[str]) -> None:
+    """Check the tag of a path.
+
+    Raises:
+        UntrustedError: It does not call a function that a config may only call.
+    """
+    if tag != "import_call" and is_only_called(real, trust):
+        raise reference_refused(path)
+
+
 def is_own(name: str, trust: Sequence[str]) -> bool:
     """Return whether a name belongs to a package that the user trusts."""
     return any(name == package or name.startswith(f"{package}.") for package in trust)
@@ -155,7 +168,7 @@ def install_hint(name: str) -> str:
     return f"pip install {name.replace('_', '-')}" if name in OURS else ""
 
 
-def judge_call(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+def judge_call(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any], trust: Sequence[str] = ()) -> None:
     """Refuse arguments such as `trust_remote_code=True`, by name or position, also inside lists and mappings.
 
     A model folder that contains code is refused too.
@@ -167,8 +180,8 @@ def judge_call(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> No
         thing, args = args[0], args[1:]
     if isinstance(thing, functools.partial):
         thing, args, kwargs = thing.func, (*thing.args, *args), {**thing.keywords, **kwargs}
-    callee = real_name(thing if hasattr(thing, "__qualname__") else type(thing))
-    judge_values((*args, *kwargs.values()), {**_by_position(thing, args), **kwargs}, callee)
+    callee = real_name(thing)
+    judge_values((*args, *kwargs.values()), {**_by_position(thing, args), **kwargs}, callee, trust)
     _disable_prompts()
     for value in (*args, *kwargs.values()):
         if found := folder_code(callee, value):
@@ -182,10 +195,10 @@ def folder_code(callee: str, value: object) -> UntrustedError | None:
     return code_of(str(value).removeprefix(_TIMM_FOLDER))
 
 
-def judge_values(values: Iterable[Any], named: Mapping[str, Any], callee: str = "") -> None:
+def judge_values(values: Iterable[Any], named: Mapping[str, Any], callee: str = "", trust: Sequence[str] = ()) -> None:
     """Refuse values that the policy's table of arguments does not allow, at any depth."""
     for name, value in named.items():
-        if reason := argument_refusal(name, value, callee):
+        if reason := argument_refusal(name, value, callee, trust):
             shown = str(value).lower() if isinstance(value, bool) else str(value)
             raise value_refused(name, shown, reason)
     for value in values:

@@ -27,6 +27,13 @@ def method_refused(owner: str, name: str) -> UntrustedError:
     return UntrustedError(TrustProblem(message, id="method-not-allowed"))
 
 
+def reference_refused(name: str) -> UntrustedError:
+    """Return the error for a function that a config may only call."""
+    message = f"'{name}' may be called, but not be passed on"
+    hint = f"use '!import_call:{name}', or add '--trust {name.partition('.')[0]}' if you trust the file"
+    return UntrustedError(TrustProblem(message, hint=hint, id="call-only"))
+
+
 def attribute_private(name: str) -> UntrustedError:
     """Return the error for an attribute that begins with an underscore."""
     return UntrustedError(TrustProblem(f"the attribute '{name}' is private", id="private-attribute"))

@@ -11,6 +11,8 @@ from ._entities import EntityF1 as EntityF1
 from ._exact_match import ExactMatch as ExactMatch
 from ._f1 import F1 as F1
 from ._glue import GlueMetric as GlueMetric
+from ._hub import EvaluateMetric as EvaluateMetric
+from ._hub import EvaluateModule as EvaluateModule
 from ._lm_eval import LMEval as LMEval
 from ._matthews import MatthewsCorrelation as MatthewsCorrelation
 from ._multi_label import MultiLabelF1 as MultiLabelF1

@@ -14,13 +14,14 @@ from . import _table as table
 from ._values import is_value_allowed
 
 OURS = ("distill_core", "distill_vision", "distill_nlp", "distill_zoo")
-ROOTS = (*OURS, "torch", "torchvision", "transformers", "datasets", "accelerate", "torchmetrics", "timm", "peft")
+FOREIGN = ("torch", "torchvision", "transformers", "datasets", "evaluate", "accelerate", "torchmetrics", "timm", "peft")
+ROOTS = (*OURS, *FOREIGN)
 """The packages that may be imported because a config names them."""
 
 EXACT = frozenset(rule.name for rule in table.ALLOWED if rule.allowed == table.ITSELF)
 """Single names that are allowed."""
 
-AREAS = tuple(rule.name for rule in table.ALLOWED if rule.allowed == table.ALL)
+AREAS = tuple(rule.name for rule in table.ALLOWED if rule.allowed in (table.ALL, table.CALLED))
 """Modules and classes of which everything is allowed, except what `REFUSED` lists."""
 
 REFUSED: Mapping[str, str] = {rule.name: rule.why for rule in table.REFUSED}
@@ -41,23 +42,30 @@ _DATA_METHODS = frozenset(
     "title capitalize union intersection difference bit_length is_integer fromkeys".split()
 )
 
+_CALLED = frozenset(rule.name for rule in table.ALLOWED if rule.allowed == table.CALLED)
 _ARGUMENTS = {rule.name: rule for rule in table.ARGUMENTS}
 _REGISTERING = re.compile(r".*\.register_\w+")
 _CONVERSION = re.compile(r"transformers\.models\.\w+\.convert_\w+(\..*)?")
 
 
-def argument_refusal(name: str, value: object, callee: str = "") -> str | None:
+def argument_refusal(name: str, value: object, callee: str = "", trust: Iterable[str] = ()) -> str | None:
     """Return why an argument must not have a value; None if it may.
 
     Args:
         name: The argument, or the key of a mapping that may become one.
         value: Its value, `UNKNOWN` if only building determines it.
         callee: The real name of the callable that takes it, if known.
+        trust: Packages of which each callable takes what it likes, except for what no callable may take.
     """
-    rule = _ARGUMENTS.get(name) or _ARGUMENTS.get(f"{callee}.{name}")
+    rule = _ARGUMENTS.get(name) or (None if _under(callee, trust) else _ARGUMENTS.get(f"{callee}.{name}"))
     if rule is None or value is None or is_value_allowed(rule.allowed, value):
         return None
     return f"{rule.why}; allowed is {rule.allowed}"
+
+
+def is_only_called(name: str, trust: Iterable[str]) -> bool:
+    """Return whether a config may call the function `name`, but not pass it on."""
+    return name in _CALLED and _under(name, trust) is None
 
 
 def _under(name: str, prefixes: Iterable[str]) -> str | None:

@@ -1,7 +1,8 @@
 """The policy as a table: name | allowed | why. Only `_names.py` and `_values.py` read it.
 
 Three tables: names that a config may use, names that it may never use, and arguments whose values are restricted. A name
-covers itself and everything below it. A longer name in `REFUSED` overrides a shorter one in `ALLOWED`.
+covers itself and everything below it. A longer name in `REFUSED` overrides a shorter one in `ALLOWED`. What is `CALLED`
+may be called by a config, which checks the arguments, but not be handed to other code that calls it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ class Rule(NamedTuple):
 
 ALL = "all"
 ITSELF = "itself"
+CALLED = "called"
 NOTHING = "nothing"
 
 NULL = "null"
@@ -30,6 +32,7 @@ EXPERTS = "an experts implementation of transformers itself"
 QUANTIZER = "a quantization method that loads no kernels from the hub"
 MEGATRON = "megatron.core"
 NO_PICKLE = "a file that is neither a pickle nor a script"
+METRIC = "the name of one of evaluate's own metrics, without a folder of that name here"
 NO_SCRIPT = "a name or folder that is neither a script nor the builder of pickles"
 
 ATTENTIONS = (
@@ -87,6 +90,7 @@ ALLOWED: tuple[Rule, ...] = (
     Rule("transformers.generation.configuration_utils", ALL, "settings of generation"),
     *_rows(ALL, "tables from files", "datasets.", "load.load_dataset load.load_from_disk"),
     *_rows(ALL, "tables", "datasets.", "arrow_dataset dataset_dict combine features splits iterable_dataset"),
+    *_rows(CALLED, "its own metrics by name", "evaluate.", "loading.load module.combine"),
     *_rows(ALL, "adapters", "peft.", "tuners peft_model mapping mapping_func auto config utils.peft_types"),
     Rule("accelerate.utils.dataclasses", ALL, "settings of accelerate"),
     Rule("torchmetrics", ALL, "metrics"),
@@ -167,8 +171,12 @@ ARGUMENTS: tuple[Rule, ...] = (
     Rule("checkpoint_path", SAFETENSORS, _PICKLE),
     Rule("data_files", NO_PICKLE, _PICKLE),
     Rule("datasets.load.load_dataset.path", NO_SCRIPT, _CODE),
+    Rule("evaluate.loading.load.path", METRIC, _CODE),
+    Rule("evaluate.loading.load.revision", NULL, _CODE),
+    Rule("evaluate.module.combine.evaluations", METRIC, _CODE),
 )
-"""Arguments by name, at any depth and also in the files of a model folder; a dotted name is one callable's argument.
+"""Arguments by name, at any depth and also in the files of a model folder; a dotted name is one callable's argument,
+unless the user trusts that callable.
 
 Null is always allowed.
 """

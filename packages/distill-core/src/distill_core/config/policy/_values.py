@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from . import _table as table
 
@@ -48,6 +49,12 @@ def _is_no_script(value: object) -> bool:
     return value != "pandas" and _is_no_pickle(value)
 
 
+def _is_metric(value: object) -> bool:
+    """Return whether each string names a metric of evaluate, which reads a folder of that name before its own."""
+    names = [item for item in _each(value) if isinstance(item, (str, PurePath))]
+    return all(re.fullmatch(r"\w+", str(name)) and not Path(name, f"{name}.py").exists() for name in names)
+
+
 def _is_quantizer(value: object) -> bool:
     """Return whether a mapping names a method without hub kernels; objects were checked by their class."""
     method = value.get("quant_method") if isinstance(value, Mapping) else None
@@ -65,4 +72,5 @@ _IS: Mapping[str, Callable[[object], bool]] = {
     table.MEGATRON: lambda value: value == "megatron.core",
     table.NO_PICKLE: _is_no_pickle,
     table.NO_SCRIPT: _is_no_script,
+    table.METRIC: _is_metric,
 }
