@@ -10,7 +10,7 @@ from distill_core import config, experiment
 
 from .docstrings import escaped, fenced, fields, first_line
 
-RECORDS = ("Experiment", "Stage", "Term", "Metric", "Evaluation", "CacheSettings", "SourceSettings")
+RECORDS = ("Experiment", "Stage", "Term", "Metric", "Evaluation", "CacheSettings", "SourceSettings", "FSDPSettings")
 
 
 def page() -> str:

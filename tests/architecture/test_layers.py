@@ -19,7 +19,8 @@ SIBLINGS = {
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
-    "experiment": {"feature", "ranges"},
+    "experiment": {"feature", "model_settings", "ranges"},
+    "model_settings": {"ranges"},
     "feature": {"errors", "ranges"},
     "adapters": {"errors", "feature", "hooks", "layers", "taps"},
     "stage_problems": {"errors", "experiment"},

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from .feature import Feature
+from .model_settings import CacheSettings as CacheSettings
+from .model_settings import FSDPSettings as FSDPSettings
+from .model_settings import SourceSettings as SourceSettings
 from .ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, check_fields
 
 
@@ -202,42 +205,6 @@ FIRST_STAGE = Stage(
 
 
 @dataclass(frozen=True, kw_only=True)
-class CacheSettings:
-    """The cache of a frozen model on disk.
-
-    Attributes:
-        folder: Folder of caches; each cache has a folder in it, named by a hash of everything that its content depends on.
-        codec: Format of the values: `float32`, `float16`, `bfloat16`, `int8`, `topk-8` (any number), `sampled-64`; or glob
-            over taps (`teacher`, `teacher.layer*`) → format, `float32` if none matches.
-        views: Number of augmentations of each sample; by default `views` of the experiment.
-        build_model: Whether to build the model. With `false` the cache must be complete, and the run needs neither the weights
-            nor the code. Building draws random numbers: list it after the student, whose weights are then the same.
-    """
-
-    folder: str
-    codec: str | Mapping[str, str] = "float32"
-    views: PositiveInt | None = None
-    build_model: bool = True
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceSettings:
-    """Settings of a frozen model that differ from the rest of the run.
-
-    Attributes:
-        precision: `fp32`, or mixed precision with `bf16` or `fp16`; the losses get its outputs as float32 if the
-            run is in `fp32`. The dtype of its weights does not change: build the model in bfloat16 to halve them too.
-        compile: Compile it separately with `torch.compile`; a string names the backend.
-    """
-
-    precision: Literal["fp32", "fp16", "bf16"] | None = None
-    compile: bool | str = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """A complete run: models, data, stages, callbacks and the test at the end.
 
@@ -262,7 +229,13 @@ class Experiment:
         sources: Frozen model → its settings: a teacher in bfloat16, or compiled, next to a student that is neither.
         parallel: Parallelism of several processes: `ddp` replicates every model, `fsdp` shards models, `deepspeed`
             replicates models and shards gradients and the optimizer's state (ZeRO, stage 2).
-        shard: The models that `fsdp` shards; by default those whose name does not begin with `teacher`.
+        shard: The models to shard by FSDP2 beside replicated ones, also with `parallel: ddp`; with `parallel: fsdp` by
+            default those whose name does not begin with `teacher`.
+        fsdp: How sharded models are gathered, and where their shards are kept.
+        activation_checkpointing: Models whose blocks recompute their activations in the backward pass instead of keeping them.
+            The blocks are the elements of their `nn.Sequential`s and `nn.ModuleList`s.
+        compile_blocks: Model → whether to compile each of its blocks with `torch.compile`, which compiles equal blocks once; a
+            string names the backend. Not with `compile`.
         timeout: Seconds that processes wait for each other before they end.
         log_every: Number of steps between two log lines.
         log_grad_norm: Also log `grad_norm`, the norm of the last step's gradients before clipping; not with `deepspeed`.
@@ -289,6 +262,9 @@ class Experiment:
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     parallel: Literal["ddp", "fsdp", "deepspeed"] = "ddp"
     shard: Sequence[str] = field(default=())
+    fsdp: FSDPSettings = field(default=FSDPSettings())
+    activation_checkpointing: Sequence[str] = field(default=())
+    compile_blocks: Mapping[str, bool | str] = field(default_factory=dict)
     timeout: PositiveFloat = 600.0
     log_every: PositiveInt = 50
     log_grad_norm: bool = False

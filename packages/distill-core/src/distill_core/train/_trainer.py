@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..data import BatchPlan, Loader, SeedPath, batch_seeds, derive_seed, seed_everything, seed_torch
 from ..distributed import rank, world_size
 from ..experiment import Evaluation, Experiment
+from ._block_forwards import block_forwards
 from ._evaluation import evaluate
 from ._first_evaluation import check_evaluations
 from ._lazy import first_batch
@@ -93,7 +94,8 @@ class Trainer(TrainerView):
         Raises:
             TrainingError: The run cannot start, continue or resume.
         """
-        with hold_folder(self.output if self.is_main else None), self._stop, explained(), self.checkpoints.finished():
+        folder, blocks = self.output if self.is_main else None, block_forwards(self.models, self.experiment)
+        with hold_folder(folder), self._stop, explained(), self.checkpoints.finished(), blocks:
             return self._fit(resume=resume, change=change)
 
     def _fit(self, *, resume: bool, change: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from ._ddp import SharedGradients as SharedGradients
 from ._deepspeed import ZeroEngine as ZeroEngine
 from ._fsdp import SUFFIX as SUFFIX
+from ._fsdp import blocks as blocks
 from ._fsdp import clip_sharded as clip_sharded
 from ._fsdp import is_sharded as is_sharded
 from ._fsdp import like as like

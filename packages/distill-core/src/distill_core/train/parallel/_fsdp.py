@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,28 +18,34 @@ from torch.nn.parameter import is_lazy
 
 from ...distributed import is_dtensor, world_size
 from ...errors import WiringError, did_you_mean
-from ...experiment import Experiment
+from ...experiment import Experiment, FSDPSettings
 from ...tree import map_tensors
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
 
 SUFFIX = "_ema"  # of an average's name
+_DTYPES = {None: None, "fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def sharded_names(experiment: Experiment, models: Mapping[str, nn.Module]) -> list[str]:
-    """Return the names of the models that `parallel: fsdp` shards, each with its EMA copy."""
-    names = list(experiment.shard) or [name for name in models if not name.startswith("teacher")]
+    """Return the names of the models that a run of several processes shards, each with its EMA copy."""
+    names = list(experiment.shard)
+    if not names and experiment.parallel == "fsdp":
+        names = [name for name in models if not name.startswith("teacher")]
     return [*names, *(name + SUFFIX for name in names if name in experiment.ema and name + SUFFIX not in names)]
 
 
-def shard_models(models: Mapping[str, nn.Module], names: Sequence[str], device: torch.device) -> None:
+def shard_models(
+    models: Mapping[str, nn.Module], names: Sequence[str], device: torch.device, settings: FSDPSettings
+) -> None:
     """Shard some models over all processes, block by block; do nothing in a single process.
 
     Args:
         models: All models by name, with the same values on all processes.
         names: The models to shard.
         device: Where they are.
+        settings: How they are gathered, and where their shards are kept.
 
     Raises:
         WiringError: A model does not exist.
@@ -47,18 +54,27 @@ def shard_models(models: Mapping[str, nn.Module], names: Sequence[str], device: 
         if name not in models:
             message = f"there is no model '{name}'"
             raise WiringError(message, key="shard", hint=did_you_mean(name, models))
-    if world_size() == 1:
+    if world_size() == 1 or not names:
         return
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
+    gathered = _DTYPES[settings.param_dtype]
+    reduced = _DTYPES[settings.reduce_dtype or (settings.param_dtype and "fp32")]
+    precision = MixedPrecisionPolicy(param_dtype=gathered, reduce_dtype=reduced)
+    output = torch.float32 if gathered else None
+    offload = CPUOffloadPolicy(pin_memory=device.type != "cpu") if settings.cpu_offload else OffloadPolicy()
     mesh = init_device_mesh(device.type, (world_size(),))
     for name in names:
         for tensor in (*models[name].parameters(), *models[name].buffers()):
             dist.broadcast(tensor.detach(), 0)
         for block in blocks(models[name]):
-            fully_shard(block, mesh=mesh)
-        fully_shard(models[name], mesh=mesh)
+            reshard_after = settings.reshard_after_forward
+            fully_shard(
+                block, mesh=mesh, reshard_after_forward=reshard_after, mp_policy=precision, offload_policy=offload
+            )
+        root = replace(precision, output_dtype=output)
+        fully_shard(models[name], mesh=mesh, mp_policy=root, offload_policy=offload)
 
 
 def blocks(model: nn.Module) -> Iterator[nn.Module]:
@@ -158,9 +174,13 @@ def clip_sharded(parameters: Iterable[nn.Parameter], most: float) -> Tensor | No
     spread = [local(gradient).double().square().sum() for gradient in gradients if is_dtensor(gradient)]
     same = [gradient.double().square().sum() for gradient in gradients if not is_dtensor(gradient)]
     total = torch.stack(spread).sum() if spread else local(gradients[0]).new_zeros((), dtype=torch.double)
+    if (mesh := next((gradient.device_mesh for gradient in gradients if is_dtensor(gradient)), None)) is not None:
+        total = total.to(mesh.device_type)  # shards in host memory: the backend sends tensors of the device
     dist.all_reduce(total)
     norm = (total + (torch.stack(same).sum() if same else 0)).sqrt()
-    torch._foreach_mul_([local(gradient) for gradient in gradients], (most / (norm + 1e-6)).clamp(max=1).float())
+    scale = (most / (norm + 1e-6)).clamp(max=1).float()
+    for gradient in map(local, gradients):
+        gradient.mul_(scale.to(gradient.device))
     return norm
 
 

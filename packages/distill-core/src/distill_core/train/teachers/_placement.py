@@ -16,6 +16,7 @@ from ...taps import Tap
 from ...wiring import Wiring
 from .._resolved_stage import ResolvedStage
 from ..callbacks import Evaluate
+from ..parallel import sharded_names
 
 
 def place_models(
@@ -35,11 +36,10 @@ def place_models(
     taps = [tap for wiring in wirings(experiment, stages) for tap in wiring.taps]
     modes: list[Any] = [stage.modes or {} for stage in stages]
     whole = {name for each in modes for name in each} | set(experiment.ema)
+    sharded = sharded_names(experiment, models)
     for name, model in models.items():
         needed = [tap for tap in taps if tap.source == name]
-        stays = (
-            name not in whole and experiment.parallel != "fsdp" and not any(may_learn(name, each) for each in stages)
-        )
+        stays = name not in whole and name not in sharded and not any(may_learn(name, each) for each in stages)
         part = _needed(model, needed) if stays else model
         part.to(device)
         if experiment.channels_last:

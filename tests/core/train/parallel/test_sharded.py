@@ -1,0 +1,137 @@
+"""Each setting of sharded models changes what it names, and no result."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from distill_core.data import Loader, TensorData
+from distill_core.errors import DistillError
+from distill_core.experiment import FSDPSettings
+from distill_core.train import Experiment, Stage, Term, Trainer
+
+SCRIPT = Path(__file__).parent / "sharded.py"
+CASES = ["ddp", "teacher", "bf16", "kept", "offload", "compiled"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What both processes saw, and the weights at the end, by setting."""
+    folder = tmp_path_factory.mktemp("sharded")
+    command = [sys.executable, str(SCRIPT), str(folder), *CASES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), {name: load_file(folder / name / "student.safetensors") for name in CASES}
+
+
+@pytest.mark.parametrize("name", CASES[1:])
+def test_no_setting_changes_the_result(trained, name):
+    tolerance = {"rtol": 0, "atol": 0.05} if name == "bf16" else {"rtol": 1e-4, "atol": 1e-6}
+    expected = trained[1]["ddp"]
+    for key, value in trained[1][name].items():
+        torch.testing.assert_close(value, expected[key], **tolerance)
+    differs = any(not torch.equal(value, expected[key]) for key, value in trained[1][name].items())
+    assert differs or name != "bf16"
+
+
+def test_a_sharded_teacher_beside_a_replicated_student(trained):
+    for notes in trained[0]["teacher"]:
+        assert (notes["teacher"], notes["student"], notes["student_ema"]) == (True, False, False)
+    for notes in trained[0]["offload"]:
+        assert (notes["teacher"], notes["student"], notes["student_ema"]) == (False, True, True)
+
+
+def test_gathers_in_bf16_and_sums_in_fp32(trained):
+    for notes in trained[0]["bf16"]:
+        assert notes["sent"] == ["all torch.bfloat16", "reduce torch.float32"]
+        assert (notes["dtype"], notes["output"]) == ("torch.bfloat16", "torch.float32")
+    assert trained[0]["kept"][0]["sent"] == ["all torch.float32", "reduce torch.float32"]
+
+
+def test_a_block_is_freed_after_its_forward_unless_it_is_kept(trained):
+    assert [notes["gathered"] for name in ("kept", "bf16") for notes in trained[0][name]] == [True, True, False, False]
+
+
+def test_shards_in_host_memory(trained):
+    assert [notes["offload"] for name in ("offload", "kept") for notes in trained[0][name]] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_activation_checkpointing_runs_a_block_twice_a_step(trained):
+    assert [notes["calls"] for name in ("offload", "kept") for notes in trained[0][name]] == [12, 12, 6, 6]
+
+
+def test_equal_blocks_are_compiled_once(trained):
+    assert [notes["graphs"] for notes in trained[0]["compiled"]] == [1, 1]
+
+
+def block() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.3), nn.Linear(6, 6))
+
+
+def experiment(**settings):
+    torch.manual_seed(0)
+    models = {
+        name: nn.Sequential(nn.Linear(6, 6), block(), block(), block(), nn.Linear(6, 3))
+        for name in ("student", "teacher")
+    }
+    data = {"train": Loader(TensorData({"input": torch.randn(16, 6), "target": torch.arange(16) % 3}), 8)}
+    losses = {
+        "ce": Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"}),
+        "hint": Term(loss=nn.MSELoss(), inputs={"input": "student.2.1", "target": "teacher.2.1"}),
+    }
+    if settings.pop("hint_only", False):
+        del losses["ce"]
+    stage = Stage(epochs=2, losses=losses, optimizer=partial(torch.optim.SGD, lr=0.1))
+    return Experiment(models=models, data=data, stages=[stage], **settings)
+
+
+@pytest.mark.parametrize("hint_only", [False, True])
+def test_recomputation_changes_no_bit(hint_only):
+    """Dropout draws the same numbers, running statistics are updated once, and a forward may end within a block."""
+    plain = experiment(hint_only=hint_only)
+    Trainer(plain).fit()
+    recomputed = experiment(hint_only=hint_only, activation_checkpointing=["student"])
+    Trainer(recomputed).fit()
+    expected = plain.models["student"].state_dict()
+    for name, value in recomputed.models["student"].state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    assert not any("forward" in vars(module) for module in recomputed.models["student"].modules())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"activation_checkpointing": ["studnt"]}, "activation_checkpointing.0: there is no model 'studnt'"),
+        ({"compile_blocks": {"studnt": True}}, "compile_blocks.studnt: there is no model 'studnt'"),
+        ({"compile_blocks": {"student": "indcutor"}}, "compile_blocks.student: there is no backend 'indcutor'"),
+        ({"compile_blocks": {"student": True}, "compile": True}, "compile_blocks: `compile` compiles complete models"),
+        ({"fsdp": FSDPSettings(cpu_offload=True)}, "fsdp: it sets how models are sharded, and no model is"),
+        ({"parallel": "deepspeed", "shard": ["student"]}, "shard: `parallel: deepspeed` replicates every model"),
+        ({"parallel": "fsdp", "shard": ["studnt"]}, "shard: there is no model 'studnt'"),
+    ],
+)
+def test_a_setting_without_an_effect_is_refused(settings, message):
+    with pytest.raises(DistillError) as raised:
+        Trainer(experiment(**settings)).fit()
+    assert str(raised.value).startswith(message)
+
+
+def test_a_model_without_blocks_is_refused():
+    given = experiment(activation_checkpointing=["student"])
+    given.models["student"] = nn.Linear(6, 3)
+    given.stages[0].losses.pop("hint")
+    with pytest.raises(DistillError, match="'student' has no blocks"):
+        Trainer(given).fit()
