@@ -13,7 +13,7 @@ import torch
 
 from distill_core.cli import run_experiment
 from distill_core.cli._load import load_document
-from distill_core.cli.run._grid import read_sweep
+from distill_core.cli.run._sweep_file import read_sweep
 from distill_core.config import Builder, NodesByKey
 from distill_core.data import Loader, TensorData
 from distill_core.experiment import Experiment

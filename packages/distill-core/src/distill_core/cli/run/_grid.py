@@ -1,33 +1,20 @@
-"""The grid of a sweep: an experiment and lists of values for its keys, from a file and the command line.
-
-    experiment: kd_student_from_teacher.yaml       # beside this file
-    metric: accuracy                               # of the validation split; by default the one that selects the checkpoint
-    grid:
-      stages.0.optimizer.lr: [1.0e-5, 3.0e-5]
-      stages.0.losses.kd.loss.temperature: [1.0, 4.0]
-
-On the command line, `key=a,b,c` lists values of a key; `+key=…` and `~key` apply to all runs. The file may also be an
-experiment. Nothing that a file names is imported.
-"""
+"""The space of a sweep: an experiment, lists of values and ranges of its keys."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-from yaml import MappingNode, Node, SequenceNode
-
-from ...config import Document, read
-from ...errors import ConfigError, Problem, did_you_mean
 from .._exit import refuse
+from ._search_range import SearchRange
 
-KEYS = ("experiment", "metric", "grid")
 SEED = "seed"
 """The key whose values are repetitions of a setting."""
+_MOST_DRAWS = 100  # for each different setting
 
 
 @dataclass
@@ -38,13 +25,25 @@ class Sweep:
         experiment: The file of the experiment.
         metric: The metric that ranks the runs; empty for the one that selects the checkpoint.
         grid: Key → values as YAML, two or more.
+        ranges: Key → the range of its numbers.
         constant: Overrides that are the same for all runs.
     """
 
     experiment: Path
     metric: str = ""
     grid: dict[str, list[str]] = field(default_factory=dict)
+    ranges: dict[str, SearchRange] = field(default_factory=dict)
     constant: list[str] = field(default_factory=list)
+
+    @property
+    def choices(self) -> dict[str, list[str]]:
+        """The keys with lists of values, without `seed`."""
+        return {key: values for key, values in self.grid.items() if key != SEED}
+
+    @property
+    def num_settings(self) -> int | None:
+        """Number of different settings; None if there are ranges."""
+        return None if self.ranges else math.prod(len(values) for values in self.choices.values())
 
     def points(self, trials: int | None = None) -> Iterator[dict[str, str]]:
         """Yield combinations, key → value; the last key changes fastest.
@@ -52,9 +51,18 @@ class Sweep:
         Args:
             trials: Number of settings, each with all seeds; all settings by default. The order of the draw is always the
                 same, so a larger number continues a search.
+
+        Raises:
+            ConfigError: There are ranges and no number of settings.
         """
-        keys = [key for key in self.grid if key != SEED]
-        settings = list(itertools.product(*(self.grid[key] for key in keys)))
+        if self.ranges:
+            if trials is None:
+                refuse("a search of ranges needs a number of settings", "add --trials N")
+            for setting in self._drawn(trials):
+                yield from self.with_seeds(setting)
+            return
+        keys, choices = list(self.choices), self.choices
+        settings = list(itertools.product(*choices.values()))
         if trials is not None:
             chosen = random.Random(0).sample(range(len(settings)), len(settings))[:trials]  # noqa: S311 - not a secret
             settings = [settings[index] for index in sorted(chosen)]
@@ -64,89 +72,26 @@ class Sweep:
             if tuple(point[key] for key in keys) in kept:
                 yield point
 
+    def with_seeds(self, setting: Mapping[str, str]) -> list[dict[str, str]]:
+        """Return a setting with each seed."""
+        return [{**setting, SEED: seed} for seed in self.grid[SEED]] if SEED in self.grid else [dict(setting)]
 
-def read_sweep(file: Path, changes: Sequence[str]) -> Sweep:
-    """Read a sweep from a file and the command line.
+    def corners(self) -> Iterator[dict[str, str]]:
+        """Yield settings that together have every listed value, and both ends of every range."""
+        values = {**self.choices, **{key: each.ends for key, each in self.ranges.items()}}
+        for index in range(max(map(len, values.values()), default=1)):
+            setting = {key: listed[min(index, len(listed) - 1)] for key, listed in values.items()}
+            yield from self.with_seeds(setting)
 
-    Args:
-        file: A sweep or an experiment.
-        changes: Overrides from the command line; they replace keys of the file.
-
-    Raises:
-        ConfigError: The file has problems, or no key has several values.
-    """
-    document = read(file)
-    entries = {str(key.value): value for key, value in document.root.value}
-    sweep = _from_file(document, entries) if "experiment" in entries else Sweep(file)
-    for change in changes:
-        key, equals, text = change.partition("=")
-        if change.startswith(("+", "~")) or not equals:
-            sweep.constant.append(change)
-        else:
-            sweep.grid[key] = split_values(text)
-    sweep.constant += [f"{key}={values[0]}" for key, values in sweep.grid.items() if len(values) == 1]
-    sweep.grid = {key: values for key, values in sweep.grid.items() if len(values) > 1}
-    if not sweep.grid:
-        refuse(f"{file}: no key has several values to try", "list several values: stages.0.optimizer.lr=0.1,0.2")
-    return sweep
-
-
-def split_values(text: str) -> list[str]:
-    """Return the values of `a,b,c` as written; a list or a mapping is one value.
-
-    >>> split_values("1.0e-5, [1, 2], {a: 1, b: 2}")
-    ['1.0e-5', '[1, 2]', '{a: 1, b: 2}']
-
-    Raises:
-        ConfigError: The text is not valid YAML.
-    """
-    listed = f"[{text}]"
-    try:
-        node = yaml.compose(listed, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        refuse(f"'{text}' is not a list of values: {getattr(error, 'problem', error)}", "write key=a,b,c")
-    values = node.value if isinstance(node, SequenceNode) else []
-    return [listed[value.start_mark.index : value.end_mark.index] for value in values] or [""]
-
-
-def _from_file(document: Document, entries: dict[str, Node]) -> Sweep:
-    problems = [
-        document.located(Problem(f"a sweep has no key '{key}'", hint=did_you_mean(key, KEYS)), node, key)
-        for key, node in entries.items()
-        if key not in KEYS
-    ]
-    texts = {key: entries[key] for key in ("experiment", "metric") if key in entries}
-    problems += [
-        document.located(Problem(f"'{key}' must be a string"), node, key)
-        for key, node in texts.items()
-        if not _is_text(node)
-    ]
-    grid: dict[str, list[str]] = {}
-    mapping = entries.get("grid")
-    if mapping is not None and not isinstance(mapping, MappingNode):
-        problem = Problem("'grid' must map keys of the experiment to lists of values")
-        problems.append(document.located(problem, mapping, "grid"))
-    for key, values in mapping.value if isinstance(mapping, MappingNode) else []:
-        if isinstance(values, SequenceNode) and values.value:
-            grid[str(key.value)] = [_written(document, value) for value in values.value]
-        else:
-            problem = Problem(f"'{key.value}' must be a list of values")
-            problems.append(document.located(problem, values, f"grid.{key.value}"))
-    if problems:
-        raise ConfigError(problems)
-    metric = str(texts["metric"].value) if "metric" in texts else ""
-    return Sweep(document.path.parent / str(texts["experiment"].value), metric, grid)
-
-
-def _is_text(node: Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and bool(node.value)
-
-
-def _written(document: Document, node: Node) -> str:
-    """Return a value as written in its file."""
-    start, end = node.start_mark, node.end_mark
-    written = document.sources[start.name][start.index : end.index]
-    if "\n" in written.strip():
-        problem = Problem("a value of a sweep must be on one line", hint="write {key: value}")
-        raise ConfigError([document.located(problem, node)])
-    return written.strip()
+    def _drawn(self, trials: int) -> list[dict[str, str]]:
+        """Return different random settings, fewer than `trials` if the space has fewer."""
+        drawn: list[dict[str, str]] = []
+        for index in range(_MOST_DRAWS * trials):
+            source = random.Random(index)  # noqa: S311 - not a secret
+            setting = {key: source.choice(values) for key, values in self.choices.items()}
+            setting |= {key: each.draw(source) for key, each in self.ranges.items()}
+            if setting not in drawn:
+                drawn.append(setting)
+            if len(drawn) == trials:
+                break
+        return drawn

@@ -41,7 +41,7 @@ def ranked(points: Mapping[Path, Mapping[str, str]], metric: str = "") -> list[d
     settings: dict[tuple[tuple[str, str], ...], list[Path]] = {}
     for path, point in points.items():
         settings.setdefault(tuple((key, value) for key, value in point.items() if key != SEED), []).append(path)
-    scores = {path: _score(path, metric) for path in points if (path / RESULTS).is_file()}
+    scores = {path: score_of(path, metric) for path in points if (path / RESULTS).is_file()}
     sign = -1 if any(score.higher_is_better for score in scores.values()) else 1
     found = []
     for setting, paths in settings.items():
@@ -70,7 +70,16 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _score(path: Path, metric: str) -> Score:
+def score_of(path: Path, metric: str = "") -> Score:
+    """Return the metric of a finished run.
+
+    Args:
+        path: Folder of the run.
+        metric: The metric; by default the one that selects the checkpoint.
+
+    Raises:
+        ConfigError: No metric ranks the run, or the validation split lacks it.
+    """
     from ...records import read_record
 
     results = read_record(path / RESULTS)

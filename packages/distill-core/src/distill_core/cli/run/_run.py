@@ -29,6 +29,7 @@ from .._run_files import LOG, RESOLVED, has_checkpoint, newest_config
 
 if TYPE_CHECKING:
     from ...experiment import Experiment
+    from ...train import Callback, Trainer
     from ._output import Output
 
 
@@ -55,6 +56,7 @@ def run_experiment(
     change: bool = False,
     trust: Sequence[str] = (),
     quiet: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> dict[str, Any]:
     """Check, build, train and test the experiment in a YAML file.
 
@@ -66,6 +68,7 @@ def run_experiment(
         change: With `resume`, accept changes of the file that do not affect what was trained so far.
         trust: Packages whose objects the file may name besides the trusted ones.
         quiet: Write to the folder only, not to the terminal.
+        callbacks: Further callbacks, after those of the experiment.
 
     Returns:
         The content of `results.json`.
@@ -93,15 +96,20 @@ def run_experiment(
             from ...train.checkpoints import record_changes
 
             record_changes(folder, changes, config=newest_config(folder, RESOLVED).name)
-        return _train(build_experiment(document, trust), folder, out, resume=resume, change=change)
+        trainer = _trainer(build_experiment(document, trust), folder, [*out.callbacks, *callbacks])
+        return _train(trainer, folder, out, resume=resume, change=change)
 
 
-def _train(experiment: Experiment, folder: Path, out: Output, *, resume: bool, change: bool) -> dict[str, Any]:
+def _trainer(experiment: Experiment, folder: Path, callbacks: Sequence[Callback]) -> Trainer:
     from ...train import Trainer
+
+    return Trainer(experiment, output=folder, callbacks=callbacks)
+
+
+def _train(trainer: Trainer, folder: Path, out: Output, *, resume: bool, change: bool) -> dict[str, Any]:
     from .._folder import write_environment
     from ._results import results_table
 
-    trainer = Trainer(experiment, output=folder, callbacks=out.callbacks)
     if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "WORLD_SIZE" not in os.environ:
         out.line(
             "note: this is one process: `accelerate launch --cpu` starts only one; use `distill launch --processes N`"
