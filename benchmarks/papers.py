@@ -194,6 +194,7 @@ FOLDERS = {
     "overhead": "time and memory of a step beside a plain loop",
     "input_pipeline": "images per second",
     "teacher_cache": "a teacher that runs once",
+    "gpu": "one script for a GPU: tests, time and memory of a step, waits of the host, losses, FSDP2, `torch.compile`",
     "zoo": "published weights, tested",
 }
 """Folder → its content."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import memory
@@ -18,6 +18,7 @@ from distill_core import losses
 
 TOKENS, WORDS, ENTRIES = 512, 128_256, 64
 Step = Callable[[], None]
+Others = Callable[[Tensor, Tensor], Mapping[str, Callable[[], Tensor]]]
 _TEXT = """# Losses over a vocabulary
 
 Written by `python benchmarks/overhead/vocabulary.py`. Forward and backward of {tokens} tokens × {words:,} words in float32, one
@@ -30,19 +31,29 @@ peak beyond the logits, in tensors of the size of the student's logits; one of t
 """
 
 
-def steps(tokens: int = TOKENS, words: int = WORDS) -> dict[str, Step]:
-    """Return the forward and backward pass of each loss on the same logits, the reference first."""
+def steps(
+    tokens: int = TOKENS, words: int = WORDS, *, device: str = "cpu", others: Others | None = None
+) -> dict[str, Step]:
+    """Return the forward and backward pass of each loss on the same logits, the reference first.
+
+    Args:
+        tokens: Number of tokens.
+        words: Size of the vocabulary.
+        device: Device of the logits.
+        others: From the logits of student and teacher to further losses of them, by name.
+    """
     torch.manual_seed(0)
-    student, teacher = torch.randn(tokens, words, requires_grad=True), torch.randn(tokens, words)
-    half = (torch.arange(tokens) < tokens // 2)[None]
+    student = torch.randn(tokens, words, device=device, requires_grad=True)
+    teacher = torch.randn(tokens, words, device=device)
+    half = (torch.arange(tokens, device=device) < tokens // 2)[None]
     top = teacher.log_softmax(-1).topk(min(ENTRIES, words))
 
     def reference() -> Tensor:
         p, q = F.log_softmax(teacher, -1), F.log_softmax(student, -1)
         return F.kl_div(q, p, log_target=True, reduction="batchmean")
 
-    def of(loss: torch.nn.Module, **others: Tensor) -> Callable[[], Tensor]:
-        return lambda: loss(student[None], **({"teacher": teacher[None]} | others))
+    def of(loss: torch.nn.Module, **given: Tensor) -> Callable[[], Tensor]:
+        return lambda: loss(student[None], **({"teacher": teacher[None]} | given))
 
     values = {
         "F.kl_div": reference,
@@ -55,6 +66,7 @@ def steps(tokens: int = TOKENS, words: int = WORDS) -> dict[str, Step]:
         "ABKDLoss": of(losses.ABKDLoss()),
         "AKLLoss": of(losses.AKLLoss()),
         f"TopKKLLoss, {ENTRIES} entries": of(losses.TopKKLLoss(), teacher=top.values[None], index=top.indices[None]),
+        **(others(student, teacher) if others else {}),
     }
 
     def step(value: Callable[[], Tensor]) -> Step:
