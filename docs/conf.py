@@ -21,12 +21,14 @@ version = release = __version__
 
 extensions = ["myst_parser"]
 exclude_patterns = ["_build", "README.md"]
-myst_enable_extensions = ["deflist", "dollarmath", "fieldlist"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
 html_title = f"Distill {__version__}"
 html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["distill.css"]
 html_copy_source = False
 
 

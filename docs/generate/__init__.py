@@ -1,11 +1,11 @@
-"""Reference pages, generated from the sources: keys and tags, commands, methods, the public API."""
+"""Reference pages, generated from the sources: keys and tags, commands, methods, messages, the public API."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from . import api, commands, keys, methods
+from . import api, commands, keys, messages, methods
 
 
 def write_reference(folder: Path) -> None:
@@ -15,8 +15,13 @@ def write_reference(folder: Path) -> None:
         folder: The folder to write; its former content is removed.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    pages = {"keys": keys.page(), "commands": commands.page(), "methods": methods.page(), **api.pages()}
-    for name, text in pages.items():
+    for name, text in reference().items():
         path = folder / f"{name}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def reference() -> dict[str, str]:
+    """Return all reference pages by name."""
+    single = {"keys": keys.page(), "commands": commands.page(), "messages": messages.page()}
+    return {**single, **methods.pages(), **api.pages()}

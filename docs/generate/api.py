@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import types
 from collections.abc import Iterator
+from typing import ParamSpec, TypeVar
 
 from .docstrings import escaped, first_line, markdown
 
@@ -35,12 +36,12 @@ def _page(module: types.ModuleType) -> str:
         return ""
     parts = [f"# {module.__name__}", escaped(first_line(module.__doc__))]
     for name, value in sorted(members.items()):
-        parts += [f"## {name}", _signature(name, value), markdown(inspect.getdoc(value)), *_methods(value)]
+        parts += [f"## {name}", *_entry(name, value)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _exports(module: types.ModuleType) -> dict[str, object]:
-    """Return the classes and functions that a module defines or exports from its private files."""
+    """Return the public objects that a module defines or exports from its private files, type variables excepted."""
     chosen = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
     members = {name: getattr(module, name) for name in chosen}
     return {name: value for name, value in members.items() if _is_documented(value, module.__name__)}
@@ -48,9 +49,18 @@ def _exports(module: types.ModuleType) -> dict[str, object]:
 
 def _is_documented(value: object, home: str) -> bool:
     defined = getattr(value, "__module__", "") or ""
-    return (inspect.isclass(value) or inspect.isfunction(value)) and (
-        defined == home or defined.startswith(f"{home}._")
-    )
+    is_own = defined == home or defined.startswith(f"{home}._")
+    return is_own and not isinstance(value, types.ModuleType | TypeVar | ParamSpec)
+
+
+def _entry(name: str, value: object) -> Iterator[str]:
+    if not callable(value):
+        kind = type(value)
+        yield f"An instance of `{kind.__module__}.{kind.__qualname__}`."
+        return
+    yield _signature(name, value)
+    yield markdown(inspect.getdoc(value))
+    yield from _methods(value)
 
 
 def _signature(name: str, value: object) -> str:

@@ -88,7 +88,16 @@ def test_reference_of_a_method():
         venue="NIPS Deep Learning Workshop",
         year="2015",
         link="https://arxiv.org/abs/1503.02531",
+        use="any classifier with the teacher's classes; the first method to try.",
+        taps="the logits, `student` and `teacher`.",
     )
+
+
+def test_advice_continues_on_further_lines_and_may_be_omitted():
+    text = docstring(_kd).replace("to try.", "to\ntry.")
+    assert reference(text).use == "any classifier with the teacher's classes; the first method to try."
+    without = "\n\n".join(part for part in text.split("\n\n") if not part.startswith("Use: "))
+    assert (reference(without).use, reference(without).taps) == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class StageProgress:
         stage: The stage's number, from 0.
         step: Optimizer steps taken in this stage.
         steps: Optimizer steps that the whole stage takes.
-        epochs: Epochs of the whole stage; a fraction if the stage ends within one.
+        epochs: Epochs of the stage; a fraction if it ends within one.
     """
 
     stage: int
@@ -96,10 +96,11 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A metric and its wiring; `metric` has `reset()`, `update(**inputs)` and `compute()`.
+    """A metric and its wiring.
 
-    A metric whose values are fractions may set `percent`: True, or the names of those values that `compute()` returns as
-    fractions. Results hold the fraction; tables, plots and log lines print it in percent.
+    Attributes:
+        metric: It has `reset()`, `update(**inputs)` and `compute()`. `percent`, True or names, prints fractions in percent.
+        inputs: The tap of each parameter of `update`.
     """
 
     metric: Any
@@ -147,8 +148,7 @@ class Stage:
 
     Attributes:
         epochs: Number of epochs over `data`; give either `epochs` or `steps`.
-        steps: Number of optimizer steps after which the stage ends, also within an epoch. It replaces an inherited `epochs`,
-            and `epochs` an inherited `steps`.
+        steps: Number of optimizer steps, also within an epoch. It replaces an inherited `epochs`, and `epochs` a `steps`.
         losses: The terms of the objective, by name.
         optimizer: A callable from parameter groups to an optimizer (`!import_partial:torch.optim.SGD`). SGD, Adam and AdamW run
             fused unless `fused` or `foreach` is given.

@@ -99,6 +99,8 @@ class Reference:
         venue: Short name without the year, "NeurIPS".
         year: The year of the venue.
         link: The page of the paper.
+        use: What the method is for, "any classifier with the teacher's classes". Empty if the docstring does not say.
+        taps: Which tensors it reads, "the logits, `student` and `teacher`". Empty if the docstring does not say.
     """
 
     method: str
@@ -108,6 +110,8 @@ class Reference:
     venue: str = ""
     year: str = ""
     link: str = ""
+    use: str = ""
+    taps: str = ""
 
 
 def reference(docstring: str) -> Reference:
@@ -131,7 +135,15 @@ def reference(docstring: str) -> Reference:
     if not idea or tuple(found) != FIELDS:
         message = f"the docstring of '{method}' needs 'Name (ACRONYM): idea.' and, in this order, {', '.join(FIELDS)}; found {', '.join(found) or 'none'}"
         raise ValueError(message)
-    return Reference(method, idea.rstrip("."), *("" if found[field] == "none" else found[field] for field in FIELDS))
+    source = ("" if found[field] == "none" else found[field] for field in FIELDS)
+    return Reference(method, idea.rstrip("."), *source, **_advice(docstring))
+
+
+def _advice(docstring: str) -> dict[str, str]:
+    """Return the texts of the lines `Use:` and `Taps:`, which may continue on the next lines."""
+    paragraph = next((text for text in docstring.split("\n\n") if text.startswith("Use: ")), "")
+    use, _, taps = " ".join(paragraph.split()).partition(" Taps: ")
+    return {"use": use.removeprefix("Use: "), "taps": taps}
 
 
 def _definition(thing: Any) -> tuple[str, str]:

@@ -13,6 +13,9 @@ Each method has one file. Its docstring starts like this, so that the table of m
 
     Differences between paper and code, and other notes.
 
+    Use: what the method is for.
+    Taps: which tensors it reads, `student.layer3`.
+
     Paper: Title
     Authors: First Author, Second Author
     Venue: NeurIPS

@@ -11,6 +11,10 @@ Computed without cancellation: with u = log(q/p) and φ(c) = (e^(cu) − 1)/c, �
 exact and the loss is continuous. The authors' code (ghwang-s/abkd) has 1/α and 1/β in the first two limits, which is
 continuous only if α or β is 1. The mean is that of `token_mean`.
 
+Use: language models of one vocabulary; α and β move between covering all of the teacher's tokens and keeping to the
+most probable ones.
+Taps: logits of all tokens, `student:out.logits` and `teacher:out.logits`, with `batch.mask`.
+
 Paper: ABKD: Pursuing a Proper Allocation of the Probability Mass in Knowledge Distillation via α-β-Divergence
 Authors: Guanghui Wang, Zhiyong Yang, Zitai Wang, Shi Wang, Qianqian Xu, Qingming Huang
 Venue: ICML

@@ -5,6 +5,9 @@
 For hints with a regressor of your own (`distill_core.layers.ConvReg`) and other methods whose new modules end in a loss of
 torch. Not a method of distillation.
 
+Use: a loss of torch between tensors of two shapes, with modules of your own between them.
+Taps: any tensor of each model.
+
 Paper: none
 Authors: none
 Venue: none

@@ -7,6 +7,9 @@ The two weights are constants, ½ each where student and teacher agree. `paper`:
 reaches μ. `code` (wutaiqiang/LLM_KD_AKL): the token that crosses μ belongs to the tail, unless it is the first. The
 loss is piecewise constant in μ. The mean is that of `token_mean`.
 
+Use: language models of one vocabulary, if the student should follow both the teacher's head and its tail.
+Taps: logits of all tokens, `student:out.logits` and `teacher:out.logits`, with `batch.mask`.
+
 Paper: Rethinking Kullback-Leibler Divergence in Knowledge Distillation for Large Language Models
 Authors: Taiqiang Wu, Chaofan Tao, Jiahao Wang, Runming Yang, Zhe Zhao, Ngai Wong
 Venue: COLING

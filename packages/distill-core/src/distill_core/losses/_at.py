@@ -8,6 +8,10 @@ The paper's factor β/2 belongs to the weight of the term. Weights of 1000 are m
 repository (szagoruyko/attention-transfer) and most others compute. Maps of different height or width are brought to the
 smaller size by average pooling, as in the code.
 
+Use: convolutional networks of similar depth; nothing is learned, and the numbers of channels may differ.
+Taps: the outputs of corresponding stages as lists: `[student.layer1, student.layer2]` and `[teacher.layer1,
+teacher.layer2]`.
+
 Paper: Paying More Attention to Attention: Improving the Performance of Convolutional Neural Networks via Attention Transfer
 Authors: Sergey Zagoruyko, Nikos Komodakis
 Venue: ICLR

@@ -8,6 +8,9 @@ linear classifier gives them after `surgery.with_class_maps`, with unchanged log
 of the classes are compared too. The paper averages over samples and classes, the authors' code (GzyAftermath/CAT-KD)
 over the cells as well, which is a constant factor. Its weights β, 0.7 to 600, are meant for the latter.
 
+Use: classifiers with a global average pooling before a linear classifier.
+Taps: the class maps of two models that went through `distill_core.surgery.with_class_maps`: `student.avgpool.maps`.
+
 Paper: Class Attention Transfer Based Knowledge Distillation
 Authors: Ziyao Guo, Haonan Yan, Hui Li, Xiaodong Lin
 Venue: CVPR

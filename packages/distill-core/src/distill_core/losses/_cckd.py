@@ -10,6 +10,9 @@ e is a learned linear map with outputs of norm 1, as the expansion of the Gaussi
 have one each. Both are learned, so use it next to cross-entropy and KD: alone it can collapse to constant embeddings.
 Several processes gather their batches.
 
+Use: relations between the samples of a batch, beside KD; features of any length.
+Taps: the features before the classifier: `student.fc:in` and `teacher.fc:in`.
+
 Paper: Correlation Congruence for Knowledge Distillation
 Authors: Baoyun Peng, Xiao Jin, Jiaheng Liu, Dongsheng Li, Yichao Wu, Yu Liu, Shunfeng Zhou, Zhaoning Zhang
 Venue: ICCV

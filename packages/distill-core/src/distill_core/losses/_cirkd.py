@@ -11,6 +11,9 @@ process's own batch, as in the authors' code (winycg/CIRKD). That code takes rem
 image. Here they are of the class, as in the paper. Pixels and memory are drawn from torch's generator. Weights are the
 paper's. Its cross-entropy and KD are separate terms.
 
+Use: semantic segmentation, beside the cross-entropy and KD of the pixels.
+Taps: a late feature map of each model, and the labels `batch.target`.
+
 Paper: Cross-Image Relational Knowledge Distillation for Semantic Segmentation
 Authors: Chuanguang Yang, Helong Zhou, Zhulin An, Xue Jiang, Yongjun Xu, Qian Zhang
 Venue: CVPR

@@ -15,6 +15,9 @@ In the authors' code (winycg/CLIP-KD) k starts at ln(1/0.07) = 2.66 and is used 
 
 unverified: the golden values are of the authors' statements, retyped; their file was not run.
 
+Use: a smaller CLIP from a larger one.
+Taps: [embeddings of the images, embeddings of the texts] of each model, and optionally its logit scale.
+
 Paper: CLIP-KD: An Empirical Study of CLIP Model Distillation
 Authors: Chuanguang Yang, Zhulin An, Libo Huang, Junyu Bi, Xinqiang Yu, Han Yang, Boyu Diao, Yongjun Xu
 Venue: CVPR

@@ -14,6 +14,10 @@ Negatives are drawn uniformly from the other samples, with repetition, on the de
 excluded and the others get more weight. Several processes draw their own negatives, and all update their banks with the batches of all
 processes, so the banks stay equal.
 
+Use: classifiers with many samples, beside KD; a bank of embeddings takes memory in proportion to the dataset.
+Taps: the features before the classifier, `student.fc:in`, with `batch.index`, and `batch.target` to exclude the own
+class.
+
 Paper: Contrastive Representation Distillation
 Authors: Yonglong Tian, Dilip Krishnan, Phillip Isola
 Venue: ICLR

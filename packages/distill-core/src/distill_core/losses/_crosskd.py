@@ -12,6 +12,9 @@ channel of s the mean and standard deviation of t over the process's own batch a
 (jbwang1997/CrossKD) does. For boxes the code uses the teacher's maximum class probability as mask. It divides the class
 term by the number of assigned positions; here it is a mean over positions. Levels are lists and share the head.
 
+Use: dense detectors of equal architecture (GFL, FCOS, RetinaNet).
+Taps: the input of the head's last layers, one entry per level, with the teacher's layers as `head`.
+
 Paper: CrossKD: Cross-Head Knowledge Distillation for Object Detection
 Authors: Jiabao Wang, Yuming Chen, Zhaohui Zheng, Xiang Li, Ming-Ming Cheng, Qibin Hou
 Venue: CVPR

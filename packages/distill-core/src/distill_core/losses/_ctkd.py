@@ -7,6 +7,9 @@
 grows from 0 to 1 over the first 10 epochs: pass `distill_core.schedules.Cosine(start=0, end=1, until=10)` as
 `strength`.
 
+Use: KD whose temperature is not searched for.
+Taps: the logits, `student` and `teacher`.
+
 Paper: Curriculum Temperature for Knowledge Distillation
 Authors: Zheng Li, Xiang Li, Lingfeng Yang, Borui Zhao, Renjie Song, Lei Luo, Jun Li, Jian Yang
 Venue: AAAI

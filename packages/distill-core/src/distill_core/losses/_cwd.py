@@ -7,6 +7,9 @@ For maps of features or of logits. If the student's feature has another number o
 maps it. It has no bias, because a softmax over positions is invariant to it. The paper uses τ = 4 and weights of 50 for
 features and 3 for logits.
 
+Use: semantic segmentation and detection.
+Taps: the logits, or a late feature map of equal height and width.
+
 Paper: Channel-wise Knowledge Distillation for Dense Prediction
 Authors: Changyong Shu, Yifan Liu, Jianfei Gao, Zheng Yan, Chunhua Shen
 Venue: ICCV

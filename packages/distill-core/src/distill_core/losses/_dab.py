@@ -9,6 +9,10 @@ one. The method initialises the student in a first stage; labels and KD follow.
 
 The statistics of the connector's batch normalisation are those of the process's own batch.
 
+Use: a first stage that initialises a convolutional student, before labels and KD.
+Taps: features before their ReLU, such as the output of a batch normalisation: `student.layer1.bn`,
+`teacher.layer1.bn`.
+
 Paper: Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons
 Authors: Byeongho Heo, Minsik Lee, Sangdoo Yun, Jin Young Choi
 Venue: AAAI

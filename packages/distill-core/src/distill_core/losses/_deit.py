@@ -12,6 +12,9 @@ of classes, against the paper: multiply by the number of classes to compare.
 
 unverified: the golden values are of the authors' statements, retyped; their file was not run.
 
+Use: vision transformers with a distillation token, and hard labels of a teacher.
+Taps: [`student:out.0`, `student:out.1`], the logits of the two tokens, or the logits of a single head.
+
 Paper: Training Data-Efficient Image Transformers & Distillation through Attention
 Authors: Hugo Touvron, Matthieu Cord, Matthijs Douze, Francisco Massa, Alexandre Sablayrolles, Hervé Jégou
 Venue: ICML

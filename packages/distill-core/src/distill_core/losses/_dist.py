@@ -9,6 +9,9 @@ column is constant, ρ is 0 without gradient: a difference from the authors' cod
 denominator instead. The columns compare the samples of a batch, so several processes gather theirs. The paper adds the
 cross-entropy of the labels as a separate term.
 
+Use: classifiers, above all with a teacher that is much stronger than its student.
+Taps: the logits, `student` and `teacher`.
+
 Paper: Knowledge Distillation from A Stronger Teacher
 Authors: Tao Huang, Shan You, Fei Wang, Chen Qian, Chang Xu
 Venue: NeurIPS

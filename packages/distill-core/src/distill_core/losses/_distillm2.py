@@ -20,6 +20,9 @@ twice the one here. The mean is that of `token_mean`.
 
 unverified: the golden values are of the authors' statements for a response, retyped, with the paper's weights.
 
+Use: language models with responses of both the teacher and the student.
+Taps: logits of all tokens, with `batch.index`, who has written a response, and `batch.mask`.
+
 Paper: DistiLLM-2: A Contrastive Approach Boosts the Distillation of LLMs
 Authors: Jongwoo Ko, Tianyi Chen, Sungnyun Kim, Tianyu Ding, Luming Liang, Ilya Zharkov, Se-Young Yun
 Venue: ICML

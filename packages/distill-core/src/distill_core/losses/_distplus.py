@@ -15,6 +15,9 @@ training stage and not part of this loss.
 
 Several processes gather their batches of logits. The features need no gathering.
 
+Use: classifiers whose feature maps have equal numbers of channels.
+Taps: lists of the logits and a feature map: `[student, student.layer4]`.
+
 Paper: DIST+: Knowledge Distillation From a Stronger Adaptive Teacher
 Authors: Tao Huang, Shan You, Fei Wang, Chen Qian, Chang Xu
 Venue: TPAMI

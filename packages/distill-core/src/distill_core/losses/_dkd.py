@@ -8,6 +8,9 @@ With α = 1 and the teacher's 1 − p_y of each sample in place of β this is KD
 so nothing underflows. Its warm-up over the first epochs is a schedule of the term's weight. The paper adds the
 cross-entropy of the labels as a separate term.
 
+Use: image classifiers; its target class and other classes have separate weights.
+Taps: the logits, `student` and `teacher`, and `batch.target`.
+
 Paper: Decoupled Knowledge Distillation
 Authors: Borui Zhao, Quan Cui, Renjie Song, Yiyu Qiu, Jiajun Liang
 Venue: CVPR

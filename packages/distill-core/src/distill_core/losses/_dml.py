@@ -5,6 +5,9 @@
 For each student the others are constant. The paper uses τ = 1. The cross-entropies of the labels are separate terms.
 For two students, two crosswise `KDLoss` terms are equivalent.
 
+Use: two or more students that learn from each other, without a teacher.
+Taps: the logits of all students as a list: `[first, second]`.
+
 Paper: Deep Mutual Learning
 Authors: Ying Zhang, Tao Xiang, Timothy M. Hospedales, Huchuan Lu
 Venue: CVPR

@@ -12,6 +12,9 @@ are tapped as `:module`, vectors as the head's `:in`. The vocabularies need not 
 
 unverified: the golden values are of the authors' statements, retyped; their files were not run.
 
+Use: language models whose vocabularies differ but whose tokens are the same.
+Taps: logits, the head's input and the head: `[student:out.logits, student.lm_head:in, student.lm_head:module]`.
+
 Paper: Dual-Space Knowledge Distillation for Large Language Models
 Authors: Songming Zhang, Xue Zhang, Zengkui Sun, Yufeng Chen, Jinan Xu
 Venue: EMNLP

@@ -15,6 +15,10 @@ so that the loss of a sample depends on the others.
 
 unverified: the golden values are of the authors' statements, retyped; their files were not run.
 
+Use: language models with two tokenizers.
+Taps: logits, the head's input, the head and the embedding of each model, with the tokens of both as `target` and
+`index`.
+
 Paper: Dual-Space Knowledge Distillation for Large Language Models
 Authors: Songming Zhang, Xue Zhang, Zengkui Sun, Yufeng Chen, Jinan Xu
 Venue: EMNLP

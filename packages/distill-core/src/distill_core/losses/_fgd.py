@@ -10,6 +10,9 @@ s is the student's feature, after a 1×1 convolution if its number of channels d
 blocks, learned with the student. A box covers the cells that it touches. The authors' code (yzd-v/FGD) adds one more on
 the right and below. The code divides everything by the number of images, as here.
 
+Use: detectors; objects and background have separate weights.
+Taps: the levels of the feature pyramid, and the boxes of the targets.
+
 Paper: Focal and Global Knowledge Distillation for Detectors
 Authors: Zhendong Yang, Zhe Li, Xiaohu Jiang, Yuan Gong, Zehuan Yuan, Danpei Zhao, Chun Yuan
 Venue: CVPR

@@ -5,6 +5,9 @@
 r is a linear map over the channels (a 1×1 convolution on maps), learned with the student. The paper's factor ½ belongs
 to the weight of the term. Maps of different height or width are brought to the smaller size by average pooling.
 
+Use: a hint from a middle layer, beside KD; the student's channels are mapped to the teacher's.
+Taps: one layer of each model: `student.layer2` and `teacher.layer2`.
+
 Paper: FitNets: Hints for Thin Deep Nets
 Authors: Adriana Romero, Nicolas Ballas, Samira Ebrahimi Kahou, Antoine Chassang, Carlo Gatta, Yoshua Bengio
 Venue: ICLR

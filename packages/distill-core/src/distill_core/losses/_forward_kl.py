@@ -5,6 +5,9 @@
 KD for sequences. The mean is over the tokens that `mask` counts, in the batches of all processes together, see
 `token_mean`. No second tensor of the size of the logits is allocated.
 
+Use: language models of one vocabulary, and KD of sequences in general; the first method to try.
+Taps: logits of all tokens, `student:out.logits` and `teacher:out.logits`, with `batch.mask`.
+
 Paper: Sequence-Level Knowledge Distillation
 Authors: Yoon Kim, Alexander M. Rush
 Venue: EMNLP

@@ -10,6 +10,9 @@ width are brought to the smaller size by average pooling (`code`) or max pooling
 have the same numbers of channels at both ends of a flow. The paper trains with this loss first and with labels alone
 afterwards: two stages.
 
+Use: a first stage for networks whose stages have the same numbers of channels.
+Taps: lists of the maps at the start and the end of each flow: `[student.layer1, student.layer2]`.
+
 Paper: A Gift from Knowledge Distillation: Fast Optimization, Network Minimization and Transfer Learning
 Authors: Junho Yim, Donggyu Joo, Jihoon Bae, Junmo Kim
 Venue: CVPR

@@ -8,6 +8,9 @@ A sample's factor is divided by its norm as one long vector. Both stages hold th
 gradient flows to it and it stays in evaluation mode. List what learns: `train: [student, losses.ft.translator]`. The
 weight of 500 in the authors' code (Jangho-Kim/Factor-Transfer-pytorch) is meant for `code`.
 
+Use: convolutional networks, with a first stage that trains a paraphraser of the teacher's feature.
+Taps: the last feature map of each model: `student.layer4` and `teacher.layer4`.
+
 Paper: Paraphrasing Complex Network: Network Compression via Factor Transfer
 Authors: Jangho Kim, SeongUk Park, Nojun Kwak
 Venue: NeurIPS

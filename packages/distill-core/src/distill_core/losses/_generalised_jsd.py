@@ -8,6 +8,9 @@
 The formula itself tends to 0 at both ends. The paper and its implementations use the two divergences there, so the loss
 jumps. `scaled` has the same gradient directions and no jump. The mean is that of `token_mean`.
 
+Use: language models of one vocabulary, on the data or on answers of the student.
+Taps: logits of all tokens, `student:out.logits` and `teacher:out.logits`, with `batch.mask`.
+
 Paper: On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes
 Authors: Rishabh Agarwal, Nino Vieillard, Yongchao Zhou, Piotr Stanczyk, Sabela Ramos, Matthieu Geist, Olivier Bachem
 Venue: ICLR

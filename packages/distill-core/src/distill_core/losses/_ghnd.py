@@ -5,6 +5,9 @@
 The layers after the head are the teacher's, frozen but with gradients passing through. The first pair alone is HND. The
 authors' code sums over the batch as well, a factor for the weight of the term.
 
+Use: a student that is its teacher with a new head (the first layers), split between two machines.
+Taps: lists of the layers after the head: `[student.layer1, student.layer2]` and the same of the teacher.
+
 Paper: Neural Compression and Filtering for Edge-assisted Real-time Object Detection in Challenged Networks
 Authors: Yoshitomo Matsubara, Marco Levorato
 Venue: ICPR

@@ -5,6 +5,9 @@
 s and t are the features at which the network is split. Only the head is trained, by this loss alone, and the teacher's
 tail is kept. The authors' code sums over the batch as well, a factor for the weight of the term.
 
+Use: a student that is its teacher with a new head (the first layers), split between two machines.
+Taps: the layer at which the network is split, of both models.
+
 Paper: Distilled Split Deep Neural Networks for Edge-Assisted Real-Time Systems
 Authors: Yoshitomo Matsubara, Sabur Baidya, Davide Callegaro, Marco Levorato, Sameer Singh
 Venue: HotEdgeVideo

@@ -10,6 +10,9 @@ Heights and widths may differ. `code` is that of the authors' CIFAR code (ADLab-
 
 The statistics of the batch normalisation are those of the process's own batch.
 
+Use: convolutional networks; relations between the channels of a feature.
+Taps: the last feature map of each model: `student.layer4` and `teacher.layer4`.
+
 Paper: Exploring Inter-Channel Correlation for Diversity-Preserved Knowledge Distillation
 Authors: Li Liu, Qingle Huang, Sihao Lin, Hongwei Xie, Bing Wang, Xiaojun Chang, Xiaodan Liang
 Venue: ICCV

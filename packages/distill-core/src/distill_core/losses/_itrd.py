@@ -11,6 +11,9 @@ The authors' code (roymiles/ITRD) divides by the unbiased standard deviation, so
 = 1 and C is not −∞. Here δ = 1e-12 is added instead. The authors omit the mapping in M if the lengths are equal; here
 both terms use it. Several processes gather their batches.
 
+Use: classifiers; features of any length.
+Taps: the features before the classifier: `student.fc:in` and `teacher.fc:in`.
+
 Paper: Information Theoretic Representation Distillation
 Authors: Roy Miles, Adrián López Rodríguez, Krystian Mikolajczyk
 Venue: BMVC

@@ -4,6 +4,9 @@
 
 τ² keeps the size of the gradients when τ changes. The paper adds the cross-entropy of the labels as a separate term.
 
+Use: any classifier with the teacher's classes; the first method to try.
+Taps: the logits, `student` and `teacher`.
+
 Paper: Distilling the Knowledge in a Neural Network
 Authors: Geoffrey Hinton, Oriol Vinyals, Jeff Dean
 Venue: NIPS Deep Learning Workshop

@@ -8,6 +8,9 @@ The paper finds, against earlier claims, that a teacher trained with label smoot
 temperatures blur what smoothing preserves. Both parts exist as separate terms, `CrossEntropyLoss` and `KDLoss`. Here
 one weight α divides the target between them.
 
+Use: a teacher that was trained with label smoothing.
+Taps: the logits, `student` and `teacher`, and `batch.target`.
+
 Paper: Is Label Smoothing Truly Incompatible with Knowledge Distillation: An Empirical Study
 Authors: Zhiqiang Shen, Zechun Liu, Dejia Xu, Zitian Chen, Kwang-Ting Cheng, Marios Savvides
 Venue: ICLR

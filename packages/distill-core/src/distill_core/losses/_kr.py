@@ -12,6 +12,9 @@ features before the ReLU. The pooled feature before the classifier is often the 
 
 The statistics of the batch normalisations are those of the process's own batch.
 
+Use: convolutional networks; each level of the student learns from the shallower levels of the teacher.
+Taps: lists of the levels before their ReLU, the shallowest first, and often the pooled feature as the last.
+
 Paper: Distilling Knowledge via Knowledge Review
 Authors: Pengguang Chen, Shu Liu, Hengshuang Zhao, Jiaya Jia
 Venue: CVPR

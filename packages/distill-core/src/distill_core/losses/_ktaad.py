@@ -16,6 +16,9 @@ one by average pooling. The affinity needs memory in proportion to m².
 
 The statistics of batch normalisation, in A and in a translator that has it, are those of the process's own batch.
 
+Use: semantic segmentation, with a first stage that trains a translator of the teacher's feature.
+Taps: the last maps of both models: `student.classifier.high_classifier` and `teacher.classifier.-1`.
+
 Paper: Knowledge Adaptation for Efficient Semantic Segmentation
 Authors: Tong He, Chunhua Shen, Zhi Tian, Dong Gong, Changming Sun, Youliang Yan
 Venue: CVPR

@@ -5,6 +5,9 @@
 The baseline of prime-aware distillation, on the features before the classifier and next to the cross-entropy of the
 labels, hence CSE-L2. There is no regressor, so the features must have the same length. Otherwise use `FitNetLoss`.
 
+Use: features of the same length, as a baseline.
+Taps: the features before the classifier: `student.fc:in` and `teacher.fc:in`.
+
 Paper: Prime-Aware Adaptive Distillation
 Authors: Youcai Zhang, Zhonghao Lan, Yuchen Dai, Fangao Zeng, Yan Bai, Jie Chang, Yichen Wei
 Venue: ECCV

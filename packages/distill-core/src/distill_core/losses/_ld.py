@@ -13,6 +13,9 @@ the positions of each level by a constant (1; 4 in the valuable region) instead 
 
 unverified: the golden values are of the authors' statements, retyped; their files were not run.
 
+Use: detectors that predict each edge as a distribution (GFL).
+Taps: the logits of the edges, one entry per level, and a weight of each position.
+
 Paper: Localization Distillation for Dense Object Detection
 Authors: Zhaohui Zheng, Rongguang Ye, Ping Wang, Dongwei Ren, Wangmeng Zuo, Qibin Hou, Ming-Ming Cheng
 Venue: CVPR

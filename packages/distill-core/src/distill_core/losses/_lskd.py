@@ -7,6 +7,9 @@ The student matches the relations within the teacher's logits, not their size. T
 one, as in the authors' code (sunshangquan/logit-standardization-KD). With KD they use τ = 2 and a weight of 9, next to
 the cross-entropy of the labels with a weight of 0.1 to 1. With other losses they use 9 times their weights.
 
+Use: a teacher whose logits are much larger than the student's; around `KDLoss` and other losses of logits.
+Taps: the logits, `student` and `teacher`.
+
 Paper: Logit Standardization in Knowledge Distillation
 Authors: Shangquan Sun, Wenqi Ren, Jingzhi Li, Rui Wang, Xiaochun Cao
 Venue: CVPR

@@ -9,6 +9,9 @@ align if the numbers of channels are equal; here it is always present. The mask 
 call, from torch's generator. A detector's levels are lists, and each level has its own G. The sum is large: the paper's
 weights are 5e-7 (two-stage detectors), 2e-5 (one-stage) and 7e-5 (classification).
 
+Use: detection, segmentation and classification; the student restores what is hidden in its feature.
+Taps: a late feature map, or the levels of the feature pyramid as a list.
+
 Paper: Masked Generative Distillation
 Authors: Zhendong Yang, Zhe Li, Mingqi Shao, Dachuan Shi, Zehuan Yuan, Chun Yuan
 Venue: ECCV

@@ -10,6 +10,9 @@
 whose confidence is at most the median, m' the same of classes by their summed probability. They are meant as masks, but
 multiply a scalar. The repository's numbers have it, and weight the sum by 9. Several processes gather their batches.
 
+Use: image classifiers, with two views of each image in mode `code`.
+Taps: the logits, `student` and `teacher`; lists of a weak and a strong view in mode `code`.
+
 Paper: Multi-Level Logit Distillation
 Authors: Ying Jin, Jiaqi Wang, Dahua Lin
 Venue: CVPR

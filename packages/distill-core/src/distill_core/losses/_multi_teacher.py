@@ -5,6 +5,9 @@
 
 The term of the paper on the softened outputs. Its voting on the order of intermediate distances is not implemented.
 
+Use: several teachers of the same classes.
+Taps: the student's logits and a list of those of the teachers: `[teacher_a, teacher_b]`.
+
 Paper: Learning from Multiple Teacher Networks
 Authors: Shan You, Chang Xu, Chao Xu, Dacheng Tao
 Venue: KDD

@@ -6,6 +6,9 @@
 Both terms are cross-entropies: at equality the loss is the teacher's entropy, not 0. The paper adds the cross-entropy
 of the labels as a separate term.
 
+Use: image classifiers.
+Taps: the logits, `student` and `teacher`, and `batch.target`.
+
 Paper: From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach with Normalized Loss and Customized Soft Labels
 Authors: Zhendong Yang, Ailing Zeng, Zhe Li, Tianke Zhang, Chun Yuan, Yu Li
 Venue: ICCV

@@ -9,6 +9,9 @@ A squared maximum mean discrepancy with the paper's polynomial kernel, d=2 and c
 channels. Maps of different height or width are brought to the smaller size by average pooling. The paper's factor λ/2,
 with λ of 50, belongs to the weight of the term.
 
+Use: convolutional networks with any numbers of channels.
+Taps: the last feature map of each model: `student.layer4` and `teacher.layer4`.
+
 Paper: Like What You Like: Knowledge Distill via Neuron Selectivity Transfer
 Authors: Zehao Huang, Naiyan Wang
 Venue: arXiv

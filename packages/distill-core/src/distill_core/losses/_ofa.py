@@ -10,6 +10,9 @@ stages to logits are learned here. For maps they are the authors', by default fo
 the last. For sequences theirs merge patches and have transformer blocks, ours have one linear layer: pass `heads` for
 others. `OFALogitsLoss` is the same loss of the student's final logits, a separate term in the authors' code.
 
+Use: models of different families, such as a convolutional student of a transformer.
+Taps: the outputs of the student's stages as a list, the teacher's logits, and `batch.target`.
+
 Paper: One-for-All: Bridge the Gap Between Heterogeneous Architectures in Knowledge Distillation
 Authors: Zhiwei Hao, Jianyuan Guo, Kai Han, Yehui Tang, Han Hu, Yunhe Wang, Chang Xu
 Venue: NeurIPS

@@ -10,6 +10,9 @@ batch. In the authors' code (clovaai/overhaul-distillation) the margin of a chan
 below 0.001 is −3|γ|; here it is the expectation, as in the paper. The code sums over the batch and uses weights of 1e-3
 on CIFAR and 1e-4 on ImageNet, which belong to the weight of the term.
 
+Use: convolutional networks with batch normalisation before the ReLU.
+Taps: the outputs of the batch normalisation that end each stage, before the ReLU, as lists.
+
 Paper: A Comprehensive Overhaul of Feature Distillation
 Authors: Byeongho Heo, Jeesoo Kim, Sangdoo Yun, Hyojin Park, Nojun Kwak, Jin Young Choi
 Venue: ICCV

@@ -7,6 +7,9 @@ features are those before the classifier and have the same length. The paper tra
 
 Several processes gather their batches, for the statistics of the batch normalisation too.
 
+Use: features of the same length, in a second stage after `L2Loss`.
+Taps: the features before the classifier: `student.fc:in` and `teacher.fc:in`.
+
 Paper: Prime-Aware Adaptive Distillation
 Authors: Youcai Zhang, Zhonghao Lan, Yuchen Dai, Fangao Zeng, Yan Bai, Jie Chang, Yichen Wei
 Venue: ECCV

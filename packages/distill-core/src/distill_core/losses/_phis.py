@@ -16,6 +16,9 @@ rotations with the same effect.
 
 unverified: the golden values are of the authors' statements for the transform, retyped, and the paper's loss.
 
+Use: features of one or several foundation models whose scales differ.
+Taps: the features of each model; one term for each teacher.
+
 Paper: PHI-S: Distribution Balancing for Label-Free Multi-Teacher Distillation
 Authors: Mike Ranzinger, Jon Barker, Greg Heinrich, Pavlo Molchanov, Bryan Catanzaro, Andrew Tao
 Venue: ICLR

@@ -9,6 +9,9 @@ standard deviation, which makes its value (n − 1)/n of this one for n samples 
 paper's weight is 6 for two-stage detectors. Maps of different size are averaged to the smaller; the code interpolates
 the student's to the teacher's size.
 
+Use: detectors and segmentation models, also of different architectures.
+Taps: the levels of the feature pyramid as lists.
+
 Paper: PKD: General Distillation Framework for Object Detectors via Pearson Correlation Coefficient
 Authors: Weihan Cao, Yifan Zhang, Jianfei Gao, Anda Cheng, Ke Cheng, Jian Cheng
 Venue: NeurIPS

@@ -8,6 +8,9 @@ The authors' code (passalis/probabilistic_kt) counts a sample as its own neighbo
 `code`. Both modes add ε to the probabilities inside the logarithm. The paper sums over i; this loss averages. Several
 processes gather their batches.
 
+Use: relations between the samples of a batch; features of any length.
+Taps: the features before the classifier: `student.fc:in` and `teacher.fc:in`.
+
 Paper: Learning Deep Representations with Probabilistic Knowledge Transfer
 Authors: Nikolaos Passalis, Anastasios Tefas
 Venue: ECCV

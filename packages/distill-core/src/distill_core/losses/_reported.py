@@ -5,6 +5,9 @@
 Detection models of torchvision return a mapping of losses in training mode, and transformers models have `loss` in
 their output. Tap them as `student` (`student:out.loss`). Not a method of distillation; it lets such a loss be weighted.
 
+Use: models that compute their own loss: detectors of torchvision, models of transformers.
+Taps: `student`, the mapping of losses, or `student:out.loss`.
+
 Paper: none
 Authors: none
 Venue: none

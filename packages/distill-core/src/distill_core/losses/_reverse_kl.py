@@ -6,6 +6,9 @@ It is mode-seeking, whereas the forward divergence is mode-covering. The paper e
 whole sequences that the student generates. This is its exact single-step term, for logits on any sequences, as used by
 GKD and on-policy distillation. The mean is that of `token_mean`.
 
+Use: language models of one vocabulary, above all on answers of the student.
+Taps: logits of all tokens, `student:out.logits` and `teacher:out.logits`, with `batch.mask`.
+
 Paper: MiniLLM: Knowledge Distillation of Large Language Models
 Authors: Yuxian Gu, Li Dong, Furu Wei, Minlie Huang
 Venue: ICLR

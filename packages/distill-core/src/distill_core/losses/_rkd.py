@@ -10,6 +10,9 @@ paper sums over the others. The paper uses α = 25 and β = 50, so the sum needs
 gather their batches. The angles take memory in proportion to batch³. For large batches they are computed, and
 recomputed for the gradient, a few vertices at a time.
 
+Use: metric learning, retrieval, and relations between the samples of a batch in general.
+Taps: the embeddings, or the features before the classifier: `student.fc:in` and `teacher.fc:in`.
+
 Paper: Relational Knowledge Distillation
 Authors: Wonpyo Park, Dongju Kim, Yan Lu, Minsu Cho
 Venue: CVPR

@@ -8,6 +8,9 @@ The student's probability of the target matches the teacher's confidence in its 
 the target, the second term is 0. The warm-up of the authors' code is a schedule of the term's weight. The cross-entropy
 of the labels is a separate term.
 
+Use: image classifiers whose teacher is often wrong about the label.
+Taps: the logits, `student` and `teacher`, and `batch.target`.
+
 Paper: Knowledge Distillation with Refined Logits
 Authors: Wujie Sun, Defang Chen, Siwei Lyu, Genlang Chen, Chun Chen, Can Wang
 Venue: ICCV

@@ -6,6 +6,10 @@ With weights w whose expectation is the teacher's distribution (1/n for plain dr
 of the forward divergence. Top-k does not have this property: it never shows rare classes. The value is the divergence
 plus the teacher's entropy, and does not reach 0. `teacher` holds the weights as stored in a cache.
 
+Use: language models with a cache that holds drawn tokens instead of all.
+Taps: `student:out.logits`; as teacher a cache with the codec `sampled-n`: `teacher:out.logits.weights` and
+`teacher:out.logits.index`.
+
 Paper: Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs
 Authors: Anshumann, Mohd Abbas Zaidi, Akhil Kedia, Jinwoo Ahn, Taehwak Kwon, Kangwook Lee, Haejun Lee, Joohyung Lee
 Venue: ACL

@@ -17,6 +17,9 @@ and k3 itself to 10; TRL limits neither. The mean is that of `token_mean`.
 
 unverified: the golden values are of verl's statements, retyped; its file was not run.
 
+Use: language models on answers of the student, if the teacher returns the log-probabilities of these tokens only.
+Taps: `student:out.logits`, the teacher's log-probabilities, and the tokens as `target`.
+
 Paper: Approximating KL Divergence
 Authors: John Schulman
 Venue: blog

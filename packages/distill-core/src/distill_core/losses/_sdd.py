@@ -8,6 +8,9 @@ D is KD's divergence, τ² included, or DKD's with α and β. The heads are the 
 modules: the student's head learns from the cells too. Cells are computed by adaptive average pooling, and the loss is a
 mean over cells, as in the authors' code.
 
+Use: image classifiers with a global average pooling.
+Taps: the map before the pooling and the classifier: `[student.layer4, student.fc:module]`.
+
 Paper: Scale Decoupled Distillation
 Authors: Shicai Wei, Chunbo Luo, Yang Luo
 Venue: CVPR

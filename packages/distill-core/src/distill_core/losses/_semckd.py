@@ -9,6 +9,9 @@ learned with the student. Maps are averaged to the smaller size before r. The ML
 batch, so they are made for one batch size; smaller batches are padded with zeros. Similarities and batch statistics are
 those of the process's own batch. The paper's weight is 400.
 
+Use: convolutional networks whose layers have no natural pairs.
+Taps: lists of the maps of several layers, which may differ in length.
+
 Paper: Cross-Layer Distillation with Semantic Calibration
 Authors: Defang Chen, Jian-Ping Mei, Yuan Zhang, Can Wang, Zhe Wang, Yan Feng, Chun Chen
 Venue: AAAI

@@ -8,6 +8,10 @@ even the labels'. Maps of different height or width are brought to the smaller s
 map is larger, the authors' code (DefangChen/SimKD) pools the projector's input instead of its output:
 `with_teacher_head(size=…)`.
 
+Use: a classifier whose student may keep a projector and the teacher's classifier; no labels are needed.
+Taps: the projector of `distill_core.surgery.with_teacher_head`, `student.avgpool.projector`, and the teacher's last
+map.
+
 Paper: Knowledge Distillation with the Reused Teacher Classifier
 Authors: Defang Chen, Jian-Ping Mei, Hailin Zhang, Can Wang, Yan Feng, Chun Chen
 Venue: CVPR

@@ -14,6 +14,9 @@ earlier versions used ½ each. The code multiplies a mean over samples by a mask
 mask over classes, so only the masked fractions have an effect. Several processes gather their batches. Only the first
 author is known here.
 
+Use: image classifiers.
+Taps: the logits, `student` and `teacher`.
+
 Paper: Streamlined Knowledge Distillation
 Authors: Jeong et al.
 Venue: CVPR

@@ -7,6 +7,9 @@
 λ = 0 gives the plain divergences, and at λ = 1 both are 0. The mean is that of `token_mean`. The adaptive use of the
 student's own sequences, which the paper adds, is a matter of the data.
 
+Use: language models of one vocabulary; stable where the plain divergences have large gradients.
+Taps: logits of all tokens, `student:out.logits` and `teacher:out.logits`, with `batch.mask`.
+
 Paper: DistiLLM: Towards Streamlined Distillation for Large Language Models
 Authors: Jongwoo Ko, Sungnyun Kim, Tianyi Chen, Se-Young Yun
 Venue: ICML

@@ -6,6 +6,9 @@
 
 Several processes gather their batches.
 
+Use: relations between the samples of a batch; features of any length, and nothing is learned.
+Taps: the last feature map, or the features before the classifier, of each model.
+
 Paper: Similarity-Preserving Knowledge Distillation
 Authors: Frederick Tung, Greg Mori
 Venue: ICCV

@@ -9,6 +9,9 @@ cross-entropy of the labels next to it.
 
 Several processes gather their batches, for the statistics of N too.
 
+Use: classifiers and detectors, beside KD; features of any number of channels.
+Taps: the last feature map, or the features before the classifier, of each model.
+
 Paper: Understanding the Role of the Projector in Knowledge Distillation
 Authors: Roy Miles, Krystian Mikolajczyk
 Venue: AAAI

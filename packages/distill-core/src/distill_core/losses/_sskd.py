@@ -16,6 +16,10 @@ terms, because separate terms would not know which samples are rotated.
 
 Several processes gather their batches.
 
+Use: image classifiers, with a first stage that trains the teacher's head on rotated images.
+Taps: lists of the logits and the feature before the classifier: `[student, student.fc:in]`, with images of `augment:
+rotations`.
+
 Paper: Knowledge Distillation Meets Self-Supervision
 Authors: Guodong Xu, Ziwei Liu, Xiaoxiao Li, Chen Change Loy
 Venue: ECCV

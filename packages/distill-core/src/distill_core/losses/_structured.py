@@ -11,6 +11,9 @@ the positions only, not by its batch of 8: 80 and 0.5 for these losses. Their co
 products only; `detach_norms=False` differentiates the norms too. The paper's third term, an adversarial one, needs a
 discriminator with its own optimizer.
 
+Use: semantic segmentation.
+Taps: `PixelwiseLoss` takes the logits, `PairwiseLoss` a late feature map.
+
 Paper: Structured Knowledge Distillation for Semantic Segmentation
 Authors: Yifan Liu, Ke Chen, Chris Liu, Zengchang Qin, Zhenbo Luo, Jingdong Wang
 Venue: CVPR

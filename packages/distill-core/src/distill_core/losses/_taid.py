@@ -13,6 +13,9 @@ moves t is the cross-entropy −Σ p_t log softmax(s) instead of the divergence,
 state is kept in buffers, and L is that of all processes together, so that they agree on t; in the authors' code each
 process uses its own loss. The first forward only stores L. The mean is that of `token_mean`.
 
+Use: language models of one vocabulary, above all with a teacher that is much larger than its student.
+Taps: logits of all tokens, `student:out.logits` and `teacher:out.logits`, with `batch.mask`.
+
 Paper: TAID: Temporally Adaptive Interpolated Distillation for Efficient Knowledge Transfer in Language Models
 Authors: Makoto Shing, Kou Misaki, Han Bao, Sho Yokoi, Takuya Akiba
 Venue: ICLR

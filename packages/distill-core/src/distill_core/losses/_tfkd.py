@@ -11,6 +11,9 @@ the cross-entropy of the labels as a separate term.
 The other half of the paper, self-training (Tf-KD_self), is `KDLoss` with a previously trained teacher of the student's
 own architecture.
 
+Use: classifiers without a teacher, as a regulariser.
+Taps: the logits `student`, and `batch.target`.
+
 Paper: Revisiting Knowledge Distillation via Label Smoothing Regularization
 Authors: Li Yuan, Francis EH Tay, Guilin Li, Tao Wang, Jiashi Feng
 Venue: CVPR

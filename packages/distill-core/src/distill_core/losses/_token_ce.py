@@ -6,6 +6,9 @@ A target of −100 does not count. Logits and targets are aligned: `target[i]` i
 `torch.nn.CrossEntropyLoss` it takes logits as language models give them, allocates no second tensor of their size, and
 its mean is that of `token_mean`. Not a method of distillation.
 
+Use: the labels of language models, beside a method or alone.
+Taps: `student:out.logits` and `batch.target`.
+
 Paper: none
 Authors: none
 Venue: none

@@ -11,6 +11,10 @@ Temperatures divide the logits before the softmax, without a factor of τ². The
 are unknown, so its temperature takes them to be equal: exact for k = vocabulary, and an upper bound of the mass of the
 bucket for temperatures above 1.
 
+Use: language models with a cache, or with a server that returns the k most probable tokens.
+Taps: `student:out.logits`; as teacher a cache with the codec `topk-k`: `teacher:out.logits.log_probs` and
+`teacher:out.logits.index`.
+
 Paper: Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs
 Authors: Anshumann, Mohd Abbas Zaidi, Akhil Kedia, Jinwoo Ahn, Taehwak Kwon, Kangwook Lee, Haejun Lee, Joohyung Lee
 Venue: ACL

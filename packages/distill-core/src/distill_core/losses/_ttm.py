@@ -7,6 +7,9 @@
 KD without the temperature on the student's side. U gives uncertain samples more weight. The paper's weights are about
 45 (TTM) and 4 (WTTM).
 
+Use: image classifiers; `WTTMLoss` gives samples of which the teacher is unsure more weight.
+Taps: the logits, `student` and `teacher`.
+
 Paper: Knowledge Distillation Based on Transformed Teacher Matching
 Authors: Kaixiang Zheng, En-Hui Yang
 Venue: ICLR

@@ -7,6 +7,9 @@ counted token of the student is compared with the n-th of the teacher, as many a
 `token_mean`; the authors' code (llm-recipes) averages each sequence first. The cross-entropy of the labels is a
 separate term.
 
+Use: language models with two tokenizers, if nothing is to be learned by the loss.
+Taps: `student:out.logits` and `teacher:out.logits`, with a mask of each.
+
 Paper: Towards Cross-Tokenizer Distillation: the Universal Logit Distillation Loss for LLMs
 Authors: Nicolas Boizard, Kevin El Haddad, Céline Hudelot, Pierre Colombo
 Venue: TMLR

@@ -13,6 +13,9 @@ Targets may be probabilities (Mixup, CutMix). As in the authors' code, a sample 
 classes: p̃ = p_y² + (probability of y) − mean over the batch of p_y² of each, 0 where the probability is 0; the others
 are the classes besides both; w_y and p_y in the rank are sums over both.
 
+Use: classifiers without a teacher.
+Taps: [`student`, a middle feature such as `student.layer3`], and `batch.target`.
+
 Paper: From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach with Normalized Loss and Customized Soft Labels
 Authors: Zhendong Yang, Ailing Zeng, Zhe Li, Tianke Zhang, Chun Yuan, Yu Li
 Venue: ICCV

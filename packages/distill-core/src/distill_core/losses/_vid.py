@@ -7,6 +7,9 @@ convolutions without bias, with ReLU between them and σ² = softplus(α) + ε i
 with the student. Use one term per pair of layers. Maps of different height or width are brought to the smaller size by
 average pooling, the student's before μ, as in HobbitLong/RepDistiller.
 
+Use: convolutional networks whose layers correspond.
+Taps: one layer of each model: `student.layer3` and `teacher.layer3`.
+
 Paper: Variational Information Distillation for Knowledge Transfer
 Authors: Sungsoo Ahn, Shell Xu Hu, Andreas Damianou, Neil D. Lawrence, Zhenwen Dai
 Venue: CVPR

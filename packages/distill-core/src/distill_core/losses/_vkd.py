@@ -13,6 +13,9 @@ columns of the exponential of a skew-symmetric matrix. Several processes gather 
 to the diagonal of C; with fewer samples than features the remaining directions stay 0. In `batch` it is added to
 the variances; the authors' code (roymiles/VkD) adds nothing.
 
+Use: classifiers, detectors and generators, also of different families.
+Taps: the features before the classifier, or tokens (batch, tokens, features).
+
 Paper: VkD: Improving Knowledge Distillation using Orthogonal Projections
 Authors: Roy Miles, Ismail Elezi, Jiankang Deng
 Venue: CVPR

@@ -8,6 +8,9 @@ batch norm and ReLU, learned with the student, as in the authors' code (JiamingL
 of the process's own batch. σ² is the mean squared deviation over n positions, where the code divides by n − 1, so that
 cells of one position have a σ of 0. The paper's weight is 0.02, with a decay.
 
+Use: image classifiers and detectors.
+Taps: the last feature map of each model: `student.layer4` and `teacher.layer4`.
+
 Paper: Wasserstein Distance Rivals Kullback-Leibler Divergence for Knowledge Distillation
 Authors: Jiaming Lv, Haoyuan Yang, Peihua Li
 Venue: NeurIPS

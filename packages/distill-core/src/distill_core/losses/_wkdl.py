@@ -9,6 +9,9 @@ run in the log domain, with one matrix for all samples where the authors' code b
 flows through them. The code adds 1e-8 to costs and denominators, which is omitted here. The distance is blurred by ε,
 so it is not 0 at equality.
 
+Use: image classifiers; costs between classes say which confusions are small.
+Taps: the logits, `student` and `teacher`, and `batch.target`.
+
 Paper: Wasserstein Distance Rivals Kullback-Leibler Divergence for Knowledge Distillation
 Authors: Jiaming Lv, Haoyuan Yang, Peihua Li
 Venue: NeurIPS

@@ -7,6 +7,9 @@ CE is the cross-entropy of the label, without temperature. A sample that the stu
 where soft labels only add bias, gets a weight near 0. The paper adds the cross-entropy of the labels as a separate
 term. The authors' code for ImageNet gives this one a weight of 2.5 with τ = 2.
 
+Use: classifiers, if soft labels are to count less where the student is already right.
+Taps: the logits, `student` and `teacher`, and `batch.target`.
+
 Paper: Rethinking Soft Labels for Knowledge Distillation: A Bias-Variance Tradeoff Perspective
 Authors: Helong Zhou, Liangchen Song, Jiajie Chen, Ye Zhou, Guoli Wang, Junsong Yuan, Qian Zhang
 Venue: ICLR

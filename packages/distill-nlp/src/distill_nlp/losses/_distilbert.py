@@ -5,6 +5,9 @@
 The third term of DistilBERT, for the last hidden states. The others are `distill_core.losses.ForwardKLLoss` at the
 masked tokens and the cross-entropy of the masked words. Both models have the same width.
 
+Use: encoders of equal width, beside the divergence of the masked words.
+Taps: the last hidden states of both models, with `batch.attention_mask`.
+
 Paper: DistilBERT, a distilled version of BERT: smaller, faster, cheaper and lighter
 Authors: Victor Sanh, Lysandre Debut, Julien Chaumond, Thomas Wolf
 Venue: NeurIPS EMC² workshop

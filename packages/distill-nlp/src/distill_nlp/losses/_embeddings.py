@@ -6,6 +6,9 @@
 W exists if the widths differ. In the paper the student of another language reads a translation of the text. With the
 same text the loss trains a smaller model.
 
+Use: sentence embeddings: a smaller model, or one of another language.
+Taps: the last hidden states of both models, with `batch.attention_mask`.
+
 Paper: Making Monolingual Sentence Embeddings Multilingual using Knowledge Distillation
 Authors: Nils Reimers, Iryna Gurevych
 Venue: EMNLP

@@ -7,6 +7,9 @@
 The widths may differ, the number of heads may not. Any layer of the teacher can be used. Queries, keys and values are
 tapped as modules, so no model has to return its attentions.
 
+Use: encoders with equal numbers of heads, before fine-tuning.
+Taps: `[queries, keys, values]` of one layer of each model, tapped as modules.
+
 Paper: MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers
 Authors: Wenhui Wang, Furu Wei, Li Dong, Hangbo Bao, Nan Yang, Ming Zhou
 Venue: NeurIPS

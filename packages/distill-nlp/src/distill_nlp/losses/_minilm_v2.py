@@ -6,6 +6,9 @@
 The widths are split into relation heads, so neither the width nor the number of attention heads has to agree. The paper
 uses an upper middle layer of large teachers and the last one of small ones, and 48 relation heads for a width of 768.
 
+Use: encoders of any widths and numbers of heads, before fine-tuning.
+Taps: `[queries, keys, values]` of one layer of each model, tapped as modules.
+
 Paper: MiniLMv2: Multi-Head Self-Attention Relation Distillation for Compressing Pretrained Transformers
 Authors: Wenhui Wang, Hangbo Bao, Shaohan Huang, Li Dong, Furu Wei
 Venue: ACL Findings

@@ -7,6 +7,9 @@ logits. The choice of taps decides. Both models have the same width. The authors
 PKD-for-BERT-Model-Compression) averages over layers and elements instead of summing, which makes its value 1/(layers ·
 width) of this one, and it converts the normalised states to float16; the loss is computed in at least float32 here.
 
+Use: encoders of equal width that classify, beside KD.
+Taps: lists of the hidden states of paired layers.
+
 Paper: Patient Knowledge Distillation for BERT Model Compression
 Authors: Siqi Sun, Yu Cheng, Zhe Gan, Jingjing Liu
 Venue: EMNLP

@@ -3,6 +3,15 @@
     L = mean over samples of ( s − y )²
 
 Transformers models give scores as (batch, 1) and datasets as (batch,), which `torch.nn.MSELoss` would broadcast.
+
+Use: models with one output per text, as on STS-B; a loss of the labels.
+Taps: the scores `student:out.logits`, and `batch.target`.
+
+Paper: none
+Authors: none
+Venue: none
+Year: none
+Link: none
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@
 
 It learns from labels and needs no teacher, as a baseline for a student.
 
+Use: sentence embeddings with annotated scores; a loss of the labels.
+Taps: the last hidden states of pairs of texts, and `batch.target`.
+
 Paper: Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks
 Authors: Nils Reimers, Iryna Gurevych
 Venue: EMNLP

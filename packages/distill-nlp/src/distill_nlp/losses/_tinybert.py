@@ -13,6 +13,9 @@ term. Both models have the same number of heads. Means are over the tokens of th
 tokens. The authors' code (huawei-noah/Pretrained-Language-Model) averages over padding, too: over hidden states of
 padding and over all pairs, with scores of 0 for keys that are padding. Without padding both are equal.
 
+Use: encoders with equal numbers of heads, before fine-tuning and in it.
+Taps: queries and keys of paired layers for the attentions, hidden states for `TinyBERTHiddenLoss`.
+
 Paper: TinyBERT: Distilling BERT for Natural Language Understanding
 Authors: Xiaoqi Jiao, Yichun Yin, Lifeng Shang, Xin Jiang, Xiao Chen, Linlin Li, Fang Wang, Qun Liu
 Venue: EMNLP Findings

@@ -1,4 +1,4 @@
-"""The distillation methods of `distill_core.losses`, read from their files without importing torch."""
+"""The distillation methods of `distill_core.losses` and other packages, read from their files without importing torch."""
 
 from __future__ import annotations
 
@@ -32,25 +32,28 @@ class Method:
     is_verified: bool = True
 
 
-def methods(folder: Path = LOSSES) -> list[Method]:
+def methods(folder: Path = LOSSES, package: str = "distill_core.losses") -> list[Method]:
     """Return every registered class in the files of a folder, sorted by name.
+
+    Args:
+        folder: The folder of the package.
+        package: Its import path.
 
     Raises:
         ValueError: The docstring of a file does not begin with a reference.
     """
-    methods = [method for file in sorted(folder.glob("_[a-z]*.py")) for method in _methods_of(file)]
+    methods = [method for file in sorted(folder.glob("_[a-z]*.py")) for method in _methods_of(file, package)]
     return sorted(methods, key=lambda method: method.name.lower())
 
 
-def _methods_of(file: Path) -> Iterator[Method]:
+def _methods_of(file: Path, package: str) -> Iterator[Method]:
     tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
     registered = [node for node in tree.body if isinstance(node, ast.ClassDef) and _is_registered(node)]
     if registered:
         docstring = ast.get_docstring(tree) or ""
         source, is_verified = reference(docstring), "\nunverified: " not in docstring
         for node in registered:
-            path = f"distill_core.losses.{node.name}"
-            yield Method(node.name, path, _reduction_scope(node), source, is_verified)
+            yield Method(node.name, f"{package}.{node.name}", _reduction_scope(node), source, is_verified)
 
 
 def _is_registered(node: ast.ClassDef) -> bool:
