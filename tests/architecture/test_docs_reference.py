@@ -73,14 +73,19 @@ def test_each_tag_is_listed(pages):
 
 
 def commands(name: str, command: click.Command) -> dict[str, click.Command]:
+    """Full name → command, of a group and the groups in it."""
     if not isinstance(command, click.Group):
         return {name: command}
-    return {k: v for each, inner in command.commands.items() for k, v in commands(f"{name} {each}", inner).items()}
+    context = click.Context(command)
+    inner = {each: command.get_command(context, each) for each in command.list_commands(context)}
+    return {k: v for each, found in inner.items() for k, v in commands(f"{name} {each}", found).items()}
 
 
 def test_each_command_and_option_has_an_entry(pages):
     sections = dict(re.findall(r"^## (distill [^\n]+)\n(.*?)(?=^## |\Z)", pages["commands"], re.MULTILINE | re.DOTALL))
-    for name, command in commands("distill", app).items():
+    found = commands("distill", app)
+    assert {"distill run", "distill zoo list"} <= set(found)
+    for name, command in found.items():
         options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
         assert [option for option in options if option not in sections.get(name, "")] == [], name
         assert "\n: –" not in sections[name], name
@@ -133,6 +138,38 @@ def test_each_error_has_a_row_with_its_exit_code(root):
     }
     assert len(errors) > 7
     assert rows == errors
+
+
+def test_names_on_the_written_pages_exist(root):
+    """Import paths of this project, commands, and files of the benchmarks."""
+    texts = {
+        path: path.read_text(encoding="utf-8")
+        for path in (root / "docs").glob("*/*.md")
+        if path.parent.name != "reference"
+    }
+    assert len(texts) > 15
+    known = commands("distill", app)
+    for page, text in texts.items():
+        for path in re.findall(r"\bdistill_(?:core|nlp|vision|zoo)(?:\.[A-Za-z]\w*)+", text):
+            assert resolved(path) is not None, f"{page.name}: {path}"
+        for words in re.findall(r"(?:^|`)(distill [a-z]+(?:-[a-z]+)?(?: [a-z]+\b)?)", text, re.MULTILINE):
+            assert words in known or words.rpartition(" ")[0] in known, f"{page.name}: {words}"
+        for file in re.findall(r"`(benchmarks/[\w./-]+)`", text):
+            assert (root / file).exists(), f"{page.name}: {file}"
+
+
+def resolved(path: str) -> object:
+    """The object or module with a dotted path; None if there is none."""
+    parts = path.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            value = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[length:]:
+            value = getattr(value, name, None)
+        return value
+    return None
 
 
 def test_links_lead_to_pages(root, pages):

@@ -48,8 +48,8 @@ def test_every_hatch_command_exists(root, readmes):
         assert re.search(rf"^{script} = ", section, re.MULTILINE), f"{environment}:{script}"
 
 
-def test_the_tree_lists_what_is_there(root, readme):
-    tree = next(body for body in blocks(readme, "text") if body.startswith("packages/"))
+def test_the_tree_lists_what_is_there(root, readmes):
+    tree = next(body for body in blocks(readmes["CONTRIBUTING.md"], "text") if body.startswith("packages/"))
     listed, stack = [], []
     for line in tree.splitlines():
         name = re.match(r"[ │├└─]*([\w.\-/]+)", line)[1]
