@@ -46,8 +46,18 @@ def test_the_two_parts_of_a_classifier_are_the_whole(name, size, sent):
     assert models.transfer_size(model, images).float32 == 4 * 12 * sent**2
 
 
-def test_the_two_parts_of_a_detector_are_the_whole():
-    model = models.sc2_fasterrcnn_resnet50_fpn(num_classes=3).eval()
+@pytest.mark.parametrize("name", ["resnet152", "densenet201"])
+def test_the_two_parts_of_a_deeper_classifier_fit(name):
+    with torch.device("meta"):
+        model, images = getattr(models, f"sc2_{name}")(num_classes=3).eval(), torch.zeros(2, 3, 64, 64)
+        head, tail = models.cut(model)
+        assert head(images).shape == (2, 12, 9, 9)
+        assert tail(head(images)).shape == model(images).shape == (2, 3)
+
+
+@pytest.mark.parametrize("kind", ["fasterrcnn", "maskrcnn"])
+def test_the_two_parts_of_a_detector_are_the_whole(kind):
+    model = getattr(models, f"sc2_{kind}_resnet50_fpn")(num_classes=3).eval()
     model.transform.min_size, model.transform.max_size = (64,), 64
     images = [torch.rand(3, 60, 64)]
     head, tail = models.cut_rcnn(model)

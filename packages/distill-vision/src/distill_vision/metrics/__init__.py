@@ -10,5 +10,6 @@ from ._class_scores import ClassScores as ClassScores
 from ._coco import CocoAP as CocoAP
 from ._coco_detections import coco_detections as coco_detections
 from ._confusion import ConfusionMatrix as ConfusionMatrix
+from ._data_size import DataSize as DataSize
 from ._segmentation import SegmentationScores as SegmentationScores
 from ._teacher_divergence import TeacherDivergence as TeacherDivergence

@@ -1,6 +1,7 @@
 """Models for small images, one family per file. Any torchvision or timm model works by its import path."""
 
 from ._bottleneck import Bottleneck as Bottleneck
+from ._bottleneck import Coder as Coder
 from ._bottleneck import SplitBottleneck as SplitBottleneck
 from ._bottleneck import find_bottleneck as find_bottleneck
 from ._bottleneck import with_bottleneck as with_bottleneck
@@ -11,6 +12,9 @@ from ._densenet import densenet as densenet
 from ._densenet import densenet_bc_k12_depth100 as densenet_bc_k12_depth100
 from ._densenet import densenet_bc_k24_depth250 as densenet_bc_k24_depth250
 from ._densenet import densenet_bc_k40_depth190 as densenet_bc_k40_depth190
+from ._entropic import Coded as Coded
+from ._entropic import EntropicBottleneck as EntropicBottleneck
+from ._entropic import entropic_bottleneck as entropic_bottleneck
 from ._frozen_batch_norm import freeze_batch_norms as freeze_batch_norms
 from ._mobilenetv2 import CifarMobileNetV2 as CifarMobileNetV2
 from ._mobilenetv2 import mobilenetv2 as mobilenetv2

@@ -16,7 +16,7 @@ The widths of the layers of `SplitBottleneck` differ from those of the papers; `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar, final
+from typing import NamedTuple, TypeVar, final
 
 from torch import Tensor, nn
 
@@ -35,6 +35,13 @@ def _step(
     padding = (kernel_size - 1) // 2 if padded else 0
     convolution = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
     return [convolution, nn.BatchNorm2d(out_channels), nn.ReLU()]
+
+
+class Coder(NamedTuple):
+    """Modules that write the encoder's output as bytes and read it again."""
+
+    encode: nn.Module
+    decode: nn.Module
 
 
 class Bottleneck(nn.Module):
@@ -57,6 +64,10 @@ class Bottleneck(nn.Module):
             sent = dequantize(quantize(sent)).to(sent.dtype)
         out: Tensor = self.decoder(sent)
         return out
+
+    def coder(self) -> Coder | None:
+        """Return the entropy coder of what is sent; None if numbers are sent as they are."""
+        return None
 
 
 @final

@@ -21,7 +21,7 @@ def cut(model: nn.Module, stem: Sequence[str] = ()) -> tuple[nn.Sequential, nn.M
     """Return copies of the head, for the device, and of the tail, for the server.
 
     `tail(head(images))` equals `model(images)`, or `tail(dequantize(quantize(head(images))))` if the bottleneck is
-    quantized.
+    quantized. The head of an `EntropicBottleneck` returns `Coded` strings.
 
     Args:
         model: A model with one bottleneck, which replaces its first modules or follows its stem.
@@ -36,8 +36,10 @@ def cut(model: nn.Module, stem: Sequence[str] = ()) -> tuple[nn.Sequential, nn.M
     path, _ = find_bottleneck(model)
     tail = copy.deepcopy(model)
     _, bottleneck = find_bottleneck(tail)
-    head = nn.Sequential(*[resolve(tail, name) for name in stem], bottleneck.encoder)
-    tail.set_submodule(path, bottleneck.decoder)
+    coder = bottleneck.coder()
+    encoders = [bottleneck.encoder] if coder is None else [bottleneck.encoder, coder.encode]
+    head = nn.Sequential(*[resolve(tail, name) for name in stem], *encoders)
+    tail.set_submodule(path, bottleneck.decoder if coder is None else nn.Sequential(coder.decode, bottleneck.decoder))
     for name in stem:
         tail.set_submodule(name, nn.Identity())
     return head.train(model.training), tail
@@ -51,15 +53,18 @@ class Transfer:
         images: The images, one byte per pixel and channel.
         float32: The encoder's output as float32.
         quantized: The encoder's output as 8-bit numbers, with scale and offset per sample.
+        coded: The strings of an `EntropicBottleneck`; None for others.
     """
 
     images: int
     float32: int
     quantized: int
+    coded: int | None = None
 
     def __str__(self) -> str:
-        sizes = (f"{size:,} bytes ({size / self.images:.1%})" for size in (self.float32, self.quantized))
-        return "images {:,} bytes, bottleneck {} as float32, {} in 8 bits".format(self.images, *sizes)
+        sizes = {"as float32": self.float32, "in 8 bits": self.quantized, "entropy-coded": self.coded}
+        told = [f"{size:,} bytes ({size / self.images:.1%}) {how}" for how, size in sizes.items() if size is not None]
+        return f"images {self.images:,} bytes, bottleneck {', '.join(told)}"
 
 
 @torch.no_grad()
@@ -91,4 +96,6 @@ def transfer_size(model: nn.Module, images: Any) -> Transfer:
         hook.remove()
     size = sum(image.numel() for image in tensors(images))
     num_values = sum(tensor.numel() for tensor in sent)
-    return Transfer(size, 4 * num_values, sum(quantize(tensor).num_bytes for tensor in sent))
+    coder = copy.deepcopy(bottleneck).coder()
+    coded = None if coder is None else sum(coder.encode(tensor).num_bytes for tensor in sent)
+    return Transfer(size, 4 * num_values, sum(quantize(tensor).num_bytes for tensor in sent), coded)
