@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -58,6 +59,13 @@ def test_build_verify_and_damage(distill, tmp_path):
     assert found is not None, line
     assert 0 < float(found[1]) < 5e-3
     assert float(found[2]) < 1e-5
+    (record,) = json.loads(distill("cache", "verify", "--samples", "100", "--json")[1])
+    assert (record["model"], record["tap"], record["samples"], record["agreement"]) == ("teacher", "(output)", 200, 1.0)
+    assert f"{record['greatest']:.3g}" == found[1]
+    built = json.loads(distill("cache", "build", "--json")[1])
+    assert built == [
+        {"model": "teacher", "view": n, "num_views": 2, "file": str(path)} for n, path in enumerate(shards, 1)
+    ]
     content = bytearray(shards[0].read_bytes())
     content[-9] ^= 1
     shards[0].write_bytes(content)
@@ -67,6 +75,10 @@ def test_build_verify_and_damage(distill, tmp_path):
 
 
 def test_plan(distill, tmp_path):
+    code, out, err = distill("cache", "plan", "--json")
+    record = json.loads(out)
+    assert (record["views"], record["device"]) == (2, "cpu")
+    assert [cost["codec"] for cost in record["costs"]][-1] == "sampled-64"
     code, out, err = distill("cache", "plan")
     assert (code, err) == (0, "")
     lines = [line.split() for line in out.splitlines()]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .ranges import PositiveInt, check_fields
+from .ranges import Finite, PositiveFloat, PositiveInt, check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +39,33 @@ class SourceSettings:
         precision: `fp32`, or mixed precision with `bf16` or `fp16`; the losses get its outputs as float32 if the
             run is in `fp32`. The dtype of its weights does not change: build the model in bfloat16 to halve them too.
         compile: Compile it separately with `torch.compile`; a string names the backend.
+        size: Height and width of the images that it expects, `[224, 224]`; by default those of the data.
+        mean: Mean of each channel with which it expects images to be normalised, for pixels from 0 to 1; by default that of
+            the data, whose own normalisation is read from their transforms.
+        std: Standard deviation of each channel; together with `mean`.
     """
 
     precision: Literal["fp32", "fp16", "bf16"] | None = None
     compile: bool | str = False
+    size: Sequence[PositiveInt] | None = None
+    mean: Sequence[Finite] | None = None
+    std: Sequence[PositiveFloat] | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.size is not None and len(self.size) != 2:
+            message = f"`size` must be a height and a width, got {len(self.size)} number{'s' * (len(self.size) != 1)}"
+            raise ValueError(message)
+        if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
+            message = f"`mean` and `std` need one number for each channel, got {len(self.mean or ())} and {len(self.std or ())}"
+            raise ValueError(message)
+
+    @property
+    def input_text(self) -> str:
+        """The size and normalisation of its own images as text; empty if they are those of the data."""
+        size = [] if self.size is None else ["×".join(map(str, self.size))]
+        normalised = [] if self.mean is None else [f"mean {list(self.mean)} std {list(self.std or ())}"]
+        return " ".join(["on images of", *size, *normalised]) if size or normalised else ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,26 @@ def test_the_file_gives_what_the_student_gives_without_distill(distill, tmp_path
 
 
 @pytest.mark.usefixtures("finished")
+def test_a_written_program_is_measured_and_recorded(distill):
+    ended = distill("export", "out", "--measure", "--json", "--trust", "toy")
+    assert ended.code == 0, ended.err
+    record = json.loads(ended.out)
+    assert (record["file"], record["format"]) == ("out/student.pt2", "pt2")
+    assert record["num_bytes"] == Path("out/student.pt2").stat().st_size
+    assert all(Path(path).exists() for path in record["beside"])
+    tested = json.loads(Path("out/results.json").read_text())["test"]
+    model, file = record["measured"]
+    assert (model["name"], file["name"]) == ("the model (torch)", "student.pt2")
+    assert model["metrics"] == file["metrics"] == tested
+    assert file["num_bytes"] == record["num_bytes"]
+    assert file["seconds"] > 0
+    ended = distill("export", "out", "--measure", "--trust", "toy")
+    assert ended.out.splitlines()[-3].split() == ["bytes", "one", "sample", "test", "share"]
+    refused = distill("export", "out", "--measure", "--format", "safetensors", "--trust", "toy")
+    assert refused.err == "--measure requires --format pt2 or onnx, got safetensors\n  hint: omit --measure\n"
+
+
+@pytest.mark.usefixtures("finished")
 def test_mistakes_are_told(distill):
     ended = distill("export", "out", "--model", "studnt", "--trust", "toy")
     assert (ended.code != 0, ended.err.strip()) == (

@@ -1,4 +1,4 @@
-"""The command `distill`, and the functions behind `distill run`, `distill evaluate` and `distill predict`.
+"""The command `distill`, and the functions behind `distill run`, `evaluate`, `predict`, `export`, `sweep` and `report`.
 
 Importing this package imports almost nothing, so that `distill --help` and `distill check FILE` answer at once.
 """
@@ -14,8 +14,18 @@ if TYPE_CHECKING:
     from .run._evaluate import evaluate_run as evaluate_run
     from .run._predict import predict_run as predict_run
     from .run._run import run_experiment as run_experiment
+    from .run._sweep import run_sweep as run_sweep
+    from .runs._export import export_run as export_run
+    from .runs._report import report_runs as report_runs
 
-_FUNCTIONS = {"run_experiment": "_run", "evaluate_run": "_evaluate", "predict_run": "_predict"}
+_FUNCTIONS = {
+    "run_experiment": "run._run",
+    "evaluate_run": "run._evaluate",
+    "predict_run": "run._predict",
+    "run_sweep": "run._sweep",
+    "export_run": "runs._export",
+    "report_runs": "runs._report",
+}
 """Name of a function → its module, which is imported when the function is used."""
 
 
@@ -32,6 +42,6 @@ def main() -> None:
 
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
-        return getattr(importlib.import_module(f".run.{_FUNCTIONS[name]}", __name__), name)
+        return getattr(importlib.import_module(f".{_FUNCTIONS[name]}", __name__), name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -15,6 +15,7 @@ from ._known_labels import known_labels as known_labels
 from ._loader import Loader as Loader
 from ._mapped_stream import MappedStream as MappedStream
 from ._plan import BatchPlan as BatchPlan
+from ._preprocessing import preprocessing_of as preprocessing_of
 from ._reader import WorkerOptions as WorkerOptions
 from ._seeds import SeedPath as SeedPath
 from ._seeds import batch_seeds as batch_seeds

@@ -20,6 +20,7 @@ from ._int8 import OnnxModel as OnnxModel
 from ._int8 import quantize as quantize
 from ._pretrained import pipeline_of as pipeline_of
 from ._pretrained import write_pretrained as write_pretrained
+from ._program_model import ProgramModel as ProgramModel
 from ._sidecar import Sidecar as Sidecar
 from ._sidecar import describe_data as describe_data
 from ._tensors_only import TensorsOnly as TensorsOnly

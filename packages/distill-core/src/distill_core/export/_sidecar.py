@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from ..data import as_loader, class_names_of_data, class_names_of_model
+from ..data import as_loader, class_names_of_data, class_names_of_model, preprocessing_of
 from ..experiment import Experiment
 from ._export import Exported
-
-MAX_DEPTH = 6
-_SIZES = {"Resize": "resize", "CenterCrop": "size"}
 
 
 @dataclass(frozen=True)
@@ -60,43 +57,6 @@ def describe_data(experiment: Experiment, network: nn.Module) -> Sidecar:
     tokenizers = [getattr(each, "tokenizer", None) for each in (*experiment.callbacks, loader.dataset)]
     return Sidecar(
         class_names=class_names_of_data(loader) or class_names_of_model(network),
-        preprocessing=_preprocessing(loader),
+        preprocessing=preprocessing_of(loader),
         tokenizer=next((each for each in tokenizers if hasattr(each, "save_pretrained")), None),
-    )
-
-
-def _preprocessing(loader: Any) -> dict[str, Any]:
-    """Return the normalisation and sizes of a loader's transforms."""
-    settings: dict[str, Any] = {}
-    for each in _parts(loader.dataset, MAX_DEPTH):
-        kind = type(each).__name__
-        if kind in _SIZES:
-            settings.setdefault(_SIZES[kind], _numbers(each.size))
-        elif hasattr(each, "mean") and hasattr(each, "std") and not callable(each.mean):
-            settings.setdefault("mean", _numbers(each.mean))
-            settings.setdefault("std", _numbers(each.std))
-            settings.setdefault("scale", float(getattr(each, "scale", 255.0)))
-    return settings
-
-
-def _parts(value: Any, depth: int) -> Iterator[Any]:
-    """Yield an object and the objects in its attributes, without its data."""
-    if depth == 0 or isinstance(value, str | bytes | int | float | type) or value is None:
-        return
-    if isinstance(value, Mapping):
-        children = list(value.values())
-    elif isinstance(value, list | tuple):
-        children = list(value) if len(value) < 100 else []
-    else:
-        yield value
-        children = [each for name, each in getattr(value, "__dict__", {}).items() if not name.startswith("__")]
-    for child in children:
-        yield from _parts(child, depth - 1)
-
-
-def _numbers(value: Any) -> Any:
-    return (
-        [float(each) if isinstance(each, float) else int(each) for each in value]
-        if hasattr(value, "__iter__")
-        else value
     )

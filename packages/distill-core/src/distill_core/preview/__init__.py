@@ -9,6 +9,7 @@ from ._cache_cost import CacheCost as CacheCost
 from ._cache_cost import plan_caches as plan_caches
 from ._cache_verify import CacheDifference as CacheDifference
 from ._cache_verify import verify_caches as verify_caches
+from ._cached_stages import StoredView as StoredView
 from ._cached_stages import build_caches as build_caches
 from ._feature_pairs import FeaturePair as FeaturePair
 from ._feature_pairs import StageFeature as StageFeature

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,19 +18,40 @@ if TYPE_CHECKING:
     from ..train import Trainer
 
 
-def build_caches(trainer: Trainer, report: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class StoredView:
+    """A view of a cache that has been computed and stored.
+
+    Attributes:
+        model: The model whose outputs are stored.
+        view: Number of the view, from 1.
+        num_views: Number of views of the cache.
+        file: The file.
+    """
+
+    model: str
+    view: int
+    num_views: int
+    file: Path
+
+    def __str__(self) -> str:
+        return f"{self.model}: view {self.view} of {self.num_views} is in {self.file}"
+
+
+def build_caches(trainer: Trainer, report: Callable[[StoredView], None]) -> None:
     """Compute and store all views of all cached models, stage by stage.
 
     Args:
         trainer: The run that will read the caches; it is not started.
-        report: Called with a sentence for each view.
+        report: Called for each view.
     """
     caches = trainer.caches
     for _, sources in cached_stages(trainer):
         for source in sources:
             for view in range(caches.views or 1):
                 caches.complete(source, view)
-                report(f"{source.name}: view {view + 1} of {caches.views} is in {source.cache.path(view)}")  # type: ignore[union-attr]
+                file = source.cache.path(view)  # type: ignore[union-attr]
+                report(StoredView(source.name, view + 1, caches.views or 1, file))
 
 
 def cached_stages(trainer: Trainer, *, writing: bool = True) -> Iterator[tuple[Loader, list[CachedSource]]]:

@@ -16,7 +16,7 @@ from ..experiment import Experiment
 from ..taps import BATCH
 from ..train import Callback, check_readers, resolved_stages
 from ..train.step import EMA
-from ..train.teachers import Caches
+from ..train.teachers import Caches, set_own_inputs
 from ..wiring import Wiring, check_signature, read_batch
 from ._example_batch import example_batch, loader_of
 from ._locator import Locator, unique
@@ -56,6 +56,7 @@ def preview(experiment: Experiment, document: Document | None = None) -> Preview
             EMA(models, experiment.ema)
     except DistillError as error:
         return Preview(models=(), problems=(locator.problem(error.key, error),))
+    set_own_inputs(models, experiment, shapes_only=True)
     experiment = replace(experiment, models=models)
     sizes = [_size(name, model) for name, model in models.items()]
     if problems := tap_problems(experiment, locator):

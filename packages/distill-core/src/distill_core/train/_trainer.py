@@ -41,7 +41,7 @@ from .step import (
     RollBack,
     warn_without_gradient,
 )
-from .teachers import CacheInputs, Caches
+from .teachers import CacheInputs, Caches, set_own_inputs
 
 
 class Trainer(TrainerView):
@@ -64,6 +64,7 @@ class Trainer(TrainerView):
         self.weights: Mapping[str, Mapping[str, Tensor]] = {}
         self.steps_per_epoch = 0
         self.caches = Caches(experiment)
+        set_own_inputs(self.models, experiment)
         if output:
             output.mkdir(parents=True, exist_ok=True)
         self.callbacks = with_defaults([*experiment.callbacks, *callbacks], output)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from .._command import Command
-from .._options import file_argument, overrides_argument, trust_option
+from .._options import file_argument, json_option, overrides_argument, trust_option
 
 
 @click.command(cls=Command)
 @file_argument
 @overrides_argument
 @trust_option
-def plan(file: Path, overrides: tuple[str, ...], trust: tuple[str, ...]) -> None:
+@json_option
+def plan(file: Path, overrides: tuple[str, ...], trust: tuple[str, ...], as_json: bool) -> None:
     """Estimate the size and time of teacher caches for FILE.
 
     For each codec, print also after how many epochs the cache pays off.
@@ -25,7 +28,16 @@ def plan(file: Path, overrides: tuple[str, ...], trust: tuple[str, ...]) -> None
 
     trainer = trainer_for_plan(file, overrides, trust)
     rows = [("model", "codec", "size", "live s/epoch", "write s/epoch", "read s/epoch", "pays after epoch")]
-    for cost in plan_caches(trainer):
+    costs = plan_caches(trainer)
+    if as_json:
+        record = {
+            "views": trainer.caches.views,
+            "device": str(trainer.device),
+            "costs": [asdict(cost) for cost in costs],
+        }
+        print(json.dumps(record, indent=1))
+        return
+    for cost in costs:
         live, write, read = (f"{value:.2f}" for value in (cost.live, cost.write, cost.read))
         pays_after = str(cost.pays_after or "never")
         rows.append((cost.model, cost.codec, _size(cost.gigabytes), live, write, read, pays_after))

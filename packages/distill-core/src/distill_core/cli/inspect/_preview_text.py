@@ -81,6 +81,7 @@ def _forward_text(forward: ForwardPreview) -> str:
         return "with gradients" + (end if forward.last_module else "")
     settings = forward.settings
     options = [f"in {settings.precision}"] * (settings.precision is not None) + ["compiled"] * bool(settings.compile)
+    options += [settings.input_text] * bool(settings.input_text)
     mode = " ".join(["frozen, in", forward.mode, "mode", *options])
     is_known = bool(forward.complete_flops and forward.flops)
     work = f", {_flops_text(forward.flops, forward.complete_flops)} per batch" if is_known else ""

@@ -62,7 +62,9 @@ def describe_source(settings: SourceSettings | None) -> str:
     if settings is None:
         return ""
     return " ".join(
-        [f"in {settings.precision}"] * (settings.precision is not None) + ["compiled"] * bool(settings.compile)
+        [f"in {settings.precision}"] * (settings.precision is not None)
+        + ["compiled"] * bool(settings.compile)
+        + [settings.input_text] * bool(settings.input_text)
     )
 
 

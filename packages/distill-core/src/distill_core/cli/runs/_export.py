@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ import click
 from ...errors import did_you_mean
 from .._command import Command
 from .._exit import refuse
-from .._options import PATH, run_dir_argument, trust_option
+from .._options import PATH, json_option, run_dir_argument, trust_option
 from .._run_files import RESOLVED, RESULTS, newest_config
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from ...experiment import Experiment
     from ...export import Exported, Sidecar
+    from ._measure_files import FileCost
 
 CARD = "README.md"
 
@@ -39,6 +42,9 @@ CARD = "README.md"
     is_flag=True,
     help="Also write X.int8.onnx, quantized by ONNX Runtime, and measure size, latency and the test of each file.",
 )
+@click.option(
+    "--measure", is_flag=True, help="Measure size, latency and the test of the model and of a pt2 or onnx file."
+)
 @click.option("--model", metavar="NAME", default="student", help="Model of the run to export.")
 @click.option(
     "--converter",
@@ -50,24 +56,27 @@ CARD = "README.md"
 @click.option("--license", "license_", metavar="ID", default="", help="License for the model card, such as apache-2.0.")
 @click.option("--dataset", "datasets", metavar="ID", multiple=True, help="Dataset on the hub for the model card.")
 @trust_option
+@json_option
 def export(
     run_dir: Path,
     output: Path | None,
     format_: str,
     int8: bool,
+    measure: bool,
     model: str,
     converter: Path | None,
     license_: str,
     datasets: tuple[str, ...],
     trust: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Export a trained model to ONNX, GGUF or other formats.
 
     Adapters (LoRA) are merged into the weights. A model card and the preprocessing of the data are written beside it.
     """
     export_run(
-        run_dir, output=output, format=format_, int8=int8, model=model, converter=converter, license=license_, datasets=datasets,
-        trust=trust,
+        run_dir, output=output, format=format_, int8=int8, measure=measure, model=model, converter=converter, license=license_,
+        datasets=datasets, trust=trust, as_json=as_json,
     )  # fmt: skip
 
 
@@ -77,11 +86,13 @@ def export_run(
     output: Path | None = None,
     format: str = "pt2",  # noqa: A002  as the option is called
     int8: bool = False,
+    measure: bool = False,
     model: str = "student",
     converter: Path | None = None,
     license: str = "",  # noqa: A002  as the option is called
     datasets: Sequence[str] = (),
     trust: Sequence[str] = (),
+    as_json: bool = False,
 ) -> Path:
     """Rebuild a trained model of a run and write it to a file, with its preprocessing and model card beside it.
 
@@ -89,12 +100,14 @@ def export_run(
         run_dir: Output folder of the run, with `student.safetensors` in it.
         output: Output file or folder; `<model>.<format>` in the run's folder by default.
         format: One of `distill_core.export.FORMATS`.
-        int8: Whether to also write an int8 file, for `onnx`, and to print a table of what each file costs and reaches.
+        int8: Also write an int8 file, for `onnx`, and measure the files.
+        measure: Print a table of size, latency and the test's metrics of the model and of each file, for `pt2` and `onnx`.
         model: Name of the model.
         converter: llama.cpp's converter or its folder, for `gguf`.
         license: License for the model card.
         datasets: Names of datasets on the hub for the model card.
         trust: Packages whose objects the experiment may name besides the trusted ones.
+        as_json: Print a record of the files instead of text.
 
     Returns:
         The file or folder.
@@ -103,15 +116,10 @@ def export_run(
         ConfigError: `run_dir` is not the folder of a run, or the run has no such model.
         DistillError: The model cannot be exported, or the outputs of the file and the model differ.
     """
-    from ...export import FORMATS, batch_for, describe_data, find_converter, usage
+    from ...export import batch_for, describe_data, find_converter
     from ...export import export as export_model
 
-    if format not in FORMATS:
-        refuse(f"there is no format '{format}'", did_you_mean(format, FORMATS))
-    if int8 and format != "onnx":
-        refuse("--int8 requires --format onnx", "add --format onnx")
-    if not (run_dir / RESOLVED).is_file():
-        refuse(f"{run_dir} is not the folder of a run: it has no {RESOLVED}")
+    _check_options(run_dir, format, int8=int8, measure=measure)
     if format == "gguf":
         converter = find_converter(converter, f"distill export {shlex.quote(str(run_dir))} --format gguf")
     file = _target(output, run_dir, model, format)
@@ -119,18 +127,61 @@ def export_run(
     inputs = {} if format in ("safetensors", "gguf") else batch_for(experiment, network, model)
     sidecar = describe_data(experiment, network)
     exported = export_model(network, inputs, file, format, tokenizer=sidecar.tokenizer, converter=converter)
-    written = [] if file.is_dir() else [path.name for path in sidecar.write(exported)]
+    written = [] if file.is_dir() else sidecar.write(exported)
     card = _card_path(file, is_own_folder=output is not None and file.parent == output)
     card.write_text(_card(exported, sidecar, model, experiment, run_dir, license, datasets), encoding="utf-8")
-    beside = ", ".join([*written, card.name])
-    size = sum(each.stat().st_size for each in ([file] if file.is_file() else file.iterdir()))
-    print(f"{file}: {size:,} bytes; {'in' if file.is_dir() else 'beside'} it {beside}; {exported.proof}\n")
-    print("\n".join(f"    {line}" for line in usage(exported)))
-    if int8:
-        from ._export_int8 import write_int8
+    costs: list[FileCost] = []
+    if int8 or measure:
+        from ._measure_files import measure_export
 
-        print("\n" + write_int8(file, network, inputs, experiment, model))
+        costs = measure_export(exported, network, inputs, experiment, model, int8=int8)
+    percent = experiment.test.percent(costs[0].metrics) if experiment.test and costs else ()
+    show = _print_record if as_json else _print_text
+    show(exported, [*written, card], costs, percent)
     return file
+
+
+def _check_options(run_dir: Path, format: str, *, int8: bool, measure: bool) -> None:  # noqa: A002
+    from ...export import FORMATS
+
+    if format not in FORMATS:
+        refuse(f"there is no format '{format}'", did_you_mean(format, FORMATS))
+    if int8 and format != "onnx":
+        refuse("--int8 requires --format onnx", "add --format onnx")
+    if measure and format not in ("pt2", "onnx"):
+        refuse(f"--measure requires --format pt2 or onnx, got {format}", "omit --measure")
+    if not (run_dir / RESOLVED).is_file():
+        refuse(f"{run_dir} is not the folder of a run: it has no {RESOLVED}")
+
+
+def _num_bytes(file: Path) -> int:
+    return sum(each.stat().st_size for each in ([file] if file.is_file() else file.iterdir()))
+
+
+def _print_text(
+    exported: Exported, beside: Sequence[Path], costs: Sequence[FileCost], percent: Collection[str]
+) -> None:
+    from ...export import usage
+
+    file, names = exported.file, ", ".join(path.name for path in beside)
+    place = "in" if file.is_dir() else "beside"
+    print(f"{file}: {_num_bytes(file):,} bytes; {place} it {names}; {exported.proof}\n")
+    print("\n".join(f"    {line}" for line in usage(exported)))
+    if costs:
+        from ._measure_files import costs_table
+
+        print("\n" + costs_table(costs, percent))
+
+
+def _print_record(
+    exported: Exported, beside: Sequence[Path], costs: Sequence[FileCost], percent: Collection[str]
+) -> None:
+    from ...export import usage
+
+    record = {**asdict(exported), "file": str(exported.file), "num_bytes": _num_bytes(exported.file)}
+    record |= {"beside": [str(path) for path in beside], "usage": usage(exported)}
+    record |= {"measured": [asdict(cost) for cost in costs], "percent": list(percent)}
+    print(json.dumps(record, indent=1))
 
 
 def _trained(run_dir: Path, model: str, trust: Sequence[str]) -> tuple[Experiment, nn.Module]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,9 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ...experiment import Evaluation, Experiment, Inputs
+from ...export import Exported, OnnxModel, ProgramModel, quantize
 from ...taps import BATCH, Tap
 from ...train import evaluate
 from ...wiring import Wiring
+from .._columns import aligned
+from .._numbers import describe_number
 
 NUM_ROUNDS, NUM_WARMUPS = 15, 3
 
@@ -34,6 +37,39 @@ class FileCost:
     num_bytes: int
     seconds: float
     metrics: Mapping[str, float]
+
+
+def measure_export(
+    exported: Exported,
+    network: nn.Module,
+    sample: Mapping[str, Tensor],
+    experiment: Experiment,
+    model: str,
+    *,
+    int8: bool = False,
+) -> list[FileCost]:
+    """Measure the model, its exported file and, if requested, an int8 file that is written beside it.
+
+    Args:
+        exported: A file of the format `pt2` or `onnx`.
+        network: The model.
+        sample: Real samples by parameter name.
+        experiment: Its test gives data and metrics.
+        model: The name of the model in the experiment.
+        int8: Also quantize the file, which must be of the format `onnx`.
+
+    Raises:
+        DistillError: onnxruntime cannot quantize the file.
+    """
+    files = {exported.file.name: exported.file}
+    if int8:
+        small = quantize(exported.file)
+        files[small.name] = small
+    models: dict[str, nn.Module] = {"the model (torch)": network}
+    for name, file in files.items():
+        is_onnx = exported.format == "onnx"
+        models[name] = OnnxModel(file) if is_onnx else ProgramModel(file, [*exported.inputs], exported.outputs)
+    return measure_files(models, files, sample, experiment, model)
 
 
 def measure_files(
@@ -105,3 +141,18 @@ def _seconds(network: nn.Module, inputs: Mapping[str, Tensor]) -> float:
 
 def _bytes(tensor: Tensor) -> int:
     return tensor.nbytes
+
+
+def costs_table(costs: Sequence[FileCost], percent: Collection[str] = ()) -> str:
+    """Return a line for each file.
+
+    >>> print(costs_table([FileCost("a.onnx", 1200, 0.002, {"top1": 0.5})], ["top1"]))
+            bytes  one sample  test top1
+    a.onnx  1,200  2.00 ms     50.00%
+    """
+    names = list(costs[0].metrics)
+    lines = [("", "bytes", "one sample", *(f"test {name}" for name in names))]
+    for cost in costs:
+        values = (describe_number(cost.metrics[name], percent=name in percent) for name in names)
+        lines.append((cost.name, f"{cost.num_bytes:,}", f"{cost.seconds * 1e3:.2f} ms", *values))
+    return "\n".join(aligned(lines))

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from ...data import Loader, SeedPath, Stream
 from ...distributed import rank, world_size
 from ...errors import TrainingError
-from ...experiment import Experiment
+from ...experiment import Experiment, SourceSettings
 from ...weights import MAX_SHOWN, mismatches
 from .._resolved_stage import ResolvedStage
 from .._stage_run import StageRun
@@ -222,7 +222,7 @@ class RunCheckpoints:
             "ema": dict(experiment.ema),
             "views": self.caches.views,
             "codecs": {name: codecs.given for name, codecs in self.caches.codecs.items()},
-            "sources": {name: entry.precision for name, entry in experiment.sources.items()},
+            "sources": {name: _source_text(entry) for name, entry in experiment.sources.items()},
             "torch": torch.__version__.split("+")[0],
             "epochs": [stage.epochs for stage in self.stages],
             "steps": [stage.steps for stage in self.stages],
@@ -233,6 +233,10 @@ class RunCheckpoints:
             "samples": [_num_samples(loader) for loader in loaders],
             "batch_size": [loader.batch_size for loader in loaders],
         }
+
+
+def _source_text(settings: SourceSettings) -> str | None:
+    return f"{settings.precision} {settings.input_text}" if settings.input_text else settings.precision
 
 
 def _num_samples(loader: Loader) -> int | None:

@@ -6,6 +6,8 @@ from ._caches import CacheInputs as CacheInputs
 from ._caches import Caches as Caches
 from ._compiled import compiled as compiled
 from ._frozen import FrozenModels as FrozenModels
+from ._own_input import OwnInput as OwnInput
+from ._own_input import set_own_inputs as set_own_inputs
 from ._placement import may_learn as may_learn
 from ._placement import place_models as place_models
 from ._placement import wirings as wirings

@@ -49,8 +49,9 @@ def parts_without_model(source: CachedSource, loader: Loader, experiment: Experi
     if is_mixed(loader):
         transform = describe([transform, loader.mix, loader.repeats, loader.batch_size, world_size()])
     feed = {name: str(taps) for name, taps in source.feed.inputs.items()} if source.feed else "batch.input"
+    own = experiment.sources[source.name].input_text if source.name in experiment.sources else ""
     return {
-        "feed": json.dumps(feed, sort_keys=True),
+        "feed": json.dumps(feed, sort_keys=True) + f" {own}" * bool(own),
         "taps": json.dumps(sorted(tap.address for tap in source.live.taps)),
         "data": data,
         "transform": transform,
