@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Real
-from typing import Any, Protocol, final
+from typing import Protocol, final
 
 import torch
 import torch.distributed as dist
@@ -16,7 +17,7 @@ from distill_core.errors import DataError
 class EvaluateModule(Protocol):
     """The part of `evaluate.EvaluationModule` and `evaluate.CombinedEvaluations` that is used."""
 
-    def compute(self, **arguments: Any) -> dict[str, Any] | None:
+    def compute(self, **arguments: object) -> Mapping[str, object] | None:
         """Return the values by name."""
 
 
@@ -42,7 +43,7 @@ class EvaluateMetric:
     """
 
     def __init__(
-        self, module: EvaluateModule, *, scores: bool = False, predictions_name: str = "predictions", **options: Any
+        self, module: EvaluateModule, *, scores: bool = False, predictions_name: str = "predictions", **options: object
     ) -> None:
         self._module, self._scores = module, scores
         self._predictions_name, self._options = predictions_name, options

@@ -11,5 +11,6 @@ from ._coco import CocoAP as CocoAP
 from ._coco_detections import coco_detections as coco_detections
 from ._confusion import ConfusionMatrix as ConfusionMatrix
 from ._data_size import DataSize as DataSize
+from ._retrieval import RetrievalRecall as RetrievalRecall
 from ._segmentation import SegmentationScores as SegmentationScores
 from ._teacher_divergence import TeacherDivergence as TeacherDivergence
