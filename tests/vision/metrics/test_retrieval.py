@@ -28,7 +28,7 @@ def test_the_recall_is_that_of_scikit_learns_neighbours(monkeypatch, queries):
 
 
 def test_equal_neighbours_rank_by_their_order():
-    """Of three equal embeddings the sample itself is left out, and not another one."""
+    """Of three equal embeddings the sample itself is omitted, and not another one."""
     recall = RetrievalRecall([1])
     recall.update(torch.ones(3, 2), torch.tensor([0, 0, 1]))
     assert recall.compute() == {"at_1": pytest.approx(2 / 3)}
