@@ -144,7 +144,7 @@ def distill(
         log_every=clock.block,
         **keys,
     )
-    Trainer(experiment, callbacks=[_Ticks(clock), *callbacks]).fit()
+    Trainer(experiment, callbacks=[_Ticks(clock), *callbacks], progress=False).fit()
 
 
 class _Batches(IterableDataset[dict[str, Tensor]]):

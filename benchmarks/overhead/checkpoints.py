@@ -79,7 +79,7 @@ def measure(rounds: int, width: int = WIDTH, layers: int = LAYERS) -> Saves:
         experiment = Experiment(
             models={"student": student}, data={"train": Loader(data, 1)}, stages=[stage], callbacks=[saves]
         )
-        Trainer(experiment, output=Path(folder) / "run").fit()
+        Trainer(experiment, output=Path(folder) / "run", progress=False).fit()
     return saves
 
 

@@ -132,7 +132,7 @@ def distill(task: Task) -> Loop:
             stages=[stage],
             log_every=EVERY,
         )
-        Trainer(experiment, callbacks=[Ticks(tick)]).fit()
+        Trainer(experiment, callbacks=[Ticks(tick)], progress=False).fit()
 
     return loop
 

@@ -116,7 +116,7 @@ def distill(work: Work, **keys: Any) -> Loop:
             log_every=work.log_every,
             **keys,
         )
-        Trainer(experiment, callbacks=[_TickCallback(tick)]).fit()
+        Trainer(experiment, callbacks=[_TickCallback(tick)], progress=False).fit()
 
     return loop
 

@@ -132,4 +132,4 @@ def endless(
 
 def train(build: Callable[[], Experiment], tick: Tick) -> None:
     """Train without end."""
-    Trainer(build(), callbacks=[Turn(tick)]).fit()
+    Trainer(build(), callbacks=[Turn(tick)], progress=False).fit()

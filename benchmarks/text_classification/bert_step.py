@@ -85,7 +85,7 @@ def distill(model: nn.Module, **options: Any) -> Loop:
         )
         loader = Loader(TensorData(data()), BATCH)
         experiment = Experiment(models={"student": model}, data={"train": loader}, stages=[stage], log_every=LOG_EVERY)
-        Trainer(experiment, callbacks=[_Ticks(tick)]).fit()
+        Trainer(experiment, callbacks=[_Ticks(tick)], progress=False).fit()
 
     return loop
 

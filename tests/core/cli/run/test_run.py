@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from distill_core.cli import run_experiment
-from distill_core.cli.run._progress import describe_record
+from distill_core.train.progress import describe_record
 
 TRUST = ("--trust", "toy")
 FILES = {

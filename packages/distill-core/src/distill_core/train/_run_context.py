@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from ..distributed import is_distributed
 from ..errors import TrainingError
 from ..experiment import Experiment
 from ._lock import FolderLock
-from .parallel import lost_another, peer_error, report_failure
+from .checkpoints import RunCheckpoints
+from .parallel import StopRequest, lost_another, peer_error, report_failure
+from .progress import closed
 
 _PRECISION = {"fp32": "no", "fp16": "fp16", "bf16": "bf16"}
 
@@ -47,6 +49,22 @@ def hold_folder(folder: Path | None) -> Iterator[None]:
     finally:
         if lock:
             lock.release()
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path | None, stop: StopRequest, checkpoints: RunCheckpoints, callbacks: Sequence[object]
+) -> Iterator[None]:
+    """Hold the run's folder, listen for a stop request, explain fatal errors, and close checkpoints and displays at the end.
+
+    Args:
+        folder: The folder of the run, if this process writes to it.
+        stop: The stop request.
+        checkpoints: The checkpoints of the run.
+        callbacks: The callbacks of the run.
+    """
+    with hold_folder(folder), stop, closed(callbacks), explained(), checkpoints.finished():
+        yield
 
 
 @contextlib.contextmanager

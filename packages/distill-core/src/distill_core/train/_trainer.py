@@ -21,7 +21,7 @@ from ._located import advance_scheduler, call_each, located
 from ._resolved_stage import ResolvedStage
 from ._results import evaluate_test, write_results
 from ._run_batch import run_batch
-from ._run_context import explained, hold_folder, make_accelerator
+from ._run_context import make_accelerator, running
 from ._scaled_batches import scaled_batches
 from ._setup import set_up
 from ._stage import connect, prepare_stage, resolved_stages
@@ -33,14 +33,8 @@ from ._trainer_view import TrainerView
 from .callbacks import Callback, with_defaults
 from .checkpoints import RunCheckpoints
 from .parallel import StopRequest, same_buffers, unsharded_weights
-from .step import (
-    EMA,
-    LossMeter,
-    LossScale,
-    NonfinitePolicy,
-    RollBack,
-    warn_without_gradient,
-)
+from .progress import displays
+from .step import EMA, LossMeter, LossScale, NonfinitePolicy, RollBack, warn_without_gradient
 from .teachers import CacheInputs, Caches, set_own_inputs
 
 
@@ -51,10 +45,16 @@ class Trainer(TrainerView):
         experiment: The experiment.
         output: The run's folder for metrics, checkpoints, results and the student; without it nothing is written.
         callbacks: Further callbacks, after those of the experiment.
+        progress: Whether `fit` shows the run: a live bar on a terminal and in a notebook, lines on standard error elsewhere.
     """
 
     def __init__(
-        self, experiment: Experiment, *, output: Path | None = None, callbacks: Sequence[Callback] = ()
+        self,
+        experiment: Experiment,
+        *,
+        output: Path | None = None,
+        callbacks: Sequence[Callback] = (),
+        progress: bool = True,
     ) -> None:
         self.experiment = experiment
         self.output = output
@@ -67,7 +67,7 @@ class Trainer(TrainerView):
         set_own_inputs(self.models, experiment)
         if output:
             output.mkdir(parents=True, exist_ok=True)
-        self.callbacks = with_defaults([*experiment.callbacks, *callbacks], output)
+        self.callbacks = with_defaults([*experiment.callbacks, *callbacks, *displays(progress)], output)
         self.accelerator = make_accelerator(experiment)
         self.device = torch.device(self.accelerator.device)
         self.run = None
@@ -96,7 +96,7 @@ class Trainer(TrainerView):
             TrainingError: The run cannot start, continue or resume.
         """
         folder, blocks = self.output if self.is_main else None, block_forwards(self.models, self.experiment)
-        with hold_folder(folder), self._stop, explained(), self.checkpoints.finished(), blocks:
+        with running(folder, self._stop, self.checkpoints, self.callbacks), blocks:
             return self._fit(resume=resume, change=change)
 
     def _fit(self, *, resume: bool, change: bool) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...number_text import short
 from ...preview import ExampleInputs, FeaturePair, ModelSummary, ModuleSummary, StageFeature
 from ...tree import tensors
 from .._columns import aligned
-from .._numbers import short
 
 
 def taps_text(summary: ModelSummary, taps: Sequence[ModuleSummary], example: ExampleInputs) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...feature import Feature
+from ...number_text import counted
 from .._columns import Line, aligned
-from .._numbers import counted
 
 if TYPE_CHECKING:
     from ...errors import Problem

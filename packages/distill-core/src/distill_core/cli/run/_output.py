@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from rich.console import Console
 
+from ...train.progress import PlainLog, live_bar
 from .._advice import without_advice
-from ._progress import PlainLog
 
 if TYPE_CHECKING:
     from ...train import Callback
@@ -49,9 +49,7 @@ class Output(logging.Handler):
         self.callbacks: list[Callback] = []
         self._bar: Any = None
         if self._console is not None and self._console.is_terminal:
-            from ._bar import LiveBar
-
-            self._bar = LiveBar(self._console)
+            self._bar = live_bar(self._console)
             self.callbacks = [PlainLog(self.log), self._bar]
         else:
             self.callbacks = [PlainLog(self.line)]

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...number_text import describe_number
 from .._columns import aligned
-from .._numbers import describe_number
 
 MAX_WIDTH = 60
 """Number of characters of an input or a completion that a table shows."""

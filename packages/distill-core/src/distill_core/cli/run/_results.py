@@ -8,7 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from .._numbers import describe_number
+from ...number_text import describe_number
 
 _POSITION = ("stage", "epoch")
 _MOST_COLUMNS = 8  # of metrics; COCO has twelve for each split, and then each has a line

@@ -103,7 +103,7 @@ def run_experiment(
 def _trainer(experiment: Experiment, folder: Path, callbacks: Sequence[Callback]) -> Trainer:
     from ...train import Trainer
 
-    return Trainer(experiment, output=folder, callbacks=callbacks)
+    return Trainer(experiment, output=folder, callbacks=callbacks, progress=False)
 
 
 def _train(trainer: Trainer, folder: Path, out: Output, *, resume: bool, change: bool) -> dict[str, Any]:

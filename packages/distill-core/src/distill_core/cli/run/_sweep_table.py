@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .._numbers import describe_number
+from ...number_text import describe_number
 
 
 def write_table(folder: Path, records: list[dict[str, Any]]) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...number_text import describe_number
 from .._command import Command
 from .._exit import refuse
-from .._numbers import describe_number
 from .._options import PATH, json_option
 from .._run_files import ENVIRONMENT, RESOLVED
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from ...experiment import Evaluation, Experiment, Inputs
 from ...export import Exported, OnnxModel, ProgramModel, quantize
+from ...number_text import describe_number
 from ...taps import BATCH, Tap
 from ...train import evaluate
 from ...wiring import Wiring
 from .._columns import aligned
-from .._numbers import describe_number
 
 NUM_ROUNDS, NUM_WARMUPS = 15, 3
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from torch import nn
 
+from ....number_text import short
 from ....preview import ExampleInputs
 from ....report.comparison import ModelCost
 from ..._columns import aligned
 from ..._exit import refuse
-from ..._numbers import short
 from ._boxes import box_recipe, box_students
 from ._boxes import with_student as with_box_student
 from ._images import image_recipe, image_students, proposed_names

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ...train import Callback
-from ._progress import describe_losses, describe_metrics, describe_rate, describe_run, stage_name
+from ._lines import describe_losses, describe_metrics, describe_rate, describe_run, peak_memory, stage_name
+from ._live import LiveDisplay
 
 if TYPE_CHECKING:
-    from ...train import Run
+    from .._state import Run
 
 
-class LiveBar(Callback):
-    """Shows how far the stage is, with losses, the last metrics, the rate and the time left.
+class LiveBar(LiveDisplay):
+    """Shows how far the stage is, with losses, the last metrics, learning rate, speed, time left and memory.
 
     The bar reads the run's counters when it is drawn, a few times in a second; a step knows nothing of it.
 
@@ -41,7 +41,7 @@ class LiveBar(Callback):
             self._bar = _StageBar(run, self.console)
             self._bar.start()
 
-    def on_log(self, run: Run, record: dict[str, Any]) -> None:  # noqa: ARG002
+    def on_log(self, run: Run, record: dict[str, Any]) -> None:
         """Show new numbers."""
         if self._bar is None:
             return
@@ -49,7 +49,8 @@ class LiveBar(Callback):
             self._bar.update(self._bar.task, metrics=f"{record['split']} {describe_metrics(record)}")
         else:
             rate = f"{describe_rate(record.get('samples_per_second', 0))}/s"
-            self._bar.update(self._bar.task, losses=describe_losses(record), rate=rate)
+            lr = f" · lr {record['lr']:.3g}" if isinstance(record.get("lr"), int | float) else ""
+            self._bar.update(self._bar.task, losses=describe_losses(record) + lr, rate=rate)
 
     def on_epoch_end(self, run: Run) -> None:
         """Close the bar of a finished stage."""
@@ -75,6 +76,7 @@ class _StageBar(Progress):
             TextColumn("left", style="dim"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[rate]}", style="dim"),
+            TextColumn("{task.fields[memory]}", style="dim"),
             console=console,
             refresh_per_second=5,
         )
@@ -84,6 +86,7 @@ class _StageBar(Progress):
             epoch="",
             losses="",
             rate="",
+            memory="",
             metrics="",
         )
 
@@ -92,7 +95,7 @@ class _StageBar(Progress):
             return
         run = self.run
         epoch = f"epoch {run.state.epoch}/{run.num_epochs}"
-        self.update(self.task, completed=run.state.stage_step, epoch=epoch)
+        self.update(self.task, completed=run.state.stage_step, epoch=epoch, memory=peak_memory(run.device))
         yield from super().get_renderables()
         fields = self.tasks[0].fields
         if line := "   ".join(text for text in (fields["losses"], fields["metrics"]) if text):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...train import Callback
+import torch
+
+from ...number_text import counted, describe_number
 from ...weights import describe_model
-from .._numbers import counted, describe_number
+from ..callbacks import Callback
 
 if TYPE_CHECKING:
     from ...experiment import SourceSettings
-    from ...train import Run
+    from .._state import Run
 
 
 class PlainLog(Callback):
@@ -116,6 +119,18 @@ def describe_rate(rate: float) -> str:
     ['12,346', '10', '10', '0.46', '0.0031', '0']
     """
     return f"{rate:,.0f}" if rate >= 9.95 else f"{rate:.2g}"
+
+
+def peak_memory(device: torch.device) -> str:
+    """Return the greatest memory in use so far, of the device or of this process; empty if it is not known."""
+    if device.type == "cuda":
+        return f"{torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB"
+    if sys.platform == "win32":
+        return ""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.1f} GiB"
 
 
 def describe_losses(record: Mapping[str, Any]) -> str:
