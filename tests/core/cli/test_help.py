@@ -98,3 +98,18 @@ def test_the_script_for_a_shell_is_printed(shell):
 
 def test_a_command_of_ours_has_no_second_name():
     assert all(isinstance(command, click.Command) and command.name == words[-1] for words, command in COMMANDS)
+
+
+def test_the_shell_completes_commands_options_and_formats():
+    from click.shell_completion import BashComplete
+
+    from distill_core.cli._app import app
+
+    def completed(words: list[str], incomplete: str) -> list[str]:
+        complete = BashComplete(app, {}, "distill", "_DISTILL_COMPLETE")
+        return [item.value for item in complete.get_completions(words, incomplete)]
+
+    assert completed([], "ex") == ["export"]
+    assert completed(["cache"], "") == ["build", "verify", "plan"]
+    assert "--measure" in completed(["export", "out"], "--m")
+    assert completed(["export", "out", "--format"], "o") == ["onnx"]

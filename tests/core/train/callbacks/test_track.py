@@ -82,6 +82,46 @@ def test_several_trackers_get_the_same(monkeypatch, tmp_path):
     assert logged[0] == logged[1] == [{"train/loss": 0.5, "train/losses/kd": 0.25}, {"val/top1": 0.75}]
 
 
+def test_tensorboard_by_name_has_the_same_numbers(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run_with(Track("tensorboard"), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    found = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert found == {"train/loss": [(4, 0.5)], "train/losses/kd": [(4, 0.25)], "val/top1": [(8, 0.75)]}
+
+
+def test_mlflow_gets_a_run_of_the_experiment_with_the_numbers(monkeypatch, tmp_path):
+    module = fake(monkeypatch, "mlflow")
+
+    def note(name: str, value: Any = None) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            module.calls.append((name, *arguments, {key: each for key, each in options.items() if each}))
+            return value
+
+        return call
+
+    module.search_experiments = note("search", [])
+    module.create_experiment = note("create", "7")
+    module.start_run = note("start", SimpleNamespace())
+    module.log_params, module.log_metrics, module.end_run = note("params"), note("metrics"), note("end")
+    module.utils = SimpleNamespace(validation=SimpleNamespace(MAX_PARAM_VAL_LENGTH=500, MAX_PARAMS_TAGS_PER_BATCH=100))
+    for name in ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID", "MLFLOW_TAGS", "MLFLOW_NESTED_RUN"):
+        monkeypatch.delenv(name, raising=False)
+    run_with(Track("mlflow", project="p"), tmp_path / "seed0")
+    kinds = [call[0] for call in module.calls]
+    assert kinds == ["search", "create", "start", "params", "metrics", "metrics", "end"]
+    assert module.calls[1][-1]["name"] == "p"
+    assert module.calls[2][-1] == {"experiment_id": "7", "run_name": "seed0"}
+    assert [call[1] for call in module.calls if call[0] == "metrics"] == [
+        {"train/loss": 0.5, "train/losses/kd": 0.25},
+        {"val/top1": 0.75},
+    ]
+    assert [call[-1]["step"] for call in module.calls if call[0] == "metrics"] == [4, 8]
+
+
 def test_nothing_is_started_before_the_first_record(monkeypatch):
     module = fake(monkeypatch, "trackio")
     callback = Track("trackio")
@@ -93,10 +133,9 @@ def test_nothing_is_started_before_the_first_record(monkeypatch):
     ("name", "message"),
     [
         ("wandb", "logging to wandb needs the package wandb\n  hint: pip install wandb"),
-        ("wadb", "there is no tracker 'wadb', accepted are wandb, mlflow, trackio\n  hint: did you mean 'wandb'?"),
         (
-            "tensorboard",
-            "there is no tracker 'tensorboard', accepted are wandb, mlflow, trackio\n  hint: use the callback `TensorBoard`",
+            "wadb",
+            "there is no tracker 'wadb', accepted are tensorboard, wandb, mlflow, trackio\n  hint: did you mean 'wandb'?",
         ),
     ],
 )

@@ -10,15 +10,15 @@ from typing import Any
 from ...errors import DistillError, did_you_mean
 from .._state import Run
 from ._callback import Callback
-from ._log import numbers_of
+from ._log import TensorBoard, numbers_of
 
-TRACKERS = ("wandb", "mlflow", "trackio")
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
 class Track(Callback):
-    """Logs losses, learning rate and metrics to experiment trackers: `wandb`, `mlflow` or `trackio`.
+    """Logs losses, learning rate and metrics to experiment trackers: `tensorboard`, `wandb`, `mlflow` or `trackio`.
 
-    Weights & Biases runs offline unless you are logged in or set `WANDB_MODE`. MLflow and Trackio write to this machine
+    `tensorboard` writes what the callback `TensorBoard` writes. Weights & Biases runs offline unless you are logged in or set `WANDB_MODE`. MLflow and Trackio write to this machine
     unless you configure a server. `metrics.jsonl` is written in any case. A resumed run is a new run of the tracker.
 
     Args:
@@ -34,18 +34,23 @@ class Track(Callback):
         self.project = project
         for name in self.names:
             _require(name)
+        self._tensorboard = TensorBoard() if "tensorboard" in self.names else None
         self._trackers: list[Any] | None = None
 
     def on_log(self, run: Run, record: dict[str, Any]) -> None:
         """Log each number of the record under `split/name`; the first record starts the trackers."""
         if self._trackers is None:
-            self._trackers = [_start(name, self.project, run) for name in self.names]
+            self._trackers = [_start(name, self.project, run) for name in self.names if name != "tensorboard"]
+        if self._tensorboard is not None:
+            self._tensorboard.on_log(run, record)
         values = numbers_of(record)
         for tracker in self._trackers:
             tracker.log(values, step=record["step"])
 
     def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:
         """End the runs of the trackers."""
+        if self._tensorboard is not None:
+            self._tensorboard.on_fit_end(run, results)
         for tracker in self._trackers or ():
             tracker.finish()
         self._trackers = None
@@ -54,8 +59,9 @@ class Track(Callback):
 def _require(name: str) -> None:
     if name not in TRACKERS:
         message = f"there is no tracker '{name}', accepted are {', '.join(TRACKERS)}"
-        hint = "use the callback `TensorBoard`" if name == "tensorboard" else did_you_mean(name, TRACKERS)
-        raise DistillError(message, hint=hint)
+        raise DistillError(message, hint=did_you_mean(name, TRACKERS))
+    if name == "tensorboard":
+        return  # the callback raises if it is not installed
     try:
         importlib.import_module(name)
     except ImportError as error:
