@@ -132,7 +132,7 @@ class Distiller(nn.Module):
         for source in self._sources:
             known = dict(zip(self._order, values, strict=False)) if self._is_fed else {}
             values.extend(given[source.name] if source.name in given else source.run(batch, known))
-        values.extend(read_batch(batch, tap) for tap in self._batch_taps)
+        values.extend([read_batch(batch, tap) for tap in self._batch_taps])
         return values
 
     def forward(
@@ -158,7 +158,9 @@ class Distiller(nn.Module):
         apart: Tensor | None = None
         for name, term in self.terms.items():
             singles, lists = self._arguments[name]
-            arguments = {parameter: values[number] for parameter, number in singles}
+            arguments = {}
+            for parameter, number in singles:  # not a comprehension, which is a call in Python 3.11
+                arguments[parameter] = values[number]
             for parameter, numbers in lists:
                 arguments[parameter] = [values[number] for number in numbers]
             if self.wirings[name].features or self.wirings[name].limits:
@@ -173,11 +175,12 @@ class Distiller(nn.Module):
                 apart = weighted if apart is None else apart + weighted
             else:
                 total = weighted if total is None else total + weighted
-        totals = tuple(part for part in (total, apart) if part is not None)
-        if not totals:
-            message = "a stage has no losses"
-            raise WiringError(message, hint="give at least one under `losses`")
-        return totals, terms
+        if total is not None:
+            return (total,) if apart is None else (total, apart), terms
+        if apart is not None:
+            return (apart,), terms
+        message = "a stage has no losses"
+        raise WiringError(message, hint="give at least one under `losses`")
 
 
 def _numbered(wiring: Wiring, order: Sequence[Tap]) -> tuple[list[tuple[str, int]], list[tuple[str, list[int]]]]:

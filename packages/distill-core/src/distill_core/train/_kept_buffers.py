@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -62,7 +63,6 @@ class KeptBuffers:
     def __bool__(self) -> bool:
         return bool(self._places)
 
-    @torch.no_grad()
     def check(self, found: Tensor, one: Tensor) -> None:
         """Set `found` to 1 if a buffer that was finite is not finite any more.
 
@@ -70,14 +70,16 @@ class KeptBuffers:
             found: The flag, on the device.
             one: A 1 beside it.
         """
+        if not any(self._finite):
+            return
         by_dtype: dict[torch.dtype, list[Tensor]] = {}
         for value, finite in zip(self._now(), self._finite, strict=True):
             if finite and value is not None and value.device == found.device and value.dtype in _CHECKED:
                 by_dtype.setdefault(value.dtype, []).append(value)
-        for values in by_dtype.values():
-            torch._amp_foreach_non_finite_check_and_unscale_(values, found, one)
+        with torch.no_grad():
+            for values in by_dtype.values():
+                torch._amp_foreach_non_finite_check_and_unscale_(values, found, one)
 
-    @torch.no_grad()
     def settle(self, withheld: Tensor) -> None:
         """Put the buffers back if the step was withheld, otherwise keep what they are now.
 
@@ -85,13 +87,18 @@ class KeptBuffers:
             withheld: The flag of the step, 0 or 1.
         """
         values = self._now()
-        replaced = any(new is not old for new, old in zip(values, self._values, strict=True))
-        if replaced and [_kind(value) for value in values] != [_kind(value) for value in self._values]:
+        is_replaced = any(map(operator.is_not, values, self._values))
+        if is_replaced and [_kind(value) for value in values] != [_kind(value) for value in self._values]:
             self._settle_replaced(withheld)
             return
         self._values = values
+        if self._groups:
+            self._keep_or_restore(withheld)
+
+    @torch.no_grad()
+    def _keep_or_restore(self, withheld: Tensor) -> None:
         for group in self._groups:
-            buffers = [value for index in group.indices if (value := values[index]) is not None]
+            buffers = [value for index in group.indices if (value := self._values[index]) is not None]
             if group.new is None:
                 sources = (buffers, group.kept_parts) if withheld else (group.kept_parts, buffers)
                 torch._foreach_copy_(*sources)
@@ -100,6 +107,7 @@ class KeptBuffers:
             torch.where(withheld.bool(), group.kept, group.new, out=group.kept)
             torch._foreach_copy_(buffers, group.kept_parts)
 
+    @torch.no_grad()
     def _settle_replaced(self, withheld: Tensor) -> None:
         if withheld:
             for (part, name), old in zip(self._places, self._values, strict=True):

@@ -28,8 +28,11 @@ class FailureNote(str):
 def call_each(run: Run, callbacks: Iterable[Callback], event: str, *arguments: Any) -> None:
     """Call a method of each callback."""
     for callback in callbacks:
-        with located(run, callback):
+        try:
             getattr(callback, event)(run, *arguments)
+        except Exception as error:
+            _note(run, callback, "", error)
+            raise
 
 
 def advance_scheduler(
@@ -60,12 +63,17 @@ def located(run: Run, called: Any, name: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (DistillError, RollBack, torch.OutOfMemoryError):
-        raise
     except Exception as error:
-        if failure_note(error) is None and not (is_distributed() and lost_another(error)):
-            error.add_note(FailureNote(_describe(run, called, name, error)))
+        _note(run, called, name, error)
         raise
+
+
+def _note(run: Run, called: Any, name: str, error: Exception) -> None:
+    """Add a `FailureNote` to an exception, if it has none and its cause is what was called."""
+    if isinstance(error, DistillError | RollBack | torch.OutOfMemoryError):
+        return
+    if failure_note(error) is None and not (is_distributed() and lost_another(error)):
+        error.add_note(FailureNote(_describe(run, called, name, error)))
 
 
 def failure_note(error: BaseException) -> FailureNote | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..layers import checks_on_every_device
 from ._stage_run import StageRun
-from .step import LossScale, scaled_backward
+from .step import LossScale, explain, scaled_backward
 
 
 def run_batch(
@@ -33,5 +33,11 @@ def run_batch(
         last: Whether this is the last batch before the update.
         is_first: Whether this is the first update of the stage, in which targets are checked on every device.
     """
+    if not is_first and not run.is_watched:  # almost all batches: contexts would cost as much as a small layer
+        try:
+            return scaled_backward(run.backward, batch, weights, scale, last=last)
+        except Exception as error:
+            explain(run.distiller, batch, num_samples, error)
+            raise
     with run.explained(batch, num_samples), checks_on_every_device(is_first):
         return scaled_backward(run.backward, batch, weights, scale, last=last)

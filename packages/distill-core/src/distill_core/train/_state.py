@@ -48,7 +48,7 @@ class RunState:
     @property
     def is_stopped(self) -> bool:
         """True if a callback has ended the current stage early."""
-        return any(record["stage"] == self.stage for record in self.stopped)
+        return bool(self.stopped) and any(record["stage"] == self.stage for record in self.stopped)
 
     def begin_stage(self, index: int) -> None:
         """Move to the start of a stage."""

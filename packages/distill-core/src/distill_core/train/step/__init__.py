@@ -4,6 +4,7 @@ from ._backward import make_backward as make_backward
 from ._backward import refuse_optimizer as refuse_optimizer
 from ._backward import refuse_separate as refuse_separate
 from ._ema import EMA as EMA
+from ._explain import explain as explain
 from ._explain import explained_step as explained_step
 from ._explain import one_sample_note as one_sample_note
 from ._explain import structures as structures

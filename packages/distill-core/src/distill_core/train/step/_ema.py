@@ -69,9 +69,13 @@ class EMA:
                 average.load_state_dict(values, strict=False)
                 average.requires_grad_(False)
 
-    @torch.no_grad()
     def update(self) -> None:
         """Move each average towards its model as it is now."""
+        if self._pairs:
+            self._update()
+
+    @torch.no_grad()
+    def _update(self) -> None:
         for name, (decay, average, model) in self._pairs.items():
             exact = self._exact(name)
             means = dict(average.named_parameters())

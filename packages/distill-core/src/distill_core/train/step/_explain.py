@@ -46,8 +46,7 @@ def explained_step(
     try:
         yield
     except Exception as error:
-        if not isinstance(error, DistillError):
-            _explain(distiller, batch, num_samples, watch, error)
+        explain(distiller, batch, num_samples, error, watch)
         raise
     finally:
         distiller.watch = None
@@ -57,10 +56,23 @@ def explained_step(
             logger.warning("%s", note)
 
 
-def _explain(
-    distiller: Distiller, batch: Mapping[str, Any], num_samples: int, watch: LossWatch | None, error: Exception
+def explain(
+    distiller: Distiller, batch: Mapping[str, Any], num_samples: int, error: Exception, watch: LossWatch | None = None
 ) -> None:
-    """Raise an error with a hint instead of one without, if the cause is known."""
+    """Raise an error with a hint instead of one without, if the cause is known.
+
+    Args:
+        distiller: Models and losses.
+        batch: The batch.
+        num_samples: Its number of samples.
+        error: The exception of the step.
+        watch: The watch under which the losses were called, if any.
+
+    Raises:
+        TrainingError, DataError, WiringError: See `explained_step`.
+    """
+    if isinstance(error, DistillError):
+        return
     if num_samples == 1 and isinstance(error, ValueError) and (names := batch_norms(distiller)):
         message = f"a batch of one sample cannot be normalised by BatchNorm in {', '.join(names)}: {error}"
         raise TrainingError(message, hint=ONE_SAMPLE) from error

@@ -37,6 +37,7 @@ class FiniteGuard:
         self._one = torch.ones((), device=device)
         self._flags: list[tuple[int, Tensor]] = []
         groups = optimizer.param_groups
+        self._has_peers = world_size() > 1
         self._sharded = any(is_dtensor(parameter) for group in groups for parameter in group["params"])
         self.takes_flag = not self._sharded and all(group.get("fused") for group in groups)
 
@@ -48,15 +49,12 @@ class FiniteGuard:
             batch: Index of the batch in the epoch, for the report.
             others: Gradients that the optimizer has besides.
         """
-        groups: dict[Any, list[Tensor]] = {}
-        for parameter in parameters:
-            if (gradient := parameter.grad) is not None:
-                part = local(gradient) if self._sharded else gradient
-                groups.setdefault(part.dtype, []).append(part)
-        for other in others:
-            groups.setdefault(other.dtype, []).append(other)
-        for gradients in groups.values():
-            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._found, self._one)
+        gradients = [gradient for parameter in parameters if (gradient := parameter.grad) is not None]
+        if self._sharded:
+            gradients = [local(gradient) for gradient in gradients]
+        gradients.extend(others)
+        for group in _by_dtype(gradients):
+            torch._amp_foreach_non_finite_check_and_unscale_(group, self._found, self._one)
         self._agree(batch)
         if self.takes_flag:
             self._optimizer.grad_scale, self._optimizer.found_inf = None, self._found
@@ -81,13 +79,17 @@ class FiniteGuard:
 
     def _agree(self, batch: int) -> None:
         """Check the buffers, and decide the same on every process."""
-        self.buffers.check(self._found, self._one)
-        if self._sharded or (world_size() > 1 and self.buffers):  # each process sees its own part and its own samples
+        is_shared = self._sharded
+        if self.buffers:
+            self.buffers.check(self._found, self._one)
+            is_shared = is_shared or self._has_peers
+        if is_shared:  # each process sees its own part and its own samples
             dist.all_reduce(self._found, dist.ReduceOp.MAX)
         self._flags.append((batch, self._found.clone()))
 
     def _settle(self) -> None:
-        self.buffers.settle(self._found)
+        if self.buffers:
+            self.buffers.settle(self._found)
         if not self._sticky:
             self._found.zero_()
 
@@ -103,3 +105,9 @@ class FiniteGuard:
         bad = [batch for (batch, _), flag in zip(self._flags, flags, strict=True) if flag]
         self._flags = []
         return bad
+
+
+def _by_dtype(tensors: list[Tensor]) -> Iterable[list[Tensor]]:
+    """Return the tensors by dtype; in almost all runs they have one."""
+    dtypes = {tensor.dtype for tensor in tensors}
+    return [tensors] if len(dtypes) == 1 else [[t for t in tensors if t.dtype == dtype] for dtype in dtypes]

@@ -45,7 +45,7 @@ class LossMeter:
 
     def add(self, batch: int, samples: int, total: Tensor, terms: dict[str, Tensor]) -> None:
         """Note a batch: its number, the samples of this process, the objective and its terms (0-dim, no graph)."""
-        self._waiting.append((batch, samples, (total, *(terms[name] for name in self.names))))
+        self._waiting.append((batch, samples, (total, *map(terms.__getitem__, self.names))))
 
     def flush(self) -> LogWindow | None:
         """Return the means since the last call; None without a batch."""

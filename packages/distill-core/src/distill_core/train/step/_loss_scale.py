@@ -92,6 +92,10 @@ class LossScales:
             before: Runs frozen models on a batch before its step: from its number, the batch and their names to the
                 batch on the device and their values.
         """
+        if accumulate == 1 and world_size() == 1:
+            for batch in batches:
+                yield batch, ALONE
+            return
         counting = self._counting(accumulate)
         if not counting:
             yield from ((batch, self.planned(plan, number, accumulate)) for number, batch in enumerate(batches, start))
