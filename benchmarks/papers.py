@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpu_hours import FLOPS, Work
+
 HERE = Path(__file__).parent
 
 P2021 = "Matsubara 2021, [torchdistill: A Modular, Configuration-Driven Framework for Knowledge Distillation](https://arxiv.org/abs/2011.12913)"
@@ -45,6 +47,7 @@ class Part:
         metric: The name of the numbers.
         needs: The data and the length of a run.
         rows: Its rows.
+        work: The operations of one of the rows.
         overrides: Overrides of all its commands.
         note: A sentence below it.
     """
@@ -53,6 +56,7 @@ class Part:
     metric: str
     needs: str
     rows: tuple[Row, ...]
+    work: Work
     overrides: tuple[str, ...] = ()
     note: str = ""
 
@@ -117,15 +121,21 @@ PARTS = {
                 _imagenet("L2", "71.08", "l2_resnet18_from_resnet34", "ce_l2-resnet18_from_resnet34"),
                 _imagenet("PAD-L2", "71.71", "padl2_resnet18_from_resnet34", "pad_l2-resnet18_from_resnet34"),
             ),
+            Work("KD", 100, 1_281_167, 1.814, 3.664),
             note="Torchvision's ResNet-18 without a teacher has 69.76 %.",
         ),
         Part(
             "Bottlenecks in detectors (GHND) on COCO 2017", "box AP; mask AP", "COCO 2017, torchvision's detectors; 20 epochs of 118 k images",
             (_coco("Faster R-CNN", "0.359", "fasterrcnn"), _coco("Mask R-CNN", "0.369; 0.336", "maskrcnn")),
+            Work("Faster R-CNN", 20, 118_287, 134.38, 134.38, is_bound=True),
         ),
     ),
     P2023: (
-        Part("Table 1: GLUE, test split of the leaderboard", "%", "GLUE, BERT of the hub; 3 to 5 epochs", tuple(_glue_rows())),
+        Part(
+            "Table 1: GLUE, test split of the leaderboard", "%", "GLUE, BERT of the hub; 3 to 5 epochs", tuple(_glue_rows()),
+            Work("MNLI-m/mm, BERT-Base from BERT-Large", 3, 392_702, 11.2, 39.5, is_bound=True),
+            note="The bound is that of sentences of 128 tokens; most are shorter.",
+        ),
         Part(
             "Models on CIFAR-10", "top-1, %", "CIFAR-10; 182 to 300 epochs of 50 k images",
             (
@@ -136,6 +146,7 @@ PARTS = {
                 _cifar("cifar10", "WRN-16-8", "94.76", "wide_resnet16_8"),
                 _cifar("cifar10", "DenseNet-BC (k = 12, depth 100)", "95.53", "densenet_bc_k12_depth100"),
             ),
+            Work("WRN-28-10", 200, 50_000, 5.2),
             AS_PUBLISHED,
             "The overrides train on all images, and choose the epoch on the test split, as the published runs do. Omit them for an "
             "accuracy of which the test split knows nothing.",
@@ -148,11 +159,13 @@ PARTS = {
                 _cifar("cifar100", "WRN-16-8", "79.26", "wide_resnet16_8"),
                 _cifar("cifar100", "DenseNet-BC (k = 12, depth 100)", "77.14", "densenet_bc_k12_depth100"),
             ),
+            Work("WRN-28-10", 200, 50_000, 5.2),
             AS_PUBLISHED,
         ),
         Part(
             "Knowledge review on ImageNet", "top-1, %", f"{_IMAGENET}, torchvision's ResNet-34; 100 epochs of 1.28 M images",
             (_imagenet("KR, ResNet-18 from ResNet-34", "71.64", "kr_resnet18_from_resnet34", "kr-resnet18_from_resnet34", "nlp-oss2023"),),
+            Work("KR, ResNet-18 from ResNet-34", 100, 1_281_167, 1.814, 3.664),
         ),
         Part(
             "Segmentation", "mean IoU, %; pixels, %", "PASCAL VOC 2012 and COCO 2017, torchvision's weights for COCO; 30 epochs",
@@ -165,6 +178,7 @@ PARTS = {
                     "semantic_segmentation/configs/coco/ktaad_lraspp_mobilenet_v3_large_from_deeplabv3_resnet50.yaml",
                     "coco2017/nlp-oss2023/ktaad-lraspp_mobilenet_v3_large_from_deeplabv3_resnet50.yaml"),
             ),
+            Work("DeepLabv3, ResNet-101, on VOC", 30, 1464, 258.743),
         ),
     ),
 }  # fmt: skip
@@ -178,11 +192,39 @@ Each folder has the recipes and the results of a task. `python benchmarks/papers
 |---|---|
 {folders}
 
+## Results of this repository
+
+These experiments have been run here. Their data or models are not those of the papers, so that their numbers do
+not belong in the papers' tables.
+
+| table | setting |
+|---|---|
+{results}
+
 ## The tables of the papers
 
 *Theirs* are the numbers that torchdistill publishes. *Ours* are numbers of the recipe beside it, run to its end; a dash means that it has
 not been, because this needs the named data and GPUs for hours or days. A run takes the data from the folder DISTILL_DATA or `data`.
+
+GPU hours are estimates, not measurements: a step counts as three forwards of the student and one of the teacher, a multiply-add as two
+operations, and the GPU is assumed to do {flops:.0f} trillion operations per second. Reading data and evaluation are not counted.
 """
+
+RESULTS = {
+    "image_classification/results/cifar100_public/table.md": "CIFAR-100, a public ResNet-56 as the teacher of a ResNet-20",
+    "image_classification/results/digits.md": "UCI digits",
+    "image_classification/results/digits_methods.md": "UCI digits, each method",
+    "image_classification/results/fashion_mnist.md": "Fashion-MNIST",
+    "object_detection/results/shapes.md": "detection of drawn shapes",
+    "semantic_segmentation/results/shapes.md": "segmentation of drawn shapes",
+    "text_classification/results/sst2_minilm.md": "SST-2, three layers of MiniLM from six",
+    "text_classification/results/rte_minilm.md": "RTE, three layers of MiniLM from six",
+    "text_classification/results/cola_minilm.md": "CoLA, three layers of MiniLM from six",
+    "text_classification/results/stsb_minilm.md": "STS-B, three layers of MiniLM from six",
+    "text_classification/results/sst2.md": "SST-2, small models from random weights",
+    "language_modelling/results/python_docs.md": "language models of Python's documentation",
+}
+"""A committed table of results → its setting."""
 
 FOLDERS = {
     "image_classification": "digits, CIFAR, ImageNet and other images: recipes, tables of methods, a comparison with a public teacher",
@@ -208,13 +250,14 @@ def _part(part: Part) -> str:
     lines = [f"#### {part.title}", "", f"Needs {part.needs}.", ""]
     lines += [f"| | theirs, {part.metric} | ours | command |", "|---|---:|---:|---|"]
     lines += [f"| {row.name} | {row.published} | {row.ours or '–'} | `{_command(part, row)}` |" for row in part.rows]
-    return "\n".join([*lines, *(["", part.note] if part.note else [])])
+    return "\n".join([*lines, "", " ".join([str(part.work), *([part.note] if part.note else [])])])
 
 
 def page() -> str:
     """Return the README of this folder."""
     folders = "\n".join(f"| [{name}]({name}) | {content} |" for name, content in FOLDERS.items())
-    sections = [_TEXT.format(folders=folders).strip()]
+    results = "\n".join(f"| [{name}]({name}) | {setting} |" for name, setting in RESULTS.items())
+    sections = [_TEXT.format(folders=folders, results=results, flops=FLOPS / 1e12).strip()]
     for paper, parts in PARTS.items():
         sections += [f"### {paper}", *map(_part, parts)]
         if paper == P2021:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import operator
 import shlex
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from distill_core.cli.inspect._check import check_file
+from distill_vision.models import wide_resnet
+
+from .recipe_stages import load
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))  # as for the script itself
 _spec = importlib.util.spec_from_file_location("papers", BENCHMARKS / "papers.py")
 papers = importlib.util.module_from_spec(_spec)
 sys.modules["papers"] = papers
 _spec.loader.exec_module(papers)
+sys.path.remove(str(BENCHMARKS))
 
 PARTS = [part for parts in papers.PARTS.values() for part in parts]
 ROWS = [(part, row) for part in PARTS for row in part.rows]
@@ -54,6 +62,48 @@ def test_the_command_of_a_row_checks(part, row, capsys, monkeypatch):
 
 def test_the_recipes_of_the_data_sets_exist():
     assert all((BENCHMARKS / recipe).is_file() for recipe in papers.DATA.values())
+
+
+def test_the_results_of_this_repository_exist():
+    assert all((BENCHMARKS / table).is_file() for table in papers.RESULTS)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.title)
+def test_an_estimate_has_the_epochs_of_its_recipe(part):
+    (row,) = [row for row in part.rows if row.name == part.work.row]
+    assert sum(stage["epochs"] for stage in load(BENCHMARKS / row.recipe)["stages"]) == part.work.epochs
+
+
+def bert(layers: int, width: int, tokens: int = 128) -> float:
+    """Return the multiply-adds of BERT's layers: four projections, two layers of the width times 4, and the attention."""
+    return layers * (tokens * 12 * width**2 + 2 * tokens**2 * width) / 1e9
+
+
+def test_estimates_have_the_operations_of_the_models():
+    torchvision = importlib.import_module("torchvision.models")
+    listed = {
+        "KD": ("ResNet18_Weights", "ResNet34_Weights"),
+        "KR, ResNet-18 from ResNet-34": ("ResNet18_Weights", "ResNet34_Weights"),
+        "Faster R-CNN": ("detection.FasterRCNN_ResNet50_FPN_Weights",) * 2,
+        "DeepLabv3, ResNet-101, on VOC": ("segmentation.DeepLabV3_ResNet101_Weights",),
+    }
+    expected = {
+        name: [operator.attrgetter(weights)(torchvision).DEFAULT.meta["_ops"] for weights in models]
+        for name, models in listed.items()
+    }
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        wide_resnet(28, 10)(torch.zeros(1, 3, 32, 32))
+    expected |= {"WRN-28-10": [counter.get_total_flops() / 2e9]}
+    expected |= {"MNLI-m/mm, BERT-Base from BERT-Large": [bert(12, 768), bert(24, 1024)]}
+    for part in PARTS:
+        found = [part.work.student, *([part.work.teacher] if part.work.teacher else [])]
+        assert found == pytest.approx(expected[part.work.row], rel=0.01)
+
+
+def test_the_hours_of_kd_on_imagenet():
+    """128 million images, 9.1 billion multiply-adds each: 2.3e18 operations, 78 thousand seconds."""
+    assert PARTS[0].work.hours == pytest.approx(21.6, abs=0.05)
+    assert str(PARTS[0].work).startswith("About 22 GPU hours for KD: 100 epochs of 1,281,167 samples, (3 × 1.8 + 3.7)")
 
 
 def test_glue_has_the_numbers_of_its_page():
