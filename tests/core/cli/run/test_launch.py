@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from distill_core.cli._ranks import ERROR_FILE, ending_of, leave_reason
+from distill_core.cli._ranks import main as launch_ranks
 
 TORCHRUN = [sys.executable, "-P", "-m", "distill_core.cli._ranks", "--standalone"]
 
@@ -25,6 +26,26 @@ def test_a_launch_on_gpus_is_torchrun_with_the_same_file(toy, distill):
         "run", str(toy), "seed=4", "--output", "out", "--resume", "--trust", "toy",
     ]  # fmt: skip
     assert not Path("out").exists()
+
+
+def test_restarts_are_those_of_torchrun(toy, distill):
+    words = ["--output", "out", "--resume", "--max-restarts", 3]
+    launched = distill("launch", "--gpus", 2, toy, *words, "--dry-run").out
+    assert "--standalone --nproc-per-node=2 --max-restarts=3 -m distill_core run" in launched
+    queued = distill("slurm", toy, "--output", "out", "--max-restarts", 3).out
+    assert "--nnodes=1 --nproc-per-node=1 --max-restarts=3 \\\n" in queued
+
+
+@pytest.mark.parametrize(("words", "value"), [(["--max-restarts=1"], "1"), (["--standalone"], None)])
+def test_restarted_processes_get_a_new_store(monkeypatch, words, value):
+    """Otherwise they connect to processes that have ended: https://github.com/pytorch/pytorch/issues/167288"""
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "")
+    monkeypatch.delenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE")
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    monkeypatch.setattr("torch.distributed.run.main", lambda words: None)
+    monkeypatch.setattr(sys, "argv", ["torchrun", *words])
+    launch_ranks()
+    assert os.environ.get("TORCH_DISABLE_SHARE_RDZV_TCP_STORE") == value
 
 
 def test_processes_on_the_cpu_see_no_gpu_and_get_one_folder_together(toy, distill):
@@ -47,6 +68,10 @@ def test_processes_on_the_cpu_see_no_gpu_and_get_one_folder_together(toy, distil
             "one of --gpus and --processes is required\n  hint: add --gpus N, or --processes N for processes on the CPU\n",
         ),
         (["--gpus", 0], "the number of processes must be at least 1, got 0\n"),
+        (
+            ["--gpus", 2, "--max-restarts", 1],
+            "--max-restarts requires --resume\n  hint: add --resume and --output DIR\n",
+        ),
     ],
 )
 def test_a_launch_without_a_number_is_refused(toy, distill, words, message):
@@ -66,9 +91,10 @@ SCRIPT = """\
 #SBATCH --open-mode=append
 
 # Two minutes before the time limit, SIGTERM asks every process to save and stop; the job then requeues itself.
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+# The port follows from the job, so that two jobs may share a node.
+first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):$((10000 + SLURM_JOB_ID % 20000))
 srun python -P -m distill_core.cli._ranks --nnodes=2 --nproc-per-node=8 \\
-    --rdzv-id="$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}" --rdzv-backend=c10d --rdzv-endpoint="$first:29500" \\
+    --rdzv-id="$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}" --rdzv-backend=c10d --rdzv-endpoint="$first" \\
     -m distill_core run small/toy.yaml 'about=two words' --output out --resume --trust toy
 code=$?
 if [ ! -f out/results.json ] && tail -n 1 out/log.txt | grep -q "^stopped at step"; then
@@ -105,7 +131,7 @@ def test_a_stopped_job_queues_itself_again_and_a_finished_one_does_not(toy, dist
     }
     assert subprocess.run(["bash", "job.sbatch"], env=environment).returncode == 1
     assert Path("asked").read_text() == "show hostnames node[1-2]\nrequeue 42\n"
-    assert "--rdzv-id=42-0 --rdzv-backend=c10d --rdzv-endpoint=node1:29500" in Path("ran").read_text()
+    assert "--rdzv-id=42-0 --rdzv-backend=c10d --rdzv-endpoint=node1:10042" in Path("ran").read_text()
     Path("out/results.json").write_text("{}")
     subprocess.run(["bash", "job.sbatch"], env=environment)
     assert Path("asked").read_text().count("requeue") == 1

@@ -34,4 +34,11 @@ change_option = click.option(
 run_output_option = click.option(
     "--output", metavar="DIR", type=PATH, help="Output folder of the run.", show_default="runs/…/<time>"
 )
+max_restarts_option = click.option(
+    "--max-restarts",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Number of times to start all processes again if one fails; the run then resumes.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

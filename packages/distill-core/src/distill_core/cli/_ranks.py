@@ -67,6 +67,9 @@ def ending_of(rank: int, failure: ProcessFailure) -> Ending:
 def main() -> None:
     """Run torchrun with the arguments of the command line, and end with the exit code of the process that failed."""
     os.environ["PYTHONSAFEPATH"] = "1"
+    if any(word.startswith("--max-restarts") for word in sys.argv[1:]):
+        # The default store of torchrun keeps the addresses of the processes before a restart, and new ones connect to them.
+        os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun

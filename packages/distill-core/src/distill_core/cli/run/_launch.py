@@ -15,12 +15,13 @@ from .._exit import refuse
 from .._options import (
     change_option,
     file_argument,
+    max_restarts_option,
     overrides_argument,
     resume_option,
     run_output_option,
     trust_option,
 )
-from ._torchrun import TORCHRUN, run_words
+from ._torchrun import TORCHRUN, restarts, run_words
 
 
 @click.command(cls=Command)
@@ -31,6 +32,7 @@ from ._torchrun import TORCHRUN, run_words
 @run_output_option
 @resume_option
 @change_option
+@max_restarts_option
 @trust_option
 @click.option("--dry-run", is_flag=True, help="Print the command and exit.")
 def launch(
@@ -41,6 +43,7 @@ def launch(
     output: Path | None,
     resume: bool,
     change: bool,
+    max_restarts: int,
     trust: tuple[str, ...],
     dry_run: bool,
 ) -> None:
@@ -51,9 +54,11 @@ def launch(
     from .._folder import choose_folder
 
     num_processes = _num_processes(gpus, processes)
+    if max_restarts and not resume:
+        refuse("--max-restarts requires --resume", "add --resume and --output DIR")
     folder = choose_folder(file, output, resume=resume)
     words = run_words(file, overrides, folder, resume=resume, change=change, trust=trust)
-    command = launch_command(num_processes, words)
+    command = launch_command(num_processes, words, max_restarts=max_restarts)
     hidden = {} if gpus is not None else {"CUDA_VISIBLE_DEVICES": ""}
     print(shlex.join([*(f"{name}={value}" for name, value in hidden.items()), *command]), flush=True)
     if not dry_run:
@@ -62,14 +67,14 @@ def launch(
         os.execve(sys.executable, command, {**os.environ, **hidden, **threads})  # noqa: S606  no shell
 
 
-def launch_command(num_processes: int, words: Sequence[str]) -> list[str]:
+def launch_command(num_processes: int, words: Sequence[str], *, max_restarts: int = 0) -> list[str]:
     """Return the command that starts several processes on this machine.
 
     >>> launch_command(4, ["run", "kd.yaml", "--output", "out"])[1:]
     ['-P', '-m', 'distill_core.cli._ranks', '--standalone', '--nproc-per-node=4', '-m', 'distill_core', 'run', 'kd.yaml', '--output', 'out']
     """
     torchrun = [sys.executable, *TORCHRUN, "--standalone", f"--nproc-per-node={num_processes}"]
-    return [*torchrun, "-m", "distill_core", *words]
+    return [*torchrun, *restarts(max_restarts), "-m", "distill_core", *words]
 
 
 def _num_processes(gpus: int | None, processes: int | None) -> int:

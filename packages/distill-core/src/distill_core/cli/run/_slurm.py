@@ -10,9 +10,9 @@ import click
 
 from .._command import Command
 from .._exit import refuse
-from .._options import PATH, change_option, file_argument, overrides_argument, trust_option
+from .._options import PATH, change_option, file_argument, max_restarts_option, overrides_argument, trust_option
 from .._run_files import LOG, RESULTS
-from ._torchrun import TORCHRUN, run_words
+from ._torchrun import TORCHRUN, restarts, run_words
 
 _WARNING = 120  # seconds between Slurm's SIGTERM and the time limit: enough for a step and a checkpoint
 
@@ -28,6 +28,7 @@ _WARNING = 120  # seconds between Slurm's SIGTERM and the time limit: enough for
 @click.option("--time", metavar="HH:MM:SS", default="24:00:00", help="Time limit of the job.")
 @click.option("--partition", metavar="NAME", default="", help="Partition of the job.", show_default="Slurm's default")
 @change_option
+@max_restarts_option
 @trust_option
 def slurm(
     file: Path,
@@ -38,6 +39,7 @@ def slurm(
     time: str,
     partition: str,
     change: bool,
+    max_restarts: int,
     trust: tuple[str, ...],
 ) -> None:
     """Print a Slurm batch script for multi-node training.
@@ -56,6 +58,7 @@ def slurm(
         time=time,
         partition=partition,
         change=change,
+        max_restarts=max_restarts,
         trust=trust,
     )
     print(script, end="")
@@ -72,8 +75,10 @@ def slurm_script(
     partition: str,
     change: bool,
     trust: Sequence[str],
+    max_restarts: int = 0,
 ) -> str:
     """Return a batch script; a run that reaches its time limit saves a checkpoint and is queued again."""
+    torchrun = shlex.join([*TORCHRUN, f"--nnodes={nodes}", f"--nproc-per-node={gpus}", *restarts(max_restarts)])
     words = shlex.join(run_words(file, overrides, output, resume=True, change=change, trust=trust))
     log, results = shlex.quote(str(output / LOG)), shlex.quote(str(output / RESULTS))
     partitions = f"#SBATCH --partition={shlex.quote(partition)}\n" if partition else ""
@@ -89,9 +94,10 @@ def slurm_script(
 #SBATCH --open-mode=append
 
 # Two minutes before the time limit, SIGTERM asks every process to save and stop; the job then requeues itself.
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-srun python {shlex.join(TORCHRUN)} --nnodes={nodes} --nproc-per-node={gpus} \\
-    --rdzv-id="$SLURM_JOB_ID-${{SLURM_RESTART_COUNT:-0}}" --rdzv-backend=c10d --rdzv-endpoint="$first:29500" \\
+# The port follows from the job, so that two jobs may share a node.
+first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):$((10000 + SLURM_JOB_ID % 20000))
+srun python {torchrun} \\
+    --rdzv-id="$SLURM_JOB_ID-${{SLURM_RESTART_COUNT:-0}}" --rdzv-backend=c10d --rdzv-endpoint="$first" \\
     -m distill_core {words}
 code=$?
 if [ ! -f {results} ] && tail -n 1 {log} | grep -q "^stopped at step"; then

@@ -8,6 +8,15 @@ from pathlib import Path
 TORCHRUN = ("-P", "-m", "distill_core.cli._ranks")  # -P: import nothing from the current folder
 
 
+def restarts(number: int) -> list[str]:
+    """Return the argument of torchrun for a number of restarts.
+
+    >>> restarts(2)
+    ['--max-restarts=2']
+    """
+    return [f"--max-restarts={number}"] if number else []
+
+
 def run_words(
     file: Path, overrides: Sequence[str], output: Path, *, resume: bool = False, change: bool = False,
     trust: Sequence[str] = (),
