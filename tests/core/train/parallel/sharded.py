@@ -1,6 +1,6 @@
 """Trains a Llama-like student on several forked processes with each setting of sharded models, and prints what was seen as JSON.
 
-    sharded.py FOLDER [CASE...]
+    sharded.py FOLDER [resumed | CASE...]
 
 torch is imported once; each process is a fork of this one.
 """
@@ -12,6 +12,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import shutil
 import socket
 import sys
 import traceback
@@ -23,10 +24,12 @@ import torch
 import torch._dynamo
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import checkpoint
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule
 from torch.distributed.tensor import DTensor
 
 from distill_core.data import Loader, TensorData
+from distill_core.errors import TrainingError
 from distill_core.experiment import FSDPSettings
 from distill_core.train import Callback, Checkpoint, Experiment, Stage, Term, Trainer
 
@@ -38,9 +41,10 @@ def noted(name: str) -> Any:
     """Return a collective operation that notes the dtype of what it sends."""
     send = getattr(dist, name)
 
-    def noting(output: Tensor, sent: Tensor, *args: Any, **kwargs: Any) -> Any:
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        sent = kwargs["input"] if "input" in kwargs else args[1]
         SENT.add(f"{name.partition('_')[0]} {sent.dtype}")
-        return send(output, sent, *args, **kwargs)
+        return send(*args, **kwargs)
 
     return noting
 
@@ -72,12 +76,13 @@ class Net(nn.Module):
             nn.ModuleList(Block() for _ in range(3)),
             nn.Linear(10, 3),
         )
+        self.scale = nn.Parameter(torch.ones(1))  # one process has it, and the others have an empty shard
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.embed(x)
         for layer in self.layers:
             x = layer(x)
-        return self.head(x)
+        return self.head(x) * self.scale
 
 
 class Seen(nn.Module):
@@ -118,10 +123,12 @@ class Look(Callback):
             raise KeyboardInterrupt
 
 
-def train(folder: Path, processes: int, *, stop: int = 0, **settings: Any) -> dict[str, Any]:
+def train(folder: Path, processes: int, *, stop: int = 0, fails: bool = False, **settings: Any) -> dict[str, Any]:
     torch.manual_seed(0)
     GRAPHS.clear()
     SENT.clear()
+    if fails and os.environ["RANK"] == "1":
+        fail_from(1)
     notes: dict[str, Any] = {}
     models = {"student": Net(), "teacher": Net()}
     seen = Seen(models["student"], notes) if settings.get("compile_blocks") is None else nn.CrossEntropyLoss()
@@ -138,9 +145,11 @@ def train(folder: Path, processes: int, *, stop: int = 0, **settings: Any) -> di
     )
     trainer = Trainer(experiment, output=folder, callbacks=[Look(notes, stop)])
     try:
-        trainer.fit(resume=(folder / "checkpoints" / "latest").is_file())
+        trainer.fit(resume=(folder / "checkpoints" / "latest").is_file(), change=True)
     except KeyboardInterrupt:
         return notes
+    except TrainingError as error:
+        return {"error": str(error), "latest": (folder / "checkpoints" / "latest").read_text().strip()}
     return {**notes, "graphs": len(GRAPHS), "held": len(trainer.weights["student"])}
 
 
@@ -184,9 +193,36 @@ CASES: dict[str, dict[str, Any]] = {
     "compiled": {"parallel": "fsdp", "compile_blocks": {"student": "counting"}},
 }
 
+
+def fail_from(number: int) -> None:
+    """Let this process fail to write its shards, from a checkpoint on."""
+    write, count = checkpoint.HuggingFaceStorageWriter.write_data, iter(range(100))
+
+    def fails(writer: Any, *args: Any) -> Any:
+        if next(count) >= number:
+            raise OSError(28, "No space left on device")
+        return write(writer, *args)
+
+    checkpoint.HuggingFaceStorageWriter.write_data = fails
+
+
+def resumed(top: Path) -> dict[str, Any]:
+    """Stop a run of two processes in its second epoch, and resume copies of it on two, three and one."""
+    found = {"whole": run(2, top / "whole", parallel="fsdp")}
+    run(2, top / "stopped", parallel="fsdp", stop=3)
+    for processes in (2, 3, 1):
+        shutil.copytree(top / "stopped", top / f"on-{processes}")
+        found[f"on-{processes}"] = run(processes, top / f"on-{processes}", parallel="fsdp")
+    found["full-disk"] = run(2, top / "full-disk", parallel="fsdp", fails=True)
+    return found
+
+
 if __name__ == "__main__":
     for name in ("all_gather_single", "reduce_scatter_single", "all_gather_into_tensor", "reduce_scatter_tensor"):
         if hasattr(dist, name):  # the first two have replaced the others
             setattr(dist, name, noted(name))
     top = Path(sys.argv[1])
-    print(json.dumps({name: run(2, top / name, **CASES[name]) for name in sys.argv[2:] or CASES}))
+    if sys.argv[2:] == ["resumed"]:
+        print(json.dumps(resumed(top)))
+    else:
+        print(json.dumps({name: run(2, top / name, **CASES[name]) for name in sys.argv[2:] or CASES}))

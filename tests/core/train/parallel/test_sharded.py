@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -12,11 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.distributed.checkpoint._consolidate_hf_safetensors import consolidate_safetensors_files
 
+from distill_core.cli.setup._convert import convert_file
 from distill_core.data import Loader, TensorData
 from distill_core.errors import DistillError
 from distill_core.experiment import FSDPSettings
 from distill_core.train import Experiment, Stage, Term, Trainer
+from distill_core.train.checkpoints import CheckpointStore
 
 SCRIPT = Path(__file__).parent / "sharded.py"
 CASES = ["ddp", "teacher", "bf16", "kept", "offload", "compiled"]
@@ -75,6 +79,77 @@ def test_activation_checkpointing_runs_a_block_twice_a_step(trained):
 
 def test_equal_blocks_are_compiled_once(trained):
     assert [notes["graphs"] for notes in trained[0]["compiled"]] == [1, 1]
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory):
+    """A run of two processes, stopped in its second epoch, and resumed on two, three and one."""
+    folder = tmp_path_factory.mktemp("resumed")
+    command = [sys.executable, str(SCRIPT), str(folder), "resumed"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), folder
+
+
+@pytest.mark.parametrize("processes", [2, 3, 1])
+def test_a_sharded_run_resumes_on_any_number_of_processes(resumed, processes):
+    """Bit for bit on the same number; weights, averages and the log line of the epoch that was interrupted."""
+    whole, again = resumed[1] / "whole", resumed[1] / f"on-{processes}"
+    for name in ("student", "student_ema"):
+        expected, found = (load_file(folder / f"{name}.safetensors") for folder in (whole, again))
+        assert expected.keys() == found.keys()
+        for key, value in expected.items():
+            torch.testing.assert_close(
+                found[key], value, rtol=0 if processes == 2 else 1e-5, atol=0 if processes == 2 else 1e-6
+            )
+    lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in (whole, again)]
+    for one, other in zip(*lines, strict=True):
+        assert json.loads(one)["loss"] == pytest.approx(json.loads(other)["loss"], rel=1e-5)
+
+
+def test_each_process_writes_its_shards_and_only_the_main_process_holds_the_weights(resumed):
+    assert [notes["held"] for notes in resumed[0]["whole"]] == [23, 0]
+    checkpoint = resumed[1] / "stopped" / "checkpoints" / "step-00000003"
+    files = [load_file(path) for path in sorted((checkpoint / "shards").iterdir())]
+    rows = [tensors["models.student.embed.weight"].shape[0] for tensors in files]
+    assert rows == [5, 5]
+    assert not any(name.startswith("models.") for name in load_file(checkpoint / "state.safetensors"))
+
+
+def test_a_process_that_cannot_write_leaves_the_checkpoint_before(resumed):
+    for notes in resumed[0]["full-disk"]:
+        assert "process 1 cannot write its shards to" in notes["error"]
+        assert "No space left on device" in notes["error"]
+        assert notes["latest"] == "step-00000002"
+    checkpoint = resumed[1] / "full-disk" / "checkpoints" / "step-00000002"
+    assert CheckpointStore(checkpoint.parent).read("latest")["run"]["step"] == 2
+
+
+def test_one_command_writes_the_weights_of_a_sharded_checkpoint(resumed, tmp_path):
+    """They are those of torch's own consolidation of its files."""
+    convert_file(resumed[1] / "stopped", tmp_path / "student.safetensors", key="student")
+    found = load_file(tmp_path / "student.safetensors")
+    shards = resumed[1] / "stopped" / "checkpoints" / "step-00000003" / "shards"
+    (tmp_path / "all").mkdir()
+    consolidate_safetensors_files(
+        str(shards), str(tmp_path / "all"), dict.fromkeys(load_file(next(shards.iterdir())), 1)
+    )
+    expected = load_file(next((tmp_path / "all").glob("*.safetensors")))
+    assert len(found) == 23
+    assert all(torch.equal(value, expected[f"models.student.{name}"]) for name, value in found.items())
+    with pytest.raises(DistillError, match="has the models student, student_ema"):
+        convert_file(resumed[1] / "stopped", tmp_path / "other.safetensors")
+
+
+def test_a_damaged_shard_is_found(resumed, tmp_path):
+    shutil.copytree(resumed[1] / "stopped" / "checkpoints", tmp_path / "checkpoints")
+    file = next((tmp_path / "checkpoints" / "step-00000003" / "shards").iterdir())
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    state, errors = CheckpointStore(tmp_path / "checkpoints").newest_intact()
+    assert state["run"]["step"] == 2
+    assert f"the SHA-256 of shards/{file.name} differs from the manifest" in errors[0]
 
 
 def block() -> nn.Module:

@@ -58,7 +58,11 @@ def _hooks_seen(num_blocks: int) -> contextlib.AbstractContextManager[None]:
     """Return a context in which a block with a tap inside is not run by the code of an equal block without one."""
     from torch._dynamo import config
 
-    return config.patch(skip_nnmodule_hook_guards=False, recompile_limit=max(config.recompile_limit, 4 * num_blocks))
+    limit = max(config.recompile_limit, 4 * num_blocks)
+    context: contextlib.AbstractContextManager[None] = config.patch(
+        skip_nnmodule_hook_guards=False, recompile_limit=limit
+    )
+    return context
 
 
 def _blocks_of(models: Mapping[str, nn.Module], name: str, key: str) -> list[nn.Module]:

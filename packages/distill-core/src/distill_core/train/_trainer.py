@@ -32,7 +32,7 @@ from ._state import RunState
 from ._trainer_view import TrainerView
 from .callbacks import Callback, with_defaults
 from .checkpoints import RunCheckpoints
-from .parallel import StopRequest, same_buffers, unsharded_weights
+from .parallel import StopRequest, same_buffers, weights_on_main
 from .progress import displays
 from .step import EMA, LossMeter, LossScale, NonfinitePolicy, RollBack, warn_without_gradient
 from .teachers import CacheInputs, Caches, set_own_inputs
@@ -121,7 +121,7 @@ class Trainer(TrainerView):
         results = evaluate_test(self, self.store, time.monotonic() - start)
         self.checkpoints.verify_finite(self.state)
         trained = self.checkpoints.trained_models(self.state)
-        self.weights = {name: unsharded_weights(model) for name, model in trained.items()}
+        self.weights = {name: weights_on_main(model) for name, model in trained.items()}
         if self.output is not None and self.is_main:
             write_results(results, self.weights, self.output)
         self.accelerator.wait_for_everyone()

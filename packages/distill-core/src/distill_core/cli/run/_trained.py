@@ -79,12 +79,13 @@ def feed_of(trainer: Trainer) -> Mapping[str, Inputs] | None:
 
 
 def _weights(trainer: Trainer, run_dir: Path, checkpoint: str) -> Mapping[str, Mapping[str, Tensor]]:
+    from ...train.parallel import read_stored
     from ...weights import read_weights
     from .._record import check_recorded
 
     if checkpoint == "last" and trainer.store is not None and trainer.store.name("latest"):
-        models: Mapping[str, Mapping[str, Tensor]] = trainer.store.read("latest")["models"]
-        return models
+        models = trainer.store.read("latest")["models"]
+        return {name: read_stored(weights, {}) for name, weights in models.items()}
     files = {name: run_dir / f"{name}.safetensors" for name in trainer.models}
     for file in files.values():
         check_recorded(file)

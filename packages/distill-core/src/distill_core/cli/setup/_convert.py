@@ -16,11 +16,18 @@ from .._options import PATH
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...weights import State
+
 SAFE, PICKLED = ".safetensors", (".pt", ".pth", ".bin")
 
 
 @click.command(cls=Command)
-@click.argument("source", metavar="SOURCE", type=PATH, help="Weights: .pt, .pth, .bin or .safetensors.")
+@click.argument(
+    "source",
+    metavar="SOURCE",
+    type=PATH,
+    help="Weights: .pt, .pth, .bin or .safetensors; or the folder of a run or of one of its checkpoints.",
+)
 @click.argument("target", metavar="TARGET", type=PATH, help="Output file: .safetensors, or .pt from .safetensors.")
 @click.argument("arguments", metavar="[KEY=VALUE]...", nargs=-1, help="Arguments of --model: num_classes=10")
 @click.option(
@@ -30,12 +37,21 @@ SAFE, PICKLED = ".safetensors", (".pt", ".pth", ".bin")
     show_default=False,
     help="Check that names and shapes are exactly those of this model.",
 )
-@click.option("--key", metavar="NAME", default="", show_default=False, help="Key of the state dict in SOURCE.")
+@click.option(
+    "--key",
+    metavar="NAME",
+    default="",
+    show_default=False,
+    help="Key of the state dict in SOURCE, or the model of a checkpoint.",
+)
 @click.option("--trust", metavar="PACKAGE", multiple=True, help="Also allow --model to name objects of this package.")
 def convert(
     source: Path, target: Path, arguments: tuple[str, ...], model: str, key: str, trust: tuple[str, ...]
 ) -> None:
-    """Convert a checkpoint to safetensors, or back."""
+    """Convert a checkpoint to safetensors, or back.
+
+    Of a run, the newest checkpoint is read, also one whose tensors are sharded over the files of several processes.
+    """
     convert_file(source, target, model=model, arguments=arguments, key=key, trust=trust)
 
 
@@ -51,11 +67,11 @@ def convert_file(
     """Convert a file of weights and print a summary.
 
     Args:
-        source: A file of weights: `.pt`, `.pth`, `.bin` or `.safetensors`.
+        source: A file of weights: `.pt`, `.pth`, `.bin` or `.safetensors`; or the folder of a run or of a checkpoint.
         target: The output file, in the other format; it is written atomically.
         model: The import path of a model whose names and shapes the tensors must have.
         arguments: Arguments of the model: `num_classes=10`.
-        key: Key of the state dict in the file.
+        key: Key of the state dict in the file, or the model of the checkpoint; needed if there are several.
         trust: Packages whose objects may be named besides the trusted ones.
 
     Raises:
@@ -67,7 +83,7 @@ def convert_file(
     _check_files(source, target)
     if arguments and not model:
         refuse(f"'{arguments[0]}' is an argument of --model, which is not set", "add --model IMPORT_PATH")
-    state = cleaned(read_state(source, key))
+    state = _of_checkpoint(source, key) if source.is_dir() else cleaned(read_state(source, key))
     if model:
         from .._build_model import build_model
         from ._match_model import fitted
@@ -79,13 +95,24 @@ def convert_file(
     print(f"{target}: {len(state.tensors)} tensors, {numbers:,} numbers, {target.stat().st_size:,} bytes")
 
 
+def _of_checkpoint(source: Path, key: str) -> State:
+    """Return the weights of a model in the newest checkpoint of a run, or in the checkpoint itself."""
+    from ...train.checkpoints import newest_checkpoint, read_model
+    from ...weights import State
+
+    checkpoint = newest_checkpoint(source)
+    return State(read_model(checkpoint, key), (f"taken from {checkpoint}",))
+
+
 def _check_files(source: Path, target: Path) -> None:
-    for path in (source, target):
+    for path in (target,) if source.is_dir() else (source, target):
         if path.suffix not in (SAFE, *PICKLED):
             refuse(f"{path} is not a file of weights", f"use one of the extensions {', '.join((*PICKLED, SAFE))}")
     if (source.suffix == SAFE) == (target.suffix == SAFE):
         refuse(f"{source} and {target} have the same format", f"use the extension {SAFE} for one of them")
-    if not source.is_file():
+    if source.is_dir() and target.suffix != SAFE:
+        refuse(f"{target} is not a file of safetensors", f"use the extension {SAFE}")
+    if not source.exists():
         refuse(f"there is no {source}")
     if target.exists():
         refuse(f"{target} exists", "remove it, or choose another name")

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...distributed import rank
-from ..parallel import each_process
+from ..parallel import each_process, of_this_process
 
 
 def generator_states(device: torch.device) -> dict[str, list[Tensor]]:
@@ -37,7 +36,7 @@ def generator_states(device: torch.device) -> dict[str, list[Tensor]]:
 
 def restore_generators(states: Mapping[str, Sequence[Tensor]], device: torch.device) -> None:
     """Restore the states of this process."""
-    own: dict[str, Any] = {name: values[rank()].cpu() for name, values in states.items()}
+    own: dict[str, Any] = {name: of_this_process(values).cpu() for name, values in states.items()}
     version, *numbers = own["python"].tolist()
     has_gauss, gauss = own["python_gauss"].tolist()
     random.setstate((version, tuple(numbers), gauss if has_gauss else None))

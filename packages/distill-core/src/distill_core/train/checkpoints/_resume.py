@@ -20,7 +20,7 @@ from ...weights import MAX_SHOWN, mismatches
 from .._resolved_stage import ResolvedStage
 from .._stage_run import StageRun
 from .._state import RunState
-from ..parallel import load_unsharded, own_buffers, restore_own_buffers, unsharded, unsharded_weights
+from ..parallel import is_sharded, load_unsharded, own_buffers, restore_own_buffers, weights_of
 from ..step import EMA, LossMeter, NonfinitePolicy, schedules_of
 from ..teachers import Caches
 from ._changes import accept_changes, record_changes
@@ -86,7 +86,9 @@ class RunCheckpoints:
         self.nonfinite.verify_modules(self._checked(state, run), state, self.store)
 
     def write(self, state: RunState, run: StageRun | None, meter: LossMeter, *, best: bool) -> None:
-        """Start to write a checkpoint, unless a tensor is not finite. A collective operation; the main process writes.
+        """Start to write a checkpoint, unless a tensor is not finite. A collective operation.
+
+        The main process writes it. Of sharded models, each process writes its shards.
 
         Args:
             state: The state of the run.
@@ -96,16 +98,17 @@ class RunCheckpoints:
         """
         self.verify_finite(state, run)
         content = self.gather(state, run, meter)
-        if rank() == 0 and self.store is not None:
-            self.store.write(f"step-{state.step:08d}", content, best=best)
+        sharded = any(is_sharded(model) for model in self.trained_models(state).values())
+        if self.store is not None and (sharded or rank() == 0):
+            self.store.write(f"step-{state.step:08d}", content, best=best, is_sharded=sharded)
 
     def wait(self) -> None:
-        """Wait until the last checkpoint is on disk; in the main process, which alone writes.
+        """Wait until what this process writes of the last checkpoint is on disk.
 
         Raises:
             TrainingError: It cannot be written.
         """
-        if rank() == 0 and self.store is not None:
+        if self.store is not None:
             self.store.wait()
 
     @contextlib.contextmanager
@@ -140,8 +143,8 @@ class RunCheckpoints:
         return {
             "identity": self.identity(),
             "run": state.state(),
-            "models": {name: unsharded_weights(model) for name, model in self.trained_models(state).items()},
-            "ema": unsharded(self.ema.state()),
+            "models": {name: weights_of(model) for name, model in self.trained_models(state).items()},
+            "ema": self.ema.state(),
             "losses": {name: loss.state_dict() for name, loss in losses.items() if not _is_lazy(loss)},
             "rank_buffers": own_buffers(losses, self.device),
             "frozen": run.frozen.state(),
@@ -197,6 +200,7 @@ class RunCheckpoints:
             state: The state of the run in the checkpoint.
             run: The stage.
         """
+        self._refuse_processes(saved["identity"]["processes"], run)
         restore_own_buffers(_losses(self.stages), saved["rank_buffers"])
         run.frozen.load_state(saved["frozen"])
         if isinstance(run.loader, Stream):
@@ -209,6 +213,13 @@ class RunCheckpoints:
         meter.load_state(saved["loss_meter"], self.device)
         restore_generators(saved["generators"], self.device)
         return meter
+
+    def _refuse_processes(self, processes: int, run: StageRun) -> None:
+        """Refuse another number of processes where each process has a state that cannot be divided anew."""
+        what = "a stream" if isinstance(run.loader, Stream) else "the state of `parallel: deepspeed`"
+        if processes != world_size() and (isinstance(run.loader, Stream) or self.experiment.parallel == "deepspeed"):
+            message = f"{what} cannot be continued by {world_size()} processes"
+            raise TrainingError(message, hint=f"resume with {processes} processes")
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide whether a run is the same run."""
@@ -231,7 +242,7 @@ class RunCheckpoints:
             "losses": [sorted(stage.losses) for stage in self.stages],
             "accumulate": [stage.accumulate for stage in self.stages],
             "samples": [_num_samples(loader) for loader in loaders],
-            "batch_size": [loader.batch_size for loader in loaders],
+            "batch_size": [loader.batch_size * world_size() for loader in loaders],
         }
 
 

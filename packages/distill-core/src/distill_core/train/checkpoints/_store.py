@@ -11,13 +11,17 @@ from typing import Any
 
 from torch import Tensor
 
+from ...distributed import is_dtensor, rank
 from ...errors import DistillError, TrainingError
+from ...records import Fingerprint
+from ..parallel import ShardWriter
 from ._files import (
     UNREADABLE,
     damaged_files,
     newest_first,
     read_checkpoint,
     read_pointer,
+    shards_path,
     sweep,
     unfinished_path,
     write_checkpoint,
@@ -48,19 +52,29 @@ class CheckpointStore:
         self._copies: Mapping[str, Tensor] = {}  # of the state that was written last
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+        self._shards: ShardWriter | None = None
 
-    def write(self, name: str, state: dict[str, Any], *, best: bool = False) -> None:
+    def write(self, name: str, state: dict[str, Any], *, best: bool = False, is_sharded: bool = False) -> None:
         """Copy a state, and start to write it as the checkpoint `latest` (and `best`).
 
         The newest ones and the best are kept; others are removed when the new one is on disk. A kill at any moment leaves
         the previous one.
+
+        Args:
+            name: The checkpoint's name.
+            state: The state.
+            best: Whether it becomes the best checkpoint.
+            is_sharded: Whether the state has sharded tensors. Every process then calls this and writes its shards; the main
+                process writes everything else.
 
         Raises:
             TrainingError: The previous checkpoint could not be written; see `wait`.
         """
         self._join()
         self._raise()
-        tensors, tree = pack(state, self._copies)
+        if is_sharded and self._shards is None:
+            self._shards = ShardWriter()
+        tensors, tree = pack(state, self._copies, self._shards if is_sharded else None)
         self._copies = tensors
         self._thread = threading.Thread(
             target=self._run, args=(name, tensors, tree), kwargs={"best": best}, name="checkpoint"
@@ -153,11 +167,20 @@ class CheckpointStore:
             self._error = error
 
     def _write(self, name: str, tensors: Mapping[str, Tensor], tree: Any, *, best: bool) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        sweep(self.folder)
+        main = rank() == 0
+        if main:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            sweep(self.folder)
+        own = {path: tensor for path, tensor in tensors.items() if is_dtensor(tensor)}
+        files: dict[str, Fingerprint] = {}
+        if self._shards is not None and own:
+            files = self._shards.write(own, shards_path(unfinished_path(self.folder, name)))
+        if not main:
+            return
         if not self._kept:
             self._kept = [path.name for path in newest_first(self.folder)][::-1]
-        path = write_checkpoint(self.folder, name, tensors, tree)
+        others = {path: tensor for path, tensor in tensors.items() if path not in own}
+        path = write_checkpoint(self.folder, name, others, tree, files)
         if best:
             self._is_best_damaged()
             # First: a run that is killed here resumes before this point and names it again.

@@ -16,13 +16,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ...distributed import is_dtensor, world_size
+from ...distributed import is_dtensor, rank, world_size
 from ...errors import WiringError, did_you_mean
 from ...experiment import Experiment, FSDPSettings
-from ...tree import map_tensors
+from ._shard_files import read_stored
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
 
 SUFFIX = "_ema"  # of an average's name
 _DTYPES = {None: None, "fp32": torch.float32, "bf16": torch.bfloat16}
@@ -130,39 +131,59 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if is_dtensor(tensor) else tensor
 
 
-def unsharded(state: Any) -> Any:
-    """Return nested state with every sharded tensor unsharded. A collective operation."""
-    return map_tensors(state, lambda tensor: tensor.full_tensor().detach().cpu() if is_dtensor(tensor) else tensor)
-
-
-def unsharded_weights(module: nn.Module) -> dict[str, Tensor]:
-    """Return the state dict of a module, unsharded; tied parameters share memory. A collective operation."""
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of a module that may be sharded; tied parameters are one tensor."""
     state: dict[str, Tensor] = module.state_dict()
-    first: dict[int, str] = {}
-    tied = {
-        name: first[id(parameter)]
-        for name, parameter in module.named_parameters(remove_duplicate=False)
-        if first.setdefault(id(parameter), name) != name
+    return {name: state[_tied(module).get(name, name)] for name in state}
+
+
+def weights_on_main(module: nn.Module) -> dict[str, Tensor]:
+    """Return the unsharded state dict of a module in the main process. A collective operation.
+
+    Each shard is sent to the main process alone. The others get an empty mapping if the module is sharded.
+    """
+    state, tied = weights_of(module), _tied(module)
+    if not any(map(is_dtensor, state.values())):
+        return state
+    own = {
+        name: _on_main(tensor) if is_dtensor(tensor) else tensor for name, tensor in state.items() if name not in tied
     }
-    own: dict[str, Tensor] = unsharded({name: tensor for name, tensor in state.items() if name not in tied})
-    return {name: own[tied.get(name, name)] for name in state}
+    return {} if rank() else {name: own[tied.get(name, name)] for name in state}
+
+
+def _tied(module: nn.Module) -> dict[str, str]:
+    """Return name → first name of each parameter that has several."""
+    first: dict[int, str] = {}
+    named = module.named_parameters(remove_duplicate=False)
+    return {name: owner for name, each in named if (owner := first.setdefault(id(each), name)) != name}
+
+
+def _on_main(tensor: DTensor) -> Tensor:
+    """Return a tensor that is sharded by its first dimension, complete in host memory of the main process."""
+    own = tensor.detach().to_local().to(tensor.device_mesh.device_type)
+    padded = own.new_zeros(-(-tensor.shape[0] // world_size()), *tensor.shape[1:])
+    padded[: len(own)] = own
+    parts = [torch.empty_like(padded) for _ in range(world_size())] if rank() == 0 else None
+    dist.gather(padded, parts)
+    return torch.cat(parts)[: tensor.shape[0]].cpu() if parts else own
 
 
 def load_unsharded(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load unsharded tensors into a module that may be sharded."""
+    """Load unsharded or stored tensors into a module that may be sharded."""
     own = module.state_dict()
-    module.load_state_dict({name: like(value, own.get(name)) for name, value in weights.items()})
+    values = read_stored(weights, own)
+    module.load_state_dict({name: like(value, own.get(name)) for name, value in values.items()})
 
 
 def load_unsharded_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
-    """Load unsharded tensors into an optimizer of parameters that may be sharded."""
+    """Load unsharded or stored tensors into an optimizer of parameters that may be sharded."""
     numbers = [number for group in state["param_groups"] for number in group["params"]]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     owners = dict(zip(numbers, parameters, strict=True))
-    entries = {
-        number: {name: like(value, owners[number]) for name, value in entry.items()}
-        for number, entry in state["state"].items()
-    }
+    flat = {(number, name): value for number, entry in state["state"].items() for name, value in entry.items()}
+    entries: dict[Any, dict[str, Any]] = {number: {} for number in state["state"]}
+    for (number, name), value in read_stored(flat, {key: owners[key[0]] for key in flat}).items():
+        entries[number][name] = like(value, owners[number])
     optimizer.load_state_dict({**state, "state": entries})
 
 
@@ -189,7 +210,7 @@ def like(value: Any, owner: Any) -> Any:
 
     A fused optimizer goes through parameter and state as they lie in memory: with another layout, it would mix up entries.
     """
-    if not isinstance(value, Tensor) or is_lazy(owner) or value.shape != owner.shape:
+    if not isinstance(value, Tensor) or is_dtensor(value) or is_lazy(owner) or value.shape != owner.shape:
         return value
     if not is_dtensor(owner):
         return torch.empty_like(owner, dtype=value.dtype).copy_(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 import torch.distributed as dist
@@ -19,6 +19,11 @@ def each_process(value: Tensor) -> list[Tensor]:
     values = [torch.empty_like(value, memory_format=torch.contiguous_format) for _ in range(world_size())]
     dist.all_gather(values, value.contiguous())
     return values
+
+
+def of_this_process(values: Sequence[Tensor]) -> Tensor:
+    """Return this process's value of those of all processes, of which there may have been fewer."""
+    return values[rank() % len(values)]
 
 
 def own_buffers(modules: Mapping[str, nn.Module], device: torch.device) -> dict[str, list[Tensor]]:
@@ -46,7 +51,7 @@ def restore_own_buffers(modules: Mapping[str, nn.Module], values: Mapping[str, l
     """Restore this process's values of what `own_buffers` returned."""
     buffers = _buffers(modules)
     for name, by_rank in values.items():
-        buffers[name].copy_(by_rank[rank()])
+        buffers[name].copy_(of_this_process(by_rank))
 
 
 def same_buffers(models: Iterable[nn.Module], device: torch.device) -> None:

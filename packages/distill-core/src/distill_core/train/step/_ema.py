@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from ...errors import TrainingError, WiringError, did_you_mean
-from ..parallel import SUFFIX, like, local
+from ..parallel import SUFFIX, like, local, read_stored
 
 
 class _Pair(NamedTuple):
@@ -103,7 +103,7 @@ class EMA:
             if exact.keys() != saved.keys():
                 message = f"the checkpoint holds float32 averages of {len(saved)} parameters of '{name}', which has {len(exact)} in half precision"
                 raise TrainingError(message)
-            for key, value in saved.items():
+            for key, value in read_stored(saved, exact).items():
                 local(exact[key]).copy_(local(like(value, exact[key])))
 
     def _exact(self, name: str) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...distributed import rank, sum_over_processes
+from ...distributed import rank, sum_over_processes, world_size
 from ..parallel import each_process
 
 
@@ -84,15 +84,23 @@ class LossMeter:
         """Restore what `state` returned."""
         self._sums, self._waiting = state["sums"], []
         if state["waiting"]:
-            counts, rows = (parts[rank()] for parts in state["waiting"])
             self._waiting = [
                 (int(batch), int(samples), row.to(device).unbind())
+                for counts, rows in _of_this_process(*state["waiting"])
                 for (batch, samples), row in zip(counts, rows, strict=True)
             ]
 
     def epoch(self) -> float:
         """Return the mean of the objective over all flushed batches."""
         return self._sums[2] / max(self._sums[1], 1)
+
+
+def _of_this_process(counts: Sequence[Tensor], rows: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Return what this process takes over from the processes of a checkpoint, of which there may have been more or fewer."""
+    parts = list(zip(counts, rows, strict=True))
+    if rank() < len(parts):
+        return parts[rank() :: world_size()]
+    return [(counts[0] * torch.tensor([1, 0], device=counts[0].device), rows[0])]  # the same batches, without samples
 
 
 def _table(rows: Sequence[Sequence[Tensor]]) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...distributed import is_dtensor
 from ...optim import SplitOptimizer
-from ..parallel import clip_sharded, load_unsharded_optimizer, unsharded
+from ..parallel import clip_sharded, load_unsharded_optimizer
 from ._finite_guard import FiniteGuard
 
 
@@ -77,8 +77,8 @@ class Update:
         self.guard.buffers.keep()
 
     def state(self) -> dict[str, Any]:
-        """Return the unsharded state of the optimizer. A collective operation."""
-        state: dict[str, Any] = unsharded(self.optimizer.state_dict())
+        """Return the state of the optimizer; that of a sharded parameter is sharded."""
+        state: dict[str, Any] = self.optimizer.state_dict()
         return state
 
     def load_state(self, state: Mapping[str, Any]) -> None:

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ...distributed import rank
 from ...errors import TrainingError
 from .._held_buffers import hold, put_back
-from ..parallel import each_process, local, reshard
+from ..parallel import each_process, local, of_this_process, reshard
 
 
 class FrozenModels:
@@ -43,7 +42,7 @@ class FrozenModels:
         """Restore what `state` returned."""
         present = [buffer for held in self._buffers if (buffer := held.present) is not None]
         for buffer, values in zip(present, state, strict=False):
-            buffer.copy_(values[rank()])
+            buffer.copy_(of_this_process(values))
 
     def verify(self) -> None:
         """Verify that no frozen model has changed.
