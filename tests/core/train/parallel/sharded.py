@@ -8,6 +8,7 @@ torch is imported once; each process is a fork of this one.
 from __future__ import annotations
 
 import json
+import math
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,15 +24,20 @@ from typing import Any
 import torch
 import torch._dynamo
 import torch.distributed as dist
+from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.distributed import checkpoint
+from torch.distributed.checkpoint import hf_storage
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule
 from torch.distributed.tensor import DTensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from distill_core.data import Loader, TensorData
 from distill_core.errors import TrainingError
 from distill_core.experiment import FSDPSettings
-from distill_core.train import Callback, Checkpoint, Experiment, Stage, Term, Trainer
+from distill_core.train import Callback, Checkpoint, Experiment, Stage, Term, Trainer, _trainer
+from distill_core.train._setup import set_up
+from distill_core.weights import deferred
 
 GRAPHS: list[int] = []
 SENT: set[str] = set()
@@ -77,12 +83,13 @@ class Net(nn.Module):
             nn.Linear(10, 3),
         )
         self.scale = nn.Parameter(torch.ones(1))  # one process has it, and the others have an empty shard
+        self.tied = self.scale
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.embed(x)
         for layer in self.layers:
             x = layer(x)
-        return self.head(x) * self.scale
+        return self.head(x) * self.scale * self.tied
 
 
 class Seen(nn.Module):
@@ -106,6 +113,37 @@ class Seen(nn.Module):
         return nn.functional.cross_entropy(student, target)
 
 
+class Held(TorchDispatchMode):
+    """Counts the elements of tensors with data that a block of code creates, and those that it reads from files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.created = self.read = 0
+        self.process = hf_storage.HuggingFaceStorageReader._process_read_request
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if "empty" in func.__name__ or "clone" in func.__name__ or "zeros" in func.__name__:
+            self.created += sum(tensor.numel() for tensor in tree_leaves(output) if not tensor.is_meta)
+        return output
+
+    def reading(self, reader: Any, file: Any, request: Any, planner: Any) -> None:
+        self.read += math.prod(request.lengths)
+        self.process(reader, file, request, planner)
+
+
+def counted(notes: dict[str, Any], set_up: Any) -> Any:
+    """Return `set_up`, with a note of what it creates and reads."""
+
+    def counting_set_up(*args: Any) -> None:
+        with Held() as held:
+            hf_storage.HuggingFaceStorageReader._process_read_request = lambda *a: held.reading(*a)
+            set_up(*args)
+        notes["created"], notes["read"] = held.created, held.read
+
+    return counting_set_up
+
+
 class Look(Callback):
     def __init__(self, notes: dict[str, Any], stop: int = 0) -> None:
         self.notes, self.stop = notes, stop
@@ -123,7 +161,9 @@ class Look(Callback):
             raise KeyboardInterrupt
 
 
-def train(folder: Path, processes: int, *, stop: int = 0, fails: bool = False, **settings: Any) -> dict[str, Any]:
+def train(
+    folder: Path, processes: int, *, stop: int = 0, fails: bool = False, weights: str | None = None, **settings: Any
+) -> dict[str, Any]:
     torch.manual_seed(0)
     GRAPHS.clear()
     SENT.clear()
@@ -131,6 +171,12 @@ def train(folder: Path, processes: int, *, stop: int = 0, fails: bool = False, *
         fail_from(1)
     notes: dict[str, Any] = {}
     models = {"student": Net(), "teacher": Net()}
+    if weights is not None:
+        kept = {name: value for name, value in models["student"].state_dict().items() if name != "tied"}
+        save_file(kept, folder / "start.safetensors")
+        save_file({name: value + 1 for name, value in kept.items()}, folder / "start_ema.safetensors")  # not to be read
+        models["student"] = deferred(Net, folder / "start.safetensors")
+        _trainer.set_up = counted(notes, set_up)
     seen = Seen(models["student"], notes) if settings.get("compile_blocks") is None else nn.CrossEntropyLoss()
     names = {"student": "student"} if isinstance(seen, Seen) else {"input": "student"}
     terms = {
@@ -190,20 +236,21 @@ CASES: dict[str, dict[str, Any]] = {
     "bf16": {"parallel": "fsdp", "fsdp": FSDPSettings(param_dtype="bf16")},
     "kept": {"parallel": "fsdp", "fsdp": FSDPSettings(reshard_after_forward=False)},
     "offload": {"parallel": "fsdp", "fsdp": FSDPSettings(cpu_offload=True), "activation_checkpointing": ["student"]},
+    "deferred": {"parallel": "fsdp", "weights": "start"},
     "compiled": {"parallel": "fsdp", "compile_blocks": {"student": "counting"}},
 }
 
 
 def fail_from(number: int) -> None:
     """Let this process fail to write its shards, from a checkpoint on."""
-    write, count = checkpoint.HuggingFaceStorageWriter.write_data, iter(range(100))
+    write, count = hf_storage.HuggingFaceStorageWriter.write_data, iter(range(100))
 
     def fails(writer: Any, *args: Any) -> Any:
         if next(count) >= number:
             raise OSError(28, "No space left on device")
         return write(writer, *args)
 
-    checkpoint.HuggingFaceStorageWriter.write_data = fails
+    hf_storage.HuggingFaceStorageWriter.write_data = fails
 
 
 def resumed(top: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from distill_core.train import Experiment, Stage, Term, Trainer
 from distill_core.train.checkpoints import CheckpointStore
 
 SCRIPT = Path(__file__).parent / "sharded.py"
-CASES = ["ddp", "teacher", "bf16", "kept", "offload", "compiled"]
+CASES = ["ddp", "teacher", "bf16", "kept", "offload", "deferred", "compiled"]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,15 @@ def test_activation_checkpointing_runs_a_block_twice_a_step(trained):
     assert [notes["calls"] for name in ("offload", "kept") for notes in trained[0][name]] == [12, 12, 6, 6]
 
 
+def test_no_process_holds_the_model_that_it_shards(trained):
+    """Student and EMA copy: each process reads and creates its shards of both, and no more."""
+    total = sum(value.numel() for name, value in trained[1]["deferred"].items() if name != "tied")
+    read = [notes["read"] for notes in trained[0]["deferred"]]
+    assert sum(read) == 2 * total
+    assert max(read) < 1.1 * total
+    assert all(notes["created"] < 1.5 * total for notes in trained[0]["deferred"])
+
+
 def test_equal_blocks_are_compiled_once(trained):
     assert [notes["graphs"] for notes in trained[0]["compiled"]] == [1, 1]
 
@@ -108,7 +117,7 @@ def test_a_sharded_run_resumes_on_any_number_of_processes(resumed, processes):
 
 
 def test_each_process_writes_its_shards_and_only_the_main_process_holds_the_weights(resumed):
-    assert [notes["held"] for notes in resumed[0]["whole"]] == [23, 0]
+    assert [notes["held"] for notes in resumed[0]["whole"]] == [24, 0]
     checkpoint = resumed[1] / "stopped" / "checkpoints" / "step-00000003"
     files = [load_file(path) for path in sorted((checkpoint / "shards").iterdir())]
     rows = [tensors["models.student.embed.weight"].shape[0] for tensors in files]
@@ -135,7 +144,7 @@ def test_one_command_writes_the_weights_of_a_sharded_checkpoint(resumed, tmp_pat
         str(shards), str(tmp_path / "all"), dict.fromkeys(load_file(next(shards.iterdir())), 1)
     )
     expected = load_file(next((tmp_path / "all").glob("*.safetensors")))
-    assert len(found) == 23
+    assert len(found) == 24
     assert all(torch.equal(value, expected[f"models.student.{name}"]) for name, value in found.items())
     with pytest.raises(DistillError, match="has the models student, student_ema"):
         convert_file(resumed[1] / "stopped", tmp_path / "other.safetensors")

@@ -1,6 +1,9 @@
 """Files of weights: safetensors or torch's format, one file or sharded, read without running code."""
 
+from ._deferred import deferred as deferred
+from ._deferred import deferred_weights as deferred_weights
 from ._describe import describe_model as describe_model
+from ._files import safetensors_files as safetensors_files
 from ._layouts import Layout as Layout
 from ._layouts import in_layout_of as in_layout_of
 from ._load import MAX_SHOWN as MAX_SHOWN

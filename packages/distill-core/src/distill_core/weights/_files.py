@@ -35,6 +35,22 @@ def read_content(path: Path) -> Mapping[Any, Any]:
     return _read_shards(path) if path.name.endswith(INDEX) else _read_file(path)
 
 
+def safetensors_files(path: Path) -> list[Path]:
+    """Return the safetensors files at a path: the file itself, the shards of an index, or those in a folder.
+
+    Raises:
+        DistillError: A file is missing, or not of safetensors.
+    """
+    if path.is_dir():
+        path = _only_file(path)
+    files = [path.parent / shard for shard in _shards(path)] if path.name.endswith(INDEX) else [path]
+    for file in files:
+        if not file.is_file() or file.suffix != ".safetensors":
+            message = f"{file} is not a file of safetensors"
+            raise DistillError(message, hint="convert the weights: distill convert SOURCE TARGET.safetensors")
+    return files
+
+
 def _only_file(folder: Path) -> Path:
     files = [folder / name for name in IN_A_FOLDER if (folder / name).is_file()]
     if not files:

@@ -47,12 +47,14 @@ def rebuilt(
         ConfigError: `target` is neither, or there is no such checkpoint.
     """
     from ...train import Trainer
+    from ...train.parallel import read_deferred
     from .._load import build_experiment, load_document
 
     if checkpoint not in CHECKPOINTS:
         refuse(f"--checkpoint must be 'best' or 'last', got '{checkpoint}'", did_you_mean(checkpoint, CHECKPOINTS))
     document = load_document(trained_config(target), overrides, trust)
     trainer = Trainer(build_experiment(document, trust), output=target if target.is_dir() else None)
+    read_deferred(trainer.models, trainer.device)
     if target.is_dir():
         for name, weights in _weights(trainer, target, checkpoint).items():
             trainer.models[name].load_state_dict(weights)

@@ -186,6 +186,9 @@ def _print_record(
 
 def _trained(run_dir: Path, model: str, trust: Sequence[str]) -> tuple[Experiment, nn.Module]:
     """Return the experiment of a run and its trained model."""
+    import torch
+
+    from ...train.parallel import read_deferred
     from ...weights import load_weights
     from .._load import build_experiment, load_document
     from .._record import check_recorded
@@ -194,6 +197,7 @@ def _trained(run_dir: Path, model: str, trust: Sequence[str]) -> tuple[Experimen
     if model not in experiment.models:
         refuse(f"the run has no model '{model}'", did_you_mean(model, experiment.models))
     check_recorded(run_dir / f"{model}.safetensors")
+    read_deferred({model: experiment.models[model]}, torch.device("cpu"))
     return experiment, load_weights(experiment.models[model], run_dir / f"{model}.safetensors").eval()
 
 

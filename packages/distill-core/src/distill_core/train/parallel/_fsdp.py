@@ -19,6 +19,8 @@ from torch.nn.parameter import is_lazy
 from ...distributed import is_dtensor, rank, world_size
 from ...errors import WiringError, did_you_mean
 from ...experiment import Experiment, FSDPSettings
+from ...weights import deferred_weights
+from ._deferred import fill
 from ._shard_files import read_stored
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ def shard_models(
     offload = CPUOffloadPolicy(pin_memory=device.type != "cpu") if settings.cpu_offload else OffloadPolicy()
     mesh = init_device_mesh(device.type, (world_size(),))
     for name in names:
-        for tensor in (*models[name].parameters(), *models[name].buffers()):
+        is_deferred = deferred_weights(models[name]) is not None
+        for tensor in () if is_deferred else (*models[name].parameters(), *models[name].buffers()):
             dist.broadcast(tensor.detach(), 0)
         for block in blocks(models[name]):
             reshard_after = settings.reshard_after_forward
@@ -76,6 +79,7 @@ def shard_models(
             )
         root = replace(precision, output_dtype=output)
         fully_shard(models[name], mesh=mesh, mp_policy=root, offload_policy=offload)
+        fill(name, models[name], device)
 
 
 def blocks(model: nn.Module) -> Iterator[nn.Module]:
@@ -160,7 +164,7 @@ def _tied(module: nn.Module) -> dict[str, str]:
 
 def _on_main(tensor: DTensor) -> Tensor:
     """Return a tensor that is sharded by its first dimension, complete in host memory of the main process."""
-    own = tensor.detach().to_local().to(tensor.device_mesh.device_type)
+    own = tensor.to_local().detach().to(tensor.device_mesh.device_type)
     padded = own.new_zeros(-(-tensor.shape[0] // world_size()), *tensor.shape[1:])
     padded[: len(own)] = own
     parts = [torch.empty_like(padded) for _ in range(world_size())] if rank() == 0 else None

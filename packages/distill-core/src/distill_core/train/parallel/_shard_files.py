@@ -6,9 +6,8 @@ metadata has the offsets of its shards. Any number of processes can read them.
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ...distributed import is_dtensor, rank, world_size
+from ...distributed import rank, world_size
 from ...errors import TrainingError
 from ...records import Fingerprint, fingerprint
 
 if TYPE_CHECKING:
-    from torch.distributed.checkpoint import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
 
 @dataclass(frozen=True)
@@ -60,34 +59,43 @@ def read_stored(values: Mapping[Any, Any], owners: Mapping[Any, Any]) -> dict[An
     for key, value in stored.items():  # tied tensors have one name
         targets.setdefault((value.folder, value.name), value.target(owners.get(key)))
     for folder in {folder for folder, _ in targets}:
-        read_into({name: target for (at, name), target in targets.items() if at == folder}, folder)
+        files = sorted(folder.glob("*.safetensors"))
+        read_into({name: target for (at, name), target in targets.items() if at == folder}, files)
     return {**values, **{key: targets[value.folder, value.name] for key, value in stored.items()}}
 
 
-def read_into(targets: Mapping[str, Tensor], folder: Path) -> None:
-    """Fill tensors, sharded or not, from a folder of safetensors files. Reads only what this process has of each."""
-    from torch.distributed import checkpoint
+def read_into(targets: Mapping[str, Tensor], files: Sequence[Path]) -> None:
+    """Fill tensors, sharded or not, from safetensors files. Reads only what this process has of each."""
+    from torch.distributed.checkpoint.state_dict_loader import load
 
     with warnings.catch_warnings():  # of a single process, which torch takes for a mistake
         warnings.simplefilter("ignore")
-        checkpoint.load(dict(targets), storage_reader=_reader(folder), no_dist=True)
+        load(dict(targets), storage_reader=_reader(files), no_dist=True)
 
 
-@functools.lru_cache(maxsize=2)
-def _reader(folder: Path) -> HuggingFaceStorageReader:
-    """Return a reader that reads the headers of the files once."""
-    from torch.distributed.checkpoint import HuggingFaceStorageReader
+def shapes_in(files: Sequence[Path]) -> dict[str, torch.Size]:
+    """Return the complete shape of each tensor in safetensors files."""
+    found: dict[str, Any] = _reader(files).read_metadata().state_dict_metadata
+    return {name: entry.size for name, entry in found.items()}
 
-    class Reader(HuggingFaceStorageReader):
-        @functools.cached_property
-        def _metadata(self) -> Any:
-            return super().read_metadata()
 
-        def read_metadata(self, *args: Any, **kwargs: Any) -> Any:
-            del args, kwargs
-            return self._metadata
+def _reader(files: Sequence[Path]) -> HuggingFaceStorageReader:
+    """Return a reader of these files only; others beside them may hold tensors of the same names."""
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
-    return Reader(str(folder))
+    reader = HuggingFaceStorageReader(str(files[0].parent))
+    listing: Any = _Listing([str(file) for file in files])
+    reader.fs = listing
+    return reader
+
+
+class _Listing:
+    def __init__(self, files: list[str]) -> None:
+        self._files = files
+
+    def ls(self, path: str) -> list[str]:
+        del path
+        return self._files
 
 
 class ShardWriter:
@@ -100,18 +108,18 @@ class ShardWriter:
     def __init__(self) -> None:
         from torch.distributed.device_mesh import init_device_mesh
 
-        self._group = dist.new_group(backend="gloo")
+        self._group: Any = dist.new_group(backend="gloo")
         self._mesh = init_device_mesh("cpu", (world_size(),))
 
     def copy(self, tensor: Tensor, buffer: Tensor | None) -> Tensor:
         """Return a copy of a sharded tensor in host memory, in the memory of an earlier copy if that fits."""
         from torch.distributed.tensor import DTensor
 
-        if not is_dtensor(tensor):
+        if not isinstance(tensor, DTensor):
             message = "only sharded tensors are copied here"
             raise TypeError(message)
-        own = tensor.detach().to_local()
-        if is_dtensor(buffer) and buffer.shape == tensor.shape and buffer.dtype == tensor.dtype:
+        own = tensor.to_local().detach()
+        if isinstance(buffer, DTensor) and buffer.shape == tensor.shape and buffer.dtype == tensor.dtype:
             buffer.to_local().copy_(own)
             return buffer
         shape, stride = tensor.shape, tensor.stride()
@@ -124,12 +132,13 @@ class ShardWriter:
         Raises:
             TrainingError: A process cannot write its shards.
         """
-        from torch.distributed import checkpoint
         from torch.distributed.checkpoint.api import CheckpointException
+        from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+        from torch.distributed.checkpoint.state_dict_saver import save
 
-        writer = checkpoint.HuggingFaceStorageWriter(str(folder), save_distributed=True)
+        writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
         try:
-            checkpoint.save(dict(tensors), storage_writer=writer, process_group=self._group)
+            save(dict(tensors), storage_writer=writer, process_group=self._group)
         except CheckpointException as error:
             failed, (reason, _) = next(iter(error.failures.items()))
             message = f"process {failed} cannot write its shards to {folder}: {reason}"

@@ -9,14 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...distributed import world_size
 from ...errors import WiringError
 from ...experiment import Evaluation, Experiment
 from ...hooks import head, resolve
 from ...taps import Tap
+from ...weights import deferred_weights
 from ...wiring import Wiring
 from .._resolved_stage import ResolvedStage
 from ..callbacks import Evaluate
-from ..parallel import sharded_names
+from ..parallel import fill_buffers, read_deferred, sharded_names
 
 
 def place_models(
@@ -38,6 +40,10 @@ def place_models(
     whole = {name for each in modes for name in each} | set(experiment.ema)
     sharded = sharded_names(experiment, models)
     for name, model in models.items():
+        if deferred_weights(model) is not None and name in sharded and world_size() > 1:
+            fill_buffers(name, model, device)
+            continue  # the rest is read shard by shard
+        read_deferred({name: model}, device)
         needed = [tap for tap in taps if tap.source == name]
         stays = name not in whole and name not in sharded and not any(may_learn(name, each) for each in stages)
         part = _needed(model, needed) if stays else model
