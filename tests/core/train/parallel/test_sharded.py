@@ -145,6 +145,7 @@ def test_one_command_writes_the_weights_of_a_sharded_checkpoint(resumed, tmp_pat
     )
     expected = load_file(next((tmp_path / "all").glob("*.safetensors")))
     assert len(found) == 24
+    assert torch.equal(found.pop("tied"), found["scale"])
     assert all(torch.equal(value, expected[f"models.student.{name}"]) for name, value in found.items())
     with pytest.raises(DistillError, match="has the models student, student_ema"):
         convert_file(resumed[1] / "stopped", tmp_path / "other.safetensors")
