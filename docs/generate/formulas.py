@@ -16,7 +16,7 @@ SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀᵖ'", "0123456789−T
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ᵢⱼₖₙ", "0123456789+−ijkn", strict=True))
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 LETTER = r"[A-Za-zΑ-Ωα-ωℓ][\u0302\u0303]?"
-WORD = r"[A-Za-z]{2,}(?:['-][A-Za-z]+|'(?=\s))*|`[^`]+`"
+WORD = r"[A-Za-z]{2,}(?:['-][A-Za-z]+|'(?=\s))*|[A-Za-z]'s\b|`[^`]+`"
 TOKEN = re.compile(
     rf"(?P<space>\s+)|(?P<word>{WORD})|(?P<number>\d+(?:\.\d+)?(?:e-?\d+)?)|(?P<letter>{LETTER})"
     rf"|(?P<script>[_^](?:\{{[^}}]*\}}|[−-]?(?:[A-Za-z0-9Α-Ωα-ω])+|(?=\()))|(?P<raised>[{''.join(SUPERSCRIPTS)}]+)"

@@ -21,8 +21,8 @@ import random
 from pathlib import Path
 from PIL import Image, ImageDraw
 random.seed(0)
-DRAW = {"disc": "ellipse", "square": "rectangle"}
-for split, count in (("train", 16), ("val", 6)):
+DRAW = {"disc": "ellipse", "square": "rectangle", "line": "line"}
+for split, count in (("train", 12), ("val", 4)):
     for name, method in DRAW.items():
         folder = Path("shapes", split, name)
         folder.mkdir(parents=True)
