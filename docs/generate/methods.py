@@ -35,7 +35,7 @@ def pages() -> dict[str, str]:
         "# Methods",
         "Each loss is a class that a YAML file names by its import path. A card has its formula, paper, inputs, arguments, recipes and "
         "measured numbers. [Which method when](../concepts/which_method.md) compares them.",
-        "| method | losses | use it for |\n|---|---|---|\n" + "\n".join(_line(*card) for card in ordered.items()),
+        "| method | use it for | losses |\n|---|---|---|\n" + "\n".join(_line(*card) for card in ordered.items()),
         "```{toctree}\n:hidden:\n\n" + "\n".join(f"methods/{name}" for name in ordered) + "\n```",
     ]
     return {"methods": "\n\n".join(lines) + "\n", **{f"methods/{name}": _card(cards[name]) for name in cards}}
@@ -50,7 +50,7 @@ def _by_file() -> Iterator[tuple[Path, list[Method]]]:
 def _line(name: str, classes: Sequence[Method]) -> str:
     source = classes[0].reference
     losses = ", ".join(f"`{method.name}`" for method in classes)
-    return f"| [{escaped(source.method)}](methods/{name}.md) | {losses} | {escaped(source.use.rstrip('.'))} |"
+    return f"| [{escaped(source.method)}](methods/{name}.md) | {escaped(source.use.rstrip('.'))} | {losses} |"
 
 
 def _card(classes: Sequence[Method]) -> str:
