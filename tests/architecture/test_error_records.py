@@ -14,6 +14,7 @@ FORMATTERS = {
 """Modules that format a hint, with the reason."""
 
 PARSERS = {
+    "distill_core.train.parallel._ddp": "torch raises a RuntimeError whose text alone says that a gradient came twice",
     "distill_core.train.parallel._peer_failure": "gloo and NCCL raise a RuntimeError whose text alone names the cause",
 }
 """Modules that read the text of a foreign error, with the reason."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # takes seconds, and every process needs it
 from torch import Tensor, nn
 
 from distill_core.data import Loader

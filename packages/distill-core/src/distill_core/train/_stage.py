@@ -15,6 +15,7 @@ from ..data import Loader, Stream, known_labels
 from ..distributed import world_size
 from ..errors import TrainingError, WiringError, did_you_mean
 from ..experiment import Experiment, Term
+from ..optim import SplitOptimizer
 from ._distiller import Batch, Distiller
 from ._kept_buffers import KeptBuffers
 from ._lazy import materialise, refuse_lazy
@@ -23,7 +24,7 @@ from ._resolved_stage import ResolvedStage, resolve
 from ._shared_vocabulary import shared_vocabulary
 from ._stage_run import StageRun
 from ._stops import set_stops
-from .parallel import SharedGradients, ZeroEngine
+from .parallel import DataParallel, ZeroEngine
 from .step import (
     FiniteGuard,
     LossScales,
@@ -229,7 +230,7 @@ def connect(
     """
     module = compiled(run.distiller, experiment.compile)
     run.is_watched = not experiment.compile  # a compiled graph does not show its losses
-    run.module = prepare(module, evaluation_mode=True)  # mixed precision only: `SharedGradients` replaces DDP
+    run.module = prepare(module, evaluation_mode=True)  # mixed precision only, see `DataParallel`
     sticky, clip = experiment.nonfinite != "skip", run.stage.clip_grad_norm
     if clip is None and experiment.log_grad_norm:
         clip = math.inf  # which changes no gradient
@@ -242,10 +243,10 @@ def connect(
             message = "parallel: deepspeed does not support fp16 loss scaling"
             raise TrainingError(message, hint="precision: bf16")
         engine = ZeroEngine(run.module, learning, run.optimizer, clip_grad_norm=clip, buffers=buffers, sticky=sticky)
-        run.gradients = run.backward = run.update = engine
+        run.parallel = run.backward = run.update = engine
         return
-    run.gradients = SharedGradients(run.distiller)
+    run.parallel = DataParallel(run.distiller, is_split=isinstance(run.optimizer, SplitOptimizer))
     is_compiled = bool(experiment.compile)
-    run.backward = make_backward(run.module, run.gradients, run.optimizer, scaler, is_compiled=is_compiled)
+    run.backward = make_backward(run.module, run.parallel, run.optimizer, scaler, is_compiled=is_compiled)
     guard = FiniteGuard(run.optimizer, device, buffers, sticky=sticky)
     run.update = Update(run.optimizer, learning, clip, scaler, guard)

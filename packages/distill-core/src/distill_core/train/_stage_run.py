@@ -35,7 +35,7 @@ class StageRun:
     is_watched: bool = True  # whether the losses of the next batch are called under a LossWatch
     module: Any = None
     update: Any = None
-    gradients: Any = None
+    parallel: Any = None
     backward: Any = None
 
     @property
@@ -67,8 +67,8 @@ class StageRun:
         """Remove the hooks and restore `requires_grad` of every tensor."""
         self.distiller.detach()
         self.frozen.restore()
-        if self.gradients is not None:
-            self.gradients.end()
+        if self.parallel is not None:
+            self.parallel.end()
         for parameter, required in self.required_grad:
             parameter.requires_grad_(required)
             parameter.grad = None

@@ -1,6 +1,6 @@
 """Several processes: gradients, shards, buffers that differ, failures of peers, stop requests."""
 
-from ._ddp import SharedGradients as SharedGradients
+from ._ddp import DataParallel as DataParallel
 from ._deepspeed import ZeroEngine as ZeroEngine
 from ._deferred import fill_buffers as fill_buffers
 from ._deferred import read_deferred as read_deferred

@@ -1,46 +1,62 @@
-"""Gradients averaged over processes while the backward pass still runs.
+"""Gradients averaged over processes by torch's `DistributedDataParallel`, while the backward pass still runs.
 
-torch's `DistributedDataParallel` lays its buckets out anew after the first step it sees, and from three processes on the
-layout decides in which order numbers are added. A run that was resumed then differs from one that was not. Here the
-layout follows from the parameters alone. And a tensor that no loss reaches needs no search through the graph: each
-bucket carries a flag per tensor, which is read only where a gradient is missing.
+Three things are added to it:
+
+- Every parameter is tied to the objective, so that a tensor that no loss reaches needs no search through the graph. Torch
+  would give it a gradient of zero. One flag per parameter is sent along with the gradients, and a parameter that no
+  process reached keeps `grad = None`: without weight decay and without optimizer state.
+- The layout of the buckets follows from the parameters alone. By default torch changes it after the first step, and from
+  three processes on the layout decides in which order numbers are added: a resumed run would differ.
+- A second loss of the same forward pass can be averaged separately.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ...distributed import is_dtensor, world_size
 from ...errors import TrainingError
 from ._fsdp import is_sharded, let_learn, synchronise
 
-_BUCKET = 25 * 2**20  # bytes
+Output = tuple[tuple[Tensor, ...], Any]
 _ALONE = contextlib.nullcontext()
+_TWICE = "mark a variable ready only once"  # from torch's message
 
 
-class SharedGradients:
-    """Averages the gradients of a module over all processes.
+class DataParallel:
+    """Runs a module and averages the gradients of its objective over all processes.
 
     Args:
-        module: What learns; its parameters and buffers are made equal to those of the first process.
-        bucket: Bytes that are sent at once.
+        module: Contains what learns; its parameters and buffers are made equal to those of the first process.
+        reduce_dtype: The dtype in which gradients are summed; by default that of the gradient.
+        is_split: Whether two gradients are kept; they cannot both be views of the buckets.
+        bucket: MiB that are sent at once; by default that of torch, with a smaller first one.
 
     >>> layer = nn.Linear(2, 1)
-    >>> with SharedGradients(layer).averaged(last=True):  # one process: nothing to do
-    ...     layer(torch.ones(1, 2)).sum().backward()
+    >>> parallel = DataParallel(layer)  # one process: nothing to average
+    >>> with parallel.averaged(last=True):
+    ...     (total,), _ = parallel(lambda batch: ((layer(batch).sum(),), {}), torch.ones(1, 2))
+    ...     total.backward()
     >>> layer.weight.grad
     tensor([[1., 1.]])
     """
 
-    def __init__(self, module: nn.Module, *, bucket: int = _BUCKET) -> None:
-        self._active = False
-        self._next = 0
-        self._buckets: list[_Bucket] = []
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        reduce_dtype: torch.dtype | None = None,
+        is_split: bool = False,
+        bucket: float | None = None,
+    ) -> None:
+        self._ddp: DistributedDataParallel | None = None
         self._sharded = module if world_size() > 1 and is_sharded(module) else None
         if world_size() == 1:
             return
@@ -49,16 +65,29 @@ class SharedGradients:
         own = [parameter for parameter in module.parameters() if not is_dtensor(parameter)]
         for tensor in (*own, *module.buffers()):
             dist.broadcast(tensor.detach(), 0)
-        learning = [parameter for parameter in own if parameter.requires_grad]
-        self._buckets = [_Bucket(part) for part in _split(learning[::-1], bucket)]  # the last layers are ready first
-        self._handles = [
-            parameter.register_post_accumulate_grad_hook(self._hook(bucket, number))  # type: ignore[no-untyped-call]
-            for bucket in self._buckets
-            for number, parameter in enumerate(bucket.parameters)
-        ]
+        learning = [parameter for parameter in own if parameter.requires_grad][::-1]  # the last layers are ready first
+        if not learning:
+            return
+        self._reduction = reduction = _Reduction(learning, reduce_dtype)
+        self._tied = _Tied([*learning, *reduction.flags])
+        self._ddp = DistributedDataParallel(
+            self._tied,
+            init_sync=False,
+            gradient_as_bucket_view=not is_split,
+            bucket_cap_mb=bucket,
+        )
+        self._ddp.register_comm_hook(None, lambda _, bucket: reduction.start(bucket))
+        self._ddp.reducer._push_all_rebuilt_params()  # noqa: SLF001  the final layout, before the first step
+
+    def __call__(self, run: Callable[..., Output], *arguments: Any) -> Output:
+        """Return `run(*arguments)`, totals and terms, inside `averaged`. The caller calls `backward()` of the first total.
+
+        To average a second total of the same forward pass, call this again with a function that returns it.
+        """
+        return run(*arguments) if self._ddp is None else self._ddp(run, *arguments)
 
     def averaged(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
-        """Return the context of a forward and backward pass.
+        """Return the context of a forward and a backward pass.
 
         Args:
             last: Whether this is the last batch before the update; the others only add up what this process has.
@@ -68,107 +97,127 @@ class SharedGradients:
         """
         if self._sharded is not None:
             synchronise(self._sharded, last=last)
-        return self._averaged() if last and self._buckets else _ALONE
+        return _ALONE if self._ddp is None else self._averaged(self._ddp, last=last)
 
     @contextlib.contextmanager
-    def _averaged(self) -> Iterator[None]:
-        self._active, self._next = True, 0
+    def _averaged(self, ddp: DistributedDataParallel, *, last: bool) -> Iterator[None]:
+        self._tied.is_last = last
         try:
-            yield
-        finally:
-            self._active = False
-        self._send(all_of_them=True)
-        for bucket in self._buckets:
-            bucket.receive()
+            with _ALONE if last else ddp.no_sync():
+                yield
+        except RuntimeError as error:
+            if _TWICE in str(error):
+                raise _nested() from error
+            raise
+        if last:
+            if self._reduction.task != self._tied.task:
+                raise _nested()
+            self._reduction.remove_unreached()
 
     def end(self) -> None:
-        """Remove the hooks from the parameters."""
-        for handle in self._handles if self._buckets else ():
-            handle.remove()
-        self._buckets = []
-
-    def _hook(self, bucket: _Bucket, number: int) -> Callable[[Tensor], None]:
-        def ready(_parameter: Tensor) -> None:
-            if self._active:
-                bucket.note(number)
-                self._send(all_of_them=False)
-
-        return ready
-
-    def _send(self, *, all_of_them: bool) -> None:
-        """Send the buckets that are ready. Every process sends them in the same order."""
-        while self._next < len(self._buckets) and (all_of_them or not self._buckets[self._next].waiting):
-            self._buckets[self._next].send()
-            self._next += 1
+        """Remove the hooks from the parameters and free the buckets."""
+        if self._ddp is not None:
+            self._ddp._remove_autograd_hooks()  # type: ignore[no-untyped-call]  # noqa: SLF001  no public way exists
+            self._ddp = None
 
 
-class _Bucket:
-    """Several gradients in one flat tensor, with a flag for each at its end."""
+class _Tied(nn.Module):
+    """The module that torch wraps: runs a function and ties its first total to all parameters.
+
+    Attributes:
+        is_last: Whether the gradients of the next backward pass are averaged.
+        task: The id of that backward pass.
+    """
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
-        self.parameters = parameters
-        self.waiting = set(range(len(parameters)))
-        self._missing: list[int] = []
-        self._flat: Tensor | None = None
-        self._work: dist.Work | None = None
+        super().__init__()
+        self.averaged = nn.ParameterList(parameters)
+        self._tensors = tuple(parameters)
+        self.is_last = True
+        self.task = -1
 
-    def note(self, number: int) -> None:
-        if self._flat is not None:
-            message = (
-                "a backward pass within the backward pass changed a gradient that had been sent to the other processes"
-            )
-            raise TrainingError(message, hint="checkpoint activations with use_reentrant=False")
-        self.waiting.discard(number)
-
-    def send(self) -> None:
-        gradients = [parameter.grad for parameter in self.parameters]
-        self._missing = [number for number, gradient in enumerate(gradients) if gradient is None]
-        first = self.parameters[0]
-        flags = first.new_ones(len(gradients))
-        if self._missing:
-            flags[self._missing] = 0
-        parts = [
-            (torch.zeros_like(parameter) if gradient is None else gradient).reshape(-1)
-            for parameter, gradient in zip(self.parameters, gradients, strict=True)
-        ]
-        self._flat = torch.cat([*parts, flags]).div_(world_size())
-        self._work = dist.all_reduce(self._flat, async_op=True)
-
-    def receive(self) -> None:
-        flat, work = self._flat, self._work
-        if flat is None or work is None:
-            message = "`receive()` called before `send()`"
-            raise RuntimeError(message)
-        work.wait()
-        count = len(self.parameters)
-        *values, flags = torch.split(flat, [*(parameter.numel() for parameter in self.parameters), count])
-        if self._missing:
-            found = flags.tolist()
-            for number in self._missing:
-                if found[number]:  # another process has one
-                    self.parameters[number].grad = torch.zeros_like(self.parameters[number])
-        pairs = [
-            (parameter.grad, value.view_as(parameter))
-            for parameter, value in zip(self.parameters, values, strict=True)
-            if parameter.grad is not None
-        ]
-        if pairs:
-            torch._foreach_copy_([gradient for gradient, _ in pairs], [value for _, value in pairs])
-        self._flat = self._work = None
-        self.waiting = set(range(count))
+    def forward(self, run: Callable[..., Output], *arguments: Any) -> Output:
+        totals, terms = run(*arguments)
+        if self.is_last and totals[0].requires_grad:
+            totals = (_Tie.apply(totals[0], self, *self._tensors), *totals[1:])
+        return totals, terms
 
 
-def _split(parameters: Sequence[nn.Parameter], size: int) -> Iterator[list[nn.Parameter]]:
-    """Yield neighbouring parameters of one dtype and device, as many as fit into `size` bytes."""
-    part: list[nn.Parameter] = []
-    taken = 0
-    for parameter in parameters:
-        size_here = parameter.numel() * parameter.element_size()
-        same = part and (part[0].dtype, part[0].device) == (parameter.dtype, parameter.device)
-        if part and (not same or taken + size_here > size):
-            yield part
-            part, taken = [], 0
-        part.append(parameter)
-        taken += size_here
-    if part:
-        yield part
+class _Tie(torch.autograd.Function):
+    """The identity of a total. It passes no gradient to the parameters, but torch's hooks run for each of them."""
+
+    @staticmethod
+    def forward(ctx: Any, total: Tensor, tied: _Tied, *parameters: Tensor) -> Tensor:
+        ctx.tied, ctx.count = tied, len(parameters)
+        return total.view_as(total)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.tied.task = _backward_id()
+        return gradient, None, *(None,) * ctx.count
+
+
+class _Reduction:
+    """Averages buckets over the processes and finds the parameters that no process reached.
+
+    Attributes:
+        flags: One parameter for each dtype and device, with an element for each parameter of that kind. It comes behind
+            these in the buckets, so that its gradient can say which of them have one.
+        task: The id of the backward pass that completed the last bucket.
+    """
+
+    def __init__(self, learning: Sequence[nn.Parameter], dtype: torch.dtype | None) -> None:
+        groups: dict[tuple[torch.dtype, torch.device], list[nn.Parameter]] = {}
+        for parameter in learning:
+            groups.setdefault((parameter.dtype, parameter.device), []).append(parameter)
+        self.flags: list[nn.Parameter] = []
+        self._elements: dict[Tensor, tuple[nn.Parameter, int]] = {}
+        for group in groups.values():
+            flags = nn.Parameter(group[0].new_ones(len(group)))
+            flags.grad = torch.ones_like(flags)  # so that it never counts as unreached
+            self.flags.append(flags)
+            self._elements |= {parameter: (flags, index) for index, parameter in enumerate(group)}
+        self._dtype = dtype
+        self._unreached: list[Tensor] = []  # in this process
+        self.task = -1
+
+    def start(self, bucket: Any) -> torch.futures.Future[Tensor]:
+        """Start the sum over a `GradBucket`. Torch calls this in the order of the buckets."""
+        parameters, buffer = bucket.parameters(), bucket.buffer()
+        self._unreached += [parameter for parameter in parameters if parameter.grad is None]
+        last = parameters[-1]
+        if last not in self._elements:
+            values = buffer[-last.numel() :].fill_(1)
+            missing = [index for flags, index in map(self._elements.__getitem__, self._unreached) if flags is last]
+            if missing:
+                values[missing] = 0
+        if bucket.is_last():
+            self.task = _backward_id()
+        sent = buffer if self._dtype is None else buffer.to(self._dtype)
+        work = dist.all_reduce(sent.div_(world_size()), async_op=True)
+        return work.get_future().then(lambda done: _received(buffer, done.value()[0]))
+
+    def remove_unreached(self) -> None:
+        """Set gradients to None that no process has. Only a process that lacks some waits for its device."""
+        if not self._unreached:
+            return
+        reached = {flags: flags.grad.tolist() for flags in self.flags if flags.grad is not None}
+        for parameter in self._unreached:
+            flags, index = self._elements[parameter]
+            if not reached[flags][index]:
+                parameter.grad = None
+        self._unreached = []
+
+
+def _received(buffer: Tensor, value: Tensor) -> Tensor:
+    return value if value is buffer else buffer.copy_(value)
+
+
+def _backward_id() -> int:
+    """Return a number that is different in a backward pass within a backward pass."""
+    return torch._C._current_graph_task_id()  # noqa: SLF001  no public way exists
+
+
+def _nested() -> TrainingError:
+    message = "a backward pass within the backward pass changed a gradient that had been sent to the other processes"
+    return TrainingError(message, hint="checkpoint activations with use_reentrant=False")

@@ -14,7 +14,7 @@ from ...experiment import Experiment
 from ...optim import SplitOptimizer
 from .._distiller import NOTHING
 from .._resolved_stage import ResolvedStage
-from ..parallel import SharedGradients
+from ..parallel import DataParallel
 
 Losses = tuple[Tensor, dict[str, Tensor]]
 
@@ -24,14 +24,12 @@ class Backward:
 
     Args:
         module: The distiller, prepared and compiled.
-        gradients: Averages the gradients over processes.
+        parallel: Averages the gradients over processes.
         scaler: The loss scaler of fp16, if any.
     """
 
-    def __init__(
-        self, module: Callable[..., Any], gradients: SharedGradients, scaler: torch.amp.GradScaler | None
-    ) -> None:
-        self.module, self.gradients, self.scaler = module, gradients, scaler
+    def __init__(self, module: Callable[..., Any], parallel: DataParallel, scaler: torch.amp.GradScaler | None) -> None:
+        self.module, self.parallel, self.scaler = module, parallel, scaler
 
     def __call__(
         self,
@@ -54,27 +52,27 @@ class Backward:
         Returns:
             The objective and its terms, without a graph.
         """
-        with self.gradients.averaged(last=last):
-            (total,), terms = self.module(batch, weights, *([given] if given else []))
+        with self.parallel.averaged(last=last):
+            (total,), terms = self.parallel(self.module, batch, weights, *([given] if given else []))
             scaled = total if scale == 1 else total * scale
-            (scaled if self.scaler is None else self.scaler.scale(scaled)).backward()
+            (scaled if self.scaler is None else self.scaler.scale(scaled)).backward()  # type: ignore[no-untyped-call]
         return total.detach(), terms
 
 
 class SplitBackward:
-    """Accumulates two gradients of a batch in two backward passes, the first one for the separate terms.
+    """Accumulates two gradients of a batch in two backward passes, the second one for the separate terms.
 
     Args:
         module: The distiller, prepared and compiled.
-        gradients: Averages the gradients over processes.
-        optimizer: Keeps the gradients of the first pass.
+        parallel: Averages the gradients over processes.
+        optimizer: Keeps the gradients of the second pass.
         is_compiled: Whether the module is compiled.
     """
 
     def __init__(
-        self, module: Callable[..., Any], gradients: SharedGradients, optimizer: SplitOptimizer, *, is_compiled: bool
+        self, module: Callable[..., Any], parallel: DataParallel, optimizer: SplitOptimizer, *, is_compiled: bool
     ) -> None:
-        self.module, self.gradients, self.optimizer = module, gradients, optimizer
+        self.module, self.parallel, self.optimizer = module, parallel, optimizer
         self.is_compiled = is_compiled
 
     def __call__(
@@ -88,17 +86,18 @@ class SplitBackward:
     ) -> Losses:
         """Run the forward and both backward passes. Arguments and result are those of `Backward`."""
         with _kept_buffers() if self.is_compiled else contextlib.nullcontext():
-            (task, kd), terms = self.module(batch, weights, *([given] if given else []))
-            with self.optimizer.separate(), self.gradients.averaged(last=last):
-                (kd if scale == 1 else kd * scale).backward(retain_graph=True)
-            with self.gradients.averaged(last=last):
-                (task if scale == 1 else task * scale).backward()
+            with self.parallel.averaged(last=last):
+                (task, kd), terms = self.parallel(self.module, batch, weights, *([given] if given else []))
+                (task if scale == 1 else task * scale).backward(retain_graph=True)  # type: ignore[no-untyped-call]
+            with self.optimizer.separate(), self.parallel.averaged(last=last):
+                (separate,), _ = self.parallel(lambda: ((kd,), {}))
+                (separate if scale == 1 else separate * scale).backward()  # type: ignore[no-untyped-call]
         return task.detach() + kd.detach(), terms
 
 
 def make_backward(
     module: Callable[..., Any],
-    gradients: SharedGradients,
+    parallel: DataParallel,
     optimizer: Any,
     scaler: torch.amp.GradScaler | None,
     *,
@@ -106,8 +105,8 @@ def make_backward(
 ) -> Backward | SplitBackward:
     """Return the backward pass that the optimizer needs. The arguments are those of the two classes."""
     if isinstance(optimizer, SplitOptimizer):
-        return SplitBackward(module, gradients, optimizer, is_compiled=is_compiled)
-    return Backward(module, gradients, scaler)
+        return SplitBackward(module, parallel, optimizer, is_compiled=is_compiled)
+    return Backward(module, parallel, scaler)
 
 
 def _kept_buffers() -> Any:
