@@ -38,7 +38,8 @@ class RetrievalRecall:
     percent = True
 
     def __init__(self, top_k: Sequence[int] = (1, 2, 4, 8)) -> None:
-        if isinstance(top_k, str) or not top_k or not all(isinstance(k, int) and k > 0 for k in top_k):
+        given: list[object] = list(top_k)
+        if not given or not all(isinstance(k, int) and k > 0 for k in given):
             message = f"`top_k` must be a list of integers > 0, got {top_k!r}"
             raise ConfigError([Problem(message)])
         self.top_k = sorted(set(top_k))
