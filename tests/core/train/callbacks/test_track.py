@@ -23,6 +23,7 @@ class Recorded(ModuleType):
         super().__init__(name)
         self.calls: list[tuple[Any, ...]] = []
         self.api = SimpleNamespace(api_key=api_key)
+        self.login = lambda *, verify=True: pytest.fail("the key is read without a login")
         self.config = SimpleNamespace(update=lambda values, **_: self.calls.append(("config", dict(values))))
 
     def init(self, **options: Any) -> Any:
@@ -56,12 +57,16 @@ def run_with(callback: Track, output: Path | None) -> None:
     callback.on_fit_end(run, {})
 
 
+@pytest.mark.parametrize("is_new", [False, True])
 @pytest.mark.parametrize(
     ("api_key", "variable", "mode"),
     [(None, None, "offline"), ("key", None, "online"), ("key", "disabled", "disabled"), (None, "online", "online")],
 )
-def test_weights_and_biases_is_offline_unless_logged_in(monkeypatch, tmp_path, api_key, variable, mode):
+def test_weights_and_biases_is_offline_unless_logged_in(monkeypatch, tmp_path, api_key, variable, mode, is_new):
     module = fake(monkeypatch, "wandb", api_key=api_key)
+    if is_new:  # 0.31 asks for neither a key nor the network
+        module.api = None
+        module.login = lambda *, prompt=True, verify=True: not (prompt or verify) and api_key is not None
     monkeypatch.delenv("WANDB_MODE", raising=False)
     if variable:
         monkeypatch.setenv("WANDB_MODE", variable)

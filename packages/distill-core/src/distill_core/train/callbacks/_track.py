@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -90,4 +91,6 @@ def _wandb_mode() -> str:
     wandb: Any = importlib.import_module("wandb")
     if mode := os.environ.get("WANDB_MODE"):
         return mode
-    return "online" if getattr(getattr(wandb, "api", None), "api_key", None) else "offline"
+    if "prompt" in inspect.signature(wandb.login).parameters:
+        return "online" if wandb.login(prompt=False, verify=False) else "offline"
+    return "online" if getattr(getattr(wandb, "api", None), "api_key", None) else "offline"  # before 0.31
