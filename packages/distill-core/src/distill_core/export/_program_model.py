@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,6 @@ class ProgramModel(nn.Module):
         forward.__signature__ = signature  # type: ignore[attr-defined]
         self.forward = forward
 
-    def train(self, mode: bool = True) -> ProgramModel:  # noqa: ARG002
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002
         """Return the model, which computes as it was exported: in eval mode."""
         return self
