@@ -1,12 +1,13 @@
 """Distil a small GPT-2 on the docstrings of Python's standard library, and write the table."""
 
 import argparse
-import math
 import os
 import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from verdicts import verdicts
 
 from distill_core import cli, report
 
@@ -42,21 +43,10 @@ half of the batches. The next row starts with an epoch of JSD on the data. It wa
 SmolLM2 on its own conversations, with `python benchmarks/language_modelling/smollm2.py`: [smollm2.md](smollm2.md).
 
 The other folders are recipes of papers. The tests check them and run them for two batches with small models; they were not trained:
-`configs/dolly` (forward and reverse KL, AKL, ABKD, TAID, GKD, DistiLLM, top-k from a cache, teacher completions), `configs/ultrachat`
+`configs/dolly` (forward and reverse KL, AKL, ABKD, TAID, GKD, DistiLLM, top-k from a cache, teacher completions, DSKD with one
+tokenizer and with two), `configs/ultrachat`
 (TAID), `configs/squad` (ULD across vocabularies).
 """
-
-
-def verdicts(rows: Sequence[report.Row]) -> str:
-    """Describe which students differ from the one without a teacher by more than twice the standard error."""
-    _, baseline, *distilled = rows
-    lines = []
-    for row in distilled:
-        noise = 2 * math.sqrt(row.best[1] ** 2 / row.seeds + baseline.best[1] ** 2 / baseline.seeds)
-        gain = baseline.best[0] - row.best[0]
-        kind = "within noise of" if abs(gain) <= noise else "better than" if gain > 0 else "worse than"
-        lines.append(f"{row.name} is {kind} no teacher ({gain:+.1f}, noise {noise:.1f}).")
-    return " ".join(lines)
 
 
 def publish(folders: Sequence[Path]) -> None:
@@ -64,8 +54,8 @@ def publish(folders: Sequence[Path]) -> None:
     path = HERE / "results" / CONFIGS.name
     report.publish(path, folders, title=TITLE)
     table = path.with_suffix(".md").read_text(encoding="utf-8").partition("\n\n")[2]
-    rows = report.summarise(report.collect(folders))
-    page = PAGE.format(python=platform.python_version(), table=table, verdicts=verdicts(rows))
+    _, baseline, *distilled = report.summarise(report.collect(folders))
+    page = PAGE.format(python=platform.python_version(), table=table, verdicts=verdicts(baseline, distilled))
     (HERE / "README.md").write_text(page, encoding="utf-8")
 
 

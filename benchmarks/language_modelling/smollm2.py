@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import mean
 
 import smollm2_data
+from verdicts import verdicts
 
 from distill_core import cli, report
 from distill_core.errors import DistillError
@@ -111,7 +112,8 @@ def table(folders: Sequence[Path]) -> str:
             cpu_minutes(folders, one.name),
         )
         lines.append(f"| {one.name} | {one.parameters:,} | {one.seeds} | {' | '.join(values)} |")
-    return "\n".join(lines) + "\n\n±: sample standard deviation over runs with different seeds."
+    compared = verdicts(perplexities[0], perplexities[1:])
+    return "\n".join(lines) + f"\n\n±: sample standard deviation over runs with different seeds.\n\n{compared}".rstrip()
 
 
 def cpu_minutes(folders: Sequence[Path], about: str) -> str:

@@ -142,9 +142,10 @@ def test_every_sequence_loss_has_a_recipe():
     }  # fmt: skip
 
 
-def test_the_script_names_files_that_are_there():
+def test_the_script_names_files_that_are_there(monkeypatch):
     import runpy
 
+    monkeypatch.syspath_prepend(CONFIGS.parent)
     rows = runpy.run_path(str(CONFIGS.parent / "run.py"))["ROWS"]
     assert {file.stem for file in FILES if file.parent.name == "python_docs"} == set(rows)
     abouts = [read(CONFIGS / "python_docs" / f"{row}.yaml") for row in rows]
@@ -161,13 +162,12 @@ def smollm2(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(CONFIGS.parent)
     monkeypatch.chdir(tmp_path)
     import smollm2
-    import smollm2_data
 
     small_llama(tmp_path / "runs/smollm2/teacher")
     (tmp_path / "a.gguf").touch()
     yield smollm2
-    for module in (smollm2, smollm2_data):
-        sys.modules.pop(module.__name__)
+    for module in ("smollm2", "smollm2_data", "verdicts"):
+        sys.modules.pop(module)
 
 
 def test_the_script_on_smollm2_has_the_files_of_its_folder(smollm2):
@@ -224,6 +224,8 @@ def test_results_that_are_kept_are_not_trained_again_and_make_the_page(smollm2, 
     ]
     page = (tmp_path / "page.md").read_text()
     assert f"| {warm} | 12 | 2 | 3.50 ± 0.71 | 50.00 ± 0.00 | 2.0 |" in page
+    assert f"{warm} is within noise of no teacher (+0.0, noise 1.4)." in page
+    assert "on is" not in page  # one run has no deviation
     assert "| on | 0 | 1 | 2.00 | " in page
     smollm2.main(arguments)
     assert len(trained) == 2
