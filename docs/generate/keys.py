@@ -10,7 +10,17 @@ from distill_core import config, experiment
 
 from .docstrings import escaped, fenced, fields, first_line
 
-RECORDS = ("Experiment", "Stage", "Term", "Metric", "Evaluation", "CacheSettings", "SourceSettings", "FSDPSettings")
+RECORDS = (
+    "Experiment",
+    "Stage",
+    "Term",
+    "Metric",
+    "Evaluation",
+    "CacheSettings",
+    "SourceSettings",
+    "DDPSettings",
+    "FSDPSettings",
+)
 
 
 def page() -> str:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from .feature import Feature
 from .model_settings import CacheSettings as CacheSettings
+from .model_settings import DDPSettings as DDPSettings
 from .model_settings import FSDPSettings as FSDPSettings
 from .model_settings import SourceSettings as SourceSettings
 from .ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, check_fields
@@ -231,6 +232,7 @@ class Experiment:
             replicates models and shards gradients and the optimizer's state (ZeRO, stage 2).
         shard: The models to shard by FSDP2 beside replicated ones, also with `parallel: ddp`; with `parallel: fsdp` by
             default those whose name does not begin with `teacher`.
+        ddp: How the gradients of replicated models are averaged.
         fsdp: How sharded models are gathered, and where their shards are kept.
         activation_checkpointing: Models whose blocks recompute their activations in the backward pass instead of keeping them.
             The blocks are the elements of their `nn.Sequential`s and `nn.ModuleList`s.
@@ -262,6 +264,7 @@ class Experiment:
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     parallel: Literal["ddp", "fsdp", "deepspeed"] = "ddp"
     shard: Sequence[str] = field(default=())
+    ddp: DDPSettings = field(default=DDPSettings())
     fsdp: FSDPSettings = field(default=FSDPSettings())
     activation_checkpointing: Sequence[str] = field(default=())
     compile_blocks: Mapping[str, bool | str] = field(default_factory=dict)

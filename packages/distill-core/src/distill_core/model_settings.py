@@ -69,6 +69,18 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DDPSettings:
+    """Settings of replicated models that learn (`DistributedDataParallel`). A run of one process ignores them.
+
+    Attributes:
+        reduce_dtype: The dtype in which gradients are sent and summed: `bf16` sends half the bytes of float32, and `fp32` loses
+            no digits of gradients in bfloat16; by default that of the gradient.
+    """
+
+    reduce_dtype: Literal["fp32", "bf16"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FSDPSettings:
     """Settings of sharded models (FSDP2). A run of one process does not shard and ignores them.
 

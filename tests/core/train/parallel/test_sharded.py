@@ -18,9 +18,10 @@ from torch.distributed.checkpoint._consolidate_hf_safetensors import consolidate
 from distill_core.cli.setup._convert import convert_file
 from distill_core.data import Loader, TensorData
 from distill_core.errors import DistillError
-from distill_core.experiment import FSDPSettings
+from distill_core.experiment import DDPSettings, FSDPSettings
 from distill_core.train import Experiment, Stage, Term, Trainer
 from distill_core.train.checkpoints import CheckpointStore
+from distill_core.train.parallel import DataParallel
 
 SCRIPT = Path(__file__).parent / "sharded.py"
 CASES = ["ddp", "teacher", "bf16", "kept", "offload", "deferred", "compiled"]
@@ -204,6 +205,10 @@ def test_recomputation_changes_no_bit(hint_only):
         ({"compile_blocks": {"student": "indcutor"}}, "compile_blocks.student: there is no backend 'indcutor'"),
         ({"compile_blocks": {"student": True}, "compile": True}, "compile_blocks: `compile` compiles complete models"),
         ({"fsdp": FSDPSettings(cpu_offload=True)}, "fsdp: it sets how models are sharded, and no model is"),
+        (
+            {"parallel": "deepspeed", "ddp": DDPSettings(reduce_dtype="bf16")},
+            "ddp: it sets how gradients of replicated models",
+        ),
         ({"parallel": "deepspeed", "shard": ["student"]}, "shard: `parallel: deepspeed` replicates every model"),
         ({"parallel": "fsdp", "shard": ["studnt"]}, "shard: there is no model 'studnt'"),
     ],
@@ -220,3 +225,17 @@ def test_a_model_without_blocks_is_refused():
     given.stages[0].losses.pop("hint")
     with pytest.raises(DistillError, match="'student' has no blocks"):
         Trainer(given).fit()
+
+
+@pytest.mark.parametrize(("key", "dtype"), [(None, None), ("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_the_dtype_in_which_gradients_are_summed_is_a_key(monkeypatch, key, dtype):
+    """What it does to the gradients of three processes is in test_gradients.py."""
+    given = []
+
+    def noted(module, *, reduce_dtype, is_split):
+        given.append(reduce_dtype)
+        return DataParallel(module, reduce_dtype=reduce_dtype, is_split=is_split)
+
+    monkeypatch.setattr("distill_core.train._stage.DataParallel", noted)
+    Trainer(experiment(ddp=DDPSettings(reduce_dtype=key))).fit()
+    assert given == [dtype]

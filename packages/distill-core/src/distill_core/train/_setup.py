@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..errors import TrainingError
-from ..experiment import Experiment, FSDPSettings
+from ..experiment import DDPSettings, Experiment, FSDPSettings
 from ._label_order import check_label_order
 from ._readers import check_readers
 from ._resolved_stage import ResolvedStage
@@ -52,6 +52,9 @@ def _refuse_sharding(experiment: Experiment, stages: Sequence[ResolvedStage], sh
     if experiment.fsdp != FSDPSettings() and not sharded:
         message = "it sets how models are sharded, and no model is"
         raise TrainingError(message, key="fsdp", hint="set `parallel: fsdp`, or name the models in `shard`")
+    if experiment.parallel == "deepspeed" and experiment.ddp != DDPSettings():
+        message = "it sets how gradients of replicated models are averaged, which DeepSpeed shards"
+        raise TrainingError(message, key="ddp", hint="set `parallel: ddp`, or omit `ddp`")
     if experiment.parallel == "deepspeed" and sharded:
         message = "`parallel: deepspeed` replicates every model"
         raise TrainingError(message, key="shard", hint="set `parallel: fsdp`, or omit `shard`")

@@ -245,7 +245,9 @@ def connect(
         engine = ZeroEngine(run.module, learning, run.optimizer, clip_grad_norm=clip, buffers=buffers, sticky=sticky)
         run.parallel = run.backward = run.update = engine
         return
-    run.parallel = DataParallel(run.distiller, is_split=isinstance(run.optimizer, SplitOptimizer))
+    reduce_dtype = {None: None, "fp32": torch.float32, "bf16": torch.bfloat16}[experiment.ddp.reduce_dtype]
+    is_split = isinstance(run.optimizer, SplitOptimizer)
+    run.parallel = DataParallel(run.distiller, reduce_dtype=reduce_dtype, is_split=is_split)
     is_compiled = bool(experiment.compile)
     run.backward = make_backward(run.module, run.parallel, run.optimizer, scaler, is_compiled=is_compiled)
     guard = FiniteGuard(run.optimizer, device, buffers, sticky=sticky)
