@@ -114,7 +114,11 @@ def _ranges(document: Document, node: Node | None) -> tuple[dict[str, SearchRang
         problems.append(document.located(Problem("'ranges' must map keys of the experiment to ranges"), node, "ranges"))
     for key, (_, entry) in pairs(node).items() if isinstance(node, MappingNode) else ():
         fields = pairs(entry) if isinstance(entry, MappingNode) else {}
-        given = {name: scalar_value(value) for name, (_, value) in fields.items() if _is_number_or_word(value)}
+        given = {
+            name: scalar_value(value)
+            for name, (_, value) in fields.items()
+            if isinstance(value, yaml.ScalarNode) and is_untagged(value)
+        }
         message = range_problem(given)
         if not isinstance(entry, MappingNode) or message:
             message = message if fields else f"'{key}' must be a range"
@@ -122,10 +126,6 @@ def _ranges(document: Document, node: Node | None) -> tuple[dict[str, SearchRang
         else:
             ranges[key] = SearchRange(**given)  # type: ignore[arg-type]
     return ranges, problems
-
-
-def _is_number_or_word(node: Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and is_untagged(node)
 
 
 def _is_text(node: Node) -> bool:

@@ -97,7 +97,7 @@ class SweepRuns:
         return [*self.sweep.constant, *(f"{key}={value}" for key, value in point.items())]
 
 
-def name_of(point: dict[str, str]) -> str:
+def name_of(point: Mapping[str, str]) -> str:
     """Return the name of a run's folder.
 
     >>> name_of({"stages.0.optimizer.lr": "1.0e-5", "seed": "3"})
@@ -110,4 +110,4 @@ def name_of(point: dict[str, str]) -> str:
     plain = name == ",".join(parts) and len({key.rpartition(".")[2] for key in point}) == len(point)
     if plain and len(name) <= LONGEST_NAME:
         return name
-    return f"{name[:LONGEST_NAME]}-{sha256(json.dumps(point).encode()).hexdigest()[:8]}"
+    return f"{name[:LONGEST_NAME]}-{sha256(json.dumps(dict(point)).encode()).hexdigest()[:8]}"

@@ -70,7 +70,7 @@ class OwnInput:
             raise WiringError(message, key=f"sources.{self.name}")
         images: Tensor = value
         if self.affine:
-            channels = zip(images.split(1, dim=1), self.affine, strict=True)
+            channels = zip(torch.unbind(images.unsqueeze(2), dim=1), self.affine, strict=True)
             images = torch.cat([channel * factor + shift for channel, (factor, shift) in channels], dim=1)
         if self.size is not None and images.shape[2:] != self.size:
             images = F.interpolate(images, self.size, mode="bilinear", antialias=True, align_corners=False)
