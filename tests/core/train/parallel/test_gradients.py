@@ -184,13 +184,33 @@ def work(rank):
 three(work)
 """
 
+COMPILED = """
+def work(rank):
+    torch.manual_seed(0)
+    model = nn.Sequential(*(nn.Linear(512, 512, bias=False) for _ in range(4)))  # 1 MiB each: the first bucket holds one
+    graphs = []
+    @torch.compile(backend=lambda graph, inputs: graphs.append(graph) or graph)
+    def total(batch):
+        return model(batch).square().mean()
+    batch = torch.randn(3, 4, 512)
+    backward(DataParallel(model, bucket=1.0), lambda: total(batch[rank]))
+    found = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    (sum(model(part).square().mean() for part in batch) / 3).backward()
+    torch.testing.assert_close(found, [parameter.grad for parameter in model.parameters()])
+    say(len(graphs) > 1)
+
+three(work)
+"""
+
 
 @pytest.fixture(scope="module")
 def said(python):
     """What the three processes printed, for each of the scripts."""
     break_ = "print('====', flush=True)"
-    parts = python("\n".join([FORK, MEAN, break_, BITS, break_, APART, break_, NESTED])).stdout.split("====\n")
-    return dict(zip(("mean", "bits", "apart", "nested"), parts, strict=True))
+    scripts = {"mean": MEAN, "bits": BITS, "apart": APART, "nested": NESTED, "compiled": COMPILED}
+    parts = python("\n".join([FORK, f"\n{break_}\n".join(scripts.values())])).stdout.split("====\n")
+    return dict(zip(scripts, parts, strict=True))
 
 
 def test_the_mean_over_processes_with_tensors_that_some_or_all_leave_without_a_gradient(said):
@@ -212,3 +232,7 @@ def test_a_gradient_that_changes_after_it_was_sent_is_an_error(said):
         "a backward pass within the backward pass changed a gradient that had been sent to the other processes\n"
         "  hint: checkpoint activations with use_reentrant=False\n"
     )
+
+
+def test_a_compiled_graph_is_split_so_that_its_gradients_are_sent_during_the_backward_pass(said):
+    assert said["compiled"] == "True\n" * 3
