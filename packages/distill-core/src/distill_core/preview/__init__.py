@@ -15,6 +15,8 @@ from ._feature_pairs import FeaturePair as FeaturePair
 from ._feature_pairs import StageFeature as StageFeature
 from ._feature_pairs import pair_features as pair_features
 from ._feature_pairs import stage_features as stage_features
+from ._memory import StageMemory as StageMemory
+from ._memory import predict_memory as predict_memory
 from ._meta_build import build_on_meta as build_on_meta
 from ._model_inputs import ExampleInputs as ExampleInputs
 from ._model_inputs import example_inputs as example_inputs

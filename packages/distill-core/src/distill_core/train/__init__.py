@@ -5,6 +5,7 @@ from ..experiment import Experiment as Experiment
 from ..experiment import Metric as Metric
 from ..experiment import Stage as Stage
 from ..experiment import Term as Term
+from ._block_forwards import block_forwards as block_forwards
 from ._distiller import Distiller as Distiller
 from ._distiller import batch_values as batch_values
 from ._distiller import not_one_number as not_one_number

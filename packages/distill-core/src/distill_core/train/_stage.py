@@ -116,7 +116,8 @@ def prepare_stage(
     wrap = functools.partial(caches.wrap, loader=loader) if caches else None
     distiller = Distiller(models, terms, trained, stage.feed, wrap)
     distiller.limit(shared_vocabulary(models, stage, data if loader is None else loader))
-    distiller.to(device)
+    if any(tensor.device != device for tensor in (*distiller.parameters(), *distiller.buffers())):
+        distiller.to(device)  # which cannot move tensors without data, as in a preview of memory
     named = named_parameters(models, losses)
     learning = {id(named[name]) for name in chosen}
     trainable = {name: parameter for name, parameter in named.items() if id(parameter) in learning}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._command import Command
+from .._exit import refuse
 from .._options import file_argument, json_option, overrides_argument, trust_option
 
 if TYPE_CHECKING:
@@ -22,14 +23,26 @@ if TYPE_CHECKING:
 @click.option(
     "--deep", is_flag=True, help="Also build the models without memory or data, run them, and print a plan of the run."
 )
+@click.option("--memory", is_flag=True, help="With --deep: also print the memory of a step by part, per process.")
+@click.option("--processes", type=click.IntRange(1), default=1, help="With --memory: number of processes.")
 @json_option
 @trust_option
-def check(file: Path, overrides: tuple[str, ...], deep: bool, as_json: bool, trust: tuple[str, ...]) -> None:
+def check(
+    file: Path,
+    overrides: tuple[str, ...],
+    deep: bool,
+    memory: bool,
+    processes: int,
+    as_json: bool,
+    trust: tuple[str, ...],
+) -> None:
     """Check FILE for problems without running it.
 
     Nothing that it names is imported or called. --json prints the problems as a list, and with --deep the plan.
     """
-    check_file(file, overrides, deep=deep, as_json=as_json, trust=trust)
+    if memory and not deep:
+        refuse("--memory needs --deep", "write: --deep --memory")
+    check_file(file, overrides, deep=deep, as_json=as_json, trust=trust, memory=processes if memory else 0)
 
 
 def check_file(
@@ -39,8 +52,11 @@ def check_file(
     deep: bool = False,
     as_json: bool = False,
     trust: Sequence[str] = (),
+    memory: int = 0,
 ) -> None:
     """Check a file and print that it has no problems; with `deep`, also print the plan of the run.
+
+    With `memory`, a number of processes, the plan includes the memory of a step on each of them.
 
     With `as_json`, print `problems`, a list of records, and with `deep` the `plan`; problems are raised as well.
 
@@ -51,21 +67,35 @@ def check_file(
     from .._load import load_document
 
     if as_json:
-        _check_as_json(Path(file), overrides, deep=deep, trust=trust)
+        _check_as_json(Path(file), overrides, deep=deep, trust=trust, memory=memory)
         return
     document = load_document(Path(file), overrides, trust)
     text = f"\n\n{_deep(document, trust)}" if deep else ""
+    text += _memory_text(document, trust, memory) if memory else ""
     print(f"{file}: no problems ({', '.join(_counts(document))}){_not_built(document)}{text}")
 
 
-def _check_as_json(file: Path, overrides: Sequence[str], *, deep: bool, trust: Sequence[str]) -> None:
+def _memory_text(document: Document, trust: Sequence[str], processes: int) -> str:
+    """Return the memory of a step of each stage on one process, by part."""
+    from dataclasses import asdict
+
+    from ...preview import build_on_meta, predict_memory
+
+    lines = []
+    for number, stage in enumerate(predict_memory(build_on_meta(document, trust), processes)):
+        lines += ["", f"memory of a step of stage {number + 1}, on each of {processes} processes"]
+        lines += [f"  {part:12}{size / 2**20:12,.2f} MiB" for part, size in asdict(stage).items()]
+    return "\n".join(["", *lines])
+
+
+def _check_as_json(file: Path, overrides: Sequence[str], *, deep: bool, trust: Sequence[str], memory: int) -> None:
     """Print the problems of a file, and the plan of its run, as JSON; raise the problems."""
     import json
     from dataclasses import asdict
 
     from ...config import refuse
     from ...errors import ConfigError
-    from ...preview import build_on_meta, preview
+    from ...preview import build_on_meta, predict_memory, preview
     from .._load import load_document
 
     plan: dict[str, Any] = {}
@@ -75,6 +105,8 @@ def _check_as_json(file: Path, overrides: Sequence[str], *, deep: bool, trust: S
             found = preview(build_on_meta(document, trust), document)
             plan = asdict(found)
             refuse(found.problems)
+            stages = predict_memory(build_on_meta(document, trust), memory) if memory else []
+            plan |= {"memory": [asdict(stage) for stage in stages]} if memory else {}
     except ConfigError as error:
         print(json.dumps({"problems": [asdict(problem) for problem in error.problems]}, indent=1, default=str))
         raise

@@ -24,6 +24,7 @@ from ._deferred import fill
 from ._shard_files import read_stored
 
 if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.fsdp import FSDPModule
     from torch.distributed.tensor import DTensor
 
@@ -40,7 +41,11 @@ def sharded_names(experiment: Experiment, models: Mapping[str, nn.Module]) -> li
 
 
 def shard_models(
-    models: Mapping[str, nn.Module], names: Sequence[str], device: torch.device, settings: FSDPSettings
+    models: Mapping[str, nn.Module],
+    names: Sequence[str],
+    device: torch.device,
+    settings: FSDPSettings,
+    mesh: DeviceMesh | None = None,
 ) -> None:
     """Shard some models over all processes, block by block; do nothing in a single process.
 
@@ -49,6 +54,7 @@ def shard_models(
         names: The models to shard.
         device: Where they are.
         settings: How they are gathered, and where their shards are kept.
+        mesh: The processes; all by default.
 
     Raises:
         WiringError: A model does not exist.
@@ -67,7 +73,7 @@ def shard_models(
     precision = MixedPrecisionPolicy(param_dtype=gathered, reduce_dtype=reduced)
     output = torch.float32 if gathered else None
     offload = CPUOffloadPolicy(pin_memory=device.type != "cpu") if settings.cpu_offload else OffloadPolicy()
-    mesh = init_device_mesh(device.type, (world_size(),))
+    mesh = mesh or init_device_mesh(device.type, (world_size(),))
     for name in names:
         is_deferred = deferred_weights(models[name]) is not None
         for tensor in () if is_deferred else (*models[name].parameters(), *models[name].buffers()):
