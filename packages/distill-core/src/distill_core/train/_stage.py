@@ -116,8 +116,7 @@ def prepare_stage(
     wrap = functools.partial(caches.wrap, loader=loader) if caches else None
     distiller = Distiller(models, terms, trained, stage.feed, wrap)
     distiller.limit(shared_vocabulary(models, stage, data if loader is None else loader))
-    if any(tensor.device != device for tensor in (*distiller.parameters(), *distiller.buffers())):
-        distiller.to(device)  # which cannot move tensors without data, as in a preview of memory
+    _move(distiller, device)
     named = named_parameters(models, losses)
     learning = {id(named[name]) for name in chosen}
     trainable = {name: parameter for name, parameter in named.items() if id(parameter) in learning}
@@ -137,6 +136,12 @@ def prepare_stage(
     )  # fmt: skip
     distiller.attach()
     return run
+
+
+def _move(distiller: Distiller, device: torch.device) -> None:
+    """Move the distiller, unless it is there: torch cannot move the tensors without data of a preview of memory."""
+    if any(tensor.device != device for tensor in (*distiller.parameters(), *distiller.buffers())):
+        distiller.to(device)
 
 
 def _set_labels(terms: Mapping[str, Term], loader: Loader | None) -> None:
