@@ -125,7 +125,7 @@ def _tracker(modules: Sequence[nn.Module]) -> Any:
     """Return torch's tracker, without the hooks for gradients that frozen parameters refuse."""
     from torch.distributed._tools.mem_tracker import MemTracker
 
-    tracker: Any = MemTracker()  # type: ignore[no-untyped-call]
+    tracker: Any = MemTracker()
     nothing = RemovableHandle(OrderedDict())
     for parameter in (parameter for module in modules for parameter in module.parameters()):
         if not parameter.requires_grad:
