@@ -61,10 +61,12 @@ def test_the_tree_lists_what_is_there(root, readmes):
 
 
 def test_links_between_files_lead_somewhere(root, readmes):
-    """The site's reference is written when the site is built; its pages are those of the index."""
+    """The site's reference is written when the site is built: the pages of the index, and one for each file of losses."""
     index = (root / "docs/index.md").read_text(encoding="utf-8")
     generated = {root / f"docs/{page}.md" for page in re.findall(r"^reference/\S+$", index, re.MULTILINE)}
     assert len(generated) > 3
+    losses = root.glob("packages/*/src/*/losses/_[a-z]*.py")
+    generated |= {root / f"docs/reference/methods/{file.stem.removeprefix('_')}.md" for file in losses}
     broken = [
         f"{name}: {target}"
         for name, text in readmes.items()
