@@ -85,7 +85,7 @@ class Case:
 def table() -> list[Case]:
     """Return all cases of all methods."""
     files = sorted(Path(__file__).parent.glob("test_*.py"))
-    names = [file.stem for file in files if not file.stem.startswith(("test_laws", "test_golden"))]
+    names = [file.stem for file in files if not file.stem.startswith(("test_laws", "test_golden", "test_torchdistill"))]
     modules = [importlib.import_module(f"{__package__}.{name}") for name in names]
     return [case for module in modules for case in module.CASES]
 
