@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from torch import nn
 
 from distill_core.experiment import Evaluation, Experiment, Stage
-from distill_core.export import Exported, describe_data
+from distill_core.export import Exported, describe_data, export
 
 
 def experiment(loader):
@@ -55,3 +56,26 @@ def test_texts(tmp_path):
     assert [path.name for path in written] == ["student.json", "student_tokenizer"]
     assert json.loads(written[0].read_text())["class_names"] == ["bad", "good"]
     assert (written[1] / "tokenizer.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("own", "names", "expected"),
+    [
+        (None, ("bad", "good"), {0: "bad", 1: "good"}),
+        ({0: "no", 1: "yes"}, ("bad", "good"), {0: "no", 1: "yes"}),
+        (None, ("bad", "good", "other"), {0: "LABEL_0", 1: "LABEL_1"}),
+    ],
+)
+def test_a_config_has_the_class_names_unless_the_model_has_its_own(own, names, expected, tmp_path):
+    from transformers import AutoConfig, BertConfig, BertForSequenceClassification
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    labels = {"id2label": own, "label2id": {name: index for index, name in own.items()}} if own else {}
+    model = BertForSequenceClassification(BertConfig(vocab_size=30, **sizes, **labels))
+    before = dict(model.config.id2label)
+    ids = {"input_ids": torch.randint(5, 30, (2, 4))}
+    export(model, ids, tmp_path / "saved", "transformers", class_names=names)
+    saved = AutoConfig.from_pretrained(tmp_path / "saved")
+    assert saved.id2label == expected
+    assert saved.label2id == {name: index for index, name in expected.items()}
+    assert model.config.id2label == before

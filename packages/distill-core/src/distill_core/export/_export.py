@@ -58,6 +58,7 @@ def export(
     *,
     tokenizer: Any = None,
     converter: Path | None = None,
+    class_names: Sequence[str] = (),
 ) -> Exported:
     """Write a model to a file or folder, which appears only after it has been verified.
 
@@ -72,6 +73,7 @@ def export(
         format: One of `FORMATS`.
         tokenizer: The tokenizer, for `transformers` and `gguf`.
         converter: llama.cpp's converter, for `gguf`; see `find_converter`.
+        class_names: The classes in the order of the outputs, for `transformers`; a model's own names take precedence.
 
     Raises:
         DistillError: The format is unknown or its packages are missing, the model cannot be traced or has no
@@ -89,7 +91,7 @@ def export(
         if format == "safetensors":
             proof = _write_weights(merged, unverified)
         elif format in FOLDERS:
-            proof = _write_folder(merged, inputs, unverified, tokenizer, converter)
+            proof = _write_folder(merged, inputs, unverified, tokenizer, converter, class_names)
         else:
             proof, outputs = _write_program(merged, inputs, unverified)
         if unverified.is_dir():
@@ -112,9 +114,16 @@ def _check_format(network: nn.Module, format: str) -> None:  # noqa: A002  as th
         raise DistillError(message, hint="--format safetensors writes the weights of any model")
 
 
-def _write_folder(network: nn.Module, inputs: Inputs, path: Path, tokenizer: Any, converter: Path | None) -> str:
+def _write_folder(
+    network: nn.Module,
+    inputs: Inputs,
+    path: Path,
+    tokenizer: Any,
+    converter: Path | None,
+    class_names: Sequence[str],
+) -> str:
     if path.suffix == ".transformers":
-        write_pretrained(network, path, tokenizer=tokenizer)
+        write_pretrained(network, path, tokenizer=tokenizer, class_names=class_names)
         return prove_folder(network, path, inputs)
     if tokenizer is None:
         message = "--format gguf needs a tokenizer, and the data and callbacks of the run have none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..data import class_names_of_model
 from ..errors import DistillError
 from ._inputs import Inputs, proofs
 from ._tensors_only import answer
@@ -32,7 +33,12 @@ def pipeline_of(network: nn.Module) -> str:
 
 
 def write_pretrained(
-    network: nn.Module, folder: Path, *, tokenizer: Any = None, weights: Mapping[str, Tensor] | None = None
+    network: nn.Module,
+    folder: Path,
+    *,
+    tokenizer: Any = None,
+    weights: Mapping[str, Tensor] | None = None,
+    class_names: Sequence[str] = (),
 ) -> None:
     """Write a model of transformers or PEFT for `from_pretrained`, with its tokenizer and chat template.
 
@@ -43,9 +49,10 @@ def write_pretrained(
         folder: The output folder.
         tokenizer: The tokenizer, if any.
         weights: The weights by name, if they differ from those in the model, such as the complete ones of a sharded model.
+        class_names: The classes in the order of the outputs, for the config of a classifier that has no names of its own.
     """
     model: Any = network
-    with _use_cache_by_default(model):
+    with _use_cache_by_default(model), _named_classes(model, class_names):
         model.save_pretrained(folder, state_dict=dict(weights) if weights is not None else None)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
@@ -110,3 +117,19 @@ def _use_cache_by_default(model: Any) -> Iterator[None]:
     finally:
         for part, value, _ in before:
             part.use_cache = value
+
+
+@contextmanager
+def _named_classes(model: Any, names: Sequence[str]) -> Iterator[None]:
+    """Set the names of classes in the config of a classifier that has none, and restore it."""
+    config = model.config
+    is_classifier = type(model).__name__.endswith("Classification") and config.num_labels == len(names)
+    if not is_classifier or class_names_of_model(model):
+        yield
+        return
+    before = config.id2label, config.label2id
+    config.id2label, config.label2id = dict(enumerate(names)), {name: index for index, name in enumerate(names)}
+    try:
+        yield
+    finally:
+        config.id2label, config.label2id = before

@@ -16,6 +16,7 @@ from distill_core.export import (
     Exported,
     Sidecar,
     check_mergeable,
+    describe_data,
     describe_training,
     has_adapters,
     merge_adapters,
@@ -125,7 +126,8 @@ class SavePretrained(Callback):
         weights = run.weights.get(self.model)
         if self.merge_adapters:
             model, weights = merge_adapters(model), None
-        write_pretrained(model, folder, tokenizer=self.tokenizer, weights=weights)
+        names = describe_data(run.experiment, model).class_names
+        write_pretrained(model, folder, tokenizer=self.tokenizer, weights=weights, class_names=names)
         training = describe_training(
             run.experiment, self.model, results, run.output, license=self.license, datasets=self.datasets
         )
