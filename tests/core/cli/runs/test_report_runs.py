@@ -108,7 +108,42 @@ def test_another_metric_can_be_shown(distill):
     assert rows(distill("report", "kd", "--metric", "top5").out) == {"kd": ["1", "99.00"]}
     ended = distill("report", "kd", "--metric", "top55")
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err == "kd/seed0/results.json: no test metric 'top55'\n  hint: did you mean 'top5'?\n"
+    assert ended.err == "no run has the test metric 'top55'\n  hint: did you mean 'top5'?\n"
+
+
+def test_runs_without_the_chosen_metric_are_omitted_by_name(distill):
+    share = {"test": {"share": 0.5}}
+    made("a/seed0", 0, 70.0)
+    made("b/seed0", 0, 0.0, best=share, last=share, selection=None)
+    made("c/seed0", 0, 0.0, best=None, last=share, selection=None)
+    made("d/seed0", 0, 0.0, best=None, last={}, selection=None)  # without a test
+    ended = distill("report", "a", "b", "c")
+    assert ended.err == (
+        "the runs have different metrics: 'top1' in a/seed0, 'share' in b/seed0\n"
+        "  hint: choose one with --metric, or name fewer folders\n"
+    )
+    ended = distill("report", ".", "--metric", "share")
+    assert (ended.code, ended.err) == (0, "2 without test metric 'share', omitted: a/seed0, d/seed0\n")
+    assert rows(ended.out) == {"b": ["1", "0.500"], "c": ["1", "0.500"]}
+    ended = distill("report", ".", "--metric", "top5", "--json")
+    assert [run["row"] for run in json.loads(ended.out)["runs"]] == ["a"]
+    ended = distill("report", ".", "--metric", "shares")
+    assert (ended.code, ended.err) == (1, "no run has the test metric 'shares'\n  hint: did you mean 'share'?\n")
+    ended = distill("report", "d", "--metric", "share")
+    assert ended.err == "no run has the test metric 'share'\n  hint: add `test:` to the experiment\n"
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.HTML", "x.md.txt"])
+def test_an_output_of_an_unknown_extension_is_refused(distill, name):
+    made("kd/seed0", 0, 70.0)
+    assert distill("report", "kd", "--output", name) == (
+        2,
+        "",
+        f"{name} has an unknown extension\n"
+        "  hint: choose from .html, .tex, .csv, .md, .json, .png; PATH without an extension writes PATH.md, PATH.json and "
+        "PATH.png\n",
+    )
+    assert [path.name for path in Path().iterdir()] == ["kd"]
 
 
 @pytest.mark.parametrize(

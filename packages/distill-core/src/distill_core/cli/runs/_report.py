@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...errors import DataError, did_you_mean
+from ...records import read_record
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH, json_option, trust_option
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from ...report import Row, RunResult
 
 MAX_LISTED = 5
-"""Number of unfinished runs that are named."""
+"""Number of omitted runs that are named."""
+ENDINGS = (".html", ".tex", ".csv", ".md", ".json", ".png")
 
 
 @click.command(cls=Command)
@@ -43,7 +46,11 @@ MAX_LISTED = 5
 )
 @click.option("--title", metavar="TEXT", default="", help="Title of the table.", show_default="the folders")
 @click.option(
-    "--metric", metavar="NAME", default="", help="Test metric to show.", show_default="the metric of the checkpoint"
+    "--metric",
+    metavar="NAME",
+    default="",
+    help="Test metric to show; runs without it are omitted.",
+    show_default="the metric of the checkpoint",
 )
 @click.option(
     "--compare-models",
@@ -99,20 +106,24 @@ def report_runs(
         folders: Folders to search at any depth. Rows are in this order, and sorted by name within a folder.
         output: The file to write, .html, .tex or .csv; otherwise `output`.md, .json and .png are written.
         title: Title of the table; the folders by default.
-        metric: The test metric to show; by default the one that selected the checkpoint.
+        metric: The test metric to show, of the runs that have it; by default the one that selected the checkpoint.
         compare_models: Rebuild the models of the first run of each row for the HTML page.
         trust: Packages whose objects the configurations may name besides the trusted ones.
         as_json: Print every run as JSON instead of the table.
 
     Raises:
-        ConfigError: A folder does not exist or holds no finished run, or the runs have different metrics.
-        DataError: A run lacks the metric on its test split, or matplotlib is not installed.
+        ConfigError: `output` has an unknown extension, a folder does not exist or holds no finished run, or the runs have
+            different metrics.
+        DataError: No run has the metric on its test split, or matplotlib is not installed.
     """
     from ...report import as_record, collect, print_table, summarise
 
     if compare_models and (output is None or output.suffix != ".html"):
         refuse("--compare-models requires an HTML report", "add --output X.html")
-    finished = _finished_runs(folders)
+    if output is not None and output.suffix not in ("", *ENDINGS):
+        hint = f"choose from {', '.join(ENDINGS)}; PATH without an extension writes PATH.md, PATH.json and PATH.png"
+        refuse(f"{output} has an unknown extension", hint)
+    finished = _with_metric(_finished_runs(folders), metric)
     results = in_rows(finished, collect(finished, metric=metric))
     _refuse_mixed(finished, results)
     rows = summarise(results)
@@ -141,9 +152,35 @@ def _finished_runs(folders: Sequence[Path]) -> list[Path]:
         searched = ", ".join(map(str, folders))
         refuse(f"no finished run below {searched}", f"a finished run is a folder with {RESOLVED} and {RESULTS}")
     if unfinished := [str(run) for run in runs if run not in finished]:
-        listed = [*unfinished[:MAX_LISTED], *(["…"] if len(unfinished) > MAX_LISTED else [])]
-        print(f"{len(unfinished)} unfinished, omitted: {', '.join(listed)}", file=sys.stderr)
+        _print_omitted("unfinished", unfinished)
     return finished
+
+
+def _print_omitted(reason: str, runs: Sequence[str]) -> None:
+    listed = [*runs[:MAX_LISTED], *(["…"] if len(runs) > MAX_LISTED else [])]
+    print(f"{len(runs)} {reason}, omitted: {', '.join(listed)}", file=sys.stderr)
+
+
+def _with_metric(runs: list[Path], metric: str) -> list[Path]:
+    """Return the runs with a test metric, and name the others on stderr; all runs if no metric is chosen."""
+    if not metric:
+        return runs
+    tested = {run: _test_metrics(run) for run in runs}
+    found = [run for run in runs if metric in tested[run]]
+    if not found:
+        names = {name for each in tested.values() for name in each}
+        message = f"no run has the test metric '{metric}'"
+        raise DataError(message, hint=did_you_mean(metric, names) or "add `test:` to the experiment")
+    if others := [str(run) for run in runs if run not in found]:
+        _print_omitted(f"without test metric '{metric}'", others)
+    return found
+
+
+def _test_metrics(run: Path) -> set[str]:
+    """Return the names of the metrics that `collect` finds in a run."""
+    results = read_record(run / RESULTS)
+    tests = ((results.get(key) or {}).get("test") for key in ("best", "last"))
+    return set(next(filter(None, tests), ()))
 
 
 def _write(output: Path, title: str, results: Sequence[RunResult], rows: Sequence[Row]) -> list[Path]:
