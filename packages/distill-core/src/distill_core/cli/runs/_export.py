@@ -126,9 +126,8 @@ def export_run(
     experiment, network = _trained(run_dir, model, trust)
     inputs = {} if format in ("safetensors", "gguf") else batch_for(experiment, network, model)
     sidecar = describe_data(experiment, network)
-    exported = export_model(
-        network, inputs, file, format, tokenizer=sidecar.tokenizer, converter=converter, class_names=sidecar.class_names
-    )
+    tokenizer, names = sidecar.tokenizer, sidecar.class_names
+    exported = export_model(network, inputs, file, format, tokenizer=tokenizer, converter=converter, class_names=names)
     written = [] if file.is_dir() else sidecar.write(exported)
     card = _card_path(file, is_own_folder=output is not None and file.parent == output)
     card.write_text(_card(exported, sidecar, model, experiment, run_dir, license, datasets), encoding="utf-8")
