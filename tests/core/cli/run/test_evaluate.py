@@ -42,6 +42,16 @@ def test_other_weights_give_other_numbers(finished, distill):
     assert f"{finished['best']['test']['share']:.4f}" not in ended.out
 
 
+def test_relative_paths_that_start_elsewhere_are_told(finished, distill, monkeypatch, tmp_path_factory, caplog):
+    start = Path.cwd()
+    distill("evaluate", "out", "--trust", "toy")
+    assert "started in" not in caplog.text
+    (elsewhere := tmp_path_factory.mktemp("elsewhere")).joinpath("test").mkdir()  # `split: test` could be this folder
+    monkeypatch.chdir(elsewhere)
+    assert distill("evaluate", start / "out", "--trust", "toy").code == 0
+    assert f"was started in {start}; relative paths, 'test' for example, are read from {elsewhere}" in caplog.text
+
+
 TEST_ONLY = """\
 models: {student: !import_call:distill_core.weights.load_weights [!import_call:toy.Net {width: 4}, out/student.safetensors]}
 test:

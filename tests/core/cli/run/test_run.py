@@ -45,7 +45,10 @@ def test_a_run_writes_its_folder_and_prints_its_results(toy, distill):
 def test_the_environment_names_what_can_change_a_number(toy, distill):
     distill("run", toy, "stages.0.epochs=1", "--output", "out", *TRUST)
     environment = json.loads(Path("out/environment.json").read_text())
-    assert environment.keys() == {"python", "platform", "packages", "torch", "device", "device_name", "git"}
+    assert environment.keys() == {
+        "python", "platform", "packages", "torch", "device", "device_name", "git", "working_directory",
+    }  # fmt: skip
+    assert environment["working_directory"] == str(Path.cwd())
     assert environment["device"] in ("cpu", "cuda")
     assert environment["git"] is None
     assert "yaml" not in environment["packages"]

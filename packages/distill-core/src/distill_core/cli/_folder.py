@@ -120,7 +120,7 @@ def remove_refused(folder: Path) -> None:
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Return the versions of the distributions that are imported, the device and the commit."""
+    """Return the versions of the distributions that are imported, the device, the commit and the working directory."""
     import torch
 
     return {
@@ -131,4 +131,5 @@ def environment(device: str) -> dict[str, Any]:
         "device": device,
         "device_name": torch.cuda.get_device_name() if device.startswith("cuda") else platform.processor(),
         "git": git_state(),
+        "working_directory": str(Path.cwd()),  # relative paths of the file start here
     }

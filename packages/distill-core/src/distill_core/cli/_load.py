@@ -12,7 +12,7 @@ from ..errors import ConfigError, Problem
 from ..experiment import Evaluation, Experiment, Metric, Stage, Term
 from ._cached_models import provide_cached_models
 from ._complete import stage_problems
-from ._run_files import COMMAND
+from ._run_files import COMMAND, working_directory
 
 SCHEMAS = {"Evaluation": Evaluation, "Metric": Metric, "Stage": Stage, "Term": Term}
 """The dataclasses of an experiment by their names in annotations."""
@@ -43,7 +43,8 @@ def _modules(file: Path) -> Path:
     command = file.parent / COMMAND
     if file.name.startswith("config.resolved") and command.is_file():
         words = shlex.split(command.read_text(encoding="utf-8").partition("\n")[0])
-        return Path(words[2]).parent if len(words) > 2 else file.parent
+        start = working_directory(file.parent) or Path()
+        return start / Path(words[2]).parent if len(words) > 2 else file.parent
     return file.parent
 
 

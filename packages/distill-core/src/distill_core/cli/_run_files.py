@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..errors import DataError
+from ..records import read_record
+
 SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, METRICS, RESULTS, LOCK = (
     "config.source.yaml",
     "config.resolved.yaml",
@@ -49,3 +52,12 @@ def _newest_version(folder: Path, name: str) -> int:
     pattern = re.compile(rf"{re.escape(stem)}\.(\d+)\.{re.escape(suffix)}")
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return max((int(match.group(1)) for match in map(pattern.fullmatch, names) if match), default=0)
+
+
+def working_directory(folder: Path) -> Path | None:
+    """Return the working directory in which a run was started, where its relative paths start; None if it is unknown."""
+    try:
+        recorded = read_record(folder / ENVIRONMENT).get("working_directory")
+    except (OSError, DataError):
+        return None
+    return Path(recorded) if isinstance(recorded, str) else None

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import did_you_mean
 from .._exit import refuse
-from .._run_files import RESOLVED, newest_config
+from .._flatten import leaves
+from .._run_files import RESOLVED, newest_config, working_directory
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...config import Document
     from ...experiment import Evaluation, Inputs
     from ...train import Trainer
 
 CHECKPOINTS = ("best", "last")
+logger = logging.getLogger("distill")
 
 
 def trained_config(target: Path) -> Path:
@@ -53,6 +58,8 @@ def rebuilt(
     if checkpoint not in CHECKPOINTS:
         refuse(f"--checkpoint must be 'best' or 'last', got '{checkpoint}'", did_you_mean(checkpoint, CHECKPOINTS))
     document = load_document(trained_config(target), overrides, trust)
+    if target.is_dir():
+        _warn_elsewhere(target, document)
     trainer = Trainer(build_experiment(document, trust), output=target if target.is_dir() else None)
     read_deferred(trainer.models, trainer.device)
     if target.is_dir():
@@ -63,6 +70,29 @@ def rebuilt(
     for model in trainer.models.values():
         model.to(trainer.device)
     return trainer
+
+
+def _warn_elsewhere(run_dir: Path, document: Document) -> None:
+    """Warn if relative paths of a run's file start elsewhere than in the run."""
+    start = working_directory(run_dir)
+    if start is None or start == Path.cwd():
+        return
+    values = [v for leaf in leaves(document.root).values() for v in (leaf if isinstance(leaf, list) else [leaf])]
+    names = [value for value in values if isinstance(value, str) and _is_path(value, start)]
+    if names:
+        logger.warning(
+            "the run was started in %s; relative paths, '%s' for example, are read from %s", start, names[0], Path.cwd()
+        )
+
+
+def _is_path(value: str, start: Path) -> bool:
+    """Return whether a text names a file that is not the same from both folders."""
+    if not value or Path(value).is_absolute():
+        return False
+    with contextlib.suppress(OSError, ValueError):  # too long for a name, a null character
+        here, there = Path(value), start / value
+        return (here.exists() or there.exists()) and here.resolve() != there.resolve()
+    return False
 
 
 def evaluations_of(trainer: Trainer) -> dict[str, Evaluation]:
