@@ -92,6 +92,10 @@ def test_scores_may_have_surrounding_whitespace(targets):
     [
         (["a", "a"], "`labels` must be at least one class, each once, got ['a', 'a']"),
         ([], "`labels` must be at least one class, each once, got []"),
+        (
+            ["", "a"],
+            "`labels` has an empty name: ['', 'a']\n  hint: name each class, and give rows without a label one, or delete them",
+        ),
         ([False, True], "`labels` must be text, got False\n  hint: quote it"),
     ],
 )

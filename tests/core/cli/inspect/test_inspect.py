@@ -114,6 +114,9 @@ def test_pairs_are_lines_of_a_file(distill):
 
 REFUSED = [
     (["resnet81"], "there is no model 'resnet81'"),
+    (["resnet10tt"], "there is no model 'resnet10tt'\n  hint: did you mean 'resnet10t'?"),
+    (["resnet18.nope"], "Invalid pretrained tag (nope) for resnet18"),
+    (["nowhere.Model"], "'nowhere.Model' is outside the trusted packages"),
     (["torch.load", "f=x"], "'torch.load' is refused"),
     (["resnet18", "--match", "nope*"], "no tap matches 'nope*'"),
     (["resnet18", "--input", "3x224"], "--input '3x224' is not a shape"),

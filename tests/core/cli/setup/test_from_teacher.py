@@ -113,6 +113,45 @@ def test_texts(distill, bert):
     assert "layers: [0, 3]" in text
 
 
+def test_a_classifier_gives_its_order_of_the_classes_and_its_length(distill, bert):
+    from distill_nlp.models import tiny_bert
+
+    model = tiny_bert(vocab_size=40, num_labels=3, layers=2, width=32, max_length=64)
+    model.config.id2label = {0: "So-so", 1: "pos", 2: "neg"}
+    model.save_pretrained("bert")
+    out, text = shown(distill, "--teacher", "bert", "--data", "reviews")
+    assert "trained first" not in out
+    assert '_labels: &labels ["so so", "pos", "neg"]' in text
+    assert text.count("max_length: 64") == 2
+    tiny_bert(vocab_size=40, num_labels=3, layers=1, width=32, max_length=16).save_pretrained("short")
+    ended = distill("new", "second.yaml", "--teacher", "bert", "--data", "reviews", "--student", "short")
+    assert "\nshort reads 16 tokens, and its teacher 64\n  hint: " in ended.err, ended.err
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("8,a film,", "reviews/train.csv:22: the row has no label\n  hint: write the label in `label`, or delete the row\n"),
+        ("8,a film,nan", "reviews/train.csv:22: the row has no label\n"),
+        ("8,,pos", "reviews/train.csv:22: the row has no text\n  hint: write the text in `text`, or delete the row\n"),
+    ],
+)  # fmt: skip
+def test_an_empty_cell_is_refused_with_its_line(distill, bert, row, message):
+    with Path("reviews/train.csv").open("a") as file:
+        file.write(row + "\n")
+    ended = distill("new", "first.yaml", "--teacher", "bert", "--data", "reviews")
+    assert (ended.code, ended.out) == (2, "")
+    assert message in ended.err
+
+
+def test_a_tagged_name_of_timm(distill, images):
+    pytest.importorskip("timm")
+    student = ["--student", "resnet10t.c3_in1k"]
+    ended = distill("new", "first.yaml", "--teacher", "resnet18.a1_in1k", "--data", "pictures", *student)
+    assert ended.code == 0, ended.err
+    assert "timm.create_model {model_name: resnet18.a1_in1k, num_classes: 3}" in Path("first.yaml").read_text()
+
+
 def test_conversations(distill, gpt):
     _, text = shown(distill, "--teacher", "gpt", "--data", "chat.jsonl")
     assert "distill_nlp.data.conversations {rows: 'chat.jsonl'" in text

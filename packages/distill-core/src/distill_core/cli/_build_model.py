@@ -14,7 +14,7 @@ from torch import nn
 from yaml import Node
 
 from ..config import Builder, read_call
-from ..errors import ConfigError, DistillError, Problem
+from ..errors import ConfigError, DistillError, Problem, did_you_mean
 from ._exit import refuse
 
 
@@ -49,7 +49,8 @@ def call_of(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
     """Return the import path and the arguments that build a model which may be named in short.
 
     Args:
-        name: An import path, a folder of transformers, a name of the zoo (`cifar10/resnet20`) or of timm (`resnet18`).
+        name: An import path, a folder of transformers, a name of the zoo (`cifar10/resnet20`) or of timm (`resnet18`,
+            `resnet18.a1_in1k`).
         arguments: Further arguments, `key=value`.
 
     Raises:
@@ -62,10 +63,12 @@ def call_of(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
         return _transformers_class(Path(name)), [f"config={_config_of(Path(name))}", *arguments]
     if name in _zoo_names():
         return "distill_zoo.load", [f"name={name}", *arguments]
-    if "." not in name or "/" in name:
-        if _is_timm(name):
-            return "timm.create_model", [f"model_name={name}", *arguments]
-        refuse(f"there is no model '{name}'", "give an import path, a folder, or a name of the zoo or of timm")
+    is_path = "." in name and "/" not in name
+    if not (is_path and _is_module(name.partition(".")[0])) and _is_timm(name):
+        return "timm.create_model", [f"model_name={name}", *arguments]
+    if not is_path:
+        hint = "give an import path, a folder, or a name of the zoo or of timm"
+        refuse(f"there is no model '{name}'", did_you_mean(name, _short_names(name), otherwise=hint))
     return name, list(arguments)
 
 
@@ -95,8 +98,23 @@ def _zoo_names() -> Sequence[str]:
     return names
 
 
+def _short_names(name: str) -> Sequence[str]:
+    """Return the names that may be meant: those of the zoo for one with a slash, otherwise those of timm."""
+    if "/" in name:
+        return _zoo_names()
+    if not _is_module("timm"):
+        return ()
+    timm: Any = importlib.import_module("timm")
+    names: Sequence[str] = timm.list_models()
+    return names
+
+
+def _is_module(name: str) -> bool:
+    return bool(name) and importlib.util.find_spec(name) is not None
+
+
 def _is_timm(name: str) -> bool:
-    if importlib.util.find_spec("timm") is None:
+    if not _is_module("timm"):
         return False
     timm: Any = importlib.import_module("timm")
     return bool(timm.is_model(name))

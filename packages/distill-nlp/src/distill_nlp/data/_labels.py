@@ -29,12 +29,15 @@ def class_names(labels: Sequence[Any]) -> tuple[str, ...]:
     """Return the names of the classes as text.
 
     Raises:
-        DataError: There are no labels, a label occurs twice, or is neither text nor an integer.
+        DataError: There are no labels, a label occurs twice, is empty, or is neither text nor an integer.
     """
     for label in labels:
         if isinstance(label, bool) or not isinstance(label, str | int):
             message = f"`labels` must be text, got {label!r}"
             raise DataError(message, hint="quote it")
+        if not str(label).strip():
+            message = f"`labels` has an empty name: {list(labels)}"
+            raise DataError(message, hint="name each class, and give rows without a label one, or delete them")
     names = tuple(map(str, labels))
     if not names or len(set(names)) < len(names):
         message = f"`labels` must be at least one class, each once, got {list(labels)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from ._lines import read_lines, read_text, split_lines
 from ._table import ABSENT, Table
 
 _BLANKS = " \t\r\n"
+_JOINED = re.compile(r"\w+([;,\t|])\w+(?:\1\w+)*")
+"""Names of columns that another separator joins."""
 
 
 def read_table(path: str | Path, *, header: Sequence[str] | None = None, skip_short: bool = False) -> Table:
@@ -33,8 +36,8 @@ def read_table(path: str | Path, *, header: Sequence[str] | None = None, skip_sh
         skip_short: Skip rows with too few cells, which QQP has, instead of refusing the file.
 
     Raises:
-        DataError: The file does not exist, has an unknown format or no rows, or a row does not have the number of cells
-            of the header.
+        DataError: The file does not exist, has an unknown format, another separator or no rows, or a row does not have
+            the number of cells of the header.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -57,12 +60,24 @@ def read_table(path: str | Path, *, header: Sequence[str] | None = None, skip_sh
 def _tabs(path: Path, header: Sequence[str] | None, *, skip_short: bool) -> Table:
     lines = ((number, line.split("\t")) for number, line in read_lines(path) if line)
     names = list(header) if header is not None else next(lines, (1, [""]))[1]
+    if path.suffix.lower() == ".tsv" and header is None:
+        _check_separator(path, names, "tabs")
     return _rows(path, names, lines, skip_short=skip_short)
 
 
 def _csv(path: Path) -> Table:
     records = _records(path)
-    return _rows(path, next(records, (1, [""]))[1], records)
+    names = next(records, (1, [""]))[1]
+    _check_separator(path, names, "commas")
+    return _rows(path, names, records)
+
+
+def _check_separator(path: Path, names: Sequence[str], separator: str) -> None:
+    """Refuse a header whose only cell is words with another separator, such as the semicolon of some spreadsheets."""
+    if len(names) == 1 and (found := _JOINED.fullmatch(names[0])):
+        used = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "'|'"}[found[1]]
+        message = f"{path}: the cells of the header are separated by {used}: {shown(names[0])}"
+        raise DataError(message, hint=f"separate the cells of a {path.suffix} file by {separator}")
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:

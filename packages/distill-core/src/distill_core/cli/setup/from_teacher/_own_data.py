@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -135,19 +135,30 @@ def _texts(folder: Path, train: Path) -> LabelledTexts:
         test, val = val, None
     if test is None:
         refuse(f"{folder} has no table for the test beside {train.name}", f"add test{train.suffix}")
-    table: Mapping[str, Sequence[Any]] = package("distill_nlp.tables").read_rows(train)
+    table = package("distill_nlp.tables").read_rows(train)
     target = next((name for name in _TARGETS if name in table), None)
     if target is None:
         refuse(f"{train} has no column of labels", f"call one of {', '.join(table)} `label`")
+    _check_filled(table, target, "label")
     labels = sorted(
-        {str(label) for label in table[target]}, key=lambda text: (len(text), text) if text.isdigit() else (0, text)
+        {str(label).strip() for label in table[target]},
+        key=lambda text: (len(text), text) if text.isdigit() else (0, text),
     )
     texts = [name for name in table if name != target and all(isinstance(cell, str) for cell in table[name])]
     if not texts:
         refuse(f"{train} has no column of texts")
     known = [name for name in _TEXTS if name in texts]
     column = known[0] if known else max(texts, key=lambda name: sum(map(len, table[name])))
+    _check_filled(table, column, "text")
     return LabelledTexts(train, val, test, column, target, labels, len(table[target]))
+
+
+def _check_filled(table: Any, column: str, kind: str) -> None:
+    """Refuse an empty cell of a column, as spreadsheets write a missing label: nothing, or `nan`."""
+    for row, cell in enumerate(table[column]):
+        word = "" if cell is None else str(cell).strip()
+        if not word or (kind == "label" and word.lower() == "nan"):
+            refuse(f"{table.where(row)}: the row has no {kind}", f"write the {kind} in `{column}`, or delete the row")
 
 
 def _annotations(folder: Path) -> list[Path]:

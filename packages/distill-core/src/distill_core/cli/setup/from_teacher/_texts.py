@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from ....data import class_names_of_model
 from ....export import longest_sequence
 from ....preview import ExampleInputs
 from ..._exit import refuse
@@ -47,11 +49,14 @@ def text_recipe(
     about = _about(data)
     text = head(about, teacher) + f"_teacher: &teacher {quoted(folder)}\n\nmodels:\n"
     text += f"  teacher: {_anchored(call)}\n  student: STUDENT\n\n"
-    longest = min(MAX_LENGTH, longest_sequence(own) or MAX_LENGTH)
-    text += _labelled(data, trained=trained) if isinstance(data, LabelledTexts) else _prompts(data, longest)
+    longest = _most_tokens(own, kind)
+    if isinstance(data, LabelledTexts):
+        text += _labelled(replace(data, labels=_in_order_of(own, data.labels)), longest, trained=trained)
+    else:
+        text += _prompts(data, longest)
     notes = () if trained else ("the teacher is trained first: it has no head for these classes",)
-    tokens: Any = torch.empty((1, LENGTH), dtype=torch.int64, device="meta")
-    example = ExampleInputs((), {"input_ids": tokens, "attention_mask": tokens}, "128 tokens")
+    tokens: Any = torch.empty((1, min(LENGTH, longest)), dtype=torch.int64, device="meta")
+    example = ExampleInputs((), {"input_ids": tokens, "attention_mask": tokens}, f"{tokens.shape[1]} tokens")
     return Recipe(teacher, about, text, notes), own, example, call
 
 
@@ -61,7 +66,11 @@ def text_students(teacher: Call, model: nn.Module, given: str | None, trust: Seq
         _config(Path(given).expanduser())
         kept = [argument for argument in teacher.arguments if not argument.startswith("name_or_path=")]
         call = Call(given, LOAD, [*kept, f"name_or_path={json.dumps(str(Path(given).expanduser()))}"])
-        return [Candidate(given, call, call.yaml(), built(call, trust))]
+        own = built(call, trust)
+        kind = CLASSIFIER if f"auto_class={CLASSIFIER}" in kept else CAUSAL
+        if (most := _most_tokens(own, kind)) < (needed := _most_tokens(model, kind)):
+            refuse(f"{given} reads {most} tokens, and its teacher {needed}", "name a student with as many positions")
+        return [Candidate(given, call, call.yaml(), own)]
     config: Any = model.config
     count = int(config.num_hidden_layers)
     students = []
@@ -101,15 +110,33 @@ def _has_head(config: dict[str, Any], count: int) -> bool:
     return "ForSequenceClassification" in names[0] and len(labels) == count
 
 
+def _most_tokens(model: nn.Module, kind: str) -> int:
+    """Return the number of tokens to which texts are truncated, which the model's positions allow."""
+    most = LENGTH if kind == CLASSIFIER else MAX_LENGTH
+    return min(most, longest_sequence(model) or most)
+
+
+def _in_order_of(model: nn.Module, labels: Sequence[str]) -> list[str]:
+    """Return the labels in the order of the model's classes if it names the same ones, as `check_label_order` compares."""
+    names = [*map(_plain, class_names_of_model(model))]
+    if sorted(names) != sorted(map(_plain, labels)):
+        return list(labels)
+    return sorted(labels, key=lambda label: names.index(_plain(label)))
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", " ").replace("_", " ").strip()
+
+
 def _about(data: LabelledTexts | PromptRows) -> str:
     if isinstance(data, LabelledTexts):
         return f"{data.num_train:,} texts of {len(data.labels)} classes"
     return f"{data.kind} of {data.file.name}"
 
 
-def _labelled(data: LabelledTexts, *, trained: bool) -> str:
+def _labelled(data: LabelledTexts, max_length: int, *, trained: bool) -> str:
     load, batch = "!import_call:distill_nlp.data.text_classification", max(1, min(32, data.num_train))
-    options = f"tokenizer: *teacher, columns: [{quoted(data.column)}], target: {quoted(data.target)}, labels: {'*labels'}, max_length: {LENGTH}"
+    options = f"tokenizer: *teacher, columns: [{quoted(data.column)}], target: {quoted(data.target)}, labels: {'*labels'}, max_length: {max_length}"
     loaders = {"train": (data.train, f"batch_size: {batch}, shuffle: true, group_by_length: true")}
     loaders |= {"val": (data.val, f"batch_size: {batch}")} if data.val else {}
     loaders |= {"test": (data.test, f"batch_size: {batch}")}
