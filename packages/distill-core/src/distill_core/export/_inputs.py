@@ -67,11 +67,13 @@ def is_text(value: Tensor) -> bool:
 def longest_sequence(network: nn.Module) -> int | None:
     """Return the largest number of tokens that a model supports, if its configuration names it."""
     config = getattr(network, "config", None)
-    longest = next((getattr(config, name) for name in _POSITIONS if isinstance(getattr(config, name, None), int)), None)
+    longest: int | None = next(
+        (getattr(config, name) for name in _POSITIONS if isinstance(getattr(config, name, None), int)), None
+    )
     if longest is None or longest <= 0:
         return None
     tables = [module for name, module in network.named_modules() if name.endswith("position_embeddings")]
-    padding = getattr(tables[0], "padding_idx", None) if tables else None
+    padding: int | None = getattr(tables[0], "padding_idx", None) if tables else None
     return longest if padding is None else longest - padding - 1  # RoBERTa's positions begin after that of the padding
 
 
