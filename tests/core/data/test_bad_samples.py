@@ -4,10 +4,10 @@ import logging
 
 import pytest
 import torch
-from torch.utils.data import Subset
+from torch.utils.data import IterableDataset, Subset
 
-from distill_core.data import Loader, SeedPath
-from distill_core.errors import DataError
+from distill_core.data import Loader, SeedPath, Stream, WorkerOptions
+from distill_core.errors import DataError, Location
 
 
 class Files:
@@ -26,6 +26,21 @@ class Files:
             message = "truncated"
             raise OSError(message)
         return torch.tensor(float(index)), draw
+
+
+class Refused(Files):
+    def __getitem__(self, index):
+        return refuse(index) if index == 7 else super().__getitem__(index)
+
+
+class RefusedStream(IterableDataset):
+    def __iter__(self):
+        return map(Refused().__getitem__, range(12))
+
+
+def refuse(samples):
+    message = "the sample is damaged"
+    raise DataError(message, key="data", hint="remove it", location=Location("a.yaml", 1, 2))
 
 
 def read(loader, epochs=2):
@@ -77,3 +92,26 @@ def test_by_default_the_first_bad_sample_ends_the_run_with_its_place(workers):
         read(Loader(data, 2, num_workers=workers))
     told = "\n".join([str(error.value), *getattr(error.value, "__notes__", ())])
     assert "while reading sample 1 of Subset (images/3.png)" in told
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        lambda workers: Loader(Refused(), 4, num_workers=workers),
+        lambda workers: Loader(Refused(), 4, num_workers=workers, workers=WorkerOptions(persistent_workers=False)),
+        lambda workers: Loader(Files(), 4, num_workers=workers, collate=refuse),
+        lambda workers: Stream(RefusedStream(), 4, num_workers=workers),
+    ],
+    ids=["sample", "workers of one epoch", "collate", "stream"],
+)
+def test_an_error_for_the_user_is_the_same_with_and_without_workers(loader):
+    errors = []
+    for workers in (0, 1):
+        with pytest.raises(DataError) as error:
+            read(loader(workers))
+        errors.append(error.value)
+    here, there = errors
+    assert str(there) == str(here) == "a.yaml:1:2: the sample is damaged (at data)\n  hint: remove it"
+    assert there.problems == here.problems
+    assert getattr(there, "__notes__", ()) == getattr(here, "__notes__", ())
+    assert "Traceback" in str(there.__cause__)

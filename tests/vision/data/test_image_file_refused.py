@@ -25,7 +25,7 @@ REFUSED = {
     "no bytes": (b"", "is empty: it has 0 bytes"),
     "a text": (
         b"<html>not found</html>",
-        "is damaged: cannot identify image file\n  hint: use one of the formats AVIF, BMP",
+        "is damaged: cannot identify image file\n  hint: restore it from a copy, or remove it",
     ),
     "a program for a printer": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is damaged: cannot identify"),
 }
@@ -50,6 +50,22 @@ def test_a_truncated_image_is_refused_by_name(form, tmp_path):
         path.write_bytes(data[:part])
         with pytest.raises(DataError, match=r"^the image .* is damaged: "):
             read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "hint"),
+    [
+        ("image.png", b"\x89PNG\r\n\x1a\n" + bytes(20), "restore it from a copy, or remove it"),
+        ("image", b"\x89PNG\r\n\x1a\n" + bytes(20), "restore it from a copy, or remove it"),
+        ("image.PNG", bytes(28), "restore it from a copy, or remove it"),
+        ("image.psd", bytes(28), "use one of the formats AVIF, BMP, "),
+    ],
+)
+def test_other_formats_are_the_hint_only_for_a_file_of_none_of_them(name, data, hint, tmp_path):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match="is damaged: ") as error:
+        read_image(tmp_path / name)
+    assert error.value.hint.startswith(hint)
 
 
 def test_more_pixels_than_pillow_accepts_are_refused(tmp_path, monkeypatch):

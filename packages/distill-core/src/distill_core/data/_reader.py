@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import DataError
 from ._bad_samples import Read, describe, read_or_replace
 from ._seeds import preserve_rng_state
+from ._worker_errors import ReturnErrors, raise_errors
 
 SeededBatch = list[tuple[int, int]]
 """Index and seed of each sample."""
@@ -86,7 +87,7 @@ class SampleReader:
         if self._num_workers == 0:
             return self._read_here(batches)
         if self._busy or not self._options.persistent_workers:
-            return iter(self._loader(_Planned(batches), seed, persistent=False))
+            return raise_errors(self._loader(_Planned(batches), seed, persistent=False))
         return self._read_kept(batches, seed)
 
     def close(self) -> None:
@@ -111,7 +112,7 @@ class SampleReader:
                 planned = _Planned(batches)
                 self._kept = planned, self._loader(planned, seed, persistent=True)
             self._kept[0].batches = batches
-            yield from self._kept[1]
+            yield from raise_errors(self._kept[1])
         except GeneratorExit:
             raise
         except BaseException:
@@ -127,11 +128,16 @@ class SampleReader:
             "pin_memory": self._options.pin_memory and torch.cuda.is_available(),
             "worker_init_fn": functools.partial(_start_worker, self._options.worker_init_fn),
         }
+        samples: Dataset[Any] = self._samples
+        collate = self._collate
+        if self._num_workers:
+            samples = returning = ReturnErrors(samples, collate)
+            collate = returning.collate
         return DataLoader(
-            self._samples,
+            samples,
             batch_sampler=planned,
             num_workers=self._num_workers,
-            collate_fn=self._collate,
+            collate_fn=collate,
             generator=torch.Generator().manual_seed(seed),  # otherwise a loader draws from the global one
             **options,
         )

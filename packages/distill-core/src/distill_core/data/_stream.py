@@ -21,6 +21,7 @@ from ._seeds import SeedPath, derive_seed, preserve_rng_state
 from ._stream_checks import check_same_in_all_processes, has_shuffle_buffer, is_equal
 from ._stream_plan import StreamPlan
 from ._stream_reader import Batches, Source, State, first_items
+from ._worker_errors import YieldErrors, raise_errors
 
 
 class Stream(Loader):
@@ -201,7 +202,9 @@ class Stream(Loader):
         options = {field.name: getattr(self.workers, field.name) for field in fields_of(self.workers)}
         options |= {"persistent_workers": False, "pin_memory": self.workers.pin_memory and torch.cuda.is_available()}
         generator = torch.Generator().manual_seed(derive_seed(batches.seed_path.seed))
-        yield from DataLoader(batches, batch_size=None, num_workers=self.num_workers, generator=generator, **options)
+        items = YieldErrors(batches)
+        loader = DataLoader(items, batch_size=None, num_workers=self.num_workers, generator=generator, **options)
+        yield from raise_errors(loader)
 
 
 class _NoOrder:

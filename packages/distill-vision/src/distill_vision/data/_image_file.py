@@ -152,7 +152,9 @@ def _opened(path: Path | ImageBytes, formats: tuple[str, ...], kind: str) -> Ite
         raise DataError(message, hint="scale it down, or set PIL.Image.MAX_IMAGE_PIXELS if you trust it") from error
     except UnidentifiedImageError as error:
         message = f"the {kind} {path} is damaged: cannot identify image file"
-        raise DataError(message, hint=f"use one of the formats {', '.join(formats)}") from error
+        other = f"use one of the formats {', '.join(formats)}"
+        hint = "restore it from a copy, or remove it" if _format_of(path) in formats else other
+        raise DataError(message, hint=hint) from error
     except Exception as error:  # decoders of damaged bytes raise anything
         unreadable = isinstance(error, OSError) and error.errno is not None
         message = f"the {kind} {path} {'cannot be read' if unreadable else 'is damaged'}: {error}"
@@ -161,6 +163,18 @@ def _opened(path: Path | ImageBytes, formats: tuple[str, ...], kind: str) -> Ite
 
 def _content(path: Path | ImageBytes) -> BinaryIO:
     return path.open("rb") if isinstance(path, Path) else io.BytesIO(path.content)
+
+
+def _format_of(path: Path | ImageBytes) -> str:
+    """Return the format of a file that cannot be identified, by its first bytes or else its suffix; "" if unknown."""
+    with _content(path) as file:
+        start = file.read(16)
+    for name in FORMATS:
+        _, accepts = Image.OPEN.get(name, (None, None))
+        if accepts is not None and accepts(start) is True:  # a text says that Pillow lacks the decoder
+            return name
+    suffix = Path(str(path)).suffix.lower()
+    return next((name for name, suffixes in FORMATS.items() if suffix in suffixes), "")
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
