@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from distill_core.errors import DistillError
-from distill_core.export import export
+from distill_core.export import export, longest_sequence
 
 TEXT = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 8}
 ALONE = """
@@ -179,3 +179,14 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
     with pytest.raises(DistillError) as error:
         export(nn.Linear(4, 2), {"x": torch.randn(4, 4)}, tmp_path / "model.onnx", "onnx")
     assert str(error.value) == "--format onnx needs onnxscript\n  hint: pip install 'distill-core[export]'"
+
+
+@pytest.mark.parametrize("name", ["Bert", "Roberta"])
+def test_the_longest_sequence_is_the_longest_that_a_model_accepts(name):
+    transformers = pytest.importorskip("transformers")
+    config = getattr(transformers, f"{name}Config")(vocab_size=30, max_position_embeddings=24, **TEXT)
+    model = getattr(transformers, f"{name}Model")(config)
+    longest = longest_sequence(model)
+    model(input_ids=torch.full((1, longest), 5))
+    with pytest.raises((RuntimeError, IndexError)):
+        model(input_ids=torch.full((1, longest + 1), 5))

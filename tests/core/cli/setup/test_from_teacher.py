@@ -123,6 +123,11 @@ def test_a_classifier_gives_its_order_of_the_classes_and_its_length(distill, ber
     assert "trained first" not in out
     assert '_labels: &labels ["so so", "pos", "neg"]' in text
     assert text.count("max_length: 64") == 2
+    Path("sorted.yaml").write_text(text.replace('["so so", "pos", "neg"]', '["neg", "pos", "so so"]'))
+    message = (
+        "the classes of 'teacher' are in another order than those of data.train: 0 'So-so', 1 'pos', 2 'neg' in the"
+    )
+    assert message in distill("check", "sorted.yaml", "--deep").err
     tiny_bert(vocab_size=40, num_labels=3, layers=1, width=32, max_length=16).save_pretrained("short")
     ended = distill("new", "second.yaml", "--teacher", "bert", "--data", "reviews", "--student", "short")
     assert "\nshort reads 16 tokens, and its teacher 64\n  hint: " in ended.err, ended.err

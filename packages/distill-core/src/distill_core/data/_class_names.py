@@ -5,6 +5,7 @@ A model names its classes in `config.id2label` (transformers) or `class_names` (
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,11 +24,21 @@ def class_names_of_model(model: Any) -> Names:
 
 
 def class_names_of_data(loader: Any) -> Names:
-    """Return the names of the classes of a loader's dataset in order, or none."""
+    """Return the names of the classes of a loader's dataset in order, or none.
+
+    A data function that is not called yet has those of its argument `labels`.
+    """
+    if isinstance(loader, functools.partial):
+        return _names(loader.keywords.get("labels"))
     dataset = getattr(loader, "dataset", None)
     while dataset is not None:
         for names in (getattr(dataset, "labels", None), getattr(dataset, "classes", None)):
-            if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
-                return tuple(names)
+            if found := _names(names):
+                return found
         dataset = getattr(dataset, "dataset", None)  # of a Subset
     return ()
+
+
+def _names(names: Any) -> Names:
+    is_names = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    return tuple(names) if is_names else ()

@@ -16,6 +16,7 @@ from torch import nn
 from ..experiment import Experiment, Inputs
 from ..taps import BATCH
 from ..wiring import Wiring
+from ._label_order import check_label_order
 from ._readings import readings
 from ._resolved_stage import ResolvedStage
 
@@ -23,7 +24,7 @@ from ._resolved_stage import ResolvedStage
 def check_readers(
     models: Mapping[str, nn.Module], experiment: Experiment, stages: Sequence[ResolvedStage]
 ) -> list[str]:
-    """Check each model against the data of every stage and measurement in which it reads them.
+    """Check each model, and the order of its classes, against the data of every stage and measurement in which it reads them.
 
     Args:
         models: All models by name.
@@ -35,7 +36,9 @@ def check_readers(
 
     Raises:
         DataError: A model cannot read a data set.
+        WiringError: A frozen model whose output is read has the classes of the data in another order.
     """
+    check_label_order(models, experiment, stages)
     notes: list[str] = []
     for reading in readings(experiment, stages):
         check = method_of_data(reading.data, "check_model")

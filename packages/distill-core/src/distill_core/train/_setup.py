@@ -9,7 +9,6 @@ from torch import nn
 
 from ..errors import TrainingError
 from ..experiment import DDPSettings, Experiment, FSDPSettings
-from ._label_order import check_label_order
 from ._readers import check_readers
 from ._resolved_stage import ResolvedStage
 from ._run_context import make_deterministic
@@ -37,7 +36,6 @@ def set_up(
     """
     if experiment.deterministic:
         make_deterministic()
-    check_label_order(models, experiment, stages)
     check_readers(models, experiment, stages)
     schedules_of(stages, [stage.loader(experiment) for stage in stages])  # refuses lengths that do not match
     sharded = sharded_names(experiment, models)
