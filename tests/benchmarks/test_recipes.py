@@ -44,6 +44,7 @@ HEAVY = (
     "wide_resnet40_4",
     "wide_resnet16_8",
     "resnet50",
+    "resnet101",
     "densenet",
     "vit",
     "swin",
