@@ -142,3 +142,23 @@ def test_a_plot_has_a_line_at_chance(folders: list[Path], tmp_path: Path) -> Non
     plot(tmp_path / "without.svg", rows, title="Digits")
     assert "<!-- chance -->" in (tmp_path / "with.svg").read_text()
     assert "<!-- chance -->" not in (tmp_path / "without.svg").read_text()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plot_shows_long_names_within_its_edges(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    command = "distill new a/folder --teacher timm.create_model model_name=resnet18 pretrained=false grained=" * 2
+    folders = [
+        finished(tmp_path / f"{row}{command[:9]}" / "0", 0, 80.0 + row, 79.0, about=f"{name}, lr=0.{row}")
+        for row, name in enumerate((command, "x" * 200, "costs $ and $\\x$ more " * 9, "short"))
+    ]
+    rows = summarise(collect(folders))
+    for number in (1, len(rows)):
+        plot(tmp_path / "plot.png", rows[:number], title=command)
+        image = imread(tmp_path / "plot.png")[..., :3]
+        edges = (image[:3], image[-3:], image[:, :3], image[:, -3:])
+        assert all((edge == 1).all() for edge in edges)
+    assert command in markdown_table(rows)
+    plot(tmp_path / "plot.svg", rows, title="Digits")
+    assert all(f"lr=0.{row} -->" in (tmp_path / "plot.svg").read_text() for row in range(4))
