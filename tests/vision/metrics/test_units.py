@@ -7,7 +7,7 @@ import torch
 
 from distill_vision import metrics
 
-NOT_FRACTIONS = {"ConfusionMatrix", "TeacherDivergence"}
+NOT_FRACTIONS = {"ConfusionMatrix", "TeacherDivergence", "DataSize"}
 METRICS = [name for name in dir(metrics) if hasattr(getattr(metrics, name), "compute")]
 
 
@@ -23,6 +23,9 @@ def filled(name: str):
         return metric
     arguments = {"ConfusionMatrix": [4], "SegmentationScores": [4], "ClassScores": [list("abcd")]}
     metric = getattr(metrics, name)(*arguments.get(name, []))
+    if name == "DataSize":
+        metric.update(sent=scores)
+        return metric
     metric.update(scores, scores.roll(1, 0) if name in ("Agreement", "TeacherDivergence") else target)
     return metric
 

@@ -17,8 +17,6 @@ from distill_core.errors import DistillError, WiringError
 from distill_vision import models
 from distill_vision.metrics import DataSize
 
-needs_compressai = pytest.mark.skipif(find_spec("compressai") is None, reason="hatch run compressai:test")
-
 
 class Prior(nn.Module):
     """The factorized prior of Ballé et al. 2018, appendix 6.1, with two layers per channel, and zlib in place of a coder."""
@@ -159,7 +157,7 @@ def test_without_compressai_its_name_is_said():
         models.entropic_bottleneck(resnet18())
 
 
-@needs_compressai
+@pytest.mark.compressai
 @pytest.mark.filterwarnings("ignore")
 def test_layers_and_names_are_the_published_ones():
     with warnings.catch_warnings():
@@ -177,7 +175,7 @@ def test_layers_and_names_are_the_published_ones():
     assert model.bottleneck_layer(torch.zeros(1, 3, 224, 224)).shape == (1, 256, 56, 56)
 
 
-@needs_compressai
+@pytest.mark.compressai
 @pytest.mark.filterwarnings("ignore")
 def test_with_compressai_the_strings_have_the_reported_size():
     torch.manual_seed(0)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from ...config import OURS, Definition, NotFoundError, Source, find_definition, load_source
 
 MODULE, LOADER = "torch.nn.Module", "distill_core.data.Loader"
+CONTAINERS = ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict")
+"""Modules too, whose definitions are not read."""
 PACKAGES = OURS[1:]  # distill_core exports only their building blocks
 CALLBACK = "distill_core.train.callbacks._callback.Callback"
 MODULES = {
@@ -137,7 +139,8 @@ def _means(expression: ast.expr | None, source: Source | None, wanted: str) -> b
         return _means(bound, source, wanted)
     path = _path(expression, source)
     definition = _find_local(path, source)
-    is_wanted = path == wanted or (definition is not None and definition.real == wanted)
+    wanted_paths = (MODULE, *CONTAINERS) if wanted == MODULE else (wanted,)
+    is_wanted = path in wanted_paths or (definition is not None and definition.real == wanted)
     return is_wanted or (definition is not None and _derives(definition, wanted))
 
 
@@ -193,7 +196,10 @@ def _parameters(definition: Definition) -> tuple[Parameter, ...]:
     defaults = [None] * (len(ordered) - len(args.defaults)) + [*args.defaults]
     parameters = [*zip(ordered, defaults, strict=True), *zip(args.kwonlyargs, args.kw_defaults, strict=True)]
     visible = parameters[1:] if isinstance(definition.node, ast.ClassDef) else parameters
-    return tuple(Parameter(item.arg, None if value is None else ast.unparse(value)) for item, value in visible)
+    found = [Parameter(item.arg, None if value is None else ast.unparse(value)) for item, value in visible]
+    if args.kwarg:
+        found.append(Parameter(args.kwarg.arg, "{}"))  # any keywords, or none
+    return tuple(found)
 
 
 def _fields(node: ast.AST | None) -> tuple[Parameter, ...]:
