@@ -52,11 +52,13 @@ class Sidecar:
 
 def describe_data(experiment: Experiment, network: nn.Module) -> Sidecar:
     """Collect class names, preprocessing and tokenizer from the test or training data, the callbacks and the model."""
-    raw = experiment.test.loader if experiment.test else experiment.data["train"]
-    loader = as_loader(raw)
-    tokenizers = [getattr(each, "tokenizer", None) for each in (*experiment.callbacks, loader.dataset)]
+    names = [name for name in ("train", *experiment.data) if name in experiment.data]
+    raw = experiment.test.loader if experiment.test else experiment.data[names[0]] if names else None
+    loader = None if raw is None else as_loader(raw)
+    dataset = None if loader is None else loader.dataset
+    tokenizers = [getattr(each, "tokenizer", None) for each in (*experiment.callbacks, dataset)]
     return Sidecar(
-        class_names=class_names_of_data(loader) or class_names_of_model(network),
-        preprocessing=preprocessing_of(loader),
+        class_names=(() if loader is None else class_names_of_data(loader)) or class_names_of_model(network),
+        preprocessing={} if loader is None else preprocessing_of(loader),
         tokenizer=next((each for each in tokenizers if hasattr(each, "save_pretrained")), None),
     )
