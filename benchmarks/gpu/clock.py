@@ -57,6 +57,11 @@ class Clock:
         return torch.cuda.max_memory_allocated() if self._device.type == "cuda" else 0
 
 
+def costs(clock: Clock, reference: float) -> list[str]:
+    """Return the columns of a loop: ms per step, relative to a reference in seconds, peak and loss."""
+    return [f"{clock.seconds * 1e3:.2f}", f"{clock.seconds / reference:.3f}", gib(clock.peak), f"{clock.loss:.4g}"]
+
+
 def time_and_peak(step: Callable[[], None], setting: Setting) -> tuple[float, int]:
     """Return the median seconds of a call, and the bytes that it allocates beyond those held before it."""
     device, times = setting.torch_device, []

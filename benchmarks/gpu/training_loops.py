@@ -99,24 +99,22 @@ class _Ticks(Callback):
         self.clock.loss = record.get("loss", self.clock.loss)
 
 
-def distill(
+def experiment_of(
     job: Job,
     clock: Clock,
     setting: Setting,
     *,
     prepare: Prepare = lambda model: model,
-    callbacks: tuple[Callback, ...] = (),
     in_epochs: bool = False,
     **keys: Any,
-) -> None:
-    """Train with this project's trainer.
+) -> Experiment:
+    """Return the experiment of a job.
 
     Args:
         job: The job.
-        clock: Measures the steps.
+        clock: Has the number of steps.
         setting: Device and size.
         prepare: Applied to the student before the experiment is created.
-        callbacks: Further callbacks.
         in_epochs: Read each sample once per epoch, as a cache requires, instead of one long epoch.
         keys: Additional keys of the experiment: `compile`, `cache`.
     """
@@ -136,7 +134,7 @@ def distill(
     )
     sampler = None if in_epochs else _Cycle(job, clock.num_steps)
     loader = Loader(TensorData(job.fields), job.batch_size, sampler=sampler)
-    experiment = Experiment(
+    return Experiment(
         models={"teacher": teacher, "student": student},
         data={"train": loader},
         stages=[stage],
@@ -144,6 +142,11 @@ def distill(
         log_every=clock.block,
         **keys,
     )
+
+
+def distill(job: Job, clock: Clock, setting: Setting, *, callbacks: tuple[Callback, ...] = (), **settings: Any) -> None:
+    """Train with this project's trainer; `settings` are those of `experiment_of`."""
+    experiment = experiment_of(job, clock, setting, **settings)
     Trainer(experiment, callbacks=[_Ticks(clock), *callbacks], progress=False).fit()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import training_loops
-from clock import Clock, gib
+from clock import Clock, costs
 from jobs import Job, jobs
 from part import Part, Rows, Setting, SkippedError
 
@@ -42,9 +42,7 @@ def _measure(job: Job, keys: dict[str, Any], done: dict[str, float], setting: Se
     config: Any = torch._inductor.config if graphs else None  # noqa: SLF001
     with config.patch({"triton.cudagraphs": True}) if graphs else contextlib.nullcontext():
         training_loops.distill(job, clock, setting, **keys)
-    done.setdefault("eager", clock.seconds)
-    ratio = f"{clock.seconds / done['eager']:.3f}"
-    return [f"{clock.seconds * 1e3:.2f}", ratio, gib(clock.peak), f"{clock.loss:.4g}"]
+    return costs(clock, done.setdefault("eager", clock.seconds))
 
 
 PART = Part(

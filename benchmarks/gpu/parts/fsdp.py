@@ -7,7 +7,7 @@ from functools import partial
 
 import torch.distributed as dist
 import training_loops
-from clock import Clock, gib
+from clock import Clock, costs
 from jobs import Job, jobs
 from part import Part, Rows, Setting
 from torch import nn
@@ -43,8 +43,7 @@ def _rows(setting: Setting) -> Rows:
 def _measure(job: Job, loop: Callable[..., None], done: dict[str, float], setting: Setting) -> Sequence[str]:
     clock = Clock(setting)
     loop(job, clock, setting)
-    done.setdefault("plain", clock.seconds)
-    return [f"{clock.seconds * 1e3:.2f}", f"{clock.seconds / done['plain']:.3f}", gib(clock.peak), f"{clock.loss:.4g}"]
+    return costs(clock, done.setdefault("plain", clock.seconds))
 
 
 PART = Part(

@@ -11,10 +11,8 @@ from jobs import Job, jobs
 from part import Part, Rows, Setting
 from torch import nn
 
-
-def predicted(job: Job, *, checkpointing: bool) -> int | None:  # noqa: ARG001
-    """Return the predicted peak of a step in bytes; None as long as distill-core does not predict it."""
-    return None
+from distill_core.errors import TrainingError
+from distill_core.preview import predict_memory
 
 
 def _rows(setting: Setting) -> Rows:
@@ -32,8 +30,9 @@ def _measure(job: Job, checkpointing: bool, setting: Setting) -> Sequence[str]:
 
     clock = Clock(setting, blocks=1)
     training_loops.distill(job, clock, setting, prepare=prepare)
-    expected = predicted(job, checkpointing=checkpointing)
-    if expected is None:
+    try:
+        expected = predict_memory(training_loops.experiment_of(job, clock, setting, prepare=prepare))[0].total
+    except TrainingError:  # a forward that reads values of tensors, as that of transformers' decoders
         return [gib(clock.peak), "not predicted", "–"]
     return [gib(clock.peak), gib(expected), f"{expected / clock.peak:.3f}" if clock.peak else "–"]
 

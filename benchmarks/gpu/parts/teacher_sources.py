@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import training_loops
-from clock import Clock, gib
+from clock import Clock, costs
 from jobs import Job, jobs
 from part import Part, Rows, Setting
 
@@ -39,8 +39,7 @@ def _measure(
 ) -> Sequence[str]:
     clock = make_clock()
     training_loops.distill(job, clock, setting, in_epochs=True, **keys)
-    done.setdefault("live", clock.seconds)
-    return [f"{clock.seconds * 1e3:.2f}", f"{clock.seconds / done['live']:.3f}", gib(clock.peak), f"{clock.loss:.4g}"]
+    return costs(clock, done.setdefault("live", clock.seconds))
 
 
 PART = Part(
