@@ -6,6 +6,7 @@ So a loader has no state to save for resuming, and the number of workers does no
 from ._as_loader import as_loader as as_loader
 from ._class_names import class_names_of_data as class_names_of_data
 from ._class_names import class_names_of_model as class_names_of_model
+from ._class_names import plain_class_name as plain_class_name
 from ._example import with_example as with_example
 from ._given_inputs import AcceptsInputs as AcceptsInputs
 from ._given_inputs import GivenInputs as GivenInputs

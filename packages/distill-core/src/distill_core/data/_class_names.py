@@ -39,6 +39,11 @@ def class_names_of_data(loader: Any) -> Names:
     return ()
 
 
+def plain_class_name(name: str) -> str:
+    """Return the name of a class for comparison: without case, hyphens and underscores."""
+    return name.casefold().replace("-", " ").replace("_", " ").strip()
+
+
 def _names(names: Any) -> Names:
     is_names = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     return tuple(names) if is_names else ()

@@ -52,8 +52,8 @@ class Sidecar:
 
 def describe_data(experiment: Experiment, network: nn.Module) -> Sidecar:
     """Collect class names, preprocessing and tokenizer from the test or training data, the callbacks and the model."""
-    names = [name for name in ("train", *experiment.data) if name in experiment.data]
-    raw = experiment.test.loader if experiment.test else experiment.data[names[0]] if names else None
+    training = experiment.data.get("train", next(iter(experiment.data.values()), None))
+    raw = experiment.test.loader if experiment.test else training
     loader = None if raw is None else as_loader(raw)
     dataset = None if loader is None else loader.dataset
     tokenizers = [getattr(each, "tokenizer", None) for each in (*experiment.callbacks, dataset)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from ..data import class_names_of_data, class_names_of_model
+from ..data import class_names_of_data, class_names_of_model, plain_class_name
 from ..errors import WiringError
 from ..experiment import Experiment
 from ._readings import readings
@@ -36,9 +36,9 @@ def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, s
     for name, model in models.items():
         own = class_names_of_model(model)
         for where, theirs in data if own else ():
-            if [*map(_plain, own)] == [*map(_plain, theirs)]:
+            if [*map(plain_class_name, own)] == [*map(plain_class_name, theirs)]:
                 continue
-            is_order = sorted(map(_plain, own)) == sorted(map(_plain, theirs))
+            is_order = sorted(map(plain_class_name, own)) == sorted(map(plain_class_name, theirs))
             what = "in another order" if is_order else "other ones"
             shown = f"{_shown(own)} in the model, {_shown(theirs)} in the data"
             message = f"the classes of '{name}' are {what} than those of {where}: {shown}"
@@ -46,10 +46,6 @@ def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, s
                 raise WiringError(message, hint="give the data `labels` in the model's order")
             logger.warning(message)
             break
-
-
-def _plain(name: str) -> str:
-    return name.casefold().replace("-", " ").replace("_", " ").strip()
 
 
 def _shown(names: Sequence[str]) -> str:

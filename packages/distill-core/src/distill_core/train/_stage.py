@@ -24,7 +24,7 @@ from ._resolved_stage import ResolvedStage, resolve
 from ._shared_vocabulary import shared_vocabulary
 from ._stage_run import StageRun
 from ._stops import set_stops
-from .parallel import DataParallel, ZeroEngine
+from .parallel import DTYPES, DataParallel, ZeroEngine
 from .step import (
     FiniteGuard,
     LossScales,
@@ -251,9 +251,8 @@ def connect(
         engine = ZeroEngine(run.module, learning, run.optimizer, clip_grad_norm=clip, buffers=buffers, sticky=sticky)
         run.parallel = run.backward = run.update = engine
         return
-    reduce_dtype = {None: None, "fp32": torch.float32, "bf16": torch.bfloat16}[experiment.ddp.reduce_dtype]
     is_split = isinstance(run.optimizer, SplitOptimizer)
-    run.parallel = DataParallel(run.distiller, reduce_dtype=reduce_dtype, is_split=is_split)
+    run.parallel = DataParallel(run.distiller, reduce_dtype=DTYPES[experiment.ddp.reduce_dtype], is_split=is_split)
     is_compiled = bool(experiment.compile)
     run.backward = make_backward(run.module, run.parallel, run.optimizer, scaler, is_compiled=is_compiled)
     guard = FiniteGuard(run.optimizer, device, buffers, sticky=sticky)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,20 +71,24 @@ def check_file(
         return
     document = load_document(Path(file), overrides, trust)
     text = f"\n\n{_deep(document, trust)}" if deep else ""
-    text += _memory_text(document, trust, memory) if memory else ""
+    text += _memory_text(_memory(document, trust, memory), memory) if memory else ""
     print(f"{file}: no problems ({', '.join(_counts(document))}){_not_built(document)}{text}")
 
 
-def _memory_text(document: Document, trust: Sequence[str], processes: int) -> str:
+def _memory(document: Document, trust: Sequence[str], processes: int) -> list[dict[str, int]]:
     """Return the memory of a step of each stage on one process, by part."""
     from dataclasses import asdict
 
     from ...preview import build_on_meta, predict_memory
 
+    return [asdict(stage) for stage in predict_memory(build_on_meta(document, trust), processes)]
+
+
+def _memory_text(stages: Sequence[Mapping[str, int]], processes: int) -> str:
     lines = []
-    for number, stage in enumerate(predict_memory(build_on_meta(document, trust), processes)):
-        lines += ["", f"memory of a step of stage {number + 1}, on each of {processes} processes"]
-        lines += [f"  {part:12}{size / 2**20:12,.2f} MiB" for part, size in asdict(stage).items()]
+    for number, stage in enumerate(stages, 1):
+        lines += ["", f"memory of a step of stage {number}, on each of {processes} processes"]
+        lines += [f"  {part:12}{size / 2**20:12,.2f} MiB" for part, size in stage.items()]
     return "\n".join(["", *lines])
 
 
@@ -95,7 +99,7 @@ def _check_as_json(file: Path, overrides: Sequence[str], *, deep: bool, trust: S
 
     from ...config import refuse
     from ...errors import ConfigError
-    from ...preview import build_on_meta, predict_memory, preview
+    from ...preview import build_on_meta, preview
     from .._load import load_document
 
     plan: dict[str, Any] = {}
@@ -105,8 +109,7 @@ def _check_as_json(file: Path, overrides: Sequence[str], *, deep: bool, trust: S
             found = preview(build_on_meta(document, trust), document)
             plan = asdict(found)
             refuse(found.problems)
-            stages = predict_memory(build_on_meta(document, trust), memory) if memory else []
-            plan |= {"memory": [asdict(stage) for stage in stages]} if memory else {}
+            plan |= {"memory": _memory(document, trust, memory)} if memory else {}
     except ConfigError as error:
         print(json.dumps({"problems": [asdict(problem) for problem in error.problems]}, indent=1, default=str))
         raise

@@ -4,6 +4,7 @@ from ._ddp import DataParallel as DataParallel
 from ._deepspeed import ZeroEngine as ZeroEngine
 from ._deferred import fill_buffers as fill_buffers
 from ._deferred import read_deferred as read_deferred
+from ._fsdp import DTYPES as DTYPES
 from ._fsdp import SUFFIX as SUFFIX
 from ._fsdp import blocks as blocks
 from ._fsdp import clip_sharded as clip_sharded

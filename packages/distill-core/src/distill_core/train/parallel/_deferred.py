@@ -12,6 +12,7 @@ from ...distributed import is_dtensor
 from ...errors import TrainingError
 from ...weights import deferred_weights, misfit, other_shapes, safetensors_files
 from ._shard_files import read_into, shapes_in
+from ._tied_names import tied_names
 
 
 def read_deferred(models: Mapping[str, nn.Module], device: torch.device) -> None:
@@ -58,8 +59,7 @@ def fill(name: str, model: nn.Module, device: torch.device) -> None:
     files = safetensors_files(place)
     own: dict[str, Tensor] = model.state_dict()
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    first: dict[int, str] = {}
-    tied = {key: first.setdefault(id(parameter), key) for key, parameter in parameters.items()}
+    tied = tied_names(model)
     shapes: dict[str, Any] = {key: torch.empty(shape, device="meta") for key, shape in shapes_in(files).items()}
     needed = {tied.get(key, key) for key in own}
     source = {key: next((k for k in own if tied.get(k, k) == key and k in shapes), key) for key in needed}

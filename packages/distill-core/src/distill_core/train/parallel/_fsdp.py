@@ -22,6 +22,7 @@ from ...experiment import Experiment, FSDPSettings
 from ...weights import deferred_weights
 from ._deferred import fill
 from ._shard_files import read_stored
+from ._tied_names import tied_names
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 SUFFIX = "_ema"  # of an average's name
-_DTYPES = {None: None, "fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {None: None, "fp32": torch.float32, "bf16": torch.bfloat16}
+"""The dtypes that `ddp` and `fsdp` name."""
 
 
 def sharded_names(experiment: Experiment, models: Mapping[str, nn.Module]) -> list[str]:
@@ -68,8 +70,8 @@ def shard_models(
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
-    gathered = _DTYPES[settings.param_dtype]
-    reduced = _DTYPES[settings.reduce_dtype or (settings.param_dtype and "fp32")]
+    gathered = DTYPES[settings.param_dtype]
+    reduced = DTYPES[settings.reduce_dtype or (settings.param_dtype and "fp32")]
     precision = MixedPrecisionPolicy(param_dtype=gathered, reduce_dtype=reduced)
     output = torch.float32 if gathered else None
     offload = CPUOffloadPolicy(pin_memory=device.type != "cpu") if settings.cpu_offload else OffloadPolicy()
@@ -144,7 +146,8 @@ def local(tensor: Tensor) -> Tensor:
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
     """Return the state dict of a module that may be sharded; tied parameters are one tensor."""
     state: dict[str, Tensor] = module.state_dict()
-    return {name: state[_tied(module).get(name, name)] for name in state}
+    tied = tied_names(module)
+    return {name: state[tied.get(name, name)] for name in state}
 
 
 def weights_on_main(module: nn.Module) -> dict[str, Tensor]:
@@ -152,20 +155,13 @@ def weights_on_main(module: nn.Module) -> dict[str, Tensor]:
 
     Each shard is sent to the main process alone. The others get an empty mapping if the module is sharded.
     """
-    state, tied = weights_of(module), _tied(module)
+    state, tied = weights_of(module), tied_names(module)
     if not any(map(is_dtensor, state.values())):
         return state
     own = {
         name: _on_main(tensor) if is_dtensor(tensor) else tensor for name, tensor in state.items() if name not in tied
     }
     return {} if rank() else {name: own[tied.get(name, name)] for name in state}
-
-
-def _tied(module: nn.Module) -> dict[str, str]:
-    """Return name → first name of each parameter that has several."""
-    first: dict[int, str] = {}
-    named = module.named_parameters(remove_duplicate=False)
-    return {name: owner for name, each in named if (owner := first.setdefault(id(each), name)) != name}
 
 
 def _on_main(tensor: DTensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ....data import class_names_of_model
+from ....data import class_names_of_model, plain_class_name
 from ....export import longest_sequence
 from ....preview import ExampleInputs
 from ..._exit import refuse
@@ -118,14 +118,10 @@ def _most_tokens(model: nn.Module, kind: str) -> int:
 
 def _in_order_of(model: nn.Module, labels: Sequence[str]) -> list[str]:
     """Return the labels in the order of the model's classes if it names the same ones, as `check_label_order` compares."""
-    names = [*map(_plain, class_names_of_model(model))]
-    if sorted(names) != sorted(map(_plain, labels)):
+    names = [*map(plain_class_name, class_names_of_model(model))]
+    if sorted(names) != sorted(map(plain_class_name, labels)):
         return list(labels)
-    return sorted(labels, key=lambda label: names.index(_plain(label)))
-
-
-def _plain(name: str) -> str:
-    return name.casefold().replace("-", " ").replace("_", " ").strip()
+    return sorted(labels, key=lambda label: names.index(plain_class_name(label)))
 
 
 def _about(data: LabelledTexts | PromptRows) -> str:
