@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distill_core.cli._load import SCHEMAS
-from distill_core.config import check, cross_check, read
+from distill_core.config import check, cross_check, read, trusted
 from distill_core.experiment import Experiment
 
 EVALUATE = "- !import_call:distill_core.train.Evaluate {loader: x, metrics: {share: {}}}\n"
@@ -113,3 +113,65 @@ def test_words_and_lists_where_a_number_belongs(value, messages):
 def test_words_in_the_options_of_a_group():
     stage = "- {optimizer: !import_partial:torch.optim.SGD {lr: 1}, groups: {a: {lr: x, momentum: 0.9}}}"
     assert _messages(f"models: {{}}\ndata: {{}}\nstages:\n{stage}\n") == ["'lr' takes a number, not the string 'x'"]
+
+
+LOSS = "{loss: %s, inputs: {%s}}"
+KD = "!import_call:KDLoss {temperature: 4}"
+MINE = """
+from torch import nn
+raise RuntimeError("imported")
+class Base(nn.Module):
+    def forward(self, student, teacher): ...
+class Mine(Base): ...
+class Open(nn.Module):
+    def forward(self, **tensors): ...
+class Assigned(nn.Module):
+    forward = len
+def function(student, teacher, scale): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("loss", "inputs", "found"),
+    [
+        (KD, "student: student, teacher: teacher", []),
+        (KD, "studnet: student, teacher: teacher", ["KDLoss.forward() has no parameter 'studnet'", "KDLoss.forward() needs the argument 'student'"]),
+        (KD, "student: student", ["KDLoss.forward() needs the argument 'teacher'"]),
+        ("!import_call:distill_core.losses.KDLoss {}", "student: student, teacher: teacher, targt: batch.target", ["KDLoss.forward() has no parameter 'targt'"]),
+        ("!import_call:torch.nn.CrossEntropyLoss {}", "input: student, taget: batch.target", ["CrossEntropyLoss.forward() has no parameter 'taget'", "CrossEntropyLoss.forward() needs the argument 'target'"]),
+        ("!import_get:torch.nn.functional.mse_loss", "input: student, tagret: teacher", ["mse_loss() has no parameter 'tagret'", "mse_loss() needs the argument 'target'"]),
+        ("!import_call:mine.Mine {}", "student: student, techer: teacher", ["Mine.forward() has no parameter 'techer'", "Mine.forward() needs the argument 'teacher'"]),
+        ("!import_call:mine.Open {}", "anything: student", []),
+        ("!import_call:mine.Assigned {}", "anything: student", []),
+        ("!import_partial:mine.function {scale: 2}", "student: student, teacher: teacher", []),
+        ("!import_partial:mine.function [2]", "student: student, scale: teacher", ["function() has no parameter 'student'", "function() needs the argument 'teacher'"]),
+        ("!import_call:mine.function {}", "anything: student", []),
+    ],
+)  # fmt: skip
+def test_names_of_the_inputs_of_a_loss(loss, inputs, found):
+    Path("mine.py").write_text(MINE)
+    text = f"models: {{}}\ndata: {{}}\nstages:\n- losses:\n    kd: {LOSS % (loss, inputs)}\n"
+    Path("run.yaml").write_text(text, encoding="utf-8")
+    document = read("run.yaml")
+    problems = list(cross_check(document, trusted(document, ("mine",))))
+    assert [problem.message for problem in problems] == found
+    assert {(problem.location.line, problem.key) for problem in problems} <= {(5, "stages.0.losses.kd.inputs")}
+
+
+def test_a_misspelled_input_has_the_closest_name_as_hint():
+    Path("run.yaml").write_text(f"stages: [{{losses: {{kd: {LOSS % (KD, 'student: s, teachr: t')}}}}}]\n")
+    problem, _ = cross_check(read("run.yaml"), ())
+    assert problem.hint == "did you mean 'teacher'?"
+
+
+def test_names_of_the_inputs_of_a_metric_and_of_a_model():
+    metric = "{metric: !import_call:distill_vision.metrics.Accuracy {}, inputs: {pred: student}}"
+    found = _messages(
+        "models: {student: !import_call:torch.nn.Linear [2, 2]}\ndata: {}\n"
+        "stages: [{feed: {student: {inptu: batch.input}}}]\n"
+        f"callbacks: [!import_call:distill_core.train.Evaluate {{loader: x, metrics: {{a: {metric}}}}}]\n"
+        f"test: {{loader: x, metrics: {{a: {metric}}}, feed: {{student: {{inptu: batch.input}}}}}}\n"
+    )
+    of_model = ["Linear.forward() has no parameter 'inptu'", "Linear.forward() needs the argument 'input'"]
+    of_metric = ["Accuracy.update() has no parameter 'pred'", "Accuracy.update() needs the arguments 'preds', 'target'"]
+    assert sorted(found) == sorted(2 * (of_model + of_metric))

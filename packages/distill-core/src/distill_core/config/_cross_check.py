@@ -11,11 +11,12 @@ from ..lengths import SHARE_HINT, length_problem
 from ._document import Document
 from ._hints import foreign_hint, misfits
 from ._nodes import is_untagged, join, pairs, scalar_value, string
-from ._problems import RefusedError, TagError
+from ._problems import RefusedError
 from ._schema import Decoder
 from ._signatures import Signature, of_definition
-from ._spellings import parse
+from ._spellings import imported
 from ._tags import Pair, Tagged
+from ._taps import wired_names
 from ._targets import locate
 
 _EVALUATE = "distill_core.train.Evaluate"
@@ -28,13 +29,14 @@ _METRIC = {
 
 
 def cross_check(document: Document, trust: Sequence[str]) -> Iterator[Problem]:
-    """Yield unknown options of groups, impossible lengths of schedulers, and metrics that no evaluation measures."""
+    """Yield unknown options of groups, impossible lengths of schedulers, and wrong names of inputs and metrics."""
     top = {name: value for name, (_, value) in pairs(document.root).items()}
     for index, stage in enumerate(_items(top.get("stages"))):
         if is_untagged(stage) and "scheduler" in pairs(stage):
             yield from _lengths(document, pairs(stage)["scheduler"][1], f"stages.{index}.scheduler")
     yield from _group_options(document, _items(top.get("stages")), trust, registering="imports" in top)
     yield from _best(document, _items(top.get("callbacks")))
+    yield from wired_names(document, trust, registering="imports" in top)
 
 
 def _group_options(
@@ -44,7 +46,7 @@ def _group_options(
     for index, stage in enumerate(stages):
         given = {name: value for name, (_, value) in pairs(stage).items()}
         if "optimizer" in given or not is_untagged(stage):
-            optimizer = _tagged(given.get("optimizer"))
+            optimizer = imported(given.get("optimizer"))
         if optimizer is None or "groups" not in given:
             continue
         signature = _signature(optimizer, trust, registering=registering)
@@ -85,7 +87,7 @@ def _signature(optimizer: Tagged, trust: Sequence[str], *, registering: bool) ->
 
 def _lengths(document: Document, node: Node, key: str) -> Iterator[Problem]:
     """Yield the impossible counts and shares of a scheduler, and of the schedulers in it."""
-    scheduler = _tagged(node)
+    scheduler = imported(node)
     for name, (_, value) in scheduler.kwargs.items() if scheduler else ():
         for item in _items(value) or [value]:
             if isinstance(item, ScalarNode) and is_untagged(item):
@@ -99,7 +101,7 @@ def _lengths(document: Document, node: Node, key: str) -> Iterator[Problem]:
 def _best(document: Document, callbacks: Sequence[Node]) -> Iterator[Problem]:
     measured: dict[str, set[str]] = {}
     for index, node in enumerate(callbacks):
-        callback = _tagged(node)
+        callback = imported(node)
         if callback is None or callback.path not in (_EVALUATE, *_METRIC):
             return  # it may measure anything, and so may later ones
         given = {name: value for name, (_, value) in callback.kwargs.items()}
@@ -129,12 +131,3 @@ def _measures(metrics: Sequence[str] | set[str] | tuple[()], best: str) -> bool:
 
 def _items(node: Node | None) -> list[Node]:
     return list(node.value) if isinstance(node, SequenceNode) and is_untagged(node) else []
-
-
-def _tagged(node: Node | None) -> Tagged | None:
-    """Return the parsed import of a node; None for any other node."""
-    try:
-        tagged = parse(node) if node is not None and not is_untagged(node) else None
-    except TagError:
-        return None
-    return tagged if tagged is not None and tagged.tag.startswith("import_") else None

@@ -116,6 +116,21 @@ def of_definition(found: Definition, steps: int = 20) -> Signature | None:
     return signature
 
 
+def of_method(found: Definition, name: str, steps: int = 20) -> Signature | None:
+    """Return the signature of a method of a class's objects; None if the source does not show it."""
+    node = found.node
+    if not isinstance(node, ast.ClassDef) or steps <= 0 or node.keywords or not _transparent(node):
+        return None
+    for item in reversed(node.body):
+        if isinstance(item, ast.FunctionDef) and item.name == name:
+            is_static = any(_last(decorator) == "staticmethod" for decorator in item.decorator_list)
+            return _without_first(_of_arguments(item.args)) if _transparent(item) and not is_static else None
+        if any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(item)):
+            return None  # assigned, or defined under a condition
+    base = _base(found, _dotted(node.bases[0])) if node.bases else None
+    return of_method(base, name, steps - 1) if base is not None else None
+
+
 def _of_class(found: Definition, steps: int) -> Signature | None:
     node = found.node
     if not isinstance(node, ast.ClassDef) or steps <= 0 or node.keywords or not _transparent(node):
@@ -139,11 +154,17 @@ def _of_class(found: Definition, steps: int) -> Signature | None:
 
 
 def _of_base(found: Definition, name: str, steps: int) -> Signature | None:
+    base = _base(found, name)
+    return of_definition(base, steps - 1) if base is not None else None
+
+
+def _base(found: Definition, name: str) -> Definition | None:
+    """Return the class that a class names as its base; None if the source does not show it."""
     try:
-        base = follow(found.source, name.split("."), 40) if found.source else None
+        base = follow(found.source, name.split("."), 40) if found.source and name else None
     except MissingError:
         return None
-    return of_definition(base, steps - 1) if base is not None and isinstance(base.node, ast.ClassDef) else None
+    return base if base is not None and isinstance(base.node, ast.ClassDef) else None
 
 
 def _of_dataclass(found: Definition, node: ast.ClassDef, steps: int) -> Signature | None:

@@ -45,6 +45,11 @@ class Definition:
         """Its full name."""
         return f"{self.module}.{self.name}" if self.name else self.module
 
+    @property
+    def is_class(self) -> bool:
+        """Whether it is a class."""
+        return isinstance(self.node, ast.ClassDef)
+
 
 class MissingError(Exception):
     """A module does not have the name."""

@@ -43,6 +43,15 @@ def parse(node: Node) -> Tagged:
     return _attribute(tag, node, name)
 
 
+def imported(node: Node | None) -> Tagged | None:
+    """Return the parsed import of a node; None for any other node, or a malformed one."""
+    try:
+        tagged = parse(node) if node is not None and not is_untagged(node) else None
+    except TagError:
+        return None
+    return tagged if tagged is not None and tagged.tag in IMPORTING else None
+
+
 def _text(tag: str, node: Node) -> Tagged:
     if tag in ("join", "pathjoin"):
         if not isinstance(node, SequenceNode):
