@@ -1,4 +1,4 @@
-"""Benchmark of students whose forward ends behind the last tap; writes early_stop.md."""
+"""Benchmark of models whose forward ends behind the last tap; writes early_stop.md."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ import argparse
 import copy
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import readme
 import torch
+from early_stop_stages import BOXES, Stage, stages
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet50
-from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
-from distill_core.experiment import Term
-from distill_core.losses import FitNetLoss, FSPLoss, GHNDLoss, HNDLoss
 from distill_core.train import Distiller
-from distill_vision.models import bottleneck_rcnn, bottleneck_resnet
 
-Step = Callable[[], None]
-_TEXT = """# Students that stop early
+Step = Callable[[], Tensor]
+_KINDS = ("complete", "teacher stopped", "stopped", "redesigned")
+_TEXT = """# Models that stop early
 
-Written by `python benchmarks/overhead/early_stop.py`. Forward and backward of the student and forward of the teacher, {batch} images of
-{size}×{size} pixels in float32, one process, one thread, in turns. CPU time is relative to the complete forward, the median over
-{rounds} rounds. Memory is that of the tensors which the backward needs, without parameters, in MiB. `redesigned` is a model built to end there, as in torchdistill: an
-`nn.Sequential` of the modules up to the last tap. In stage 1 of FT and KTAAD the student does not run at all; in stage 2 its output
-is read, so nothing can be omitted.
+Written by `python benchmarks/overhead/early_stop.py`. A step without the optimizer: {batch} images of {size}×{size} pixels in float32, one process,
+one thread, in turns. CPU time is relative to the complete step, the median over {rounds} rounds. Memory is that of the tensors
+which the backward needs, without parameters, in MiB. The script fails unless all steps of a row have the same loss.
+
+- `complete`: both models run to their ends, as in a plain loop.
+- `teacher stopped`: the default. The forward of a frozen teacher ends behind its last tap.
+- `stopped`: with `stop_early: true`, that of the student, too.
+- `redesigned`: as in torchdistill, a model of the modules up to the last tap. A dash: torchdistill does not redesign these models.
+
+In stage 1 of FT and KTAAD only the paraphraser learns, from the teacher's feature: the student does not run. In stage 2 the student's
+output is read, so that only the teacher can stop.
 
 {machine}
 
@@ -36,79 +39,71 @@ is read, so nothing can be omitted.
 """
 
 
-def _stage(
-    student: nn.Module, teacher: nn.Module, loss: nn.Module, taps: list[str], *, lists: bool, feed: Mapping[str, Any]
-) -> tuple[nn.Module, nn.Module, Term, Mapping[str, Any]]:
-    wired = {
-        side: [f"{side}.{tap}" for tap in taps] if lists else f"{side}.{taps[0]}" for side in ("student", "teacher")
-    }
-    return student, teacher, Term(loss=loss, inputs=wired), feed
+def _batch(size: int, batch: int, kind: str) -> dict[str, Any]:
+    """Return images with boxes, masks or labels."""
+    noise = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, 3, size, size, generator=noise)
+    if kind == BOXES:
+        box = torch.tensor([[4.0, 4.0, size - 4.0, size - 8.0]])
+        target = {"boxes": box, "labels": torch.ones(1, dtype=torch.long)}
+        return {"input": list(images.sigmoid()), "target": [target] * batch}
+    shape = (batch, size, size) if kind == "masks" else (batch,)
+    return {"input": images, "target": torch.randint(21, shape, generator=noise)}
 
 
-def stages() -> dict[str, tuple[nn.Module, nn.Module, Term, Mapping[str, Any]]]:
-    """Return student, teacher, loss and feed of each method."""
-    groups = ["layer1:in", "layer1", "layer2:in", "layer2", "layer3:in", "layer3", "layer4:in", "layer4"]
-    split = bottleneck_resnet(copy.deepcopy(big := resnet50()), last="layer2")
-    detector = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, min_size=128, max_size=128)
-    body = [f"backbone.body.layer{number}" for number in range(1, 5)]
-    boxes = {"teacher": {"images": "batch.input"}, "student": {"images": "batch.input", "targets": "batch.target"}}
-    return {
-        "FitNet, hint at layer1": _stage(resnet18(), resnet18(), FitNetLoss(), ["layer1"], lists=False, feed={}),
-        "FSP, layer1 to layer4": _stage(resnet18(), resnet18(), FSPLoss(), groups, lists=True, feed={}),
-        "HND, layer2": _stage(split, big, HNDLoss(), ["layer2"], lists=False, feed={}),
-        "GHND, layer2 to layer4": _stage(copy.deepcopy(split), big, GHNDLoss(), ["layer2", "layer3", "layer4"], lists=True, feed={}),
-        "GHND, Faster R-CNN": _stage(bottleneck_rcnn(copy.deepcopy(detector)), detector, GHNDLoss(), body, lists=True, feed=boxes),
-    }  # fmt: skip
-
-
-def _batch(size: int, batch: int, *, boxes: bool) -> dict[str, Any]:
-    images = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(0))
-    if not boxes:
-        return {"input": images}
-    target = {"boxes": torch.tensor([[4.0, 4.0, size - 4.0, size - 8.0]]), "labels": torch.ones(1, dtype=torch.long)}
-    return {"input": list(images.sigmoid()), "target": [target] * batch}
-
-
-def _step(made: tuple[Any, ...], batch: dict[str, Any], *, stop: bool) -> Step:
-    student, teacher, term, feed = made
-    distiller = Distiller({"teacher": teacher.eval(), "student": student.train()}, {"loss": term}, ["student"], feed)
-    distiller.set_stop(stop)
+def _step(stage: Stage, batch: dict[str, Any], *, teacher: bool, student: bool) -> Step:
+    """Return a step in which the forward of the teacher or of the student ends behind the last tap, if so requested."""
+    runs = {name: model for name, model in stage.models.items() if stage.taps(name)}
+    distiller = Distiller(runs, stage.terms, [name for name in runs if name == "student"], stage.feed)
+    for source in distiller.sources:
+        wanted = teacher if source.frozen else student
+        source.model.train(not source.frozen)
+        source.capture.stop_early = "always" if wanted else False
     distiller.attach()
-    source = next(source for source in distiller.sources if source.name == "student")
-    arguments, keywords = source.arguments(batch, {})
-    source.capture.check_stop(*arguments, **keywords)
+    for source in distiller.sources:
+        if source.capture.stop_early:
+            arguments, keywords = source.arguments(batch, {})
+            source.capture.check_stop(*arguments, **keywords)
+    weights = dict.fromkeys(stage.terms, 1.0)
 
-    def run() -> None:
-        (total,), _ = distiller(batch, {"loss": 1.0})
+    def run() -> Tensor:
+        (total,), _ = distiller(batch, weights)
         total.backward()
-        student.zero_grad()
+        distiller.zero_grad()
+        return total.detach()
 
     return run
 
 
-def _redesigned(made: tuple[Any, ...], batch: dict[str, Any]) -> Step | None:
-    """Return the step of a student and a teacher that end behind the last tap; None for a detector."""
-    student, teacher, term, feed = made
-    if feed:
+def _redesigned(stage: Stage, batch: dict[str, Any]) -> Step | None:
+    """Return a step of models that end behind their last tap; None if torchdistill has no such models."""
+    if stage.redesign is None:
         return None
-    wired = term.inputs["student"]
-    taps = [tap.partition(".")[2] for tap in ([wired] if isinstance(wired, str) else wired)]
-    last = taps[-1]
-    parts: list[tuple[nn.Sequential, dict[str, Tensor]]] = []
-    for model in (student, teacher):
-        children, kept = dict(model.named_children()), dict[str, Tensor]()
-        names = list(children)[: list(children).index(last) + 1]
-        for name in names:
-            children[name].register_forward_hook(_keep(kept, name))
-        parts.append((nn.Sequential(*(children[name] for name in names)), kept))
+    kept: dict[str, Tensor] = {}
+    runs: dict[str, nn.Module] = {}
+    for name, model in stage.models.items():
+        if taps := stage.taps(name):
+            for path in {tap.removesuffix(":in") for tap in taps}:
+                model.get_submodule(path).register_forward_hook(_keep(kept, f"{name}.{path}" if path else name))
+            runs[name] = (model if "" in taps else stage.redesign(model, taps)).train(name == "student")
 
-    def run() -> None:
-        with torch.no_grad():
-            parts[1][0](batch["input"])
-        parts[0][0](batch["input"])
-        given = [[kept[tap] for tap in taps] for _, kept in parts]
-        term.loss(*(values if len(taps) > 1 else values[0] for values in given)).backward()
-        student.zero_grad()
+    def value(tap: str) -> Any:
+        return batch["target"] if tap == "batch.target" else kept[tap]
+
+    def run() -> Tensor:
+        for name, model in runs.items():
+            with torch.set_grad_enabled(name == "student"):
+                model(batch["input"])
+        losses = []
+        for term in stage.terms.values():
+            inputs = term.inputs.items()
+            given = {name: value(tap) if isinstance(tap, str) else [value(one) for one in tap] for name, tap in inputs}
+            losses.append(term.loss(**given))
+        total = torch.stack(losses).sum()
+        total.backward()
+        for module in (*runs.values(), *(term.loss for term in stage.terms.values())):
+            module.zero_grad()
+        return total.detach()
 
     return run
 
@@ -135,30 +130,38 @@ def _kept_for_backward(step: Step) -> float:
 
 
 def measure(rounds: int, size: int, batch: int) -> list[list[str]]:
-    """Return a row for each method."""
+    """Return a row for each stage."""
     rows = []
-    for name, made in stages().items():
-        data = _batch(size, batch, boxes=bool(made[3]))
+    for name, stage in stages().items():
+        data = _batch(size, batch, stage.target)
         steps = {
-            "complete": _step(copy.deepcopy(made), data, stop=False),
-            "stopped": _step(copy.deepcopy(made), data, stop=True),
+            "complete": _step(copy.deepcopy(stage), data, teacher=False, student=False),
+            "teacher stopped": _step(copy.deepcopy(stage), data, teacher=True, student=False),
+            "stopped": _step(copy.deepcopy(stage), data, teacher=True, student=True),
         }
-        if (redesigned := _redesigned(copy.deepcopy(made), data)) is not None:
+        if (redesigned := _redesigned(copy.deepcopy(stage), data)) is not None:
             steps["redesigned"] = redesigned
-        for step in steps.values():
-            step()
-        kept = {kind: _kept_for_backward(step) for kind, step in steps.items()}
-        times: dict[str, list[float]] = {kind: [] for kind in steps}
-        for _ in range(rounds):
-            for kind, step in steps.items():
-                before = time.process_time()
-                step()
-                times[kind].append(time.process_time() - before)
-        first = statistics.median(times["complete"])
-        shown = {kind: f"{statistics.median(values) / first:.2f}" for kind, values in times.items()}
-        rows.append([name, f"{first * 1e3:.0f} ms", shown["stopped"], shown.get("redesigned", "–"),
-                     *(f"{kept[kind]:.1f}" if kind in kept else "–" for kind in ("complete", "stopped", "redesigned"))])  # fmt: skip
+        losses = {kind: step() for kind, step in steps.items()}
+        for kind, loss in losses.items():
+            torch.testing.assert_close(loss, losses["complete"], msg=f"{name}: the loss of '{kind}' differs")
+        kept = {kind: f"{_kept_for_backward(step):.1f}" for kind, step in steps.items()}
+        times = _in_turns(steps, rounds)
+        first = times["complete"]
+        shown = {kind: f"{seconds / first:.2f}" for kind, seconds in times.items()}
+        rows.append([name, f"{first * 1e3:.0f} ms", *(shown.get(kind, "–") for kind in _KINDS[1:]),
+                     *(kept.get(kind, "–") for kind in ("complete", "stopped", "redesigned"))])  # fmt: skip
     return rows
+
+
+def _in_turns(steps: dict[str, Step], rounds: int) -> dict[str, float]:
+    """Return the median CPU seconds of each step."""
+    times: dict[str, list[float]] = {kind: [] for kind in steps}
+    for _ in range(rounds):
+        for kind, step in steps.items():
+            before = time.process_time()
+            step()
+            times[kind].append(time.process_time() - before)
+    return {kind: statistics.median(seconds) for kind, seconds in times.items()}
 
 
 if __name__ == "__main__":
@@ -169,7 +172,7 @@ if __name__ == "__main__":
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "early_stop.md")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    heads = ["stage", "complete", "stopped", "redesigned", "memory, complete", "stopped", "redesigned"]
+    heads = ["stage", *_KINDS, "memory, complete", "stopped", "redesigned"]
     table = readme.table(heads, measure(args.rounds, args.size, args.batch))
     text = _TEXT.format(batch=args.batch, size=args.size, rounds=args.rounds, machine=readme.machine(), table=table)
     args.output.write_text(text, encoding="utf-8")

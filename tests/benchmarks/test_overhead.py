@@ -112,3 +112,33 @@ def test_a_step_costs_no_more_than_a_loop_by_hand(modules, kind, taps, most):
     named = {"plain": loops.plain, "Distill": loops.distill}
     times = measure.race({name: make(works.WORKS[kind](taps)) for name, make in named.items()}, 4, 20)
     assert measure.ratios(times["Distill"], times["plain"])[1] < most
+
+
+@pytest.fixture
+def early_stop(monkeypatch):
+    """The script of models that stop early."""
+    monkeypatch.syspath_prepend(str(TASK))
+    import early_stop
+
+    yield early_stop
+    for name in ("early_stop", "early_stop_stages", "readme"):
+        sys.modules.pop(name, None)
+
+
+def test_models_that_stop_early_have_the_losses_of_complete_ones(early_stop, monkeypatch):
+    stages = early_stop.stages()
+    assert {name.split(",")[0] for name in stages} == {"FT", "FitNet", "FSP", "HND", "GHND", "KTAAD"}
+    chosen = {name: stages[name] for name in ("FT, stage 1, layer4", "FT, stage 2, layer4", "FitNet, hint at layer1")}
+    monkeypatch.setattr(early_stop, "stages", lambda: chosen)
+    rows = early_stop.measure(1, 32, 2)
+    assert [row[0] for row in rows] == list(chosen)
+    assert all(float(row[5]) >= float(row[6]) == float(row[7]) for row in rows)  # memory
+    assert float(rows[2][5]) > float(rows[2][6])
+
+
+def test_a_redesigned_model_that_differs_is_noticed(early_stop, monkeypatch):
+    stage = early_stop.stages()["FitNet, hint at layer1"]
+    stage.redesign = lambda model, taps: torch.nn.Sequential(torch.nn.Upsample(scale_factor=2), model)
+    monkeypatch.setattr(early_stop, "stages", lambda: {"hint": stage})
+    with pytest.raises(AssertionError, match="hint: the loss of 'redesigned' differs"):
+        early_stop.measure(1, 32, 2)
