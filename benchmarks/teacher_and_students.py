@@ -3,6 +3,9 @@
 Each finished run's `results.json` is copied to `results/shapes/<row>/seed<n>`, together with the teacher's weights in half
 precision. The tables are written from these files after each run. What the folder holds is not trained again, so a
 fresh checkout continues where the committed results end. Delete a run's folder to train it again.
+
+Every row has the first seeds, on which methods may be compared and chosen. The named methods, and the student alone, have
+further seeds that nothing was chosen on: `results/confirmation.md`.
 """
 
 import argparse
@@ -10,6 +13,7 @@ import json
 import math
 import os
 import resource
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +22,8 @@ from distill_core import cli, report
 from distill_core.weights import read_state, save_tensors
 
 TEACHER = "teacher"
+CONFIRMATION = 20  # its first seed; weights of losses were chosen with seed 10
+Run = tuple[str, int]  # row and seed
 HEADER = (
     "\nThe standard error of a difference of two means is √(s₁²/n₁ + s₂²/n₂), with n runs of standard deviation s.\n\n"
     "| | compared with | difference (%) | standard error (%) | standard errors |\n"
@@ -58,17 +64,19 @@ def keep(folder: Path, target: Path) -> None:
         save_tensors(halves, target / "student.safetensors")
 
 
-def publish(task: Path, rows: Sequence[str], metric: str, chance: float) -> None:
-    """Write the tables and the chart of the committed runs."""
-    results = task / "results/shapes"
-    found = report.collect(
-        [path.parent for row in rows for path in sorted((results / row).glob("seed*/*.json"))], metric=metric
-    )
+def publish(task: Path, name: str, runs: Sequence[Run], metric: str, chance: float) -> None:
+    """Write a table and a chart of the runs that are committed."""
+    folders = [
+        folder for folder in (task / "results/shapes" / row / f"seed{seed}" for row, seed in runs) if folder.is_dir()
+    ]
+    found = report.collect(folders, metric=metric)
     table = report.summarise(found)
-    title = f"{task.name.replace('_', ' ').capitalize()}: drawn shapes"
+    title = (
+        f"{task.name.replace('_', ' ').capitalize()}: drawn shapes{', confirmation' if name == 'confirmation' else ''}"
+    )
     report.print_table(table, title=title)
-    written = report.write(results, found, table, title=title, chance_level=chance)
-    lines = [f"Chance: {chance:.2%}. CPU minutes of a run, on average: {_minutes(results, rows)}.\n", HEADER]
+    written = report.write(task / "results" / name, found, table, title=title, chance_level=chance)
+    lines = [f"Chance: {chance:.2%}. CPU minutes of a run, on average: {_minutes(folders)}.\n", HEADER]
     with written[0].open("a", encoding="utf-8") as file:
         file.write("\n" + "".join(lines + differences(table)))
 
@@ -87,23 +95,24 @@ def differences(rows: Sequence[report.Row]) -> list[str]:
     return lines
 
 
-def _minutes(results: Path, rows: Sequence[str]) -> str:
-    texts = []
-    for row in rows:
-        seconds = [
-            json.loads(p.read_text(encoding="utf-8"))["cpu_seconds"] for p in (results / row).glob("seed*/*.json")
-        ]
-        texts += [f"{row} {sum(seconds) / len(seconds) / 60:.1f}"] if seconds else []
-    return ", ".join(texts)
+def _minutes(folders: Sequence[Path]) -> str:
+    seconds: dict[str, list[float]] = {}
+    for folder in folders:
+        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        seconds.setdefault(folder.parent.name, []).append(results["cpu_seconds"])
+    return ", ".join(f"{row} {statistics.mean(values) / 60:.1f}" for row, values in seconds.items())
 
 
-def main(task: Path, description: str, *, rows: Sequence[str], metric: str, chance: float) -> None:
+def main(
+    task: Path, description: str, *, rows: Sequence[str], named: Sequence[str], metric: str, chance: float
+) -> None:
     """Train every run that is not committed, and write the tables after each.
 
     Args:
         task: The folder of the benchmark, with `configs/shapes`.
         description: Shown by `--help`.
         rows: The files of the students in the order of the table.
+        named: The rows that are also trained with the seeds of the confirmation, the student alone among them.
         metric: The metric of the tables.
         chance: Its value for a model that has learnt nothing.
     """
@@ -111,18 +120,21 @@ def main(task: Path, description: str, *, rows: Sequence[str], metric: str, chan
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("changes", nargs="*", metavar="key=value", help="changes of every file")
     parser.add_argument("--rows", nargs="+", choices=rows, default=rows, help="train only these students")
-    parser.add_argument("--seeds", type=int, default=5, help="number of seeds of each student")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds of each table")
     parser.add_argument("--output", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--table", action="store_true", help="only write the tables of the committed runs")
     args = parser.parse_intermixed_args()
     # Seed by seed, so that an unfinished table has whole seeds.
-    jobs = [(TEACHER, 0), *((row, seed) for seed in range(args.seeds) for row in args.rows)]
-    for row, seed in [] if args.table else jobs:
+    first = [(TEACHER, 0), *((row, seed) for seed in range(args.seeds) for row in rows)]
+    further = [(row, CONFIRMATION + seed) for seed in range(args.seeds) for row in rows if row in named]
+    tables = {"shapes": first, "confirmation": [(TEACHER, 0), *further]}
+    for row, seed in [] if args.table else [*first, *further]:
         target = task / "results/shapes" / row / f"seed{seed}"
-        if not committed(target):
+        if row in (TEACHER, *args.rows) and not committed(target):
             folder = args.output / f"{task.name}_shapes" / row / f"seed{seed}"
             run(task, row, seed, folder, args.changes)
             keep(folder, target)
-            publish(task, [TEACHER, *rows], metric, chance)
-    if args.table:
-        publish(task, [TEACHER, *rows], metric, chance)
+            name = "shapes" if (row, seed) in first else "confirmation"
+            publish(task, name, tables[name], metric, chance)
+    for name in tables if args.table else []:
+        publish(task, name, tables[name], metric, chance)

@@ -18,6 +18,7 @@ from teacher_and_students import main  # noqa: E402
 ROWS = (
     "no_teacher", "kd", "cwd", "pkd", "mgd", "cirkd", "kd_unlabelled", "no_teacher_separable", "kd_separable",
 )  # fmt: skip
+NAMED = ("no_teacher", "cwd", "pkd")
 
 
 def only_background() -> float:
@@ -29,4 +30,4 @@ def only_background() -> float:
 
 
 if __name__ == "__main__":
-    main(HERE, __doc__, rows=ROWS, metric="scores.miou", chance=only_background())
+    main(HERE, __doc__, rows=ROWS, named=NAMED, metric="scores.miou", chance=only_background())

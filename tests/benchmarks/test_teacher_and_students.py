@@ -20,7 +20,7 @@ class Checkout:
     """A copy of a benchmark without results, whose runs are recorded instead of trained."""
 
     def __init__(self, task: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.task, self.metric, self.runs = folder / task, TASKS[task], []
+        self.task, self.metric, self.runs, self.named = folder / task, TASKS[task], [], []
         shutil.copytree(BENCHMARKS / task / "configs" / "shapes", self.task / "configs" / "shapes")
         spec = importlib.util.spec_from_file_location("shapes_script", BENCHMARKS / "teacher_and_students.py")
         self.script = importlib.util.module_from_spec(spec)
@@ -50,7 +50,7 @@ class Checkout:
         self.runs = []
         output = self.task.parent / f"runs{len(list(self.task.parent.iterdir()))}"
         self.monkeypatch.setattr(sys, "argv", ["run.py", "--output", str(output), *words])
-        self.script.main(self.task, "", rows=rows, metric=self.metric, chance=0.1)
+        self.script.main(self.task, "", rows=rows, named=self.named, metric=self.metric, chance=0.1)
         return self.runs
 
 
@@ -85,6 +85,20 @@ def test_the_tables_compare_with_the_same_student_alone(tmp_path, monkeypatch):
     file.unlink()
     assert checkout.train(["no_teacher", "pkd"], "--table") == []
     assert "| pkd | no_teacher |" in file.read_text()
+
+
+def test_the_confirmation_has_seeds_of_its_own(tmp_path, monkeypatch):
+    checkout = Checkout("object_detection", tmp_path, monkeypatch)
+    checkout.named = ["no_teacher", "pkd"]
+    runs = [run[:2] for run in checkout.train(["no_teacher", "pkd", "cwd"], "--seeds", "2")]
+    chosen_on = [("teacher", 0), *((row, seed) for seed in (0, 1) for row in ("no_teacher", "pkd", "cwd"))]
+    assert runs == chosen_on + [(row, seed) for seed in (20, 21) for row in ("no_teacher", "pkd")]
+    tables = [(checkout.task / "results" / f"{name}.md").read_text() for name in ("shapes", "confirmation")]
+    assert tables[1].startswith("# Object detection: drawn shapes, confirmation\n")
+    # 50 % and one more for each seed: the tables do not share runs.
+    assert ["| pkd | 100 | 2 | 50.50 ± 0.71 |" in table for table in tables] == [True, False]
+    assert ["| pkd | 100 | 2 | 70.50 ± 0.71 |" in table for table in tables] == [False, True]
+    assert ["cwd" in table for table in tables] == [True, False]
 
 
 @pytest.mark.parametrize("task", TASKS)
