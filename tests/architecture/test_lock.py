@@ -58,12 +58,12 @@ def test_hatch_itself_is_locked(lock):
     assert {"hatch", "uv"} <= pinned(lock)
 
 
-def test_every_environment_follows_the_lock_but_the_two_for_other_releases(hatch):
+def test_every_environment_follows_the_lock_but_those_for_other_releases(hatch):
     assert hatch["envs"]["bare"]["env-vars"]["UV_CONSTRAINT"] == "{root}/constraints.txt"
     own = {
         name for name, env in hatch["envs"].items() if "UV_CONSTRAINT" not in env.get("env-vars", {"UV_CONSTRAINT": ""})
     }
-    assert own == {"newest", "oldest", "lock"}
+    assert own == {"newest", "oldest", "lock", "trackers"}
     assert not [name for name, env in hatch["envs"].items() if env.get("detached")]  # it would inherit no variables
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from distill_core.errors import DistillError
-from distill_core.train import Track
+from distill_core.train import Callback, Track
+from distill_core.train.progress import closed
 
 TRAIN = {"split": "train", "step": 4, "loss": 0.5, "losses": {"kd": 0.25}, "lr": None}
 VAL = {"split": "val", "step": 8, "metrics": {"top1": 0.75, "best": None}, "percent": ["top1"]}
@@ -32,7 +35,7 @@ class Recorded(ModuleType):
         def log(values: dict[str, Any], step: int | None = None, **_: Any) -> None:
             self.calls.append(("log", dict(values), step))
 
-        return SimpleNamespace(log=log, finish=lambda: self.calls.append(("finish",)))
+        return SimpleNamespace(log=log, finish=lambda **options: self.calls.append(("finish", options)))
 
 
 @pytest.fixture(autouse=True)
@@ -72,11 +75,21 @@ def test_weights_and_biases_is_offline_unless_logged_in(monkeypatch, tmp_path, a
         monkeypatch.setenv("WANDB_MODE", variable)
     run_with(Track("wandb", project="p"), tmp_path / "seed0")
     assert module.calls == [
-        ("init", {"project": "p", "name": "seed0", "dir": str(tmp_path / "seed0"), "mode": mode}),
+        (
+            "init",
+            {
+                "project": "p",
+                "name": "seed0",
+                "id": ANY,
+                "resume": "allow",
+                "dir": str(tmp_path / "seed0"),
+                "mode": mode,
+            },
+        ),
         ("config", {"about": "a toy", "seed": 3}),
         ("log", {"train/loss": 0.5, "train/losses/kd": 0.25}, 4),
         ("log", {"val/top1": 0.75}, 8),
-        ("finish",),
+        ("finish", {}),
     ]
 
 
@@ -110,7 +123,7 @@ def test_mlflow_gets_a_run_of_the_experiment_with_the_numbers(monkeypatch, tmp_p
 
     module.search_experiments = note("search", [])
     module.create_experiment = note("create", "7")
-    module.start_run = note("start", SimpleNamespace())
+    module.start_run = note("start", SimpleNamespace(info=SimpleNamespace(run_id="r1")))
     module.log_params, module.log_metrics, module.end_run = note("params"), note("metrics"), note("end")
     module.utils = SimpleNamespace(validation=SimpleNamespace(MAX_PARAM_VAL_LENGTH=500, MAX_PARAMS_TAGS_PER_BATCH=100))
     for name in ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID", "MLFLOW_TAGS", "MLFLOW_NESTED_RUN"):
@@ -125,6 +138,76 @@ def test_mlflow_gets_a_run_of_the_experiment_with_the_numbers(monkeypatch, tmp_p
         {"val/top1": 0.75},
     ]
     assert [call[-1]["step"] for call in module.calls if call[0] == "metrics"] == [4, 8]
+
+
+@pytest.mark.parametrize("name", ["wandb", "trackio"])
+def test_a_resumed_run_continues_the_run_of_the_tracker_and_another_one_does_not(monkeypatch, tmp_path, name):
+    module = fake(monkeypatch, name)
+    first, resumed, other = Track(name), Track(name), Track(name)
+    run_with(first, tmp_path / "seed0")
+    resumed.load_state(first.state())
+    run_with(resumed, tmp_path / "seed0")
+    run_with(other, tmp_path / "seed0")
+    key = {"wandb": "id", "trackio": "name"}[name]
+    ids = [call[1][key] for call in module.calls if call[0] == "init"]
+    assert ids[0] == ids[1] != ids[2]
+    assert [call[0] for call in module.calls].count("config") == 2
+
+
+def test_the_run_of_a_tracker_is_ended_as_failed_if_training_fails(monkeypatch, tmp_path):
+    module = fake(monkeypatch, "wandb")
+    callback = Track("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    callback.on_log(SimpleNamespace(output=tmp_path, experiment=SimpleNamespace(about="", seed=0)), dict(TRAIN))  # type: ignore[arg-type]
+    callback.close()
+    callback.close()
+    assert [call for call in module.calls if call[0] == "finish"] == [("finish", {"exit_code": 1})]
+
+
+def test_callbacks_are_closed_at_the_end_also_after_an_error():
+    class Held(Callback):
+        def close(self) -> None:
+            ended.append(self)
+            if len(ended) == 1:
+                message = "not closed"
+                raise OSError(message)
+
+    ended: list[Any] = []
+    with pytest.raises(OSError, match="not closed"), closed([Held(), Held()]):
+        pass
+    assert len(ended) == 2
+    with pytest.raises(KeyError), closed([Held()]):
+        raise KeyError
+    assert len(ended) == 3
+
+
+def test_a_tracker_that_cannot_be_started_ends_the_run_with_one_message(monkeypatch, tmp_path):
+    module = fake(monkeypatch, "trackio")
+
+    def refuse(**_: Any) -> Any:
+        message = "log in first\n  by a command"
+        raise LookupError(message)
+
+    module.init = refuse  # type: ignore[method-assign]
+    with pytest.raises(DistillError) as error:
+        run_with(Track("trackio"), tmp_path)
+    assert (
+        str(error.value) == "trackio cannot be started: log in first\n  hint: set trackio up, or remove it from `Track`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("wandb", "WANDB_ERROR_REPORTING"), ("mlflow", "MLFLOW_DISABLE_TELEMETRY")]
+)
+def test_packages_do_not_report_their_own_use_unless_the_user_decides(monkeypatch, name, variable):
+    fake(monkeypatch, name)
+    monkeypatch.setenv(variable, "mine")
+    Track(name)
+    assert os.environ[variable] == "mine"
+    monkeypatch.delenv(variable)
+    Track(name)
+    assert os.environ[variable] == {"wandb": "false", "mlflow": "true"}[name]
+    monkeypatch.delenv(variable)
 
 
 def test_nothing_is_started_before_the_first_record(monkeypatch):

@@ -37,6 +37,9 @@ class Callback:
     def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:
         """Called after training and the test, on the main process only."""
 
+    def close(self) -> None:
+        """Called when the run ends, also by an error or an interrupt: release what the callback holds."""
+
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
         return {}

@@ -101,7 +101,7 @@ class TensorBoard(Callback):
         for name, value in numbers_of(record).items():
             self._writer.add_scalar(name, value, record["step"])
 
-    def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:
+    def close(self) -> None:
         """Close the file."""
         if self._writer is not None:
             self._writer.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,20 +15,26 @@ from ._callback import Callback
 from ._log import TensorBoard, numbers_of
 
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+_TELEMETRY = {"wandb": ("WANDB_ERROR_REPORTING", "false"), "mlflow": ("MLFLOW_DISABLE_TELEMETRY", "true")}
+"""Variable and value with which a package does not report its own use, read when it is imported."""
 
 
 class Track(Callback):
     """Logs losses, learning rate and metrics to experiment trackers: `tensorboard`, `wandb`, `mlflow` or `trackio`.
 
-    `tensorboard` writes what the callback `TensorBoard` writes. Weights & Biases runs offline unless you are logged in or set `WANDB_MODE`. MLflow and Trackio write to this machine
-    unless you configure a server. `metrics.jsonl` is written in any case. A resumed run is a new run of the tracker.
+    `tensorboard` writes what the callback `TensorBoard` writes. Weights & Biases runs offline unless you are logged in or
+    set `WANDB_MODE`. MLflow writes `mlflow.db` in the current folder unless `MLFLOW_TRACKING_URI` is set, and Trackio
+    writes to its folder on this machine unless `TRACKIO_SPACE_ID` or `TRACKIO_SERVER_URL` is set. What W&B and MLflow
+    report about their own use is switched off, unless `WANDB_ERROR_REPORTING` or `MLFLOW_DISABLE_TELEMETRY` is set.
+    `metrics.jsonl` is written in any case. A resumed run continues the runs of the trackers; steps after its checkpoint
+    are logged again, with the same numbers. A run that fails is marked as failed where the tracker has such a mark.
 
     Args:
         to: Name of the tracker, or a list of names.
         project: Name of the project, MLflow's experiment.
 
     Raises:
-        DistillError: There is no such tracker, or its package is not installed.
+        DistillError: There is no such tracker, its package is not installed, or it cannot be started.
     """
 
     def __init__(self, to: str | Sequence[str], *, project: str = "distill") -> None:
@@ -36,25 +43,40 @@ class Track(Callback):
         for name in self.names:
             _require(name)
         self._tensorboard = TensorBoard() if "tensorboard" in self.names else None
-        self._trackers: list[Any] | None = None
+        self._trackers: dict[str, Any] = {}
+        self._known: dict[str, str] = {}
 
     def on_log(self, run: Run, record: dict[str, Any]) -> None:
         """Log each number of the record under `split/name`; the first record starts the trackers."""
-        if self._trackers is None:
-            self._trackers = [_start(name, self.project, run) for name in self.names if name != "tensorboard"]
         if self._tensorboard is not None:
             self._tensorboard.on_log(run, record)
         values = numbers_of(record)
-        for tracker in self._trackers:
-            tracker.log(values, step=record["step"])
+        for name in self.names:
+            if name == "tensorboard":
+                continue
+            if name not in self._trackers:
+                self._trackers[name], self._known[name] = _start(name, self.project, run, self._known.get(name))
+            self._trackers[name].log(values, step=record["step"])
 
     def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:
         """End the runs of the trackers."""
+        while self._trackers:
+            self._trackers.popitem()[1].finish()
+
+    def close(self) -> None:
+        """Close the files, and end the runs of the trackers as failed if the run has failed."""
         if self._tensorboard is not None:
-            self._tensorboard.on_fit_end(run, results)
-        for tracker in self._trackers or ():
-            tracker.finish()
-        self._trackers = None
+            self._tensorboard.close()
+        while self._trackers:
+            _fail(*self._trackers.popitem())
+
+    def state(self) -> dict[str, Any]:
+        """Return the id of the run of each tracker."""
+        return {"runs": self._known}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue the runs of the trackers."""
+        self._known = dict(state.get("runs", {}))
 
 
 def _require(name: str) -> None:
@@ -63,6 +85,8 @@ def _require(name: str) -> None:
         raise DistillError(message, hint=did_you_mean(name, TRACKERS))
     if name == "tensorboard":
         return  # the callback raises if it is not installed
+    if name in _TELEMETRY:
+        os.environ.setdefault(*_TELEMETRY[name])
     try:
         importlib.import_module(name)
     except ImportError as error:
@@ -70,20 +94,46 @@ def _require(name: str) -> None:
         raise DistillError(message, hint=f"pip install {name}") from error
 
 
-def _start(name: str, project: str, run: Run) -> Any:
-    """Return the started tracker of accelerate."""
+def _start(name: str, project: str, run: Run, known: str | None) -> tuple[Any, str]:
+    """Return the started tracker of accelerate and the id of its run.
+
+    Raises:
+        DistillError: The tracker's package raises an error.
+    """
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
-    label = run.output.name if run.output is not None else None
-    options: dict[str, Any] = {"name": label}
-    if name == "wandb":
-        options |= {"dir": None if run.output is None else str(run.output), "mode": _wandb_mode()}
+    label = run.output.name if run.output is not None else "run"
+    new = f"{label}-{uuid.uuid4().hex[:8]}" if name == "trackio" else uuid.uuid4().hex[:8]
+    try:
+        tracker = LOGGER_TYPE_TO_CLASS[name](project, **_options(name, run, label, known, known or new))
+        tracker.start()
+        if known is None:
+            tracker.store_init_configuration({"about": run.experiment.about, "seed": run.experiment.seed})
+    except Exception as error:  # each package has errors of its own
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        message = f"{name} cannot be started: {first}"
+        raise DistillError(message, hint=f"set {name} up, or remove it from `Track`") from error
+    return tracker, tracker.tracker.info.run_id if name == "mlflow" else known or new
+
+
+def _options(name: str, run: Run, label: str, known: str | None, new: str) -> dict[str, Any]:
+    """Return the options of a tracker of accelerate: those of a new run, or of the run that is continued."""
     if name == "mlflow":
-        options = {"run_name": label}
-    tracker = LOGGER_TYPE_TO_CLASS[name](project, **options)
-    tracker.start()
-    tracker.store_init_configuration({"about": run.experiment.about, "seed": run.experiment.seed})
-    return tracker
+        return {"run_name": label, "run_id": known}
+    if name == "trackio":  # the name is the id; `embed` would serve a page from a notebook
+        return {"name": new, "resume": "allow", "embed": False}
+    folder = None if run.output is None else str(run.output)
+    return {"name": label, "id": new, "resume": "allow", "dir": folder, "mode": _wandb_mode()}
+
+
+def _fail(name: str, tracker: Any) -> None:
+    """End the run of a tracker as failed."""
+    if name == "mlflow":
+        importlib.import_module(name).end_run("FAILED")
+    elif name == "wandb":
+        tracker.tracker.finish(exit_code=1)
+    else:
+        tracker.finish()
 
 
 def _wandb_mode() -> str:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ..callbacks import Callback
 from ._lines import describe_losses, describe_metrics, describe_rate, describe_run, peak_memory, stage_name
-from ._live import LiveDisplay
 
 if TYPE_CHECKING:
     from .._state import Run
 
 
-class LiveBar(LiveDisplay):
+class LiveBar(Callback):
     """Shows how far the stage is, with losses, the last metrics, learning rate, speed, time left and memory.
 
     The bar reads the run's counters when it is drawn, a few times in a second; a step knows nothing of it.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..callbacks import Callback
 from ._lines import PlainLog
-from ._live import LiveDisplay
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,13 +54,12 @@ def in_notebook() -> bool:
 
 @contextlib.contextmanager
 def closed(callbacks: Sequence[object]) -> Iterator[None]:
-    """Close the live bars among callbacks at the end, also after an error, so that the terminal is free again."""
-    try:
+    """Close the callbacks at the end, also after an error: the terminal is free again, the runs of trackers are ended."""
+    with contextlib.ExitStack() as stack:
+        for callback in reversed(callbacks):
+            if isinstance(callback, Callback):
+                stack.callback(callback.close)
         yield
-    finally:
-        for callback in callbacks:
-            if isinstance(callback, LiveDisplay):
-                callback.close()
 
 
 def _print(line: str) -> None:
