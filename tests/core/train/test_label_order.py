@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -13,7 +15,7 @@ from torch.utils.data import Subset, TensorDataset
 
 from distill_core.data import Loader
 from distill_core.errors import WiringError
-from distill_core.train import Experiment, Stage, Term, Trainer
+from distill_core.train import Evaluation, Experiment, Stage, Term, Trainer
 
 
 def named(labels, attribute="id2label"):
@@ -50,6 +52,28 @@ def test_a_frozen_model_with_another_order_is_refused(of_model, of_data):
         "the classes of 'teacher' are in another order than those of data.train: 0 'no', 1 'maybe', 2 'yes' in the model,"
         " 0 'yes', 1 'maybe', 2 'no' in the data\n  hint: give the data `labels` in the model's order"
     )
+
+
+@pytest.mark.parametrize(
+    ("of_test", "refused"),
+    [
+        (["b", "c"], True),
+        (["c", "b", "a"], True),
+        (["a", "b"], False),
+        (["a", "b", "c", "d"], False),
+        (["x", "y"], False),
+    ],
+)
+def test_an_evaluation_numbers_the_classes_as_the_training_does(of_test, refused):
+    test = Evaluation(loader=Loader(data(of_test), 4), metrics={})
+    experiment = Experiment(
+        models={"student": nn.Linear(4, 3)}, data={"train": Loader(data(["a", "b", "c"]), 4)}, test=test
+    )
+    term = Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"})
+    stage = Stage(epochs=1, losses={"ce": term}, optimizer=partial(torch.optim.SGD, lr=0.1))
+    message = "the classes of 'test' have other indices than those of the training data: 0 'a', 1"
+    with pytest.raises(WiringError, match=message) if refused else nullcontext():
+        Trainer(replace(experiment, stages=[stage])).fit()
 
 
 def test_names_of_a_subset_are_those_of_its_dataset():

@@ -74,6 +74,21 @@ def test_invalid_arguments_are_refused(table, tokenizer, options, message):
     with pytest.raises(DataError) as caught:
         text_classification(path, **{"tokenizer": tokenizer, "batch_size": 2, **options})
     assert str(caught.value) == message.format(file=path)
+    if "tokenizer" not in options:  # a check reads the table
+        with pytest.raises(DataError) as caught:
+            text_classification.example_batch(path, **{"tokenizer": tokenizer, "batch_size": 2, **options})
+        assert str(caught.value) == message.format(file=path)
+
+
+def test_rows_are_held_out(table, tokenizer):
+    path = table("sentence\tlabel\n" + "".join(f"a girl {number}\t{number}\n" for number in range(10)))
+    options = {"tokenizer": tokenizer, "batch_size": 10, "labels": "auto", "holdout": 3}
+    train, val = (text_classification(path, split=split, **options).dataset for split in ("train", "held_out"))
+    assert (len(train), len(val)) == (7, 3)
+    assert train.labels == val.labels == tuple(map(str, range(10)))  # also of classes without a row in the split
+    assert sorted(train.targets + val.targets) == list(range(10))
+    with pytest.raises(DataError, match="`split` must be 'train' or 'held_out', got 'val'"):
+        text_classification(path, split="val", **options)
 
 
 def test_a_tokenizer_without_padding_is_refused(table, tokenizer):

@@ -85,16 +85,22 @@ def test_an_empty_class_is_named(folder):
     )
 
 
-def test_a_class_that_is_not_trained_is_named(folder):
+def checked(folder, split):
+    return image_folder.example_batch(split, root=folder, batch_size=1)
+
+
+@pytest.mark.parametrize("use", [made, checked])
+def test_a_class_that_is_not_trained_is_named(folder, use):
     (folder / "val" / "dog").rename(folder / "val" / "dogs")
-    assert refusal(lambda: made(folder, "test")) == (
+    assert refusal(lambda: use(folder, "test")) == (
         f"{folder / 'val' / 'dogs'} is not a class of the training images: {folder / 'train'} has no 'dogs'\n  hint: did you mean 'dog'?"
     )
 
 
-def test_a_class_that_is_not_tested_is_named(folder):
+@pytest.mark.parametrize("use", [made, checked])
+def test_a_class_that_is_not_tested_is_named(folder, use):
     shutil.rmtree(folder / "val" / "cat")
-    assert refusal(lambda: made(folder, "test")) == (
+    assert refusal(lambda: use(folder, "test")) == (
         f"{folder / 'val'} has no images of the class 'cat', which is in {folder / 'train'}"
     )
 

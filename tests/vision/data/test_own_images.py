@@ -144,6 +144,19 @@ def test_wrong_tables_are_refused_with_the_path(tmp_path, images, text, message)
     with pytest.raises(DataError, match=message) as error:
         image_table("train", file=file, images=images, batch_size=1, classes=["dog"])
     assert str(file) in str(error.value)
+    if "image" not in message or "lists" in message:  # a check reads the table, and no images
+        with pytest.raises(DataError, match=message):
+            image_table.example_batch("val", file=file, images=images, batch_size=1, classes=["dog"])
+
+
+def test_images_of_a_table_are_held_out(tmp_path, images):
+    rows = [f"{name},{label}" for name in ("a/1.png", "2.png", "ü 3.png") for label in ("cat", "dog")]
+    file = _table(tmp_path, "\n".join(["path,label", *rows, ""]))
+    options = {"file": file, "images": images, "batch_size": 1, "classes": ["cat", "dog"], "holdout": 2}
+    train, val, test = (image_table(split, **options).dataset for split in ("train", "val", "test"))
+    assert (len(train), sorted(val.labels), len(test)) == (4, [0, 1], 6)
+    pairs = [sorted(zip(map(str, each.files), each.labels, strict=True)) for each in (train, val, test)]
+    assert sorted(pairs[0] + pairs[1]) == pairs[2]
 
 
 def test_the_classes_of_another_split_must_be_given(tmp_path, images):

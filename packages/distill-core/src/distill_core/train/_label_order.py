@@ -29,9 +29,11 @@ def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, s
         stages: Its stages.
 
     Raises:
-        WiringError: A frozen model whose output is read has the classes of the data in another order.
+        WiringError: A frozen model whose output is read has the classes of the data in another order, or data of an
+            evaluation number a class differently than all training data.
     """
     data = [(each.where, names) for each in readings(experiment, stages) if (names := class_names_of_data(each.data))]
+    _check_evaluations(data)
     read = {tap.source for wiring in wirings(experiment, stages) for tap in wiring.taps if not tap.path}
     for name, model in models.items():
         own = class_names_of_model(model)
@@ -46,6 +48,22 @@ def check_label_order(models: Mapping[str, nn.Module], experiment: Experiment, s
                 raise WiringError(message, hint="give the data `labels` in the model's order")
             logger.warning(message)
             break
+
+
+def _check_evaluations(data: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Refuse an evaluation whose classes have other indices, as of a file without one of the classes of the training data."""
+    trained = [names for where, names in data if where.startswith(("data.", "stages."))]
+    for where, names in data:
+        if trained and all(_differ(names, others) for others in trained):
+            shown = f"{_shown(trained[0])} in training, {_shown(names)} in '{where}'"
+            message = f"the classes of '{where}' have other indices than those of the training data: {shown}"
+            raise WiringError(message, hint="give both the same `labels` or `classes`")
+
+
+def _differ(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether a class that both name has another index."""
+    known = {name: index for index, name in enumerate(others)}
+    return any(known.get(name, index) != index for index, name in enumerate(names))
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -16,6 +16,10 @@ from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
 from ._example import check_of_texts, example_of_texts
 from ._grouped import loader_of_texts
 from ._labels import class_indices, class_names, labels_in, ones_and_zeros, scores, several_of
+from ._rows import HELD_OUT, chosen_rows
+
+Labels = Sequence[str] | Literal["auto"] | None
+"""The names of the classes, those in the file, or None for scores."""
 
 
 def _example(
@@ -24,10 +28,13 @@ def _example(
     batch_size: int,
     columns: Sequence[str],
     target: str,
-    labels: Sequence[str] | str | None,
+    labels: Labels,
     several: bool,
 ) -> dict[str, Tensor]:
     check_columns(file, [*columns, target])
+    if Path(file).expanduser().is_file():  # a check works without the data
+        table = read_table(file)
+        _targets(table, target, _labels(table, target, labels, several=several), several=several)
     return example_of_texts(tokenizer=tokenizer, batch_size=batch_size, labels=labels, several=several)
 
 
@@ -39,8 +46,10 @@ def text_classification(
     batch_size: int,
     columns: Sequence[str] = ("sentence",),
     target: str = "label",
-    labels: Sequence[str] | Literal["auto"] | None = ("0", "1"),
+    labels: Labels = ("0", "1"),
     several: bool = False,
+    split: Literal["train", "held_out"] = "train",
+    holdout: int = 0,
     max_length: int = 128,
     shuffle: bool = False,
     group_by_length: bool = False,
@@ -59,6 +68,8 @@ def text_classification(
             None for scores. `1.0`, ` 1 ` and, with two classes, `True` are read as 1.
         several: A text has any number of labels, separated by commas (GoEmotions) or in a list. `target` is then
             (batch, labels) float32 multi-hot, for `torch.nn.BCEWithLogitsLoss`.
+        split: `train`, the rows of the file without the held-out ones, or `held_out`.
+        holdout: Number of rows, always the same, that form the split `held_out` for model selection.
         max_length: Number of tokens to which longer texts are truncated.
         shuffle: Shuffle in each epoch.
         group_by_length: Put texts of similar length into one batch, which reduces padding.
@@ -70,9 +81,15 @@ def text_classification(
         (batch,): int64 class indices, or float32 scores.
 
     Raises:
-        DataError: The file or a column does not exist, a cell is not text, or a label is missing or not in `labels`.
+        DataError: The file or a column does not exist, a cell is not text, a label is missing or not in `labels`, or
+            `holdout` leaves no rows.
     """
+    if split not in ("train", HELD_OUT):
+        message = f"`split` must be 'train' or '{HELD_OUT}', got {split!r}"
+        raise DataError(message, hint="name each file with `file`; `split` is for `holdout`")
     table = read_table(file)
+    labels = _labels(table, target, labels, several=several)
+    table = chosen_rows(table, split, holdout)
     texts = [table.texts(column) for column in columns]
     classes, targets = _targets(table, target, labels, several=several)
     dataset = EncodedTexts(
@@ -84,21 +101,34 @@ def text_classification(
     )
 
 
+def _labels(table: Table, column: str, labels: Labels, *, several: bool) -> Sequence[str] | None:
+    """Return the names of the classes, None for scores; those in the file are of all its rows."""
+    if labels is None:
+        return None
+    if labels != "auto":
+        return class_names(labels)
+    cells, where = table.column(column), table.where
+    if not several:
+        return labels_in(cells, where)
+    rows, flat = _flat(several_of(cells, where))
+    return labels_in(flat, lambda cell: where(rows[cell]))
+
+
+def _flat(lists: Sequence[Sequence[Any]]) -> tuple[list[int], list[Any]]:
+    """Return the row and the label of each entry of lists of labels."""
+    return [row for row, listed in enumerate(lists) for _ in listed], [cell for listed in lists for cell in listed]
+
+
 def _targets(
-    table: Table, column: str, labels: Sequence[str] | Literal["auto"] | None, *, several: bool
+    table: Table, column: str, classes: Sequence[str] | None, *, several: bool
 ) -> tuple[Sequence[str] | None, Sequence[Any]]:
     """Return the classes, and the target of each text."""
     cells, where = table.column(column), table.where
-    if not several:
-        if labels is None:
-            return None, scores(cells, where)
-        classes = labels_in(cells, where) if labels == "auto" else class_names(labels)
-        return classes, class_indices(cells, classes, where)
-    if labels is None:
+    if classes is None and several:
         message = f"{table.source}: texts with several labels cannot have scores"
         raise DataError(message, hint="set `labels`, for example labels: auto")
-    lists = several_of(cells, where)
-    rows = [row for row, listed in enumerate(lists) for _ in listed]
-    flat = [cell for listed in lists for cell in listed]
-    classes = labels_in(flat, lambda cell: where(rows[cell])) if labels == "auto" else class_names(labels)
-    return classes, ones_and_zeros(lists, classes, where)
+    if classes is None:
+        return None, scores(cells, where)
+    if not several:
+        return classes, class_indices(cells, classes, where)
+    return classes, ones_and_zeros(several_of(cells, where), classes, where)

@@ -35,8 +35,7 @@ def class_files(root: Path, part: str) -> tuple[list[tuple[str, int]], list[str]
     """
     folder = root / part
     classes = class_names(folder)
-    if part != "train" and (root / "train").is_dir():
-        _require_same(folder, classes, root / "train", class_names(root / "train"))
+    check_classes(root, part)
     skipped: Counter[str] = Counter()
     images = [_images(folder, name, skipped) for name in classes]
     empty = [name for name, paths in zip(classes, images, strict=True) if not paths]
@@ -47,6 +46,17 @@ def class_files(root: Path, part: str) -> tuple[list[tuple[str, int]], list[str]
     if skipped:
         logger.warning("%s: skipped %d files that are not images in a class (%s)", folder, *_summary(skipped))
     return [(path, number) for number, paths in enumerate(images) for path in paths], classes
+
+
+def check_classes(root: Path, part: str) -> None:
+    """Compare the names of the classes in `root/part` with those in `root/train`, if both folders exist.
+
+    Raises:
+        DataError: They do not have the same classes, or one contains no folders.
+    """
+    folder, train = root / part, root / "train"
+    if part != "train" and folder.is_dir() and train.is_dir():
+        _require_same(folder, class_names(folder), train, class_names(train))
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, default_collate
 from distill_core.data import GivenInputs, Loader, with_example
 
 from ..transforms import Mix, imagenet_eval, imagenet_train
-from ._class_folders import class_files, class_names
+from ._class_folders import check_classes, class_files, class_names
 from ._example import example_of_images
 from ._image_file import read_image
 from ._in_memory import Augmentation, check_split
@@ -34,13 +34,18 @@ def default_transform(split: str, size: int) -> Transform:
 def example_of_photographs(num_classes: int | None = None) -> Callable[..., dict[str, Tensor]]:
     """Return the example of `image_folder`, or of a function with the same parameters, for `with_example`.
 
+    It compares the names of the classes in two folders that exist.
+
     Args:
         num_classes: Number of classes; if omitted and images are mixed, the number of folders.
     """
 
     def example(
-        root: Any, batch_size: int, size: int, views: Mapping[str, Any] | None, augment: Any, mix: Any
-    ) -> dict[str, Tensor]:
+        split: str, root: Any, batch_size: int, size: int, views: Mapping[str, Any] | None, augment: Any, mix: Any,
+        holdout: int = 0, test: str = "val",
+    ) -> dict[str, Tensor]:  # fmt: skip
+        if root is not None:
+            check_classes(Path(root).expanduser(), _folder_of(split, test, holdout))
         count = num_classes or (len(class_names(Path(root).expanduser() / "train")) if mix else 0)
         batch = example_of_images(3, size, size, num_classes=count)(batch_size, augment, mix=mix)
         return batch | {name: torch.empty(batch_size, 3, size, size, device="meta") for name in views or {}}
@@ -92,10 +97,10 @@ def image_folder(
         DataError: A folder is missing, a class is empty or not in both folders, or an image is damaged (when it is read).
     """
     check_split(split)
-    held_out = split == "val" and (holdout > 0 or test == "val")
-    files, classes = class_files(Path(root).expanduser(), "train" if held_out else {"test": test}.get(split, split))
+    folder = _folder_of(split, test, holdout)
+    files, classes = class_files(Path(root).expanduser(), folder)
     training = split == "train"
-    if held_out or (training and holdout):
+    if folder == "train" and (holdout or not training):
         files = _part(files, split, holdout, split_seed)
     usual = default_transform(split, size)
     return Loader(
@@ -109,6 +114,13 @@ def image_folder(
         mix=mix_batches(mix, len(classes)),
         repeats=repeats,
     )
+
+
+def _folder_of(split: str, test: str, holdout: int) -> str:
+    """Return the folder of a split; that of `val` is `train` if it is held out of it."""
+    if split == "val" and (holdout > 0 or test == "val"):
+        return "train"
+    return test if split == "test" else split
 
 
 def _part(files: list[tuple[str, int]], split: str, holdout: int, seed: int) -> list[tuple[str, int]]:

@@ -42,7 +42,8 @@ EVERY = 5
     "--data",
     metavar="PATH",
     type=PATH,
-    help="Your data: a folder of images by class, of tables of texts or of COCO's files, or a file of conversations.",
+    help="Your data: a folder of images by class or with a table of labels, of tables of texts or of COCO's files, or a file of "
+    "conversations.",
 )
 @click.option(
     "--student", metavar="MODEL", help="Your student.", show_default="a candidate of half of the teacher's FLOPs"

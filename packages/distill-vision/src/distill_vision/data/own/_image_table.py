@@ -22,6 +22,7 @@ from .._image_file import read_image
 from .._image_folder import Transform, default_transform
 from .._in_memory import check_split
 from .._root import require_inside
+from .._split import hold_out
 from ..given import given_files
 
 
@@ -35,7 +36,13 @@ def _example_of_table(
     separator: Any,
     delimiter: str,
 ) -> dict[str, Tensor]:
-    _check_header(Path(file).expanduser(), (path, label), delimiter)
+    table = Path(file).expanduser()
+    if table.is_file() and classes is not None:
+        names = {str(name): index for index, name in enumerate(classes)}
+        for line, _, text in _cells(table, path, label, delimiter):
+            _indices(_split(text, separator), names, f"{table}:{line}")
+    elif table.is_file():
+        _check_header(table, (path, label), delimiter)
     batch = example_of_images(3, size, size)(batch_size)
     if separator is not None:
         batch["target"] = torch.empty(batch_size, len(classes or ()), device="meta")
@@ -55,6 +62,8 @@ def image_table(
     separator: str | None = None,
     delimiter: str = ",",
     size: int = 224,
+    holdout: int = 0,
+    split_seed: int = 0,
     shuffle: bool | None = None,
     num_workers: int = 0,
     drop_last: bool = False,
@@ -77,6 +86,8 @@ def image_table(
         separator: The text between several labels of an image, for example `;`.
         delimiter: The character between columns.
         size: Height and width of the images.
+        holdout: Number of images of `file` to hold out: `val` consists of them, and `train` omits them.
+        split_seed: Seed of the selection by `holdout`.
         shuffle: Whether each epoch has a new order; by default only for `train`.
         num_workers: Number of worker processes.
         drop_last: Whether to omit a last batch that is not full.
@@ -92,12 +103,22 @@ def image_table(
     texts = [(line, _split(text, separator)) for line, _, text in rows]
     names = _classes(split, table, classes, [found for _, found in texts])
     labels = [_label(found, names, f"{table}:{line}", several=separator is not None) for line, found in texts]
-    usual = default_transform(split, size)
+    chosen = _chosen(labels, split, holdout, split_seed)
+    parts = [rows[index][1] for index in chosen], [labels[index] for index in chosen]
     return Loader(
-        ListedImages([image for _, image, _ in rows], labels, transform or usual, tuple(names)),
+        ListedImages(*parts, transform or default_transform(split, size), tuple(names)),
         batch_size, shuffle=split == "train" if shuffle is None else shuffle, num_workers=num_workers,
         drop_last=drop_last, max_bad_samples=max_bad_samples,
     )  # fmt: skip
+
+
+def _chosen(labels: Sequence[int | Tensor], split: str, holdout: int, seed: int) -> Sequence[int]:
+    """Return the indices of the images of a split; images with several labels are not stratified."""
+    if not holdout or split == "test":
+        return range(len(labels))
+    targets = torch.tensor([0 if isinstance(label, Tensor) else label for label in labels])
+    chosen: list[int] = hold_out(targets, split, holdout, seed).tolist()
+    return chosen
 
 
 def _example_without_labels(batch_size: int, size: int) -> dict[str, Tensor]:
@@ -180,6 +201,18 @@ class ListedImages(Dataset[dict[str, Any]]):
 
 def _rows(file: Path, folder: Path, path: str, label: str, delimiter: str) -> list[tuple[int, Path, str]]:
     """Return the line, the image and the label of each row."""
+    rows = []
+    for line, name, text in _cells(file, path, label, delimiter):
+        require_inside(name, f"{file}:{line}")
+        if not (folder / name).is_file():
+            message = f"{file}:{line}: the image {folder / name} is missing"
+            raise DataError(message)
+        rows.append((line, folder / name, text))
+    return rows
+
+
+def _cells(file: Path, path: str, label: str, delimiter: str) -> list[tuple[int, str, str]]:
+    """Return the line, the path and the label of each row."""
     if not file.is_file():
         message = f"the table {file} is missing"
         raise DataError(message)
@@ -189,15 +222,12 @@ def _rows(file: Path, folder: Path, path: str, label: str, delimiter: str) -> li
             reader = csv.DictReader(opened, delimiter=delimiter, strict=True)
             _check_columns(file, reader.fieldnames or (), (path, label))
             for row in reader:
-                where, name, text = f"{file}:{reader.line_num}", row[path], row[label]
+                name, text = row[path], row[label]
                 if not name or text is None or None in row:
-                    message = f"{where}: the row must have {len(reader.fieldnames or ())} columns with a path"
+                    number = len(reader.fieldnames or ())
+                    message = f"{file}:{reader.line_num}: the row must have {number} columns with a path"
                     raise DataError(message)
-                require_inside(name, where)
-                if not (folder / name).is_file():
-                    message = f"{where}: the image {folder / name} is missing"
-                    raise DataError(message)
-                rows.append((reader.line_num, folder / name, text.strip()))
+                rows.append((reader.line_num, name, text.strip()))
     except (csv.Error, OSError, ValueError) as error:
         message = f"{file} cannot be read: {error}"
         raise DataError(message) from error
@@ -229,12 +259,17 @@ def _split(text: str, separator: str | None) -> list[str]:
 
 def _label(texts: Sequence[str], names: dict[str, int], where: str, *, several: bool) -> int | Tensor:
     """Return the class of an image or, if it may have several, a vector with 1 for each of them."""
+    indices = _indices(texts, names, where)
+    return torch.zeros(len(names)).index_fill(0, torch.tensor(indices, dtype=torch.long), 1) if several else indices[0]
+
+
+def _indices(texts: Sequence[str], names: dict[str, int], where: str) -> list[int]:
+    """Return the class index of each label of an image."""
     for text in texts:
         if text not in names:
             message = f"{where}: '{text}' is not one of the classes"
             raise DataError(message, hint=did_you_mean(text, names))
-    indices = [names[text] for text in texts]
-    return torch.zeros(len(names)).index_fill(0, torch.tensor(indices, dtype=torch.long), 1) if several else indices[0]
+    return [names[text] for text in texts]
 
 
 def _classes(split: str, file: Path, classes: Sequence[str] | None, labels: Sequence[Sequence[str]]) -> dict[str, int]:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from ....preview import ExampleInputs, FeaturePair, pair_features, stage_features, summarise
 from ..._build_model import build_model
 from ..._exit import refuse
+from ._image_data import about_held_out, image_data
 from ._models import Call, built, call_named, image_inputs, outputs_of
-from ._own_data import ImageFolder
-from ._recipe import SCHEDULE, Candidate, Recipe, head, is_pretrained, optimizer, quoted
+from ._own_images import ImageFolder, ImageTable
+from ._recipe import SCHEDULE, Candidate, Recipe, head, is_pretrained, optimizer
 
 SMALL = 64
 """Greatest size of images for which the models of distill-vision for small images are proposed."""
@@ -29,7 +30,7 @@ OF_TORCHVISION = ("resnet34", "resnet18", "mobilenet_v3_large", "mobilenet_v3_sm
 
 
 def image_recipe(
-    data: ImageFolder, teacher: str, trust: Sequence[str]
+    data: ImageFolder | ImageTable, teacher: str, trust: Sequence[str]
 ) -> tuple[Recipe, nn.Module, ExampleInputs, Call]:
     """Return the experiment without its taps, the teacher, an image and the teacher's call.
 
@@ -53,14 +54,15 @@ def image_recipe(
                                 "the teacher is trained first: its arguments name no weights, such as pretrained=true",)  # fmt: skip
     image = example.args[0]
     size = int(image.shape[-1]) if isinstance(image, Tensor) else 0
+    about = f"{data.num_train:,} images of {count} classes; {about_held_out(data.held_out)}"
     text = head(f"{data.num_train:,} images of {count} classes", teacher)
-    text += f"models:\n  teacher: {call.yaml()}\n  student: STUDENT\n\n" + _data(data, size) + "\nstages:\n"
+    text += f"models:\n  teacher: {call.yaml()}\n  student: STUDENT\n\n" + image_data(data, size) + "\nstages:\n"
     text += "" if trained else _teacher_stage(own, pretrained=is_pretrained(call))
-    return Recipe(teacher, f"{data.num_train:,} images of {count} classes", text, notes), own, example, call
+    return Recipe(teacher, about, text, notes), own, example, call
 
 
 def image_students(
-    data: ImageFolder, names: Sequence[str], trust: Sequence[str], example: ExampleInputs
+    data: ImageFolder | ImageTable, names: Sequence[str], trust: Sequence[str], example: ExampleInputs
 ) -> list[Candidate]:
     """Return the students that accept the teacher's images, with the classes of the data.
 
@@ -88,11 +90,27 @@ def proposed_names(teacher: Call, example: ExampleInputs) -> list[str]:
     return [f"torchvision.models.{name}" for name in OF_TORCHVISION]
 
 
-def with_student(recipe: Recipe, teacher: Call, student: Candidate, example: ExampleInputs, trust: Sequence[str]) -> str:  # fmt: skip
-    """Return the text of the experiment with the stage of the student and taps that both models have."""
+def with_student(
+    recipe: Recipe, teacher: Call, student: Candidate, example: ExampleInputs, trust: Sequence[str], *, tests: bool
+) -> str:
+    """Return the text of the experiment with the stage of the student, and as a comment taps that both models have.
+
+    Args:
+        recipe: The experiment without them.
+        teacher: The teacher's call.
+        student: The student.
+        example: An image.
+        trust: Packages whose models may be built besides the trusted ones.
+        tests: Whether there are images for a test.
+    """
     pairs = _pairs(teacher, student.call, example, trust)
     trains_teacher = "train: [teacher]" in recipe.text
-    return recipe.text + _student_stage(student.model, pairs, resets=trains_teacher) + _TEST
+    return (
+        recipe.text
+        + _student_stage(student.model, pairs, resets=trains_teacher)
+        + _EVALUATE
+        + (_TEST if tests else _NO_TEST)
+    )
 
 
 def _accepts(model: nn.Module, example: ExampleInputs) -> bool:
@@ -109,20 +127,6 @@ def _pairs(teacher: Call, student: Call, example: ExampleInputs, trust: Sequence
     found = [stage_features(model, summarise(model, example)) for model in models]
     maps = [[feature for feature in features if feature.size] for features in found]
     return pair_features(*maps)[-3:] if all(maps) else []
-
-
-def _data(data: ImageFolder, size: int) -> str:
-    held = f", holdout: {data.holdout}" if data.holdout else ""
-    batch = max(2, min(64, data.num_train // 4))
-    common = f"root: {quoted(data.root)}, size: {size}, test: {data.test}{held}"
-    load = "!import_call:distill_vision.data.image_folder"
-    about = "val is held out of train/" if data.holdout else "val is the folder val/"
-    return (
-        f"data:                                # {', '.join(map(str, data.classes[:5]))}{', …' if len(data.classes) > 5 else ''}; {about}\n"
-        f"  train: {load} {{split: train, {common}, batch_size: {batch}, num_workers: 2, drop_last: true}}\n"
-        f"  val: &val {load} {{split: val, {common}, batch_size: {batch}}}\n"
-        f"  test: &test {load} {{split: test, {common}, batch_size: {batch}}}\n"
-    )
 
 
 def _teacher_stage(model: nn.Module, *, pretrained: bool) -> str:
@@ -152,9 +156,9 @@ def _student_stage(model: nn.Module, pairs: Sequence[FeaturePair], *, resets: bo
         return text
     taps = {name: [getattr(pair, name) for pair in pairs] for name in ("student", "teacher")}
     return text + (
-        "      at:                            # where both look: maps of equal size; tune its weight, or delete it\n"
-        "        weight: 1.0\n        loss: !import_call:distill_core.losses.ATLoss {}\n        inputs:\n"
-        + "".join(f"          {name}: [{', '.join(map(_tap, values))}]\n" for name, values in taps.items())
+        "      # A feature loss beside it, here on maps of equal size. Tune its weight, and keep it if it is better on `val`.\n"
+        "      # at:\n      #   weight: 1.0\n      #   loss: !import_call:distill_core.losses.ATLoss {}\n      #   inputs:\n"
+        + "".join(f"      #     {name}: [{', '.join(map(_tap, values))}]\n" for name, values in taps.items())
     )
 
 
@@ -162,7 +166,7 @@ def _tap(value: str | Mapping[str, Any]) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-_TEST = """
+_EVALUATE = """
 callbacks:
   - !import_call:distill_core.train.Evaluate
     loader: *val
@@ -171,5 +175,10 @@ callbacks:
       teacher: {metric: !import_call:distill_vision.metrics.Accuracy {}, inputs: {preds: teacher, target: batch.target}}
   - !import_call:distill_core.train.Checkpoint {best: top1}
 
+"""
+_TEST = """\
 test: {loader: *test, metrics: *metrics}                   # once, at the end: the best epoch is selected on `val`
+"""
+_NO_TEST = """\
+# There is no `test`, because no table has images for it. The values of `val` are optimistic: the best epoch is selected by them.
 """

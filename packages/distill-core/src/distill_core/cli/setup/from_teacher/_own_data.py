@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from ..._exit import refuse
+from ._own_images import NONE_HELD_OUT, TARGETS, HeldOut, ImageFolder, ImageTable, has_images, image_folder, image_table
+from ._package import package
 
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 LAYOUTS = (
-    "a folder with train/CLASS/IMAGE and val/CLASS/IMAGE, with train.csv and test.csv (or .tsv, .jsonl, .parquet), or with "
-    "COCO's annotations/*.json; or a file of conversations or of prompts and completions"
+    "a folder with train/CLASS/IMAGE and val/CLASS/IMAGE, with images and a table of their files and labels (labels.csv), "
+    "with train.csv and test.csv of texts (or .tsv, .jsonl, .parquet), or with COCO's annotations/*.json; or a file of "
+    "conversations or of prompts and completions"
 )
-_TARGETS = ("label", "labels", "target", "class", "category")
 _TEXTS = ("sentence", "text", "review", "content", "body", "question", "title")
 
 
 @dataclass(frozen=True)
-class ImageFolder:
-    """Images in a folder for each class; `test` is the folder of the test split, `holdout` the size of `val`."""
-
-    root: Path
-    classes: Sequence[str]
-    num_train: int
-    test: str
-    holdout: int
-
-
-@dataclass(frozen=True)
 class LabelledTexts:
-    """Tables of texts with classes; `val` is None without a file for it."""
+    """Tables of texts with classes; `val` is None if it is held out of `train`."""
 
     train: Path
     val: Path | None
@@ -42,14 +31,16 @@ class LabelledTexts:
     target: str
     labels: Sequence[str]
     num_train: int
+    held_out: HeldOut = NONE_HELD_OUT
 
 
 @dataclass(frozen=True)
 class PromptRows:
-    """A file of conversations, or of prompts with completions."""
+    """A file of conversations, or of prompts with completions, and the number of rows of `val`."""
 
     file: Path
     kind: Literal["conversations", "completions"]
+    num_val: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ class BoxFiles:
     num_train: int
 
 
-OwnData = ImageFolder | LabelledTexts | PromptRows | BoxFiles
+OwnData = ImageFolder | ImageTable | LabelledTexts | PromptRows | BoxFiles
 
 
 def own_data(path: Path) -> OwnData:
@@ -77,37 +68,31 @@ def own_data(path: Path) -> OwnData:
     if not path.exists():
         refuse(f"--data {path} does not exist")
     if path.is_file() and path.suffix.lower() in TABLES:
-        return _prompts(path) or _without_test(path)
-    if path.is_dir() and (path / "train").is_dir():
-        return _image_folder(path)
+        return image_table(path) or _prompts(path) or _without_test(path)
+    if path.is_dir() and (path / "train").is_dir() and not _table(path, "train"):
+        return image_folder(path)
     if path.is_dir() and (files := _annotations(path)):
         return _boxes(path, files)
-    train = _table(path, "train") if path.is_dir() else None
-    if train is None:
-        refuse(f"--data {path} has no known layout", f"give {LAYOUTS}")
-    return _prompts(train) or _texts(path, train)
+    return _tables(path) if path.is_dir() else _unknown(path)
 
 
-def package(name: str) -> Any:
-    """Return a module of a package of Distill.
+def _tables(folder: Path) -> OwnData:
+    """Return the images or texts of the tables in a folder."""
+    if (images := image_table(folder)) is not None:
+        return images
+    if (train := _table(folder, "train")) is not None:
+        return _prompts(train) or _texts(folder, train)
+    if has_images(folder):
+        refuse(
+            f"{folder} has images without labels",
+            "put them into train/CLASS/ and val/CLASS/, or add a table labels.csv with the columns path and label; for "
+            "images without labels, write the file by hand with distill_vision.data.unlabelled_images",
+        )
+    return _unknown(folder)
 
-    Raises:
-        ConfigError: The package is not installed.
-    """
-    root = name.partition(".")[0]
-    if importlib.util.find_spec(root) is None:
-        refuse(f"these data need {root}", f"pip install {root.replace('_', '-')}")
-    return importlib.import_module(name)
 
-
-def _image_folder(root: Path) -> ImageFolder:
-    named = [name for name in ("test", "val", "validation", "valid") if (root / name).is_dir()]
-    if not named:
-        refuse(f"{root} has no images for the test beside train/", "put some of each class into val/CLASS/")
-    data = package("distill_vision.data").image_folder("train", root=root, batch_size=1).dataset
-    count = len(data)
-    holdout = 0 if named[0] == "test" and (root / "val").is_dir() else max(len(data.classes), count // 10)
-    return ImageFolder(root, data.classes, count - holdout, named[0], holdout)
+def _unknown(path: Path) -> NoReturn:
+    refuse(f"--data {path} has no known layout", f"give {LAYOUTS}")
 
 
 def _table(folder: Path, *names: str) -> Path | None:
@@ -124,9 +109,11 @@ def _without_test(file: Path) -> OwnData:
 
 def _prompts(file: Path) -> PromptRows | None:
     columns = package("distill_nlp.tables").read_rows(file)
-    if "messages" in columns:
-        return PromptRows(file, "conversations")
-    return PromptRows(file, "completions") if {"prompt", "completion"} <= set(columns) else None
+    if "messages" not in columns and not {"prompt", "completion"} <= set(columns):
+        return None
+    rows = [""] * len(next(iter(columns.values())))
+    num_val = len(package("distill_nlp.data").split_documents(rows, "val"))
+    return PromptRows(file, "conversations" if "messages" in columns else "completions", num_val)
 
 
 def _texts(folder: Path, train: Path) -> LabelledTexts:
@@ -136,7 +123,7 @@ def _texts(folder: Path, train: Path) -> LabelledTexts:
     if test is None:
         refuse(f"{folder} has no table for the test beside {train.name}", f"add test{train.suffix}")
     table = package("distill_nlp.tables").read_rows(train)
-    target = next((name for name in _TARGETS if name in table), None)
+    target = next((name for name in TARGETS if name in table), None)
     if target is None:
         refuse(f"{train} has no column of labels", f"call one of {', '.join(table)} `label`")
     _check_filled(table, target, "label")
@@ -150,7 +137,31 @@ def _texts(folder: Path, train: Path) -> LabelledTexts:
     known = [name for name in _TEXTS if name in texts]
     column = known[0] if known else max(texts, key=lambda name: sum(map(len, table[name])))
     _check_filled(table, column, "text")
-    return LabelledTexts(train, val, test, column, target, labels, len(table[target]))
+    for file in (test, *([val] if val else ())):
+        _check_labels(file, target, labels, train)
+    found = LabelledTexts(train, val, test, column, target, labels, len(table[target]))
+    return found if val else _with_held_out(found)
+
+
+def _check_labels(file: Path, target: str, labels: Sequence[str], train: Path) -> None:
+    """Refuse a label of another table that no training text has."""
+    table = package("distill_nlp.tables").read_rows(file)
+    if target not in table:
+        refuse(f"{file} has no column '{target}'", f"name its columns as in {train}")
+    _check_filled(table, target, "label")
+    for row, cell in enumerate(table[target]):
+        if str(cell).strip() not in labels:
+            hint = f"add rows of this label to {train}, or delete the row"
+            refuse(f"{table.where(row)}: no text of {train} has the label '{str(cell).strip()}'", hint)
+
+
+def _with_held_out(data: LabelledTexts) -> LabelledTexts:
+    """Return texts of which a tenth, and at least as many as there are classes, is held out of `train`."""
+    if data.num_train < 2 * len(data.labels):
+        message = f"{data.train} has {data.num_train} texts of {len(data.labels)} classes, too few to hold some out"
+        refuse(message, f"add rows, or a table of validation texts, val{data.train.suffix}")
+    count = max(len(data.labels), data.num_train // 10)
+    return replace(data, num_train=data.num_train - count, held_out=HeldOut(count))
 
 
 def _check_filled(table: Any, column: str, kind: str) -> None:

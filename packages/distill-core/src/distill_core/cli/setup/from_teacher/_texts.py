@@ -15,8 +15,11 @@ from ....data import class_names_of_model, plain_class_name
 from ....export import longest_sequence
 from ....preview import ExampleInputs
 from ..._exit import refuse
+from ._image_data import about_held_out
 from ._models import Call, built
 from ._own_data import LabelledTexts, PromptRows
+from ._own_images import HeldOut
+from ._package import package
 from ._recipe import SCHEDULE, Candidate, Recipe, head, quoted
 
 CLASSIFIER, CAUSAL = "AutoModelForSequenceClassification", "AutoModelForCausalLM"
@@ -46,18 +49,20 @@ def text_recipe(
         arguments += [] if trained else [f"num_labels={len(data.labels)}", "new_head=true"]
     call = Call(teacher, LOAD, arguments)
     own = built(call, trust)
+    if isinstance(data, LabelledTexts):
+        data = _with_missing(replace(data, labels=_in_order_of(own, data.labels)), folder)
     about = _about(data)
     text = head(about, teacher) + f"_teacher: &teacher {quoted(folder)}\n\nmodels:\n"
     text += f"  teacher: {_anchored(call)}\n  student: STUDENT\n\n"
     longest = _most_tokens(own, kind)
     if isinstance(data, LabelledTexts):
-        text += _labelled(replace(data, labels=_in_order_of(own, data.labels)), longest, trained=trained)
+        text += _labelled(data, longest, trained=trained)
     else:
         text += _prompts(data, longest)
     notes = () if trained else ("the teacher is trained first: it has no head for these classes",)
     tokens: Any = torch.empty((1, min(LENGTH, longest)), dtype=torch.int64, device="meta")
     example = ExampleInputs((), {"input_ids": tokens, "attention_mask": tokens}, f"{tokens.shape[1]} tokens")
-    return Recipe(teacher, about, text, notes), own, example, call
+    return Recipe(teacher, f"{about}; {_about_val(data)}", text, notes), own, example, call
 
 
 def text_students(teacher: Call, model: nn.Module, given: str | None, trust: Sequence[str]) -> list[Candidate]:
@@ -130,13 +135,38 @@ def _about(data: LabelledTexts | PromptRows) -> str:
     return f"{data.kind} of {data.file.name}"
 
 
+def _about_val(data: LabelledTexts | PromptRows) -> str:
+    """Return the number of samples that are held out for `val`."""
+    if isinstance(data, PromptRows):
+        return f"val: {data.num_val:,} rows, 5%, and as many for test"
+    return about_held_out(data.held_out, "texts")
+
+
+def _with_missing(data: LabelledTexts, tokenizer: Path) -> LabelledTexts:
+    """Return texts with the classes of which none is held out."""
+    if not data.held_out.count:
+        return data
+    options = {"columns": [data.column], "target": data.target, "labels": data.labels, "batch_size": 1}
+    load = package("distill_nlp.data").text_classification
+    holdout = data.held_out.count
+    dataset = load(data.train, tokenizer=str(tokenizer), split="held_out", holdout=holdout, **options).dataset
+    found = set(dataset.targets)
+    missing = [label for index, label in enumerate(data.labels) if index not in found]
+    return replace(data, held_out=HeldOut(holdout, missing))
+
+
 def _labelled(data: LabelledTexts, max_length: int, *, trained: bool) -> str:
     load, batch = "!import_call:distill_nlp.data.text_classification", max(1, min(32, data.num_train))
     options = f"tokenizer: *teacher, columns: [{quoted(data.column)}], target: {quoted(data.target)}, labels: {'*labels'}, max_length: {max_length}"
-    loaders = {"train": (data.train, f"batch_size: {batch}, shuffle: true, group_by_length: true")}
-    loaders |= {"val": (data.val, f"batch_size: {batch}")} if data.val else {}
-    loaders |= {"test": (data.test, f"batch_size: {batch}")}
-    text = f"_labels: &labels {json.dumps(list(data.labels), ensure_ascii=False)}\n\ndata:\n"
+    holdout = f", holdout: {data.held_out.count}" if data.held_out.count else ""
+    held_out = f", split: held_out{holdout}" if holdout else ""
+    loaders = {
+        "train": (data.train, f"batch_size: {batch}, shuffle: true, group_by_length: true{holdout}"),
+        "val": (data.val or data.train, f"batch_size: {batch}{held_out}"),
+        "test": (data.test, f"batch_size: {batch}"),
+    }
+    text = f"_labels: &labels {json.dumps(list(data.labels), ensure_ascii=False)}\n\n"
+    text += f"data:                                # {_about_val(data)}\n"
     for name, (file, rest) in loaders.items():
         anchor = "" if name == "train" else f"&{name} "
         text += f"  {name}: {anchor}{load} {{file: {quoted(file)}, {options}, {rest}}}\n"
@@ -151,16 +181,7 @@ def _labelled(data: LabelledTexts, max_length: int, *, trained: bool) -> str:
         if trained
         else "    train: null                      # back to the default: models whose name does not start with `teacher`\n"
     )
-    return text + _KD_OF_CLASSES + _tail(data)
-
-
-def _tail(data: LabelledTexts) -> str:
-    test = "\ntest: {loader: *test, metrics: *metrics}\n"
-    if data.val is None:
-        return "\n" + _METRICS.replace("METRICS", "_metrics: &metrics") + test
-    evaluate = "\ncallbacks:\n  - !import_call:distill_core.train.Evaluate\n    loader: *val\n"
-    metrics = "".join(f"    {line}\n" for line in _METRICS.replace("METRICS", "metrics: &metrics").splitlines())
-    return evaluate + metrics + "  - !import_call:distill_core.train.Checkpoint {best: accuracy}\n" + test
+    return text + _KD_OF_CLASSES + _EVALUATE
 
 
 def _optimizer(lr: str) -> str:
@@ -175,8 +196,8 @@ def _prompts(data: PromptRows, max_length: int) -> str:
     load = f"!import_call:distill_nlp.data.{data.kind} {{{key}: {quoted(data.file)}, tokenizer: *teacher, batch_size: 4, max_length: {max_length}"
     feed = "    feed:\n      teacher: &fields {input_ids: batch.input_ids}\n      student: *fields\n"
     return (
-        f"data:                                # 5% of the rows for `val` and for `test`, see distill_nlp.data.{data.kind}\n"
-        f"  train: {load}, split: train}}\n  test: &test {load}, split: test}}\n\nstages:\n"
+        f"data:                                # {_about_val(data)}; see distill_nlp.data.{data.kind}\n"
+        f"  train: {load}, split: train}}\n  val: &val {load}, split: val}}\n  test: &test {load}, split: test}}\n\nstages:\n"
         f"  - epochs: 1\n{_optimizer('1.0e-4')}{feed}{_KD_OF_TOKENS}"
     )
 
@@ -192,10 +213,16 @@ _KD_OF_CLASSES = """\
         loss: !import_call:distill_core.losses.KDLoss {temperature: 2.0}
         inputs: {student: student:out.logits, teacher: teacher:out.logits}
 """
-_METRICS = """\
-METRICS
-  accuracy: {metric: !import_call:distill_nlp.metrics.Accuracy {}, inputs: {preds: student:out.logits, target: batch.target}}
-  teacher: {metric: !import_call:distill_nlp.metrics.Accuracy {}, inputs: {preds: teacher:out.logits, target: batch.target}}
+_EVALUATE = """
+callbacks:
+  - !import_call:distill_core.train.Evaluate
+    loader: *val
+    metrics: &metrics
+      accuracy: {metric: !import_call:distill_nlp.metrics.Accuracy {}, inputs: {preds: student:out.logits, target: batch.target}}
+      teacher: {metric: !import_call:distill_nlp.metrics.Accuracy {}, inputs: {preds: teacher:out.logits, target: batch.target}}
+  - !import_call:distill_core.train.Checkpoint {best: accuracy}
+
+test: {loader: *test, metrics: *metrics}                   # once, at the end: the best epoch is selected on `val`
 """
 _KD_OF_TOKENS = """\
     losses:
@@ -204,11 +231,13 @@ _KD_OF_TOKENS = """\
         inputs: {student: student:out.logits, teacher: teacher:out.logits, mask: batch.mask}
 
 callbacks:
+  - !import_call:distill_core.train.Evaluate
+    loader: *val
+    metrics: &metrics
+      perplexity: {metric: !import_call:distill_nlp.metrics.Perplexity {}, inputs: {preds: student:out.logits, target: batch.target}}
+      teacher: {metric: !import_call:distill_nlp.metrics.Perplexity {}, inputs: {preds: teacher:out.logits, target: batch.target}}
+  - !import_call:distill_core.train.Checkpoint {best: perplexity, mode: min}
   - !import_call:distill_nlp.models.SavePretrained {tokenizer: *teacher}
 
-test:
-  loader: *test
-  metrics:
-    perplexity: {metric: !import_call:distill_nlp.metrics.Perplexity {}, inputs: {preds: student:out.logits, target: batch.target}}
-    teacher: {metric: !import_call:distill_nlp.metrics.Perplexity {}, inputs: {preds: teacher:out.logits, target: batch.target}}
+test: {loader: *test, metrics: *metrics}                   # once, at the end: the best epoch is selected on `val`
 """

@@ -18,7 +18,8 @@ from ._boxes import with_student as with_box_student
 from ._images import image_recipe, image_students, proposed_names
 from ._images import with_student as with_image_student
 from ._models import Call, costs_of
-from ._own_data import BoxFiles, ImageFolder, OwnData, own_data
+from ._own_data import BoxFiles, OwnData, own_data
+from ._own_images import ImageFolder, ImageTable
 from ._recipe import Candidate, Recipe, completed
 from ._texts import text_recipe, text_students
 
@@ -60,7 +61,7 @@ def write_experiment(file: Path, teacher: str, data: Path, student: str | None, 
 
 
 def _recipe(data: OwnData, teacher: str, trust: Sequence[str]) -> tuple[Recipe, nn.Module, ExampleInputs, Call]:
-    if isinstance(data, ImageFolder):
+    if isinstance(data, ImageFolder | ImageTable):
         return image_recipe(data, teacher, trust)
     return box_recipe(data, teacher, trust) if isinstance(data, BoxFiles) else text_recipe(data, teacher, trust)
 
@@ -68,7 +69,7 @@ def _recipe(data: OwnData, teacher: str, trust: Sequence[str]) -> tuple[Recipe, 
 def _students(
     data: OwnData, call: Call, own: nn.Module, example: ExampleInputs, student: str | None, trust: Sequence[str]
 ) -> list[Candidate]:
-    if isinstance(data, ImageFolder):
+    if isinstance(data, ImageFolder | ImageTable):
         return image_students(data, [student] if student else proposed_names(call, example), trust, example)
     if isinstance(data, BoxFiles):
         return box_students(data, student, call, example, trust)
@@ -78,8 +79,8 @@ def _students(
 def _with_student(
     data: OwnData, recipe: Recipe, call: Call, student: Candidate, example: ExampleInputs, trust: Sequence[str]
 ) -> str:
-    if isinstance(data, ImageFolder):
-        return with_image_student(recipe, call, student, example, trust)
+    if isinstance(data, ImageFolder | ImageTable):
+        return with_image_student(recipe, call, student, example, trust, tests=data.test is not None)
     if isinstance(data, BoxFiles):
         return with_box_student(recipe, call, student, example, trust)
     return recipe.text
