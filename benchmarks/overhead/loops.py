@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from lanes import Loop, Tick
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, IterableDataset
 from works import Work
 
 from distill_core.data import Loader, TensorData
+from distill_core.distributed import rank, world_size
 from distill_core.train import Callback, Experiment, Stage, Term, Trainer
 
 Objective = Callable[[Tensor, Tensor], Tensor]
@@ -58,14 +60,20 @@ def _sgd(work: Work, *, fused: bool | None = None) -> torch.optim.SGD:
 
 
 def plain(work: Work, *, fused: bool | None = None) -> Loop:
-    """Return the loop in plain PyTorch, with torch's default optimizer or the fused one."""
+    """Return the loop in plain PyTorch, with torch's default optimizer or the fused one; on several processes with DDP."""
 
     def loop(tick: Tick) -> None:
-        objective, optimizer = objective_by_hand(work, work.student), _sgd(work, fused=fused)
+        student = (
+            DistributedDataParallel(work.student, gradient_as_bucket_view=True, forward_sync_buffers=False)
+            if world_size() > 1
+            else work.student
+        )
+        objective, optimizer = objective_by_hand(work, student), _sgd(work, fused=fused)
         work.student.train()
         running, step = torch.zeros(()), 0
         while True:
-            for index in torch.arange(len(work.inputs)).split(work.batch_size):
+            for batch in torch.arange(len(work.inputs)).split(work.batch_size * world_size()):
+                index = batch.chunk(world_size())[rank()]
                 loss = objective(work.inputs.index_select(0, index), work.targets.index_select(0, index))
                 optimizer.zero_grad()
                 loss.backward()

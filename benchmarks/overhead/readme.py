@@ -23,7 +23,7 @@ Median over the rounds, quartiles in brackets. *n* taps are *n* modules tapped i
 separate loss.
 
 Pages of their own: [losses over a vocabulary](vocabulary.md), [checkpoints](checkpoints.md),
-[models that stop early](early_stop.md),
+[models that stop early](early_stop.md), [two processes](processes.md),
 [a step of language models, beside TRL](language_model.md).
 
 {machine}

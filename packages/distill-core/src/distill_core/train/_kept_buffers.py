@@ -30,6 +30,9 @@ class KeptBuffers:
 
     Args:
         module: Contains everything that learns, the losses included.
+
+    Attributes:
+        num_floating: The number of kept buffers that `check` may find not finite; the same on every process.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -38,6 +41,7 @@ class KeptBuffers:
         self._values: list[Tensor | None] = []
         self._groups: list[_Group] = []
         self._finite: list[bool] = []
+        self.num_floating = 0
 
     @torch.no_grad()
     def keep(self) -> None:
@@ -55,6 +59,7 @@ class KeptBuffers:
                 indices.setdefault((value.dtype, value.device), []).append(index)
         self._groups = [self._group(numbers) for numbers in indices.values()]
         floats = [(i, value) for i, value in enumerate(self._values) if value is not None and value.dtype in _CHECKED]
+        self.num_floating = len(floats)
         finite = torch.stack([value.isfinite().all().cpu() for _, value in floats]).tolist() if floats else []
         self._finite = [False] * len(self._values)
         for (index, _), flag in zip(floats, finite, strict=True):

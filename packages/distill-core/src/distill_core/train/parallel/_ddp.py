@@ -177,7 +177,7 @@ class _Reduction:
             flags.grad = torch.ones_like(flags)  # so that it never counts as unreached
             self.flags.append(flags)
             self._elements |= {parameter: (flags, index) for index, parameter in enumerate(group)}
-        self._dtype = dtype
+        self._dtype, self._num_processes = dtype, world_size()
         self._unreached: list[Tensor] = []  # in this process
         self.task = -1
 
@@ -194,7 +194,7 @@ class _Reduction:
         if bucket.is_last():
             self.task = _backward_id()
         sent = buffer if self._dtype is None else buffer.to(self._dtype)
-        work = dist.all_reduce(sent.div_(world_size()), async_op=True)
+        work = dist.all_reduce(sent.div_(self._num_processes), async_op=True)
         return work.get_future().then(lambda done: _received(buffer, done.value()[0]))
 
     def remove_unreached(self) -> None:

@@ -90,7 +90,7 @@ class ZeroEngine:
         """Update the weights and forget the gradients, unless a gradient of some process is not finite."""
         self._found.zero_()
         self._buffers.check(self._found, self._one)
-        if self._buffers:
+        if self._buffers.num_floating:
             dist.all_reduce(self._found, dist.ReduceOp.MAX)
         if self._found or (self._bad and self._sticky):
             self.engine.optimizer.zero_grad()

@@ -80,7 +80,7 @@ class FiniteGuard:
     def _agree(self, batch: int) -> None:
         """Check the buffers, and decide the same on every process."""
         is_shared = self._sharded
-        if self.buffers:
+        if self.buffers.num_floating:
             self.buffers.check(self._found, self._one)
             is_shared = is_shared or self._has_peers
         if is_shared:  # each process sees its own part and its own samples

@@ -17,6 +17,7 @@ from ...experiment import Term
 from ...taps import BATCH, Tap
 from ...wiring import read_batch
 from ..teachers import ModelSource
+from ._count_window import count_table, longest_window
 from ._normaliser import Count, Normaliser, normaliser
 
 Number = float | Tensor
@@ -53,7 +54,8 @@ class LossScales:
     * `processes` for a sum.
 
     Samples are known from the plan. Other counts come from the batch (labels, masks), so the batches of an update are
-    read before the first of them is trained on; a frozen model that gives a mask runs then, too, and only then.
+    read before the first of them is trained on; a frozen model that gives a mask runs then, too, and only then. Several
+    processes read further ahead (`longest_window`), so that they add up the counts of several updates at once.
 
     Args:
         terms: The terms of the objective by name.
@@ -103,15 +105,22 @@ class LossScales:
         taps = [tap for name in counting for tap in self.normalisers[name].taps]
         models = self._needed({tap.source for tap in taps} - {BATCH})
         reader = iter(batches)
-        while window := list(islice(reader, accumulate)):
+        waiting = list(islice(reader, accumulate))
+        longest = None if world_size() > 1 and not models else accumulate
+        while waiting:
+            window, waiting = waiting, []
             values: list[Values] = [{}] * len(window)
             if models:
                 prepared = [before(number, batch, models) for number, batch in enumerate(window, start)]
                 window, values = [batch for batch, _ in prepared], [given for _, given in prepared]
             rows = [self._counts(counting, *pair) for pair in zip(window, values, strict=True)]
+            if longest is None:
+                longest = longest_window(window, rows, accumulate, self._device)
+            num_read = 2 if 2 * len(window) <= longest else 1
             for number, share in enumerate(self._shared(plan, start, counting, rows, accumulate)):
                 yield window[number], LossScale(*share, values[number])
                 window[number], values[number] = {}, {}  # it is not needed any more
+                waiting += islice(reader, num_read)
             start += len(rows)
 
     def planned(self, plan: BatchPlan, number: int, accumulate: int) -> LossScale:
@@ -129,14 +138,15 @@ class LossScales:
             return LossScale(own)
         return LossScale(parts, {name: part / own for name, part in parts.items()})
 
-    def _parts(self, plan: BatchPlan, number: int, accumulate: int) -> tuple[float, dict[str, float]]:
+    def _parts(self, plan: BatchPlan, number: int, accumulate: int) -> tuple[float, dict[str, Number]]:
         """Return the scales that follow from the plan: of this process's samples, and of each term."""
         begin = number - number % accumulate
         samples = sum(plan.global_sizes[begin : begin + accumulate])
-        own = plan.indices[number].shape[0] * world_size() / samples
+        processes = world_size()
+        own = plan.indices[number].shape[0] * processes / samples
         gathered = plan.global_sizes[number] / samples
         return own, {
-            name: float(world_size()) if entry.unit == "sum" else gathered if entry.gathered else own
+            name: float(processes) if entry.unit == "sum" else gathered if entry.gathered else own
             for name, entry in self.normalisers.items()
         }
 
@@ -166,18 +176,22 @@ class LossScales:
     def _shared(
         self, plan: BatchPlan, begin: int, names: Sequence[str], rows: Sequence[Sequence[Count]], accumulate: int
     ) -> Iterator[tuple[Mapping[str, Number], Mapping[str, Number]]]:
-        """Yield for each batch of an update the `gradient` and `logged` of its `LossScale`."""
+        """Yield for each batch of some updates the `gradient` and `logged` of its `LossScale`."""
         sizes = [plan.indices[begin + number].shape[0] for number in range(len(rows))]
-        own = _table(rows, sizes, self._device)
+        own = count_table(rows, sizes, self._device)
         every = sum_over_processes(own)
         gathered = torch.tensor([self.normalisers[name].gathered for name in names], device=own.device)
-        counts, totals = torch.where(gathered, every, own * world_size()), every.sum(0)
-        # Where nothing counts, a loss is 0 or NaN as it would be of one batch.
-        found = torch.where(totals > 0, counts / totals, 1 / len(rows))
-        for number, row in enumerate(found):
-            share, parts = self._parts(plan, begin + number, accumulate)
-            every_part: dict[str, Number] = {**parts, **dict(zip(names, row.unbind(), strict=True))}
-            yield every_part, {name: part / share for name, part in every_part.items()}
+        counts = torch.where(gathered, every, own * world_size())
+        for first in range(0, len(rows), accumulate):
+            update = slice(first, first + accumulate)
+            totals, num_batches = every[update].sum(0), len(rows[update])
+            # Where nothing counts, a loss is 0 or NaN as it would be of one batch.
+            found = torch.where(totals > 0, counts[update] / totals, 1 / num_batches)
+            for number, row in enumerate(found, begin + first):
+                share, parts = self._parts(plan, number, accumulate)
+                every_part = parts | dict(zip(names, row.unbind(), strict=True))
+                logged = {name: part / share for name, part in parts.items()}
+                yield every_part, logged | dict(zip(names, (row / share).unbind(), strict=True))
 
 
 def scaled_backward(
@@ -209,20 +223,10 @@ def scaled_backward(
 
 def _logged(term: Tensor, part: Number) -> Tensor:
     """Return a term times its scale; 0 if the scale is 0, because a mean over nothing is NaN."""
-    value = term.float() * part
-    return torch.where(part == 0, 0, value) if isinstance(part, Tensor) else value
-
-
-def _table(rows: Sequence[Sequence[Count]], sizes: Sequence[int], device: torch.device) -> Tensor:
-    """Return the counts (batches, terms); a count that is None is the number of samples."""
-    numbers = [
-        torch.as_tensor(size if count is None else count, dtype=torch.float32)
-        for row, size in zip(rows, sizes, strict=True)
-        for count in row
-    ]
-    if any(number.device != numbers[0].device for number in numbers):
-        numbers = [number.to(device, non_blocking=True) for number in numbers]
-    return torch.stack(numbers).view(len(rows), -1).to(device, non_blocking=True)
+    value = term.float()
+    if not isinstance(part, Tensor):
+        return value if part == 1 else value * part
+    return torch.where(part == 0, 0, value * part)
 
 
 def _before(name: str, entry: Normaliser, learning: set[str]) -> Normaliser:
