@@ -14,6 +14,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import shutil
+import signal
 import socket
 import sys
 import traceback
@@ -31,6 +32,7 @@ from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from write_faults import fail_from, kill_in
 
 from distill_core.data import Loader, TensorData
 from distill_core.errors import TrainingError
@@ -162,13 +164,21 @@ class Look(Callback):
 
 
 def train(
-    folder: Path, processes: int, *, stop: int = 0, fails: bool = False, weights: str | None = None, **settings: Any
+    folder: Path,
+    processes: int,
+    *,
+    stop: int = 0,
+    fails: bool = False,
+    killed: str = "",
+    weights: str | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
     torch.manual_seed(0)
     GRAPHS.clear()
     SENT.clear()
     if fails and os.environ["RANK"] == "1":
         fail_from(1)
+    kill_in(killed, folder / "checkpoints")
     notes: dict[str, Any] = {}
     models = {"student": Net(), "teacher": Net()}
     if weights is not None:
@@ -219,15 +229,16 @@ def forked(processes: int, rank: int, port: int, folder: Path, settings: dict[st
 
 
 def run(processes: int, folder: Path, **settings: Any) -> list[dict[str, Any]]:
-    """Train on forked processes; return the notes of each."""
+    """Train on forked processes; return the notes of each that was not killed on purpose."""
     folder.mkdir(exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     pids = [forked(processes, rank, port, folder, settings) for rank in range(processes)]
     codes = [os.waitpid(pid, 0)[1] for pid in pids]
-    assert not any(codes), (folder.name, codes)
-    return [json.loads((folder / f"notes-{rank}.json").read_text()) for rank in range(processes)]
+    expected = {0, signal.SIGKILL} if settings.get("killed") else {0}
+    assert set(codes) == expected, (folder.name, codes)
+    return [json.loads((folder / f"notes-{rank}.json").read_text()) for rank in range(processes) if not codes[rank]]
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -241,18 +252,6 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def fail_from(number: int) -> None:
-    """Let this process fail to write its shards, from a checkpoint on."""
-    write, count = hf_storage.HuggingFaceStorageWriter.write_data, iter(range(100))
-
-    def fails(writer: Any, *args: Any) -> Any:
-        if next(count) >= number:
-            raise OSError(28, "No space left on device")
-        return write(writer, *args)
-
-    hf_storage.HuggingFaceStorageWriter.write_data = fails
-
-
 def resumed(top: Path) -> dict[str, Any]:
     """Stop a run of two processes in its second epoch, and resume copies of it on two, three and one."""
     found = {"whole": run(2, top / "whole", parallel="fsdp")}
@@ -261,6 +260,11 @@ def resumed(top: Path) -> dict[str, Any]:
         shutil.copytree(top / "stopped", top / f"on-{processes}")
         found[f"on-{processes}"] = run(processes, top / f"on-{processes}", parallel="fsdp")
     found["full-disk"] = run(2, top / "full-disk", parallel="fsdp", fails=True)
+    for moment in ("shards", "state", "pointer"):
+        folder = top / f"killed-in-{moment}"
+        found[folder.name] = run(2, folder, parallel="fsdp", killed=moment)
+        found[folder.name][0]["left"] = [path.name for path in (folder / "checkpoints").iterdir()]
+        run(2, folder, parallel="fsdp")
     return found
 
 

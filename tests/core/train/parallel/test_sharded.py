@@ -101,10 +101,13 @@ def resumed(tmp_path_factory):
     return json.loads(done.stdout), folder
 
 
-@pytest.mark.parametrize("processes", [2, 3, 1])
-def test_a_sharded_run_resumes_on_any_number_of_processes(resumed, processes):
+@pytest.mark.parametrize(
+    ("processes", "name"),
+    [(2, "on-2"), (3, "on-3"), (1, "on-1"), *((2, f"killed-in-{moment}") for moment in ("shards", "state", "pointer"))],
+)
+def test_a_sharded_run_resumes_on_any_number_of_processes(resumed, processes, name):
     """Bit for bit on the same number; weights, averages and the log line of the epoch that was interrupted."""
-    whole, again = resumed[1] / "whole", resumed[1] / f"on-{processes}"
+    whole, again = resumed[1] / "whole", resumed[1] / name
     for name in ("student", "student_ema"):
         expected, found = (load_file(folder / f"{name}.safetensors") for folder in (whole, again))
         assert expected.keys() == found.keys()
@@ -133,6 +136,15 @@ def test_a_process_that_cannot_write_leaves_the_checkpoint_before(resumed):
         assert notes["latest"] == "step-00000002"
     checkpoint = resumed[1] / "full-disk" / "checkpoints" / "step-00000002"
     assert CheckpointStore(checkpoint.parent).read("latest")["run"]["step"] == 2
+
+
+@pytest.mark.parametrize("moment", ["shards", "state", "pointer"])
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(resumed, moment):
+    (notes,) = resumed[0][f"killed-in-{moment}"]
+    assert "another process has ended" in notes["error"]
+    assert notes["latest"] == "step-00000002"
+    assert "step-00000002" in notes["left"]
+    assert ("step-00000004" in notes["left"]) == (moment == "pointer")
 
 
 def test_one_command_writes_the_weights_of_a_sharded_checkpoint(resumed, tmp_path):
