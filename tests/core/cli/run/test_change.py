@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,53 @@ def test_changes_are_logged_once(begun, distill):
     ended = resume(distill, begun, "stages.0.epochs=5", "--change")
     assert ended.err.count("resumed with changes") == 1
     assert Path("out/log.txt").read_text().count("resumed with changes") == 1
+
+
+OWN = "import own_rates\nfrom torch import nn\n\n\nclass Own(nn.MSELoss):\n    pass\n"
+
+
+@pytest.fixture
+def own(toy):
+    """An experiment with a loss in a module beside it, which imports another one; a third is not imported."""
+    (toy.parent / "own_loss.py").write_text(OWN)
+    (toy.parent / "own_rates.py").write_text("RATE = 1\n")
+    (toy.parent / "own_unused.py").write_text("")
+    toy.write_text(toy.read_text().replace("!import_call:distill_core.losses.KDLoss {}, inputs: {student: student, teacher: teacher}",
+        "!import_call:own_loss.Own {}, inputs: {input: student, target: teacher}"))  # fmt: skip
+    return toy
+
+
+def test_modules_beside_the_file_are_kept_with_their_hashes(own, distill):
+    ended = distill("run", own, "stages.0.epochs=1", "--output", "out", *TRUST, "--trust", ".")
+    assert ended.code == 0, ended.err
+    assert {path.name: path.read_text() for path in Path("out/code").iterdir()} == {
+        "own_loss.py": OWN, "own_rates.py": "RATE = 1\n",
+    }  # fmt: skip
+    recorded = json.loads(Path("out/environment.json").read_text())["modules"]
+    assert recorded == {path.name: sha256(path.read_bytes()).hexdigest() for path in Path("out/code").iterdir()}
+    (own.parent / "own_loss.py").unlink()  # the run is evaluated and repeated with its copies
+    assert distill("evaluate", "out", *TRUST, "--trust", ".").code == 0
+    again = distill(
+        "run", "out/config.resolved.yaml", "--output", "again", *TRUST, "--trust", "own_loss", "--trust", "own_rates"
+    )
+    assert again.code == 0, again.err
+    assert Path("again/metrics.jsonl").read_text().count("kd") == Path("out/metrics.jsonl").read_text().count("kd")
+    assert json.loads(Path("again/environment.json").read_text())["modules"] == recorded
+
+
+def test_a_changed_module_is_a_change_of_the_experiment(own, distill):
+    text = own.read_text()
+    own.write_text(text.replace("callbacks:\n", "callbacks:\n  - !import_call:toy.Interrupt {epoch: 2}\n"))
+    assert distill("run", own, "--output", "out", *TRUST, "--trust", ".").code == 130
+    own.write_text(text)
+    first, second = sha256(OWN.encode()).hexdigest(), sha256((OWN + "#").encode()).hexdigest()
+    (own.parent / "own_loss.py").write_text(OWN + "#")
+    refused = resume(distill, own, "--trust=.")
+    assert refused.code == 2
+    assert f"code.own_loss.py was {first} and is {second}" in refused.err
+    assert "restore the modules from out, or accept the changes with `--resume --change`" in refused.err
+    accepted = resume(distill, own, "--trust=.", "--change")
+    assert accepted.code == 0, accepted.err
+    assert f"code.own_loss.py: {first} → {second}" in accepted.err
+    assert (Path("out/code/own_loss.py").read_text(), Path("out/code.2/own_loss.py").read_text()) == (OWN, OWN + "#")
+    assert resume(distill, own, "--trust=.").code == 0

@@ -13,6 +13,8 @@ from ._exit import refuse
 from ._flatten import leaves, to_yaml
 from ._run_files import COMMAND
 
+CODE = "code"
+"""Folder of the copies of modules in a run, and the first word of their keys."""
 _ANY_TIME = frozenset("about test log_every log_grad_norm timeout nonfinite max_nonfinite".split())
 _OF_STAGE = frozenset("epochs steps scheduler scheduler_step".split())
 _WORKERS = frozenset("workers num_workers".split())
@@ -52,13 +54,21 @@ def refuse_changes(folder: Path, changes: Changes, *, change: bool) -> None:
         refuse(message, f"{keys[0]} would change what was trained so far; choose another --output")
     if refused:
         refuse(message, f"use the file and the overrides in {folder / COMMAND}, or choose another --output")
+    if any(_is_code(key) for key in keys):
+        hint = f"restore the modules from {folder}, or accept the changes with `--resume --change`"
+        refuse(message, f"{hint} if they do not affect what was trained so far")
     refuse(message, "no change affects what was trained so far: accept the changes with `--resume --change`")
+
+
+def _is_code(key: str) -> bool:
+    """Return whether a key is that of a module; nothing shows what its change affects, so `--change` accepts it."""
+    return key.startswith(f"{CODE}.")
 
 
 def _is_future(key: str, stage: int) -> bool:
     """Return whether a key affects only what follows a checkpoint of this stage."""
     names = key.split(".")
-    if names[0] in (*_ANY_TIME, "callbacks"):
+    if names[0] in (*_ANY_TIME, "callbacks") or _is_code(key):
         return True
     if names[0] == "data":
         return names[1:2] != ["train"] or not _WORKERS.isdisjoint(names)

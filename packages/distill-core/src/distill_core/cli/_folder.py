@@ -9,13 +9,14 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..records import write_record
-from ._changed import Changes, changes_of, refuse_changes
+from ._changed import CODE, Changes, changes_of, refuse_changes
+from ._code import changes_of_code
 from ._distributions import imported_distributions
 from ._exit import refuse
 from ._git import git_state
@@ -88,30 +89,40 @@ def prepare_folder(
 def _accepted_changes(folder: Path, document: Document, *, change: bool) -> Changes:
     """Return the changes of a file since the run in a folder, or refuse them."""
     newest = newest_config(folder, RESOLVED)
-    if not newest.is_file() or newest.read_text(encoding="utf-8", errors="replace") == document.dump():
+    of_code = changes_of_code(folder, document.modules or document.path.parent)
+    is_same = not newest.is_file() or newest.read_text(encoding="utf-8", errors="replace") == document.dump()
+    if is_same and not of_code:
         return {}
     try:
-        changes = changes_of(newest, document)
+        changes = {} if is_same else changes_of(newest, document)
     except ConfigError:  # a damaged record
         changes = {}
-    if not changes:
+    if not changes and not is_same:
         hint = f"use the file and the overrides in {folder / COMMAND}, or choose another --output"
         refuse(f"the run in {folder} is of another experiment: {newest.name} differs", hint)
+    changes |= of_code
     refuse_changes(folder, changes, change=change)
     return changes
 
 
-def write_environment(folder: Path, device: Any) -> None:
-    """Write `environment.json`; a resumed run keeps the file of its start."""
+def write_environment(folder: Path, device: Any, modules: Mapping[str, str]) -> None:
+    """Write `environment.json`; a resumed run keeps the file of its start.
+
+    Args:
+        folder: Output folder of the run.
+        device: The device.
+        modules: The SHA-256 of each copied module beside the experiment.
+    """
     if not (has_checkpoint(folder) and (folder / ENVIRONMENT).is_file()):
-        write_record(folder / ENVIRONMENT, json.dumps(environment(str(device)), indent=1) + "\n")
+        record = environment(str(device)) | ({"modules": dict(modules)} if modules else {})
+        write_record(folder / ENVIRONMENT, json.dumps(record, indent=1) + "\n")
 
 
 def remove_refused(folder: Path) -> None:
     """Remove the folder of a run that was refused before it trained, and its empty parent folders."""
     if (folder / METRICS).exists() or has_checkpoint(folder):
         return
-    if any(path.name not in {SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, LOCK} for path in folder.iterdir()):
+    if any(path.name not in {SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, LOCK, CODE} for path in folder.iterdir()):
         return
     shutil.rmtree(folder)
     with contextlib.suppress(OSError):  # not empty

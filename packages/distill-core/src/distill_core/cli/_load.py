@@ -11,6 +11,7 @@ from ..config import Builder, Document, check, cross_check, read, refuse, truste
 from ..errors import ConfigError, Problem
 from ..experiment import Evaluation, Experiment, Metric, Stage, Term
 from ._cached_models import provide_cached_models
+from ._code import newest_code
 from ._complete import stage_problems
 from ._run_files import COMMAND, working_directory
 
@@ -39,9 +40,11 @@ def load_document(file: Path, overrides: Sequence[str] = (), trust: Sequence[str
 
 
 def _modules(file: Path) -> Path:
-    """Return the folder of modules beside a file; for the file of a run, beside the one that the run was started with."""
+    """Return the folder of modules beside a file; for the file of a run, its copies or beside the file that it was started with."""
     command = file.parent / COMMAND
     if file.name.startswith("config.resolved") and command.is_file():
+        if code := newest_code(file.parent):
+            return code
         words = shlex.split(command.read_text(encoding="utf-8").partition("\n")[0])
         start = working_directory(file.parent) or Path()
         return start / Path(words[2]).parent if len(words) > 2 else file.parent

@@ -30,5 +30,6 @@ from ._problems import NotFoundError as NotFoundError
 from ._problems import TrustProblem as TrustProblem
 from ._sources import Definition as Definition
 from ._sources import find_definition as find_definition
+from .beside import modules_beside as modules_beside
 from .beside import trusted as trusted
 from .policy import OURS as OURS

@@ -78,7 +78,8 @@ def run_experiment(
         TrustError: The file names something outside the trusted packages.
         DistillError: The run failed for a reason that the user can act on.
     """
-    from .._folder import choose_folder, prepare_folder
+    from .._code import keep_code
+    from .._folder import choose_folder, prepare_folder, write_environment
     from .._load import build_experiment, load_document
 
     if change and not resume:
@@ -97,6 +98,8 @@ def run_experiment(
 
             record_changes(folder, changes, config=newest_config(folder, RESOLVED).name)
         trainer = _trainer(build_experiment(document, trust), folder, [*out.callbacks, *callbacks])
+        if trainer.is_main:
+            write_environment(folder, trainer.device, keep_code(folder, document, trust))
         return _train(trainer, folder, out, resume=resume, change=change)
 
 
@@ -107,15 +110,12 @@ def _trainer(experiment: Experiment, folder: Path, callbacks: Sequence[Callback]
 
 
 def _train(trainer: Trainer, folder: Path, out: Output, *, resume: bool, change: bool) -> dict[str, Any]:
-    from .._folder import write_environment
     from ._results import results_table
 
     if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "WORLD_SIZE" not in os.environ:
         out.line(
             "note: this is one process: `accelerate launch --cpu` starts only one; use `distill launch --processes N`"
         )
-    if trainer.is_main:
-        write_environment(folder, trainer.device)
     if out.continues and not has_checkpoint(folder):
         out.line("there is no checkpoint yet: the run starts from the beginning")
     results = trainer.fit(resume=resume and has_checkpoint(folder), change=change)

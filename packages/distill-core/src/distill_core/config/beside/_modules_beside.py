@@ -55,6 +55,20 @@ def trusted(document: Document, trust: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def modules_beside(document: Document, trust: Sequence[str]) -> dict[str, Path]:
+    """Return the sources of the trusted modules beside a document: path from there → file.
+
+    Args:
+        document: The document.
+        trust: Names of packages, or `.`.
+    """
+    folder = document.modules or document.path.parent
+    tops = dict.fromkeys(name.partition(".")[0] for name in trusted(document, trust))
+    modules = [path for name in tops if (path := module_beside(folder, name)) is not None]
+    files = [file for path in modules for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+    return {file.relative_to(folder).as_posix(): file for file in files}
+
+
 def hint_beside(document: Document, name: str) -> str:
     """Return the hint for a module beside a document that is not trusted; empty if there is none."""
     path = module_beside(document.modules or document.path.parent, name)

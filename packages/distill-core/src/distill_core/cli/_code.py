@@ -1,0 +1,76 @@
+"""Copies of the modules beside an experiment in the folder of its run, and their changes since."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..records import write_record
+from ._changed import CODE, Changes
+
+if TYPE_CHECKING:
+    from ..config import Document
+
+
+def newest_code(folder: Path) -> Path | None:
+    """Return the newest folder of copies of a run: `code`, or `code.2` after an accepted change; None if it has none."""
+    found = {_version(path): path for path in folder.glob(f"{CODE}*") if path.is_dir() and _version(path)}
+    return found[max(found)] if found else None
+
+
+def keep_code(folder: Path, document: Document, trust: Sequence[str]) -> dict[str, str]:
+    """Copy the sources of the trusted modules beside a document that are imported, if they differ from the newest copies.
+
+    Returns:
+        The SHA-256 of each file by its path.
+    """
+    from ..config import modules_beside
+
+    files = modules_beside(document, trust)
+    found = {name: file.read_bytes() for name, file in files.items() if _top(name) in sys.modules}
+    newest = newest_code(folder)
+    if found and (newest is None or any(_read(newest / name) != content for name, content in found.items())):
+        target = folder / (CODE if newest is None else f"{CODE}.{_version(newest) + 1}")
+        for name, content in found.items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            write_record(target / name, content)
+    return {name: _sha256(content) for name, content in found.items()}
+
+
+def changes_of_code(folder: Path, modules: Path) -> Changes:
+    """Return the copies of a run that differ from the modules in a folder: `code.<path>` → SHA-256 before and now.
+
+    Args:
+        folder: Output folder of the run.
+        modules: The folder of modules beside the experiment.
+    """
+    newest = newest_code(folder)
+    changes: Changes = {}
+    for file in sorted(newest.rglob("*.py")) if newest else ():
+        name = file.relative_to(newest or folder).as_posix()
+        old, new = _sha256(file.read_bytes()), _read(modules / name)
+        if new is None or _sha256(new) != old:
+            changes[f"{CODE}.{name}"] = (old, None if new is None else _sha256(new))
+    return changes
+
+
+def _version(folder: Path) -> int:
+    """Return the number of a folder of copies; 0 for any other."""
+    name, _, number = folder.name.partition(".")
+    return (int(number) if number.isdecimal() else int(not number)) if name == CODE else 0
+
+
+def _top(name: str) -> str:
+    """Return the module in whose file or folder a file lies."""
+    return name.partition("/")[0].removesuffix(".py")
+
+
+def _read(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
