@@ -117,7 +117,7 @@ def pair(student: str, teacher: str, weight: float = 1) -> str:
 
 PARAPHRASER = "{k: 0.5, num_input_channels: 64, kernel_size: 3, stride: 1, padding: 1, uses_bn: False}"
 FT_TEACHER = (
-    "key: Teacher4FactorTransfer\nkwargs:\n  minimal: {sequential: [conv1, bn1]}\n"
+    "key: Teacher4FactorTransfer\nkwargs:\n  minimal: {sequential: [conv1, bn1, relu, layer1, layer2, layer3]}\n"
     "  input_module_path: teacher_model.layer3\n"
     f"  paraphraser_kwargs: {PARAPHRASER}\n  paraphraser_ckpt: p.pt\n  uses_decoder: True\n"
 )
@@ -183,8 +183,8 @@ FILES: dict[str, str] = {
     "fsp": file(
         stage(
             term("fsp", "FSPLoss", "fsp_pairs: {p: {teacher_first: {io: input, path: layer2}, teacher_second: {io: output, path: layer2}, student_first: {io: input, path: layer2}, student_second: {io: output, path: layer2}, weight: 1}}"),
-            student=side(more="sequential: [conv1, bn1, relu, layer1, layer2, layer3]\n"),
-            teacher=side(learns=False, more="sequential: [conv1, bn1, relu, layer1, layer2, layer3]\n"),
+            student=side(more="sequential: [conv1, bn1, relu, layer1, layer2]\n"),
+            teacher=side(learns=False, more="sequential: [conv1, bn1, relu, layer1, layer2]\n"),
         ),
         stage(CE, loader=False),
     ),
@@ -244,8 +244,8 @@ FILES: dict[str, str] = {
         ),
         stage(
             term("sskd", "SSKDLoss", "student_linear_module_path: model.fc, teacher_linear_module_path: model.fc, student_ss_module_path: ss_module, teacher_ss_module_path: ss_module, kl_temp: 4.0, ss_temp: 0.5, tf_temp: 4.0, ss_ratio: 0.75, tf_ratio: 1.0, loss_weights: [1.0, 0.9, 10.0, 2.7], reduction: batchmean"),
-            student=side(SSKD, forward="forward_batch4sskd"),
-            teacher=side(SSKD, learns=False, forward="forward_batch4sskd"),
+            student=side(SSKD.replace("s.pt", "own.pt"), forward="forward_batch4sskd"),
+            teacher=side(SSKD.replace("False", "True"), learns=False, forward="forward_batch4sskd"),
             loader=False,
         ),
     ),

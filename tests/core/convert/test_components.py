@@ -107,3 +107,34 @@ def test_a_normalised_paraphraser_that_no_longer_changes_is_reported(tmp_path: P
         found = [finding for finding in report if "batch normalisation is in eval mode" in finding.message]
         assert bool(found) == expected
         assert all(finding.outcome == "corrected" for finding in found)
+
+
+def corrections(old: str, folder: Path) -> list[str]:
+    """Return where the new file corrects the old one."""
+    file = folder / "old.yaml"
+    file.write_text(old)
+    return [finding.place for finding in convert_torchdistill(file).report if finding.outcome == "corrected"]
+
+
+def test_modules_that_theirs_runs_behind_the_last_tap_are_reported(tmp_path: Path):
+    place = "train.stage1.student.sequential"
+    assert place not in corrections(FILES["fsp"], tmp_path)
+    longer = FILES["fsp"].replace("layer1, layer2]", "layer1, layer2, layer3, avgpool]")
+    assert place in corrections(longer, tmp_path)
+    assert place not in corrections(FILES["fitnet"], tmp_path)  # the last module is the adaptation
+
+
+def test_checkpoints_of_heads_that_start_otherwise_are_reported(tmp_path: Path):
+    place = "train.stage2.{}.auxiliary_model_wrapper.kwargs.ss_module_ckpt"
+    assert not [place for place in corrections(FILES["sskd"], tmp_path) if place.endswith("ckpt")]
+    same = FILES["sskd"].replace("own.pt", "s.pt")  # torchdistill loads the teacher's head into the student's
+    assert place.format("student") in corrections(same, tmp_path)
+    first, _, second = FILES["sskd"].partition("stage2:")
+    other = f"{first}stage2:{second.replace('ckpt: s.pt', 'ckpt: other.pt')}"
+    assert place.format("teacher") in corrections(other, tmp_path)
+
+
+def test_the_choice_of_equally_ranked_images_is_reported(tmp_path: Path):
+    place = "train.stage2.criterion.kwargs.sub_terms.sskd.criterion.key"
+    assert place in corrections(FILES["sskd"], tmp_path)
+    assert place not in corrections(FILES["sskd"].replace("ss_ratio: 0.75", "ss_ratio: 1.0"), tmp_path)

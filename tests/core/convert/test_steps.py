@@ -50,10 +50,12 @@ def trained(name: str, root: Path, folder: Path) -> tuple[Experiment, Experiment
     return run(new, folder)
 
 
-def run(new: Path, folder: Path) -> tuple[Experiment, Experiment, list[dict[str, float]]]:
+def run(
+    new: Path, folder: Path, prepare: Callable[[Experiment], None] | None = None
+) -> tuple[Experiment, Experiment, list[dict[str, float]]]:
+    """Return an untrained and a trained copy of an experiment, and the losses of the steps."""
     text = ["callbacks=[]", "test=null", "log_every=1"]
-    experiment = build_experiment(load_document(new, text))
-    fresh = copy.deepcopy(experiment)
+    fresh, experiment = (_built(new, text, prepare) for _ in range(2))  # buffers of unknown shape cannot be copied
     losses = Losses(experiment)
     experiment.callbacks.append(losses)
     Trainer(experiment, output=folder / "run").fit()
@@ -62,6 +64,14 @@ def run(new: Path, folder: Path) -> tuple[Experiment, Experiment, list[dict[str,
             lazy = [key for key, value in term.loss.state_dict().items() if is_lazy(value)]
             term.loss.load_state_dict({key: start[name][key] for key in lazy}, strict=False)
     return fresh, experiment, [step for _, step in losses.steps]
+
+
+def _built(new: Path, text: list[str], prepare: Callable[[Experiment], None] | None) -> Experiment:
+    torch.manual_seed(0)
+    experiment = build_experiment(load_document(new, text))
+    if prepare is not None:
+        prepare(experiment)
+    return experiment
 
 
 def looped(

@@ -30,6 +30,7 @@ class Context:
         redesigned: Sides, `teacher` or `student`, of which a stage runs some modules only.
         keys: The keys of the models, by side.
         used: The ids of datasets that a loader uses.
+        checkpoints: Side and key of a wrapper's checkpoint → its file.
         num_negatives: The number of negatives that the dataset draws for CRD.
     """
 
@@ -42,6 +43,7 @@ class Context:
     redesigned: set[str] = field(default_factory=set)
     keys: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    checkpoints: dict[tuple[str, str], str] = field(default_factory=dict)
     num_negatives: int | None = None
 
     def exact(self, place: Place, message: str) -> None:

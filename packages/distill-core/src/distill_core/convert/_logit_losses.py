@@ -127,7 +127,11 @@ def sskd(old: Old) -> list[Term]:
     arguments = {"teacher_head": old.objects.share("head", head, heads["teacher"].place), **given}
     # The outputs of the last linear layer are the logits.
     inputs = {side: [logits[side], features[side]] for side in ("student", "teacher")} | {"target": "batch.target"}
-    old.exact("SSKDLoss, its heads inside")
+    if all(given[name] in (None, 0, 1) for name in ("ss_ratio", "tf_ratio")):
+        old.exact("SSKDLoss, its heads inside")
+    else:
+        message = "of equally ranked images theirs keeps those that its sort leaves first, ours those with the higher score of the teacher"
+        old.context.corrected(old.key, message)
     return [old.term("SSKDLoss", arguments, inputs, learns=("student_head",))]
 
 

@@ -43,6 +43,7 @@ class Side:
         wrapper: The key of the auxiliary wrapper.
         parts: Path → module of the wrapper.
         sequence: The modules that the stage runs, if not all.
+        sequence_place: The place of these.
         new: Name → module that the sequence adds, with the tap that it reads.
         own: Modules that the sequence adds and that the model has under the same name.
         frozen: The frozen modules.
@@ -56,6 +57,7 @@ class Side:
     wrapper: str = ""
     parts: dict[str, Part] = field(default_factory=dict)
     sequence: list[str] = field(default_factory=list)
+    sequence_place: Place | None = None
     new: dict[str, tuple[Any, str]] = field(default_factory=dict)
     own: set[str] = field(default_factory=set)
     frozen: list[str] = field(default_factory=list)
@@ -134,6 +136,17 @@ class Side:
         ]
         inside = [path for path in frozen if any(path.startswith(f"{one}.") for one in kept)]
         return [*self._globs(kept), *self._globs(inside, "!")]
+
+    def behind(self, taps: list[str]) -> list[str]:
+        """Return the modules with parameters of the sequence that run behind all of some taps."""
+        own = [tap.removeprefix(self.name).removeprefix(".") for tap in taps if tap.partition(".")[0] == self.name]
+        ends = [0]
+        for number, path in enumerate(self.sequence, start=1):
+            ends += [
+                number - (tap == f"{path}:in") for tap in own if f"{tap.partition(':')[0]}.".startswith(f"{path}.")
+            ]
+        rest = self.sequence[max(ends) :]
+        return [path for path in rest if not path.startswith("+") and not _WITHOUT_PARAMETERS.search(path)]
 
     def _inside(self, path: str) -> str:
         """Return a path without the name of the wrapped model."""

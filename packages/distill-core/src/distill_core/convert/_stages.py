@@ -107,6 +107,7 @@ def _stage(
     stage.train, stage.is_default = _trained(student, terms)
     if student.sequence or student.wrapper == "HeadRCNN":
         stage.fields["stop_early"] = True  # theirs builds a model that ends there
+        _compare_ends(context, student, terms)
     elif before is not None and before.fields.get("stop_early"):
         stage.fields["stop_early"] = None
     _feed(context, stage, student, teacher, models)
@@ -117,6 +118,18 @@ def _stage(
         if context.as_published:
             stage.fields["modes"] = {"teacher": "train"}
     return stage
+
+
+def _compare_ends(context: Context, student: Side, terms: list[Term]) -> None:
+    """Report what theirs runs behind the last tap, where ours stops."""
+    wired = [taps for term in terms for taps in term.inputs.values()]
+    taps = [tap for one in wired for tap in ([one] if isinstance(one, str) else one)]
+    if (behind := student.behind(taps)) and student.sequence_place is not None and student.name not in taps:
+        rest = ", ".join(behind)
+        message = (
+            f"the student stops behind its last tap; theirs also runs {rest}, which updates batch statistics there"
+        )
+        context.corrected(student.sequence_place, message)
 
 
 def _loaders(context: Context, stage: Stage, sources: dict[str, Source], before: Stage | None) -> None:

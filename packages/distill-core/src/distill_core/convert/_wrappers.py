@@ -65,7 +65,8 @@ def _pieces(side: Side, place: Place) -> None:
     paths = [item.text() for item in sequence.items()] if sequence else []
     if sequence and paths and side.name == "teacher":
         sequence.omit("a frozen teacher stops behind its last tap")
-    side.sequence = paths or side.sequence
+    if sequence and paths:
+        side.sequence, side.sequence_place = paths, sequence
     adaptations = place.take("adaptations")
     for name, entry in adaptations.entries().items() if adaptations else ():
         position = paths.index(f"+{name}") if f"+{name}" in paths else -1
@@ -133,8 +134,23 @@ def _wrap(side: Side, place: Place) -> None:
             modules.omit("a frozen teacher stops behind its last tap")
         for name, reason in OMITTED.items():
             if found := settings.take(name):
+                _compare_checkpoints(side, name, found)
                 found.omit(reason)
         WRAPPERS[side.wrapper](side, settings)
+
+
+def _compare_checkpoints(side: Side, name: str, place: Place) -> None:
+    """Report a module that starts from another file than the one that its earlier stage writes, or from the other model's."""
+    if not name.endswith("_ckpt"):
+        return
+    files = side.context.checkpoints
+    if files.setdefault((side.name, name), place.source) != place.source:
+        message = "theirs starts from another file than the earlier stage writes; here the module continues"
+        side.context.corrected(place, message)
+    elif side.name == "student" and files.get(("teacher", name)) == place.source:
+        side.context.corrected(
+            place, "theirs starts from the teacher's module, which this file has; here it starts anew"
+        )
 
 
 _SHARED = "the module is the same object in all stages"
@@ -215,12 +231,9 @@ def _adaptation(side: Side, settings: Place) -> None:
 
 def _head(side: Side, settings: Place) -> None:
     _one("head", "ss_module", "feat_dim")(side, settings)
-    freezes = settings.take("freezes_ss_module")
-    if freezes and freezes.flag():
-        part = side.parts["ss_module"]
-        side.parts["ss_module"] = Part("frozen head", part.settings, part.source, freezes)
-    elif freezes:
-        freezes.omit("false is the default")
+    if freezes := settings.take("freezes_ss_module"):
+        freezes.flag()
+        freezes.omit("it only decides which module is wrapped for several processes")
 
 
 def _simple_recipe(side: Side, settings: Place) -> None:

@@ -33,8 +33,8 @@ class FiniteGuard:
         self._optimizer = optimizer
         self.buffers = buffers
         self._sticky = sticky
-        self._found = torch.zeros((), device=device)
-        self._one = torch.ones((), device=device)
+        self._found = torch.zeros((), dtype=torch.float32, device=device)  # the kernel takes no other dtype
+        self._one = torch.ones((), dtype=torch.float32, device=device)
         self._flags: list[tuple[int, Tensor]] = []
         groups = optimizer.param_groups
         self._has_peers = world_size() > 1

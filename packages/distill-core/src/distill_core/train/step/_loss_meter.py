@@ -52,7 +52,7 @@ class LossMeter:
         if not self._waiting:
             return None
         values = _table([row for _, _, row in self._waiting])
-        sizes = torch.tensor([float(samples) for _, samples, _ in self._waiting], device=values.device)
+        sizes = values.new_tensor([samples for _, samples, _ in self._waiting])
         self._flushed, self._waiting = ([batch for batch, _, _ in self._waiting], values), []
         finite = values.isfinite().all(1)
         sizes = sizes * finite
