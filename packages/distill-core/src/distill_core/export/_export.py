@@ -149,9 +149,10 @@ def _write_program(network: nn.Module, inputs: Inputs, file: Path) -> tuple[str,
     first, *others = proofs(network, inputs)
     with torch.no_grad():
         outputs = tuple(answer(network(*first.values()) if len(first) == 1 else network(**first)))
-    program = _traced(plain, first, dynamic_sizes(network, first))
+    sizes = dynamic_sizes(network, first)
+    program = _traced(plain, first, sizes)
     if file.suffix == ".onnx":
-        _to_onnx(program, [*first], outputs, file)
+        _to_onnx(program, sizes, outputs, file)
     else:
         torch.export.save(program, file)
     cases = [first, *others]
@@ -190,11 +191,16 @@ def _traced(plain: nn.Module, first: Inputs, sizes: Mapping[str, Any]) -> Any:
     return program
 
 
-def _to_onnx(program: Any, names: list[str], outputs: tuple[str, ...], file: Path) -> None:
+def _to_onnx(program: Any, sizes: dict[str, dict[int, Any]], outputs: tuple[str, ...], file: Path) -> None:
+    """Write a program; its dynamic dimensions keep the names of `sizes`, which torch.export forgets."""
+    first = {axes[axis]: (name, axis) for name, axes in reversed(sizes.items()) for axis in axes}
+    once = {  # torch warns of a size that it is given twice
+        name: {axis: size if first[size] == (name, axis) else None for axis, size in axes.items()}
+        for name, axes in sizes.items()
+    }
+    names: dict[str, Any] = {"input_names": [*sizes], "output_names": [*outputs], "dynamic_shapes": once}
     try:
-        torch.onnx.export(
-            program, f=file, input_names=names, output_names=list(outputs), external_data=False, verbose=False
-        )
+        torch.onnx.export(program, f=file, external_data=False, verbose=False, **names)
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         message = f"the model cannot be converted to ONNX: {reason}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from ..data import as_loader
+from ..data import as_loader, class_names_of_data
 from ..experiment import Experiment
 from ..weights import describe_model
 
@@ -88,9 +88,11 @@ def hub_name(network: nn.Module) -> str:
 
 
 def _describe_data(loader: Any) -> str:
-    dataset = as_loader(loader).dataset
-    kind = type(dataset).__name__
-    return f"{len(dataset):,} samples ({kind})" if hasattr(dataset, "__len__") else f"a stream ({kind})"
+    """Return the number of samples and of classes; a dataset's class would mean nothing to a reader of the card."""
+    loader = as_loader(loader)
+    classes = len(class_names_of_data(loader))
+    size = f"{len(loader.dataset):,} samples" if hasattr(loader.dataset, "__len__") else "a stream of samples"
+    return size + (f" of {classes} classes" if classes else "")
 
 
 def _read_recipe(folder: Path | None) -> str:
