@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import our_numbers
+from contents import FOLDERS, RESULTS
 from gpu_hours import FLOPS, Work
 
 HERE = Path(__file__).parent
@@ -28,14 +30,12 @@ class Row:
         published: The number of the paper.
         recipe: The file below `benchmarks`.
         theirs: The files of torchdistill below `configs/official`, without `yoshitomo-matsubara`.
-        ours: Our number; empty if the recipe has not been run to its end.
     """
 
     name: str
     published: str
     recipe: str
     theirs: str
-    ours: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,43 +203,13 @@ not belong in the papers' tables.
 
 ## The tables of the papers
 
-*Theirs* are the numbers that torchdistill publishes. *Ours* are numbers of the recipe beside it, run to its end; a dash means that it has
-not been, because this needs the named data and GPUs for hours or days. A run takes the data from the folder DISTILL_DATA or `data`.
+*Theirs* are the numbers that torchdistill publishes. *Ours* are read from the logs of this repository, with a link to their table and the
+setting, which is never that of the paper: the recipes of the papers need the named data and GPUs for hours or days, and none has been run to
+its end. A dash: no run of this method. ±: sample standard deviation over seeds. A run takes the data from the folder DISTILL_DATA or `data`.
 
 GPU hours are estimates, not measurements: a step counts as three forwards of the student and one of the teacher, a multiply-add as two
 operations, and the GPU is assumed to do {flops:.0f} trillion operations per second. Reading data and evaluation are not counted.
 """
-
-RESULTS = {
-    "image_classification/results/cifar100_public/table.md": "CIFAR-100, a public ResNet-56 as the teacher of a ResNet-20",
-    "image_classification/results/digits.md": "UCI digits",
-    "image_classification/results/digits_methods.md": "UCI digits, each method",
-    "image_classification/results/fashion_mnist.md": "Fashion-MNIST",
-    "object_detection/results/shapes.md": "detection of drawn shapes",
-    "semantic_segmentation/results/shapes.md": "segmentation of drawn shapes",
-    "text_classification/results/sst2_minilm.md": "SST-2, three layers of MiniLM from six",
-    "text_classification/results/rte_minilm.md": "RTE, three layers of MiniLM from six",
-    "text_classification/results/cola_minilm.md": "CoLA, three layers of MiniLM from six",
-    "text_classification/results/stsb_minilm.md": "STS-B, three layers of MiniLM from six",
-    "text_classification/results/sst2.md": "SST-2, small models from random weights",
-    "language_modelling/results/python_docs.md": "language models of Python's documentation",
-}
-"""A committed table of results → its setting."""
-
-FOLDERS = {
-    "image_classification": "digits, CIFAR, ImageNet and other images: recipes, tables of methods, a comparison with a public teacher",
-    "object_detection": "COCO: detectors, feature distillation, bottlenecks",
-    "semantic_segmentation": "PASCAL VOC and COCO",
-    "glue": "GLUE, BERT from BERT",
-    "text_classification": "GLUE's small tasks on a real encoder, GoEmotions, SQuAD, CoNLL",
-    "language_modelling": "small language models from larger ones",
-    "overhead": "time and memory of a step beside a plain loop",
-    "input_pipeline": "images per second",
-    "teacher_cache": "a teacher that runs once",
-    "gpu": "one script for a GPU: tests, time and memory of a step, waits of the host, losses, FSDP2, `torch.compile`",
-    "zoo": "published weights, tested",
-}
-"""Folder → its content."""
 
 
 def _command(part: Part, row: Row) -> str:
@@ -249,7 +219,10 @@ def _command(part: Part, row: Row) -> str:
 def _part(part: Part) -> str:
     lines = [f"#### {part.title}", "", f"Needs {part.needs}.", ""]
     lines += [f"| | theirs, {part.metric} | ours | command |", "|---|---:|---:|---|"]
-    lines += [f"| {row.name} | {row.published} | {row.ours or '–'} | `{_command(part, row)}` |" for row in part.rows]
+    lines += [
+        f"| {row.name} | {row.published} | {our_numbers.cell(row.name)} | `{_command(part, row)}` |"
+        for row in part.rows
+    ]
     return "\n".join([*lines, "", " ".join([str(part.work), *([part.note] if part.note else [])])])
 
 
@@ -261,7 +234,7 @@ def page() -> str:
     for paper, parts in PARTS.items():
         sections += [f"### {paper}", *map(_part, parts)]
         if paper == P2021:
-            sections += [_table1(), TABLE3]
+            sections += [_table1(), TABLE3, our_numbers.stopped_stages()]
     return "\n\n".join(sections) + "\n"
 
 
@@ -291,8 +264,8 @@ def _table1() -> str:
 
 TABLE3 = """#### Table 3: stages whose students are redesigned
 
-Nothing is redesigned here: `stop_early: true` ends a student's forward behind its last tap. `python benchmarks/overhead/early_stop.py`
-measures the stages of FT, FitNet, FSP, HND, GHND and KTAAD, see [overhead](overhead/early_stop.md)."""
+Nothing is redesigned here: `stop_early: true` ends a student's forward behind its last tap. CPU time of a step, from
+[overhead](overhead/early_stop.md), which `python benchmarks/overhead/early_stop.py` writes:"""
 
 
 if __name__ == "__main__":

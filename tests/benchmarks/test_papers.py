@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from distill_core import report
 from distill_core.cli.inspect._check import check_file
 from distill_vision.models import wide_resnet
 
@@ -66,6 +67,32 @@ def test_the_recipes_of_the_data_sets_exist():
 
 def test_the_results_of_this_repository_exist():
     assert all((BENCHMARKS / table).is_file() for table in papers.RESULTS)
+
+
+def test_our_numbers_belong_to_rows_and_are_those_of_their_tables():
+    """Each is a cell of the linked table, in a row of the log; a table of its own is not written by hand."""
+    names = [row.name for _, row in ROWS]
+    assert papers.our_numbers.OURS.keys() <= set(names)
+    assert all(names.count(name) == 1 for name in papers.our_numbers.OURS)
+    for name, numbers in papers.our_numbers.OURS.items():
+        for log, row in numbers:
+            assert log.values(row), f"{name}: no run of '{row}'"
+            mean = report.mean_and_deviation(log.values(row))
+            percent, fraction = (report.plus_minus(mean, percent=percent) for percent in (True, False))
+            assert percent in papers.our_numbers.cell(name)
+            table = (BENCHMARKS / log.table).read_text(encoding="utf-8")
+            assert f"| {percent} |" in table or f"| {fraction} |" in table, f"{name}: {percent} is not in {log.table}"
+
+
+def test_the_stages_that_stop_are_those_of_the_overhead_page():
+    page = (BENCHMARKS / "overhead/early_stop.md").read_text(encoding="utf-8")
+    rows = papers.our_numbers.stopped_stages().splitlines()[2:]
+    assert len(rows) == sum(line.startswith("| ") for line in page.splitlines()) - 2
+    for row in rows:
+        name, complete, stopped, redesigned = (cell.strip() for cell in row.strip("|").split("|"))
+        (line,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert [complete, stopped, redesigned] == [cells[1], cells[3], cells[4]]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.title)
