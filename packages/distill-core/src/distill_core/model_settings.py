@@ -43,6 +43,10 @@ class SourceSettings:
         mean: Mean of each channel with which it expects images to be normalised, for pixels from 0 to 1; by default that of
             the data, whose own normalisation is read from their transforms.
         std: Standard deviation of each channel; together with `mean`.
+        tokenizer: The model's own tokenizer, a folder or a name, if its vocabulary is another one than that of the data. The
+            data functions of a file get it as `tokenizers`, and `feed` of the model reads its fields: `batch.input_ids` means
+            `batch.teacher_input_ids`. In Python, give both yourself.
+        max_length: Number of tokens to which its texts are truncated; by default that of the data. With `tokenizer`.
     """
 
     precision: Literal["fp32", "fp16", "bf16"] | None = None
@@ -50,6 +54,8 @@ class SourceSettings:
     size: Sequence[PositiveInt] | None = None
     mean: Sequence[Finite] | None = None
     std: Sequence[PositiveFloat] | None = None
+    tokenizer: str | None = None
+    max_length: PositiveInt | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -58,6 +64,11 @@ class SourceSettings:
             raise ValueError(message)
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
             message = f"`mean` and `std` need one number for each channel, got {len(self.mean or ())} and {len(self.std or ())}"
+            raise ValueError(message)
+        if self.max_length is not None and self.tokenizer is None:
+            message = (
+                "`max_length` needs `tokenizer`: the texts of the data are truncated by the `max_length` of the data"
+            )
             raise ValueError(message)
 
     @property

@@ -19,9 +19,8 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import Location, Problem, nearest
 from ._compose import MAX_BYTES, MAX_DEPTH, MAX_NODES, Composer
-from ._merge import merge_over
 from ._nodes import MAP, NULL, children, describe, is_untagged, string, substitute, walk
-from ._overrides import Override, OverrideError, apply, find_node
+from ._overrides import Override, OverrideError, apply, find_node, put
 from ._problems import located
 
 MAX_FILES = 100
@@ -139,12 +138,12 @@ class Assembly:
             if loaded is not None and not isinstance(loaded, MappingNode):
                 self._refuse(node, Problem(f"the base '{name}' is not a mapping", id="base-not-mapping"))
             elif isinstance(loaded, MappingNode):
-                below = loaded if below is None else merge_over(below, loaded)
+                below = loaded if below is None else _merge_over(below, loaded)
         if below is None:
             return root
         elements = [(key, value) for key, value in root.value if "." in key.value]
         root.value = [(key, value) for key, value in root.value if "." not in key.value]
-        merged = merge_over(below, root)
+        merged = _merge_over(below, root)
         if isinstance(merged, MappingNode):
             for key, value in elements:
                 self._change(merged, key, value)
@@ -158,7 +157,7 @@ class Assembly:
             override = replace(parsed, text=key.value)
             old = find_node(root, override) if parsed.action == "=" and is_untagged(value) else None
             if isinstance(value, MappingNode) and isinstance(old, MappingNode):
-                merge_over(old, value)
+                _merge_over(old, value)
             else:
                 apply(root, override, None if removes else value)
         except OverrideError as error:
@@ -188,6 +187,31 @@ class Assembly:
 
     def _refuse(self, node: Node | None, problem: Problem) -> None:
         self.problems.append(problem if node is None else located(problem, node.start_mark, self.sources))
+
+
+def _merge_over(below: Node, above: Node) -> Node:
+    """Merge `above` into `below` and return the result; anything but two mappings is replaced."""
+    if not (isinstance(below, MappingNode) and isinstance(above, MappingNode)):
+        return above
+    merged: dict[int, Node] = {}
+    _merge_into(below, below, above, merged)
+    substitute(below, merged)
+    return below
+
+
+def _merge_into(root: Node, below: MappingNode, above: MappingNode, merged: dict[int, Node]) -> None:
+    merged[id(above)] = below
+    indices = {key.value: index for index, (key, _) in enumerate(below.value)}
+    for key, value in above.value:
+        index = indices.get(key.value)
+        if index is None:
+            below.value.append((key, value))
+            continue
+        old = below.value[index][1]
+        if isinstance(old, MappingNode) and isinstance(value, MappingNode) and is_untagged(value):
+            _merge_into(root, old, value, merged)
+        else:
+            put(root, below, index, value, key)
 
 
 def _excess(root: Node) -> Problem | None:

@@ -13,6 +13,7 @@ from ..errors import ConfigError, Location, Problem
 from ._assemble import Assembly
 from ._dump import dump
 from ._nodes import MAP, describe
+from ._own_tokenizers import expand_tokenizers
 from ._problems import located, location_of
 
 
@@ -46,7 +47,7 @@ class Document:
 
 
 def read(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Document:
-    """Read a file, its bases and includes, and apply overrides such as `stages.0.epochs=2`.
+    """Read a file, its bases and includes, apply overrides such as `stages.0.epochs=2`, and expand tokenizers of `sources`.
 
     Raises:
         ConfigError: With all problems, each with its location.
@@ -59,6 +60,7 @@ def read(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Documen
     elif isinstance(root, MappingNode):
         for number, text in enumerate(overrides, start=1):
             reading.override(root, text, number)
+        reading.problems += expand_tokenizers(root, reading.sources)
     if reading.problems or not isinstance(root, MappingNode):
         raise ConfigError(sorted(reading.problems, key=_order))
     return Document(root, Path(path), reading.sources)

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..errors import Problem, did_you_mean
+from ..errors import DistillError, Problem, did_you_mean
 from ..ranges import without_range
 from ._hints import MAPPINGS, SEQUENCES, expected, fits, members, words
 from ._nodes import describe, describe_value, is_untagged, join, pairs, scalar_value
@@ -100,9 +100,14 @@ class Decoder:
         missing = [name for name, field in fields.items() if name not in found and is_required(field)]
         for name in missing:
             self._add(node, key, Problem(f"{_called(record)} needs the key '{name}'", id="missing-key"))
-        if missing or len(values) < len(found) or UNKNOWN in values.values() or self._build is None:
+        if missing or len(values) < len(found) or UNKNOWN in values.values():
             return UNKNOWN
-        return record(**values)
+        try:
+            return record(**values)
+        except (ValueError, DistillError) as error:  # its values do not fit together
+            message, hint = (error.message, error.hint) if isinstance(error, DistillError) else (str(error), "")
+            self._add(node, key, Problem(message, hint=hint, id="settings-refused"))
+            return UNKNOWN
 
     def _unknown(self, node: Node, name: str, record: type, fields: Mapping[str, Any], key: str) -> None:
         if name == "trust" and not key:

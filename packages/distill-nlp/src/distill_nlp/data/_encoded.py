@@ -95,6 +95,7 @@ class EncodedTexts:
         labels: The class names in order, None for scores.
         others: Further tokenizers by name, for models with a different vocabulary. The fields of `teacher` are
             `teacher_input_ids`, `teacher_attention_mask` …
+        max_lengths: Further tokenizer → its `max_length`, if that differs.
         cache: A folder that caches the tokens.
         columns: The columns of the texts in tables, each with its possible names, for predictions of other texts.
 
@@ -115,11 +116,12 @@ class EncodedTexts:
         *,
         labels: Sequence[str] | None = None,
         others: Mapping[str, Tokenizer] | None = None,
+        max_lengths: Mapping[str, int] | None = None,
         cache: str | Path | None = None,
         columns: Columns = (),
     ) -> None:
         self.columns = tuple(tuple(names) for names in columns) or tuple(() for _ in texts)
-        self.max_length, self.others = max_length, dict(others or {})
+        self.max_length, self.others, self.max_lengths = max_length, dict(others or {}), dict(max_lengths or {})
         self.labels = tuple(labels) if labels is not None else None
         self.tokenizer = tokenizer
         self.targets = list(targets) if targets is not None else None
@@ -131,7 +133,7 @@ class EncodedTexts:
             if side_of(other) != side:
                 message = f"the tokenizer '{name}' pads on the {side_of(other)}, the first one on the {side}"
                 raise DataError(message, hint="set the same padding_side for both")
-            fields, lengths = _fields(texts, other, max_length, cache)
+            fields, lengths = _fields(texts, other, self.max_lengths.get(name, max_length), cache)
             _check_not_empty(texts, lengths)
             self.fields |= {f"{name}_{field}": rows for field, rows in fields.items()}
             padding |= {f"{name}_{field}": value for field, value in padding_of(other, fields).items()}
@@ -152,7 +154,9 @@ class EncodedTexts:
     def given_inputs(self, paths: Sequence[Path], texts: Sequence[str]) -> GivenInputs:
         """Return texts, or pairs of them, as samples without targets."""
         given = given_texts(paths, texts, self.columns)
-        dataset = EncodedTexts(given.columns, None, self.tokenizer, self.max_length, others=self.others)
+        dataset = EncodedTexts(
+            given.columns, None, self.tokenizer, self.max_length, others=self.others, max_lengths=self.max_lengths
+        )
         several = bool(self.targets) and isinstance(self.targets[0], list)  # type: ignore[index]
         outputs: Literal["class", "labels", "value"] = "labels" if several else "class"
         return GivenInputs(inputs=given.inputs, dataset=dataset, outputs="value" if self.labels is None else outputs)

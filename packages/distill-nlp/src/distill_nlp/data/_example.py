@@ -59,12 +59,14 @@ def check_of_texts(
     max_length: int,
     tokenizer: str | Tokenizer,
     tokenizers: Mapping[str, str | Tokenizer] | None = None,
+    max_lengths: Mapping[str, int] | None = None,
 ) -> str:
     """Check that a model can read texts truncated to `max_length`; see `check_readable`."""
     loaded = {"input_ids": find_tokenizer(tokenizer)}
     loaded |= {f"{prefix}_input_ids": find_tokenizer(other) for prefix, other in (tokenizers or {}).items()}
     padding = {field: int(each.pad_token_id or 0) for field, each in loaded.items()}
-    extents = {field: Extent(max_length, greatest_of(each)) for field, each in loaded.items()}
+    lengths = {f"{prefix}_input_ids": length for prefix, length in (max_lengths or {}).items()}
+    extents = {field: Extent(lengths.get(field, max_length), greatest_of(each)) for field, each in loaded.items()}
     return check_readable(name, model, inputs, extents, padding, side_of(loaded["input_ids"]), at_most=True)
 
 

@@ -69,6 +69,7 @@ def glue(
     limit: int | None = None,
     copies: int = 0,
     tokenizers: Mapping[str, str | Tokenizer] | None = None,
+    max_lengths: Mapping[str, int] | None = None,
     apart: bool = False,
     shuffle: bool | None = None,
     group_by_length: bool = False,
@@ -94,6 +95,7 @@ def glue(
         limit: Maximum number of samples, always the same, to simulate scarce labels.
         copies: Number of corrupted copies of each text, appended to the texts. Their class is −100, their score NaN.
         tokenizers: Further tokenizers by name, for other models. The fields of `teacher` are `teacher_input_ids` …
+        max_lengths: Further tokenizer → its `max_length`, if that differs.
         apart: Tokenise the texts of a pair separately, as rows 2i and 2i + 1 of `input_ids` (2 · batch, longest).
         shuffle: Shuffle in each epoch. Defaults to True for `train`.
         group_by_length: Put texts of similar length into one batch, which reduces padding.
@@ -108,13 +110,12 @@ def glue(
         DataError: The task, split or file does not exist, the download failed, or `holdout` leaves no samples.
     """
     known = glue_task(task)
-    texts, targets = _read(known, split, root, hub, holdout, limit, copies)
     dataset = encoded(
-        texts, targets, tokenizer, max_length, labels=known.labels, tokenizers=tokenizers, apart=apart, cache=cache,
-        columns=known.columns,
+        *_read(known, split, root, hub, holdout, limit, copies), tokenizer, max_length, labels=known.labels,
+        tokenizers=tokenizers, max_lengths=max_lengths, apart=apart, cache=cache, columns=known.columns,
     )  # fmt: skip
-    shuffled = split == "train" if shuffle is None else shuffle
-    return loader_of_texts(dataset, batch_size, shuffled, num_workers, group_by_length)
+    shuffle = split == "train" if shuffle is None else shuffle
+    return loader_of_texts(dataset, batch_size, shuffle, num_workers, group_by_length)
 
 
 def _read(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +12,12 @@ from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
 from ..tables import Table, check_columns, read_table
-from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
+from ._encoded import Tokenizer
 from ._example import check_of_texts, example_of_texts
 from ._grouped import loader_of_texts
 from ._labels import class_indices, class_names, labels_in, ones_and_zeros, scores, several_of
 from ._rows import HELD_OUT, chosen_rows
+from ._two_tokenizers import encoded
 
 Labels = Sequence[str] | Literal["auto"] | None
 """The names of the classes, those in the file, or None for scores."""
@@ -30,12 +31,15 @@ def _example(
     target: str,
     labels: Labels,
     several: bool,
+    tokenizers: Mapping[str, str | Tokenizer] | None,
 ) -> dict[str, Tensor]:
     check_columns(file, [*columns, target])
     if Path(file).expanduser().is_file():  # a check works without the data
         table = read_table(file)
         _targets(table, target, _labels(table, target, labels, several=several), several=several)
-    return example_of_texts(tokenizer=tokenizer, batch_size=batch_size, labels=labels, several=several)
+    return example_of_texts(
+        tokenizer=tokenizer, batch_size=batch_size, labels=labels, several=several, tokenizers=tokenizers
+    )
 
 
 @with_example(_example, check_of_texts)
@@ -51,6 +55,8 @@ def text_classification(
     split: Literal["train", "held_out"] = "train",
     holdout: int = 0,
     max_length: int = 128,
+    tokenizers: Mapping[str, str | Tokenizer] | None = None,
+    max_lengths: Mapping[str, int] | None = None,
     shuffle: bool = False,
     group_by_length: bool = False,
     num_workers: int = 0,
@@ -71,6 +77,8 @@ def text_classification(
         split: `train`, the rows of the file without the held-out ones, or `held_out`.
         holdout: Number of rows, always the same, that form the split `held_out` for model selection.
         max_length: Number of tokens to which longer texts are truncated.
+        tokenizers: Further tokenizers by name, for other models. The fields of `teacher` are `teacher_input_ids` …
+        max_lengths: Further tokenizer → its `max_length`, if that differs.
         shuffle: Shuffle in each epoch.
         group_by_length: Put texts of similar length into one batch, which reduces padding.
         num_workers: Number of processes that prefetch batches.
@@ -92,8 +100,8 @@ def text_classification(
     table = chosen_rows(table, split, holdout)
     texts = [table.texts(column) for column in columns]
     classes, targets = _targets(table, target, labels, several=several)
-    dataset = EncodedTexts(
-        texts, targets, find_tokenizer(tokenizer), max_length, labels=classes, cache=cache,
+    dataset = encoded(
+        texts, targets, tokenizer, max_length, labels=classes, tokenizers=tokenizers, max_lengths=max_lengths, cache=cache,
         columns=[(column,) for column in columns],
     )  # fmt: skip
     return loader_of_texts(

@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from distill_core.errors import DataError
+from distill_core.errors import DataError, did_you_mean
 
 from ..tables import Columns
 from ._encoded import EncodedTexts, Tokenizer, find_tokenizer
@@ -86,6 +86,7 @@ def encoded(
     *,
     labels: Sequence[str] | None,
     tokenizers: Mapping[str, str | Tokenizer] | None = None,
+    max_lengths: Mapping[str, int] | None = None,
     apart: bool = False,
     cache: str | Path | None = None,
     columns: Columns = (),
@@ -93,7 +94,7 @@ def encoded(
     """Return the tokenised texts, pairs jointly or, with `apart`, separately.
 
     Raises:
-        DataError: `apart` is combined with several tokenizers.
+        DataError: `apart` is combined with several tokenizers, or a length is that of no tokenizer.
     """
     loaded = find_tokenizer(tokenizer)
     if apart and tokenizers:
@@ -101,5 +102,11 @@ def encoded(
         raise DataError(message, hint="omit one of them")
     if apart:
         return TextsApart(texts, targets, loaded, max_length, labels=labels, cache=cache)
+    if unknown := sorted(set(max_lengths or {}) - set(tokenizers or {})):
+        message = f"`max_lengths` has '{unknown[0]}', which is not one of `tokenizers`"
+        raise DataError(message, hint=did_you_mean(unknown[0], tokenizers or {}))
     others = {name: find_tokenizer(other) for name, other in (tokenizers or {}).items()}
-    return EncodedTexts(texts, targets, loaded, max_length, labels=labels, others=others, cache=cache, columns=columns)
+    return EncodedTexts(
+        texts, targets, loaded, max_length, labels=labels, others=others, max_lengths=max_lengths, cache=cache,
+        columns=columns,
+    )  # fmt: skip

@@ -24,6 +24,7 @@ from .._state import RunState
 from ._cache_key import key_of, stored_key
 from ._cached_model import CachedModel, refuse_uses
 from ._cached_source import CachedSource, ViewRows
+from ._own_input import check_own_tokens
 from ._pad_batch import PadBatch
 from ._refuse_codec import refuse_codec
 from ._source import ModelSource
@@ -130,6 +131,7 @@ class Caches:
         if loader is not None and loader.batch_sampler is None:  # otherwise the size of a batch is not fixed
             source.padding = PadBatch(loader.batch_size)
         source.settings = self.source_settings.get(source.name, source.settings)
+        check_own_tokens(source)
         if source.name not in self.settings:
             return source
         if source.feed is not None and any(tap.source != BATCH for tap in source.feed.taps):

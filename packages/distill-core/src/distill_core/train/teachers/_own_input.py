@@ -1,4 +1,4 @@
-"""Images for a model that expects another size or normalisation than the data have."""
+"""Inputs of a model that are not those of the data: images of another size or normalisation, texts of another tokenizer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from ...data import Loader, preprocessing_of
 from ...errors import WiringError
 from ...experiment import Experiment, Inherit, SourceSettings
+from ...taps import BATCH
 from ..callbacks import Evaluate
+from ._source import ModelSource
 
 ATTRIBUTE = "own_input"
 """Attribute of a model with its `OwnInput`."""
@@ -100,6 +102,23 @@ def set_own_inputs(models: Mapping[str, nn.Module], experiment: Experiment, *, s
             vars(models[name])[ATTRIBUTE] = hook = OwnInput(name, settings, normalised)
             models[name].register_forward_pre_hook(hook, with_kwargs=True)
         vars(vars(models[name])[ATTRIBUTE]).update(vars(OwnInput(name, settings, normalised)))
+
+
+def check_own_tokens(source: ModelSource) -> None:
+    """Refuse a model with a tokenizer of its own that reads none of its tokens.
+
+    Raises:
+        WiringError: Its feed reads no field of a batch whose name begins with that of the model.
+    """
+    own = f"{source.name}_"
+    fields = (
+        [str(tap.fields[0]) for tap in source.feed.taps if tap.source == BATCH and tap.fields] if source.feed else []
+    )
+    if source.settings.tokenizer is None or any(field.startswith(own) for field in fields):
+        return
+    message = f"'{source.name}' has a tokenizer of its own, but reads no field `batch.{own}…`"
+    hint = f"give the data `tokenizers: {{{source.name}: …}}`, and feed it batch.{own}input_ids"
+    raise WiringError(message, key=f"feed.{source.name}", hint=hint)
 
 
 def _normalisation(experiment: Experiment, name: str, own: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
