@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 from pathlib import Path
@@ -17,7 +18,7 @@ from distill_core.errors import DistillError, WiringError
 from distill_core.experiment import SourceSettings
 from distill_core.train import Trainer
 from distill_nlp.data import glue_texts, text_classification
-from distill_nlp.tokenizers import wordpiece
+from distill_nlp.tokenizers import byte_level, wordpiece
 
 FILE = """
 models:
@@ -188,3 +189,39 @@ def test_in_python_the_teacher_must_read_its_own_tokens(folder, monkeypatch):
     )
     with pytest.raises(WiringError, match=r"has a tokenizer of its own, but reads no field `batch\.teacher_…`"):
         Trainer(experiment, progress=False).fit()
+
+
+CAUSAL = """
+models:
+  teacher: !import_call:distill_nlp.models.from_pretrained {auto_class: AutoModelForCausalLM, name_or_path: llama_teacher}
+  student: !import_call:distill_nlp.models.from_pretrained {auto_class: AutoModelForCausalLM, name_or_path: llama_student}
+data:
+  train: !import_call:distill_nlp.data.completions {file: rows.jsonl, tokenizer: llama_student, batch_size: 2, max_length: 64}
+sources: {teacher: {tokenizer: llama_teacher}}
+stages:
+  - epochs: 1
+    optimizer: !import_partial:torch.optim.SGD {lr: 0.1}
+    feed: {student: {input_ids: batch.input_ids}, teacher: {input_ids: batch.input_ids}}
+    losses:
+      kd: {loss: !import_call:LOSS {}, inputs: {student: student:out.logits, teacher: teacher:out.logits, mask: MASK}}
+"""
+
+
+def test_language_models_of_two_tokenizers_need_a_loss_for_them(tmp_path, monkeypatch):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    monkeypatch.chdir(tmp_path)
+    texts = ["the red cat and the red dog", "the blue dog and the old bird"]
+    rows = [json.dumps({"prompt": text[:8], "completion": text[8:]}) for text in texts]
+    Path("rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    for name, size, learned in (("student", 272, texts), ("teacher", 512, [text.upper() for text in texts] * 9)):
+        byte_level(learned, vocab_size=size).save_pretrained(f"llama_{name}")
+        config = LlamaConfig(
+            vocab_size=size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+        )
+        LlamaForCausalLM(config).save_pretrained(f"llama_{name}")
+    Path("uld.yaml").write_text(CAUSAL.replace("LOSS", "ULDLoss").replace("MASK", "[batch.mask, batch.teacher_mask]"))
+    run_experiment("uld.yaml", output="uld", quiet=True)
+    Path("kl.yaml").write_text(CAUSAL.replace("LOSS", "ForwardKLLoss").replace("MASK", "batch.mask"))
+    with pytest.raises(WiringError, match="one by one, but their tokenizers differ"):
+        run_experiment("kl.yaml", output="kl", quiet=True)

@@ -92,12 +92,7 @@ def text_classification(
         DataError: The file or a column does not exist, a cell is not text, a label is missing or not in `labels`, or
             `holdout` leaves no rows.
     """
-    if split not in ("train", HELD_OUT):
-        message = f"`split` must be 'train' or '{HELD_OUT}', got {split!r}"
-        raise DataError(message, hint="name each file with `file`; `split` is for `holdout`")
-    table = read_table(file)
-    labels = _labels(table, target, labels, several=several)
-    table = chosen_rows(table, split, holdout)
+    table, labels = _rows(read_table(file), split, holdout, target, labels, several=several)
     texts = [table.texts(column) for column in columns]
     classes, targets = _targets(table, target, labels, several=several)
     dataset = encoded(
@@ -125,6 +120,17 @@ def _labels(table: Table, column: str, labels: Labels, *, several: bool) -> Sequ
 def _flat(lists: Sequence[Sequence[Any]]) -> tuple[list[int], list[Any]]:
     """Return the row and the label of each entry of lists of labels."""
     return [row for row, listed in enumerate(lists) for _ in listed], [cell for listed in lists for cell in listed]
+
+
+def _rows(
+    table: Table, split: str, holdout: int, target: str, labels: Labels, *, several: bool
+) -> tuple[Table, Labels]:
+    """Return the rows of a split, and the class names of all rows."""
+    if split not in ("train", HELD_OUT):
+        message = f"`split` must be 'train' or '{HELD_OUT}', got {split!r}"
+        raise DataError(message, hint="name each file with `file`; `split` is for `holdout`")
+    labels = _labels(table, target, labels, several=several)
+    return chosen_rows(table, split, holdout), labels
 
 
 def _targets(
