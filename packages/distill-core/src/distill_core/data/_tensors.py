@@ -52,7 +52,8 @@ class TensorData:
     def batch(self, indices: Tensor, seeds: Tensor) -> dict[str, Tensor]:
         """Return the samples at `indices` (batch,), augmented with `seeds` (batch,)."""
         fields = {name: tensor.index_select(0, indices) for name, tensor in self.tensors.items()}
-        fields |= {name: view(fields["input"], seeds) for name, view in self.views.items()}
+        if self.views:
+            fields |= {name: view(fields["input"], seeds) for name, view in self.views.items()}
         if self.augment is not None:
             fields["input"] = self.augment(fields["input"], seeds)
         return fields

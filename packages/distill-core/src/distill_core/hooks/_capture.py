@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from types import TracebackType
 from typing import Any, Literal
 
@@ -10,7 +11,6 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from ..errors import WiringError
 from ..taps import take
 from ._captured import Captured
 from ._early_stop import EarlyStop, Stop, Wanted
@@ -19,6 +19,7 @@ from ._record import Record
 from ._truncate import head
 
 _NONE: frozenset[Record] = frozenset()
+_version_of = attrgetter("_version")  # autograd's own counter of in-place writes
 
 
 class Capture:
@@ -63,14 +64,20 @@ class Capture:
         self._root = unwrap(model)
         self._taps = {address: parse_address(address, name or "model") for address in taps}
         modules = {address: resolve(model, tap.path, name) for address, tap in self._taps.items()}
-        self._records = {a: Record(tap, modules[a]) for a, tap in self._taps.items() if tap.port != "module"}
+        indexed = enumerate(self._taps.items())
+        self._records = {a: Record(tap, modules[a], i) for i, (a, tap) in indexed if tap.port != "module"}
         self._outputs = [r for r in self._records.values() if not (r.tap.path or r.is_input)]
         self._returned = self._outputs  # those without a hook
         self._stop = EarlyStop(self._root, list(self._records.values()), stop_early)
         self._head = self._root
-        self._requested = [(address, self._records.get(address)) for address in self._taps]
-        self._learned: dict[bool, frozenset[Record]] = {}  # mode → single tensors that are not overwritten
-        self._simple = _NONE
+        # Mode → single tensors that are not overwritten. Only while attached, and for forwards that run to their end.
+        self._learned: dict[bool, frozenset[Record]] = {}
+        self._simple = (
+            _NONE  # those that put their tensor into `_found`, with its version; others keep values themselves
+        )
+        self._found: list[Any] = []
+        self._versions: list[int | None] = []
+        self._keeping: list[Record] = []
         self._handles: list[RemovableHandle] = []
         self._is_attached = False
         self._captured: Captured | None = None
@@ -85,6 +92,7 @@ class Capture:
     @stop_early.setter
     def stop_early(self, wanted: Wanted) -> None:
         self._stop.wanted = wanted
+        self._learned.clear()
 
     @property
     def needs_check(self) -> bool:
@@ -112,6 +120,7 @@ class Capture:
         for handle in self._handles:
             handle.remove()
         self._handles, self._returned = [], self._outputs
+        self._learned.clear()
 
     def __enter__(self) -> Captured:
         self._begin()
@@ -159,16 +168,19 @@ class Capture:
         {'0': torch.Size([4, 3]), '': torch.Size([4, 3])}
         """
         mode = self._root.training
-        if self._stop.may_end or not self._is_attached or self._recording or mode not in self._learned:
+        simple = self._learned.get(mode)
+        if simple is None or self._recording or torch.compiler.is_dynamo_compiling():
             return self._run_unlearned(args, kwargs)
         # The path of almost all calls: keep it short.
-        self._mode, self._recording = mode, True
-        if not torch.compiler.is_dynamo_compiling():
-            self._simple = self._learned[mode]
+        self._mode, self._recording, self._simple = mode, True, simple
+        self._found, self._versions = [None] * len(self._taps), [None] * len(self._taps)
         try:
             output = self.model(*args, **kwargs)
             for record in self._returned:
                 self._record(record, output)
+            # A tensor that was not overwritten costs nothing.
+            if None not in self._versions and self._versions == list(map(_version_of, self._found)):
+                return dict(zip(self._taps, self._found, strict=True))
             return self._collect()
         finally:
             self._end()
@@ -195,11 +207,10 @@ class Capture:
 
     def _end(self) -> None:
         self._recording = False
-        self._simple = _NONE
-        for record in self._records.values():
-            record.latest = None
-            if record.calls or record.kept:
-                record.forget()
+        self._simple, self._found, self._versions = _NONE, [], []
+        for record in self._keeping:
+            record.forget()
+        self._keeping.clear()
         if not self._is_attached:
             self.detach()
 
@@ -217,25 +228,19 @@ class Capture:
             self._stop.learn(kind_of_call)
 
     def _collect(self) -> dict[str, Any]:
-        """Return the values of all addresses; a tensor that was not overwritten costs nothing."""
-        values: dict[str, Any] = {}
-        others = []
-        for address, record in self._requested:
-            latest = record.latest if record else None
-            values[address] = latest
-            if latest is None or latest._version != record.version:  # type: ignore[union-attr]  # noqa: SLF001
-                others.append(address)
-        if others:
-            self._learn()
-        for address in others:
-            values[address] = self._read(address)
-        return values
+        for record in self._simple:
+            if (version := self._versions[record.index]) is not None:
+                self._keeping.append(record)
+                record.keep_tensor(self._found[record.index], version)
+        self._learn()
+        return {address: self._read(address) for address in self._taps}
 
     def _learn(self) -> None:
         if not torch.compiler.is_dynamo_compiling():
             for record in self._records.values():
                 record.learn(self._mode)
-            self._learned[self._mode] = frozenset(r for r in self._records.values() if r.is_simple(self._mode))
+            if not self._stop.may_end:
+                self._learned[self._mode] = frozenset(r for r in self._records.values() if r.is_simple(self._mode))
 
     def _place_hooks(self, *, with_output: bool) -> None:
         outputs = set(self._outputs)
@@ -268,15 +273,16 @@ class Capture:
     def _record(self, record: Record, value: Any) -> None:
         if record in self._simple:
             try:
-                record.version = value._version  # noqa: SLF001
+                self._versions[record.index] = value._version  # noqa: SLF001
             except (AttributeError, RuntimeError):  # not a tensor, or a tensor of inference mode
-                pass
+                self._versions[record.index] = None
             else:
-                record.latest = value
+                self._found[record.index] = value
                 return
         self._keep(record, value)
 
     def _keep(self, record: Record, value: Any) -> None:
+        self._keeping.append(record)
         is_last = self._stop.note(record)
         if torch.compiler.is_dynamo_compiling():  # a graph has no version counters; most copies are fused away
             record.keep_copy(value)
@@ -290,11 +296,7 @@ class Capture:
         if tap.port == "module":
             return take(resolve(self._root, tap.path, self._name), tap.fields, repr(str(tap)))
         record = self._records[address]
-        values = record.values()
-        if values:
+        if values := record.values():
             return values if record.is_list else values[-1]
         owner = f"{self._name} ({type(self._root).__name__})" if self._name else type(self._root).__name__
-        subject = f"module {tap.path!r} of {owner}" if tap.path else owner
-        hint = "hooks see calls of the module, not of its 'forward' or weights; attach them before 'torch.compile'"
-        message = f"{str(tap)!r}: {subject} was not called"
-        raise WiringError(message, hint=hint)
+        raise record.not_called(owner)

@@ -49,13 +49,14 @@ class Record:
     Args:
         tap: The address.
         module: The module.
+        index: Its index among the addresses of the `Capture`.
 
     Raises:
         WiringError: If the module's `forward` has no input of that name.
     """
 
-    def __init__(self, tap: Tap, module: nn.Module) -> None:
-        self.tap, self.module = tap, module
+    def __init__(self, tap: Tap, module: nn.Module, index: int) -> None:
+        self.tap, self.module, self.index = tap, module, index
         self.is_input = tap.port in ("in", "ins")
         self.is_list = tap.port in ("outs", "ins")
         self.fields = tap.fields[1:] if self.is_input else tap.fields
@@ -64,9 +65,6 @@ class Record:
         self.calls = 0
         self.needs_copy = False
         self._safe_modes: set[bool] = set()
-        # Used instead of `kept` for a tensor that is known not to be overwritten: it costs nothing.
-        self.latest: Tensor | None = None
-        self.version = 0
 
     def input_of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Return the input that the address selects, whether it was passed by position or by name.
@@ -110,8 +108,12 @@ class Record:
             copy = _NOTHING if mode in self._safe_modes else map_tensors(value, torch.clone)
             self._add(Kept(value, copy, watched, _versions(watched)))
 
+    def keep_tensor(self, tensor: Tensor, version: int) -> None:
+        """Record the tensor of a simple record, whose version counter was `version` at the time of the call."""
+        self.kept = [Kept(tensor, _NOTHING, (tensor,), (version,))]
+
     def is_simple(self, mode: bool) -> bool:
-        """Return whether the value has been a single tensor that is not overwritten, so that `latest` suffices."""
+        """Return whether the value has been a single tensor that is not overwritten; its version suffices."""
         return mode in self._safe_modes and not (self.needs_copy or self.is_list or self.fields)
 
     def values(self) -> list[Any]:
@@ -120,25 +122,24 @@ class Record:
         Raises:
             WiringError: If a value was overwritten that was not overwritten before. It is copied from the next forward on.
         """
-        self._unfold()
         return [self._choose(kept) for kept in self.kept]
 
     def learn(self, mode: bool) -> None:
         """Remember at the end of a forward whether the values need a copy in this mode."""
-        self._unfold()
         if any(kept.is_overwritten() for kept in self.kept):
             self.needs_copy = True
         elif any(kept.watched for kept in self.kept):
             self._safe_modes.add(mode)
 
+    def not_called(self, owner: str) -> WiringError:
+        """Return the error for a module of `owner` that was not called."""
+        subject = f"module {self.tap.path!r} of {owner}" if self.tap.path else owner
+        hint = "hooks see calls of the module, not of its 'forward' or weights; attach them before 'torch.compile'"
+        return WiringError(f"{str(self.tap)!r}: {subject} was not called", hint=hint)
+
     def forget(self) -> None:
         """Release all tensors."""
-        self.kept, self.calls, self.latest = [], 0, None
-
-    def _unfold(self) -> None:
-        """Move the value of `latest` to `kept`."""
-        if self.latest is not None:
-            self.kept, self.latest = [Kept(self.latest, _NOTHING, (self.latest,), (self.version,))], None
+        self.kept, self.calls = [], 0
 
     def _select(self, value: Any) -> Any:
         return take(value, self.fields, repr(str(self.tap))) if self.fields else value
@@ -146,7 +147,6 @@ class Record:
     def _add(self, kept: Kept) -> None:
         if not self.is_list:
             self.kept.clear()
-            self.latest = None
         self.kept.append(kept)
 
     def _choose(self, kept: Kept) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -17,6 +17,15 @@ from .teachers import ModelSource, sources_for
 
 Batch = Mapping[str, Any]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class _Call(NamedTuple):
+    """The loss of a term as a step calls it, with the indices of its arguments among the values."""
+
+    name: str
+    loss: Callable[..., Any]
+    arguments: Sequence[tuple[str, int]]
+    is_separate: bool
 
 
 class Distiller(nn.Module):
@@ -72,7 +81,23 @@ class Distiller(nn.Module):
         wired = dict.fromkeys(tap for wiring in self.wirings.values() for tap in wiring.taps)
         self._batch_taps = [tap for tap in wired if tap.source == BATCH]
         self._order = (*model_order, *self._batch_taps)
-        self._arguments = {name: _numbered(wiring, self._order) for name, wiring in self.wirings.items()}
+        self._lists: list[list[int]] = []
+        self._calls = [
+            _Call(name, term.loss, self._indices(self.wirings[name]), term.separate_gradient)
+            for name, term in terms.items()
+        ]
+        self._adapted = {name for name, wiring in self.wirings.items() if wiring.features}
+
+    def _indices(self, wiring: Wiring) -> list[tuple[str, int]]:
+        """Return parameters with the index of their value. Lists of values come after those of all taps."""
+        arguments = []
+        for parameter, taps in wiring.inputs.items():
+            if isinstance(taps, tuple):
+                arguments.append((parameter, len(self._order) + len(self._lists)))
+                self._lists.append([self._order.index(tap) for tap in taps])
+            else:
+                arguments.append((parameter, self._order.index(taps)))
+        return arguments
 
     def limit(self, common: SharedVocabulary) -> None:
         """Cut logits to those that models have in common: of frozen models at the model, of trained ones in the losses."""
@@ -86,6 +111,7 @@ class Distiller(nn.Module):
                 limits = common.limits.get(tap.source, {}) if tap.source in self.trained else {}
                 if tap.address in limits:
                     wiring.limits[tap] = limits[tap.address]
+                    self._adapted.add(name)
 
     def set_stop(self, wanted: bool | None) -> None:
         """Set whether forwards end after the last tapped module; see `Stage.stop_early`."""
@@ -153,25 +179,25 @@ class Distiller(nn.Module):
             without its weight and its graph.
         """
         values = self._values(batch, given)
+        for indices in self._lists:
+            values.append([values[index] for index in indices])
         terms: dict[str, Tensor] = {}
         total: Tensor | None = None
         apart: Tensor | None = None
-        for name, term in self.terms.items():
-            singles, lists = self._arguments[name]
+        watch, adapted = self.watch, self._adapted
+        for name, call, indexed, is_separate in self._calls:
             arguments = {}
-            for parameter, number in singles:  # not a comprehension, which is a call in Python 3.11
-                arguments[parameter] = values[number]
-            for parameter, numbers in lists:
-                arguments[parameter] = [values[number] for number in numbers]
-            if self.wirings[name].features or self.wirings[name].limits:
+            for parameter, index in indexed:  # not a comprehension, which is a call in Python 3.11
+                arguments[parameter] = values[index]
+            if name in adapted:
                 arguments = self.wirings[name].adapted(arguments)
-            loss = self.watch(name, term.loss, arguments) if self.watch else term.loss(**arguments)
+            loss = watch(name, call, arguments) if watch else call(**arguments)
             if not isinstance(loss, Tensor) or loss.dim() != 0:
-                raise WiringError(not_one_number(name, term, loss))
+                raise WiringError(not_one_number(name, self.terms[name], loss))
             terms[name] = loss.detach()
             weight = weights[name]
-            weighted = loss if isinstance(weight, float | int) and weight == 1 else weight * loss
-            if term.separate_gradient:
+            weighted = weight * loss if isinstance(weight, Tensor) or weight != 1 else loss
+            if is_separate:
                 apart = weighted if apart is None else apart + weighted
             else:
                 total = weighted if total is None else total + weighted
@@ -181,14 +207,6 @@ class Distiller(nn.Module):
             return (apart,), terms
         message = "a stage has no losses"
         raise WiringError(message, hint="give at least one under `losses`")
-
-
-def _numbered(wiring: Wiring, order: Sequence[Tap]) -> tuple[list[tuple[str, int]], list[tuple[str, list[int]]]]:
-    """Return parameters with the index of their tap, and those that take a list with the indices of several."""
-    inputs = wiring.inputs.items()
-    singles = [(parameter, order.index(tap)) for parameter, tap in inputs if not isinstance(tap, tuple)]
-    lists = [(parameter, [order.index(tap) for tap in taps]) for parameter, taps in inputs if isinstance(taps, tuple)]
-    return singles, lists
 
 
 def not_one_number(name: str, term: Term, loss: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from ...distributed import is_dtensor, world_size
 from .._kept_buffers import KeptBuffers
 from ..parallel import local
+
+_gradient, _dtype = attrgetter("grad"), attrgetter("dtype")
 
 
 class FiniteGuard:
@@ -49,11 +52,13 @@ class FiniteGuard:
             batch: Index of the batch in the epoch, for the report.
             others: Gradients that the optimizer has besides.
         """
-        gradients = [gradient for parameter in parameters if (gradient := parameter.grad) is not None]
+        gradients = [gradient for gradient in map(_gradient, parameters) if gradient is not None]
         if self._sharded:
             gradients = [local(gradient) for gradient in gradients]
         gradients.extend(others)
-        for group in _by_dtype(gradients):
+        dtypes = set(map(_dtype, gradients))  # in almost all runs one
+        for dtype in dtypes:
+            group = gradients if len(dtypes) == 1 else [tensor for tensor in gradients if tensor.dtype == dtype]
             torch._amp_foreach_non_finite_check_and_unscale_(group, self._found, self._one)
         self._agree(batch)
         if self.takes_flag:
@@ -105,9 +110,3 @@ class FiniteGuard:
         bad = [batch for (batch, _), flag in zip(self._flags, flags, strict=True) if flag]
         self._flags = []
         return bad
-
-
-def _by_dtype(tensors: list[Tensor]) -> Iterable[list[Tensor]]:
-    """Return the tensors by dtype; in almost all runs they have one."""
-    dtypes = {tensor.dtype for tensor in tensors}
-    return [tensors] if len(dtypes) == 1 else [[t for t in tensors if t.dtype == dtype] for dtype in dtypes]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -11,6 +13,8 @@ from torch import Tensor
 
 from ...distributed import rank, sum_over_processes, world_size
 from ..parallel import each_process
+
+_dtype = attrgetter("dtype")
 
 
 @dataclass(frozen=True)
@@ -105,5 +109,7 @@ def _of_this_process(counts: Sequence[Tensor], rows: Sequence[Tensor]) -> list[t
 
 def _table(rows: Sequence[Sequence[Tensor]]) -> Tensor:
     """Return rows of numbers as one tensor (rows, columns)."""
-    numbers = [number if number.dtype == torch.float32 else number.float() for row in rows for number in row]
+    numbers = list(chain.from_iterable(rows))
+    if set(map(_dtype, numbers)) != {torch.float32}:
+        numbers = [number.float() for number in numbers]
     return torch.stack(numbers).view(len(rows), -1)

@@ -89,7 +89,7 @@ class ModelSource:
         with torch.no_grad():
             if self.padding is None or self.model.training or "index" not in batch:
                 return self._run(arguments, keywords)
-            return self.padding(self._run, arguments, keywords, len(batch["index"]))
+            return self.padding(self._run, arguments, keywords, batch["index"].shape[0])
 
     def _run(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
         """Return the values of a frozen model."""
