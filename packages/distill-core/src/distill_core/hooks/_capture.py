@@ -72,9 +72,7 @@ class Capture:
         self._head = self._root
         # Mode → single tensors that are not overwritten. Only while attached, and for forwards that run to their end.
         self._learned: dict[bool, frozenset[Record]] = {}
-        self._simple = (
-            _NONE  # those that put their tensor into `_found`, with its version; others keep values themselves
-        )
+        self._simple = _NONE  # those that put a tensor into `_found`, with its version; others keep values themselves
         self._found: list[Any] = []
         self._versions: list[int | None] = []
         self._keeping: list[Record] = []
