@@ -23,6 +23,7 @@ extensions = ["myst_parser"]
 exclude_patterns = ["_build", "README.md"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
+smartquotes = False  # options keep their two dashes, and messages their quotes
 
 html_theme = "furo"
 html_title = f"Distill {__version__}"

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
 from .docstrings import escaped, first_line, markdown
@@ -16,9 +16,24 @@ PACKAGES = ("distill_core", "distill_vision", "distill_nlp", "distill_zoo")
 
 def pages() -> dict[str, str]:
     """Return the pages by name: `api/index`, and `api/MODULE` for each public module that exports something."""
-    modules = {module.__name__: page for module in _modules() if (page := _page(module))}
-    lines = ["# Python API", "```{toctree}\n:maxdepth: 1\n", *modules, "```"]
-    return {"api/index": "\n".join(lines) + "\n", **{f"api/{name}": page for name, page in modules.items()}}
+    modules = {module: page for module in _modules() if (page := _page(module))}
+    names = [module.__name__ for module in modules]
+    toctree = "\n".join(["```{toctree}\n:hidden:\n", *names, "```"])
+    parts = ["# Python API", *(_table(package, list(modules)) for package in PACKAGES), toctree]
+    return {
+        "api/index": "\n\n".join(parts) + "\n",
+        **{f"api/{module.__name__}": page for module, page in modules.items()},
+    }
+
+
+def _table(package: str, modules: Sequence[types.ModuleType]) -> str:
+    """Return a section with what each module of a package contains."""
+    own = [module for module in modules if module.__name__.split(".")[0] == package]
+    rows = [
+        f"| [{module.__name__.removeprefix(f'{package}.')}]({module.__name__}.md) | {escaped(first_line(module.__doc__))} |"
+        for module in own
+    ]
+    return "\n".join([f"## {package}\n", "| module | contents |", "|---|---|", *rows])
 
 
 def _modules() -> Iterator[types.ModuleType]:

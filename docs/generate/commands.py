@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import click
@@ -18,7 +19,7 @@ def page() -> str:
         parts += [
             f"## {name}",
             f"```text\n{_usage(name, command)}\n```",
-            markdown(command.help or ""),
+            _options_as_code(markdown(command.help or "")),
             *_parameters(command),
         ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -40,8 +41,16 @@ def _usage(name: str, command: click.Command) -> str:
 
 
 def _parameters(command: click.Command) -> Iterator[str]:
+    context = click.Context(command)
     for parameter in command.params:
-        names = ", ".join(f"`{name}`" for name in parameter.opts)
         if isinstance(parameter, click.Argument):
-            names = f"`{parameter.human_readable_name}`"
-        yield f"{names}\n: {escaped(getattr(parameter, 'help', None) or '–')}"
+            names, text = parameter.human_readable_name, getattr(parameter, "help", None)
+        else:  # `--output DIR`, with its default; None for a hidden option
+            names, text = parameter.get_help_record(context) or ("", "")
+        if names:
+            yield f"`{names}`\n: {_options_as_code(escaped(text or '–'))}"
+
+
+def _options_as_code(text: str) -> str:
+    """Return a text with its options as code."""
+    return re.sub(r"(?<![\w`-])--[a-z][a-z-]*", r"`\g<0>`", text)
