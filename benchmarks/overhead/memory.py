@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -18,7 +21,11 @@ class _Over(BaseException):
 
 
 def peak(make_work: Callable[[], Work], make_loop: Callable[[Work], Loop]) -> tuple[float, float]:
-    """Return the peak memory in MiB beyond that of the new models: of all steps, and from the third step on."""
+    """Return the peak memory in MiB beyond that of the new models: of all steps, and from the third step on.
+
+    The loop runs twice, and the second run is measured: in the first one torch and the libraries import modules and load
+    kernels, which takes more memory than a step of a small model.
+    """
     receiver, sender = multiprocessing.Pipe(duplex=False)
     # A fork, so that nothing is imported again; no thread has been started yet.
     process = multiprocessing.get_context("fork").Process(target=_measure, args=(make_work, make_loop, sender))
@@ -38,9 +45,18 @@ def peak_of(step: Callable[[], None]) -> float:
 
 
 def _measure(make_work: Callable[[], Work], make_loop: Callable[[Work], Loop], answer: Connection) -> None:
+    _run(make_loop(make_work()))
     loop = make_loop(make_work())
-    before, steps, first = _status("VmRSS"), 0, 0
+    _release()
+    before = _status("VmRSS")
     _forget_peak()
+    first, later = _run(loop)
+    answer.send(((max(first, later) - before) / 1024, (later - before) / 1024))
+
+
+def _run(loop: Loop) -> tuple[int, int]:
+    """Run a few steps; return the peak memory in KiB of the first two and of the others."""
+    steps, first = 0, 0
 
     def tick() -> None:
         nonlocal steps, first
@@ -51,11 +67,16 @@ def _measure(make_work: Callable[[], Work], make_loop: Callable[[Work], Loop], a
         if steps == _STEPS:
             raise _Over
 
-    try:
+    with contextlib.suppress(_Over):
         loop(tick)
-    except _Over:
-        later = _status("VmHWM")
-        answer.send(((max(first, later) - before) / 1024, (later - before) / 1024))
+    return first, _status("VmHWM")
+
+
+def _release() -> None:
+    """Return free memory to the operating system, so that using it again counts."""
+    gc.collect()
+    if hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+        library.malloc_trim(0)
 
 
 def _forget_peak() -> None:

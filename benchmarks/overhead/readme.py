@@ -36,7 +36,8 @@ Pages of their own: [losses over a vocabulary](vocabulary.md), [checkpoints](che
 
 ## Memory
 
-Peak memory of a step beyond the models, from the third step on; in brackets from the first step on. The first step copies all
+Peak memory of a step beyond the models, from the third step on; in brackets from the first step on. It is that of a second
+run in the same process: what libraries import and load in the first one does not count. The first step copies all
 tapped tensors, to detect which of them the model overwrites in place; later steps copy only those.
 
 {memory}
@@ -69,7 +70,7 @@ def write(path: Path, results: dict[str, Any]) -> None:
     ]
     costs = [f"{row['cost of the taps']:.2f} ({row['taps']} taps)" for row in rows if "cost of the taps" in row]
     memory = [
-        [row["work"], str(row["taps"]), *(f"{later:.0f} ({first:.0f})" for first, later in taken.values())]
+        [row["work"], str(row["taps"]), *(f"{later:.1f} ({first:.1f})" for first, later in taken.values())]
         for row, taken in zip(rows, results["memory"], strict=True)
     ]
     missing = [] if "Fabric" in names else ["Lightning Fabric was not installed and is omitted."]

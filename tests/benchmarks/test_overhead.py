@@ -102,6 +102,24 @@ def test_lanes_take_turns_and_an_error_comes_out(modules):
     one.end()
 
 
+@pytest.mark.usefixtures("modules")
+def test_memory_of_a_step_omits_what_is_loaded_once():
+    import memory
+
+    loaded = []
+
+    def loop(tick):
+        if not loaded:
+            loaded.append(torch.ones(2**24))  # 64 MiB
+        while True:
+            batch = torch.ones(2**23)  # 32 MiB
+            tick()
+            del batch
+
+    _, later = memory.peak(lambda: None, lambda _work: loop)
+    assert 30 < later < 36
+
+
 @pytest.mark.benchmark
 @pytest.mark.parametrize(("kind", "taps", "most"), [("mlp", 0, 1.15), ("mlp", 8, 1.25), ("resnet", 8, 1.10)])
 def test_a_step_costs_no_more_than_a_loop_by_hand(modules, kind, taps, most):
