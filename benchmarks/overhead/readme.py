@@ -73,7 +73,11 @@ def write(path: Path, results: dict[str, Any]) -> None:
         [row["work"], str(row["taps"]), *(f"{later:.1f} ({first:.1f})" for first, later in taken.values())]
         for row, taken in zip(rows, results["memory"], strict=True)
     ]
-    missing = [] if "Fabric" in names else ["Lightning Fabric was not installed and is omitted."]
+    missing = (
+        []
+        if "Fabric" in names
+        else ["Lightning Fabric, which no environment of this project has, was not installed and is omitted."]
+    )
     page = _TEXT.format(
         machine=" ".join([machine(), *missing]),
         overhead=table(["work (a step of the plain loop)", "taps", *names], overhead),
