@@ -161,6 +161,13 @@ def test_one_output_is_refused(check, command):
     assert "losses.kd (KDLoss): a softmax over one output is always 1, so this loss teaches nothing" in ended.err
 
 
+def test_a_loss_without_a_gradient_for_its_shapes_is_refused_at_its_inputs(check):
+    ended = check(("{split: train}", "{split: train, batch_size: 1}"), ("losses.KDLoss {}", "losses.RKDLoss {}"))
+    assert ended.code == 2
+    assert ": RKDLoss: its gradient is always 0 for a batch of 1 sample (at stages.0.losses.kd.inputs)" in ended.err
+    assert "  hint: increase `batch_size`\n" in ended.err
+
+
 def test_a_constructor_that_looks_at_numbers_is_called_for_real(check):
     ended = check(("toy.Net {width: 4}", "odd.steps {width: 4}"))
     assert (ended.err, ended.code) == ("", 0)
@@ -176,7 +183,7 @@ models:
     num_classes: 3
     anchor_generator: !import_call:torchvision.models.detection.anchor_utils.AnchorGenerator
       {sizes: SIZES, aspect_ratios: RATIOS}
-data: {train: !import_call:distill_vision.data.coco_detection {split: train, batch_size: 1}}
+data: {train: !import_call:distill_vision.data.coco_detection {split: train, batch_size: 3}}
 stages:
   - epochs: 1
     optimizer: !import_partial:torch.optim.SGD {lr: 0.02}

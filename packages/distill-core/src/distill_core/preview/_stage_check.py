@@ -157,6 +157,8 @@ class StageCheck:
                 self._note(subject, f"warning: {' '.join(str(warning.message).split())}")
             if not isinstance(loss, Tensor) or loss.dim() != 0:
                 self._problem(key, not_one_number(name, term, loss))
+            elif problem := watch.degenerate.get(name):
+                self._problem(key, problem)
         except Exception as error:  # noqa: BLE001 - a loss may raise anything
             if needs_data(error):
                 self._note(subject, "cannot run without data: shapes were not checked")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ...errors import Problem, WiringError
 from ...tree import map_tensors
+from ._degenerate import degenerate
 
 _ATEN = torch.ops.aten
 _SOFTMAX = (_ATEN._softmax.default, _ATEN._log_softmax.default)  # noqa: SLF001
@@ -26,6 +28,7 @@ class LossWatch:
 
     Attributes:
         notes: Suspicious uses of the losses.
+        degenerate: Name → the problem of a loss that cannot teach for the shapes of its inputs.
 
     Args:
         batch: The batch, whose token ids and tags have the shape (batch, tokens).
@@ -34,6 +37,7 @@ class LossWatch:
 
     def __init__(self, batch: Mapping[str, Any], names: Iterable[str]) -> None:
         self.notes: list[Problem] = []
+        self.degenerate: dict[str, Problem] = {}
         self._tokens = {
             tuple(value.shape): name
             for name, value in batch.items()
@@ -50,7 +54,10 @@ class LossWatch:
                 value = loss(**arguments)
         finally:
             self._note(f"losses.{name} ({type(loss).__name__})", watch.seen)
-        if any(shape[dim] == 1 for shape, dim in watch.seen if shape):
+        is_over_one = any(shape[dim] == 1 for shape, dim in watch.seen if shape)
+        if problem := degenerate(loss, arguments, with_classes=not is_over_one):
+            self.degenerate[name] = replace(problem, message=f"{type(loss).__name__}: {problem.message}")
+        elif is_over_one:
             self._teaches[name] = not has_no_gradient(loss, arguments)
             what = "is always 1" if self._teaches[name] else "is always 1, so this loss teaches nothing"
             message = f"a softmax over one output {what}"
@@ -59,11 +66,14 @@ class LossWatch:
         return value
 
     def refuse(self) -> None:
-        """Refuse losses none of which can teach.
+        """Refuse losses none of which can teach, and any that cannot for the shapes of its inputs.
 
         Raises:
-            WiringError: Each of them takes its softmax over one output, or none depends on a parameter that learns.
+            WiringError: Each of them takes its softmax over one output, or none depends on a parameter that learns, or one
+                has no finite gradient for the shapes of its inputs.
         """
+        for name, problem in self.degenerate.items():
+            raise WiringError(problem.message, key=f"losses.{name}", hint=problem.hint)
         if not any(self._has_gradient.values()):
             message = (
                 f"no parameter that learns has an influence on {', '.join(f'losses.{n}' for n in self._has_gradient)}"

@@ -1,0 +1,132 @@
+"""Losses that cannot teach for the shapes of their inputs, such as a norm over one position."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...distributed import world_size
+from ...errors import Problem
+from ...tree import map_tensors, tensors
+
+_MOST_VALUES = 2**22
+"""Number of values in the inputs above which a loss is not probed."""
+_MOST_SAMPLES = 2
+"""Number of samples up to which a batch may be too small."""
+_TINY = 1e-5
+"""Share of the gradient for larger shapes that counts as none: rounding."""
+_SEEDS = range(4)
+_LARGER = 4
+
+Shape = tuple[int, ...]
+
+
+def degenerate(loss: Callable[..., Any], arguments: Mapping[str, Any], *, with_classes: bool = True) -> Problem | None:
+    """Return a problem if a loss has no finite gradient for the shapes of its inputs, and has one for larger shapes.
+
+    The loss gets random values, so that inputs that happen to be equal are not a problem. What fails is not known, and
+    taken to be fine.
+
+    Args:
+        loss: The loss.
+        arguments: Its inputs, also without data.
+        with_classes: Whether one class may be too few.
+
+    >>> problem = degenerate(lambda student: student.softmax(-1).square().sum(), {"student": torch.ones(5, 1)})
+    >>> problem.message
+    'its gradient is always 0 for one channel or class'
+    """
+    given = [tensor for tensor in tensors(arguments) if tensor.is_floating_point()]
+    if sum(tensor.numel() for tensor in given) > _MOST_VALUES or not _is_local(loss):
+        return None
+    hypotheses = [*_hypotheses([tuple(tensor.shape) for tensor in given], arguments, with_classes=with_classes)]
+    actual = _gradient(loss, arguments, lambda shape: shape) if hypotheses else None
+    if actual is None:
+        return None
+    for what, hint, larger in hypotheses:
+        other = _gradient(loss, arguments, larger)
+        if other is not None and 0 < other < math.inf and not _TINY * other < actual < math.inf:
+            how = "always 0" if actual <= _TINY * other else "not finite"
+            return Problem(f"its gradient is {how} for {what}", hint=hint)
+    return None
+
+
+def _is_local(loss: Callable[..., Any]) -> bool:
+    """Return whether a loss can be called in this process alone."""
+    return world_size() == 1 or getattr(loss, "reduction_scope", "") == "sample"
+
+
+def _hypotheses(
+    shapes: list[Shape], arguments: Mapping[str, Any], *, with_classes: bool
+) -> Iterator[tuple[str, str, Callable[[Shape], Shape]]]:
+    """Yield what may be too small, what to do about it, and a function to larger shapes."""
+    if any(len(shape) > 3 and set(shape[2:]) == {1} for shape in shapes):
+        what, hint = "maps of one position", "tap an earlier layer, whose maps have several positions"
+        yield what, hint, lambda shape: _enlarged(shape, range(2, len(shape))) if len(shape) > 3 else shape
+    if any(len(shape) == 3 and shape[1] == 1 for shape in shapes):
+        what, hint = "sequences of one token", "tap an output with several tokens"
+        yield what, hint, lambda shape: _enlarged(shape, [1]) if len(shape) == 3 else shape
+    batch = {len(tensor) for tensor in tensors(arguments) if tensor.dim() > 0}
+    if len(batch) == 1 and 0 < (size := batch.pop()) <= _MOST_SAMPLES:
+        what, hint = f"a batch of {size} sample{'s' * (size > 1)}", "increase `batch_size`"
+        yield what, hint, lambda shape: (8 * size, *shape[1:]) if shape else shape
+    if with_classes and any(len(shape) in (2, 4) and shape[1] == 1 for shape in shapes):
+        what, hint = (
+            "one channel or class",
+            "tap a tensor with several, or use a loss that compares values, such as MSELoss",
+        )
+        yield what, hint, lambda shape: _enlarged(shape, [1]) if len(shape) in (2, 4) else shape
+
+
+def _enlarged(shape: Shape, axes: range | list[int]) -> Shape:
+    return tuple(_LARGER if axis in axes and size == 1 else size for axis, size in enumerate(shape))
+
+
+def _gradient(loss: Callable[..., Any], arguments: Mapping[str, Any], larger: Callable[[Shape], Shape]) -> float | None:
+    """Return the greatest gradient of the inputs over several random values; None if the loss fails."""
+    leaves: list[Tensor] = []
+
+    def fresh(tensor: Tensor) -> Tensor:
+        shape, device = larger(tuple(tensor.shape)), "cpu" if tensor.is_meta else tensor.device
+        if tensor.is_floating_point():
+            leaves.append(torch.randn(shape, device=device).requires_grad_())
+            return leaves[-1]
+        values = torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor
+        repeats = [now // max(before, 1) for now, before in zip(shape, tensor.shape, strict=True)]
+        return values.repeat(repeats) if repeats else values
+
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    found: list[float] = []
+    try:
+        for seed in _SEEDS:
+            leaves.clear()
+            with torch.random.fork_rng(devices), torch.enable_grad():
+                torch.manual_seed(seed)
+                value = _with_data(loss)(**{name: map_tensors(given, fresh) for name, given in arguments.items()})
+                gradients: tuple[Tensor | None, ...] = torch.autograd.grad(value, leaves, allow_unused=True)
+            found += [
+                float(gradient.abs().max()) for gradient in gradients if gradient is not None and gradient.numel()
+            ]
+    except Exception:  # noqa: BLE001 — that the loss fails is reported where it is called
+        return None
+    return max(found, key=lambda value: (not math.isfinite(value), value)) if found else 0.0
+
+
+def _with_data(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a copy of a loss whose parameters have values."""
+    copied = copy.deepcopy(loss)
+    if isinstance(copied, nn.Module) and any(part.is_meta for part in _state(copied)):
+        copied.to_empty(device="cpu")
+        for part in _state(copied):
+            part.data.normal_(0, 0.1) if part.is_floating_point() else part.data.zero_()
+    return copied
+
+
+def _state(module: nn.Module) -> Iterator[Tensor]:
+    return itertools.chain(module.parameters(), module.buffers())
