@@ -52,6 +52,12 @@ def test_one_option_has_one_help_text_in_all_commands():
     assert texts["as_json"] == {"Print JSON."}
 
 
+def test_every_command_prints_json():
+    """`schema` does so without the option."""
+    without = {words for words, command in COMMANDS if "as_json" not in {each.name for each in command.params}}
+    assert without - set(GROUPS) == {("schema",)}
+
+
 def test_a_misspelt_command_gets_a_suggestion():
     ended = CliRunner().invoke(app, ["evalute"])
     assert ended.exit_code == 2

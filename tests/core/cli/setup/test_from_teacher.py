@@ -152,6 +152,12 @@ def test_tables_of_images_for_each_split(distill, images):
 
 def test_candidates_are_smaller_than_the_teacher(distill, images):
     ended = distill("new", "first.yaml", "--teacher", "distill_vision.models.resnet20", "--data", "pictures")
+    record = distill(
+        "new", "second.yaml", "--teacher", "distill_vision.models.resnet20", "--data", "pictures", "--json"
+    )
+    students = json.loads(record.out)["students"]
+    assert all(f"student: {each['name']}" in ended.out for each in students)
+    assert [each["parameters"] > 0 for each in students if each["chosen"]] == [True]
     lines = [line for line in ended.out.splitlines() if line.startswith("student: ")]
     assert [line.split()[1] for line in lines][-1] == "distill_vision.models.convnet"
     assert not any("resnet56" in line or "resnet20" in line for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -15,6 +16,7 @@ from .._exit import refuse
 from .._options import (
     change_option,
     file_argument,
+    json_option,
     max_restarts_option,
     overrides_argument,
     resume_option,
@@ -33,6 +35,7 @@ from ._torchrun import TORCHRUN, restarts, run_words
 @resume_option
 @change_option
 @max_restarts_option
+@json_option
 @trust_option
 @click.option("--dry-run", is_flag=True, help="Print the command and exit.")
 def launch(
@@ -44,12 +47,14 @@ def launch(
     resume: bool,
     change: bool,
     max_restarts: int,
+    as_json: bool,
     trust: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Train on several GPUs or processes of this machine.
 
-    The processes are started by torchrun, and FILE needs no change.
+    The processes are started by torchrun, and FILE needs no change. --json prints what `distill run --json` prints, and with
+    --dry-run the command as a list.
     """
     from .._folder import choose_folder
 
@@ -57,10 +62,14 @@ def launch(
     if max_restarts and not resume:
         refuse("--max-restarts requires --resume", "add --resume and --output DIR")
     folder = choose_folder(file, output, resume=resume)
-    words = run_words(file, overrides, folder, resume=resume, change=change, trust=trust)
+    words = run_words(file, overrides, folder, resume=resume, change=change, trust=trust) + ["--json"] * as_json
     command = launch_command(num_processes, words, max_restarts=max_restarts)
     hidden = {} if gpus is not None else {"CUDA_VISIBLE_DEVICES": ""}
-    print(shlex.join([*(f"{name}={value}" for name, value in hidden.items()), *command]), flush=True)
+    shown = shlex.join([*(f"{name}={value}" for name, value in hidden.items()), *command])
+    if as_json and dry_run:
+        print(json.dumps({"command": command, "environment": hidden, "output": str(folder)}, indent=1))
+    else:
+        print(shown, flush=True, file=sys.stderr if as_json else sys.stdout)
     if not dry_run:
         threads = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(_num_threads(num_processes))}
         # The launcher replaces this process: signals reach it, and its exit code is the exit code of the command.

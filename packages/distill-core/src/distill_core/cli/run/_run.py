@@ -20,6 +20,7 @@ from .._exit import refuse, with_notes
 from .._options import (
     change_option,
     file_argument,
+    json_option,
     overrides_argument,
     resume_option,
     run_output_option,
@@ -39,12 +40,28 @@ if TYPE_CHECKING:
 @run_output_option
 @resume_option
 @change_option
+@json_option
 @trust_option
 def run(
-    file: Path, overrides: tuple[str, ...], output: Path | None, resume: bool, change: bool, trust: tuple[str, ...]
+    file: Path,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    resume: bool,
+    change: bool,
+    as_json: bool,
+    trust: tuple[str, ...],
 ) -> None:
-    """Train and test the experiment in FILE."""
-    run_experiment(file, overrides, output=output, resume=resume, change=change, trust=trust)
+    """Train and test the experiment in FILE.
+
+    --json prints the results and the output folder at the end; all other lines go to standard error.
+    """
+    from .._folder import choose_folder
+    from .._record_output import record_output
+
+    folder = choose_folder(file, output, resume=resume, num_processes=_num_processes())
+    with record_output(as_json=as_json, is_main=_is_main()) as record:
+        record["output"] = str(folder)
+        record |= run_experiment(file, overrides, output=folder, resume=resume, change=change, trust=trust)
 
 
 def run_experiment(
@@ -86,8 +103,8 @@ def run_experiment(
         refuse("--change requires --resume", "add --resume and --output DIR")
     file, changes = Path(file), {}
     document = load_document(file, overrides, trust)
-    num_processes = int(os.environ.get("WORLD_SIZE", "1"))
-    folder = choose_folder(file, Path(output) if output else None, resume=resume, num_processes=num_processes)
+    output = Path(output) if output else None
+    folder = choose_folder(file, output, resume=resume, num_processes=_num_processes())
     command = ["distill", "run", str(file), *overrides, *(word for package in trust for word in ("--trust", package))]
     is_new = not folder.exists()
     if _is_main():
@@ -171,6 +188,10 @@ def _logged(out: Output, folder: Path, command: Sequence[str]) -> Iterator[None]
             message = f"{type(error).__name__}: {error}\n{note}"
             raise TrainingError(message) from error
         raise
+
+
+def _num_processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _is_main() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,15 @@ import click
 
 from .._command import Command
 from .._exit import refuse
-from .._options import PATH, change_option, file_argument, max_restarts_option, overrides_argument, trust_option
+from .._options import (
+    PATH,
+    change_option,
+    file_argument,
+    json_option,
+    max_restarts_option,
+    overrides_argument,
+    trust_option,
+)
 from .._run_files import LOG, RESULTS
 from ._torchrun import TORCHRUN, restarts, run_words
 
@@ -29,6 +38,7 @@ _WARNING = 120  # seconds between Slurm's SIGTERM and the time limit: enough for
 @click.option("--partition", metavar="NAME", default="", help="Partition of the job.", show_default="Slurm's default")
 @change_option
 @max_restarts_option
+@json_option
 @trust_option
 def slurm(
     file: Path,
@@ -40,6 +50,7 @@ def slurm(
     partition: str,
     change: bool,
     max_restarts: int,
+    as_json: bool,
     trust: tuple[str, ...],
 ) -> None:
     """Print a Slurm batch script for multi-node training.
@@ -61,7 +72,7 @@ def slurm(
         max_restarts=max_restarts,
         trust=trust,
     )
-    print(script, end="")
+    print(json.dumps({"script": script, "output": str(output)}, indent=1) if as_json else script.removesuffix("\n"))
 
 
 def slurm_script(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .._command import Command
 from .._exit import refuse
-from .._options import PATH
+from .._options import PATH, json_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,15 +44,19 @@ SAFE, PICKLED = ".safetensors", (".pt", ".pth", ".bin")
     show_default=False,
     help="Key of the state dict in SOURCE, or the model of a checkpoint.",
 )
+@json_option
 @click.option("--trust", metavar="PACKAGE", multiple=True, help="Also allow --model to name objects of this package.")
 def convert(
-    source: Path, target: Path, arguments: tuple[str, ...], model: str, key: str, trust: tuple[str, ...]
+    source: Path, target: Path, arguments: tuple[str, ...], model: str, key: str, as_json: bool, trust: tuple[str, ...]
 ) -> None:
     """Convert a checkpoint to safetensors, or back.
 
     Of a run, the newest checkpoint is read, also one whose tensors are sharded over the files of several processes.
     """
-    convert_file(source, target, model=model, arguments=arguments, key=key, trust=trust)
+    from .._record_output import record_output
+
+    with record_output(as_json=as_json) as record:
+        record |= convert_file(source, target, model=model, arguments=arguments, key=key, trust=trust)
 
 
 def convert_file(
@@ -63,8 +67,8 @@ def convert_file(
     arguments: Sequence[str] = (),
     key: str = "",
     trust: Sequence[str] = (),
-) -> None:
-    """Convert a file of weights and print a summary.
+) -> dict[str, Any]:
+    """Convert a file of weights, print a summary and return it.
 
     Args:
         source: A file of weights: `.pt`, `.pth`, `.bin` or `.safetensors`; or the folder of a run or of a checkpoint.
@@ -92,7 +96,10 @@ def convert_file(
     _write(state.tensors, target)
     numbers = sum(tensor.numel() for tensor in state.tensors.values())
     print(*state.notes, sep="\n", end="\n" if state.notes else "")
-    print(f"{target}: {len(state.tensors)} tensors, {numbers:,} numbers, {target.stat().st_size:,} bytes")
+    size = target.stat().st_size
+    print(f"{target}: {len(state.tensors)} tensors, {numbers:,} numbers, {size:,} bytes")
+    counts = {"tensors": len(state.tensors), "numbers": numbers, "bytes": size}
+    return {"file": str(target), **counts, "notes": list(state.notes)}
 
 
 def _of_checkpoint(source: Path, key: str) -> State:

@@ -8,12 +8,13 @@ import shlex
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .._command import Command
 from .._exit import refuse
-from .._options import PATH, trust_option
+from .._options import PATH, json_option, trust_option
 from ._own_module import module_name, own_files
 
 STARTS = Path(__file__).parent / "starts"
@@ -48,30 +49,40 @@ EVERY = 5
 @click.option(
     "--student", metavar="MODEL", help="Your student.", show_default="a candidate of half of the teacher's FLOPs"
 )
+@json_option
 @trust_option
 def new(
-    file: Path, task: str | None, teacher: str | None, data: Path | None, student: str | None, trust: tuple[str, ...]
+    file: Path,
+    task: str | None,
+    teacher: str | None,
+    data: Path | None,
+    student: str | None,
+    as_json: bool,
+    trust: tuple[str, ...],
 ) -> None:
     """Create a first experiment, also for your own data.
 
     By default it runs in seconds. With --teacher and --data, both are inspected: candidate students are listed with their parameters, FLOPs and latency
     on this machine, and the experiment distills the teacher into one of them.
     """
-    if teacher is None and data is None:
-        if student is not None:
-            refuse("--student requires --teacher and --data", "add both")
-        new_experiment(file, task or "classification")
-        return
-    if teacher is None or data is None or task is not None:
+    if teacher is None and data is None and student is not None:
+        refuse("--student requires --teacher and --data", "add both")
+    if (teacher is None) != (data is None) or (teacher is not None and task is not None):
         refuse("--teacher and --data belong together, without --task", "give both and omit --task")
     _check_name(file)
-    from .from_teacher import write_experiment
+    from .._record_output import record_output
 
-    write_experiment(file, teacher, data, student, trust)
+    with record_output(as_json=as_json) as record:
+        if teacher is None or data is None:
+            record |= new_experiment(file, task or "classification")
+        else:
+            from .from_teacher import write_experiment
+
+            record |= write_experiment(file, teacher, data, student, trust)
 
 
-def new_experiment(file: Path, task: str) -> None:
-    """Write a first experiment, and the texts or the module that it names; print the next commands.
+def new_experiment(file: Path, task: str) -> dict[str, Any]:
+    """Write a first experiment, and the texts or the module that it names; print the next commands and return them.
 
     Args:
         file: The output file.
@@ -103,12 +114,13 @@ def new_experiment(file: Path, task: str) -> None:
         path.write_text(text, encoding="utf-8")
         print(f"{path} written")
     needed = [name for name in packages_of(files[file]) if task != "own" or name != module_name(file)]
-    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
-        print(
-            f"\nthe experiment needs packages that are not installed: pip install {' '.join(_distribution(name) for name in missing)}"
-        )
+    missing = [_distribution(name) for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"\nthe experiment needs packages that are not installed: pip install {' '.join(missing)}")
     words = shlex.quote(str(file)) + (f" --trust {module_name(file)}" if task == "own" else "")
-    print(f"\n    distill check {words}\n    distill run {words}")
+    commands = [f"distill check {words}", f"distill run {words}"]
+    print("", *commands, sep="\n    ")
+    return {"files": [str(path) for path in files], "missing_packages": missing, "commands": commands}
 
 
 def _check_name(file: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -27,8 +29,10 @@ SHARE = 0.55
 """The greatest share of the teacher's size of the student that is chosen: about a half."""
 
 
-def write_experiment(file: Path, teacher: str, data: Path, student: str | None, trust: Sequence[str] = ()) -> None:
-    """Write an experiment for a teacher and data, and print candidate students.
+def write_experiment(
+    file: Path, teacher: str, data: Path, student: str | None, trust: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Write an experiment for a teacher and data, print candidate students and return what was printed.
 
     Args:
         file: The output file; its folder is created.
@@ -55,9 +59,14 @@ def write_experiment(file: Path, teacher: str, data: Path, student: str | None, 
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(completed(text, file, chosen), encoding="utf-8")
     print("\n".join([f"data: {recipe.about}", *recipe.notes, "", *_table(teacher, smaller, costs, chosen), ""]))
-    print(
-        f"{file} written\n\n    distill check {shlex.quote(str(file))} --deep\n    distill run {shlex.quote(str(file))}"
-    )
+    name = shlex.quote(str(file))
+    commands = [f"distill check {name} --deep", f"distill run {name}"]
+    print("\n    ".join([f"{file} written\n", *commands]))
+    students_found = [{"name": each.name, **asdict(costs[each.name]), "chosen": each is chosen} for each in smaller]
+    return {
+        "files": [str(file)], "data": recipe.about, "notes": list(recipe.notes),
+        "teacher": {"name": teacher, **asdict(costs[""])}, "students": students_found, "commands": commands,
+    }  # fmt: skip
 
 
 def _recipe(data: OwnData, teacher: str, trust: Sequence[str]) -> tuple[Recipe, nn.Module, ExampleInputs, Call]:

@@ -1,0 +1,83 @@
+"""`--json` of commands that do something: one object on standard output at the end, all other lines on standard error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+TRUST = ("--trust", "toy")
+
+
+def printed(distill, *words) -> tuple[dict, str]:
+    """Return the object and the other lines of a command."""
+    ended = distill(*words, "--json")
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("{\n")
+    return json.loads(ended.out), ended.err
+
+
+def test_a_run(toy, distill):
+    record, lines = printed(distill, "run", toy, "stages.0.epochs=1", "--output", "out", *TRUST)
+    assert record == {"output": "out", **json.loads(Path("out/results.json").read_text())}
+    assert "best (max share on val)" in lines
+    assert lines.endswith("in out\n")
+    again, _ = printed(distill, "run", toy, "stages.0.epochs=1", *TRUST)
+    assert Path(again["output"], "results.json").is_file()  # the folder that the run has chosen
+
+
+def test_a_run_that_is_refused_prints_no_object(toy, distill):
+    ended = distill("run", toy, "stages.0.epochs=1", "--json")
+    assert (ended.code, ended.out) == (3, "")
+
+
+def test_new(distill, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = distill("new", "first.yaml", "--task", "text").out
+    for file in tmp_path.iterdir():
+        file.unlink()
+    record, printed_lines = printed(distill, "new", "first.yaml", "--task", "text")
+    assert printed_lines == lines
+    assert record["files"] == ["first.yaml", "first.train.tsv", "first.test.tsv"]
+    assert record["commands"] == ["distill check first.yaml", "distill run first.yaml"]
+    assert set(record["files"]) == {path.name for path in tmp_path.iterdir()}
+
+
+def test_convert(distill, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": torch.nn.Linear(3, 2).state_dict(), "epoch": 3}, "a.pt")
+    record, lines = printed(distill, "convert", "a.pt", "a.safetensors")
+    assert {name: record[name] for name in ("file", "tensors", "numbers")} == {
+        "file": "a.safetensors",
+        "tensors": 2,
+        "numbers": 8,
+    }
+    assert record["bytes"] == Path("a.safetensors").stat().st_size
+    assert lines == "".join(f"{line}\n" for line in record["notes"]) + lines.splitlines(keepends=True)[-1]
+    assert lines.startswith("a.safetensors: ") or record["notes"]
+
+
+def test_show(toy, distill):
+    record, lines = printed(distill, "show", toy, "seed=1")
+    assert (record["seed"], record["models.teacher"], record["models.teacher.width"], lines) == (
+        1,
+        "!import_call:toy.Net",
+        16,
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [("slurm", "--output", "out"), ("launch", "--processes", "2", "--dry-run", "--output", "out")]
+)
+def test_commands_that_print_a_command(toy, distill, words):
+    shown = distill(words[0], toy, *words[1:]).out
+    record, lines = printed(distill, words[0], toy, *words[1:])
+    assert (record["output"], lines) == ("out", "")
+    if words[0] == "slurm":
+        assert record["script"] == shown
+    else:
+        assert record["command"][-1] == "--json"  # which the run gets
+        assert record["command"][:-1] == shown.split()[1:]
