@@ -73,10 +73,11 @@ def test_the_first_piece_of_a_word_has_its_tag(table, tokenizer, every_piece):
         ),
     ],
 )
-def test_an_invalid_file_is_refused(table, tokenizer, text, name, options, message):
+@pytest.mark.parametrize("use", [token_classification, token_classification.example_batch])
+def test_an_invalid_file_is_refused(table, tokenizer, text, name, options, message, use):
     file = table(text, name)
     with pytest.raises(DataError) as caught:
-        token_classification(file, tokenizer=tokenizer, batch_size=2, **options)
+        use(file, tokenizer=tokenizer, batch_size=2, **options)
     assert str(caught.value) == message.format(file=file)
 
 

@@ -25,9 +25,18 @@ from ._tagged_files import TaggedWords, tagged_words
 from ._token_batches import batches_of, flat_tokens
 
 
-def _example(file: str | Path, tokenizer: str | Tokenizer, batch_size: int, words: str, tags: str) -> dict[str, Tensor]:
+def _example(
+    file: str | Path,
+    tokenizer: str | Tokenizer,
+    batch_size: int,
+    words: str,
+    tags: str,
+    labels: Sequence[str] | Literal["auto"],
+) -> dict[str, Tensor]:
     if Path(file).suffix.lower() in (".json", ".jsonl", ".parquet"):
         check_columns(file, [words, tags])
+    if Path(file).expanduser().is_file():  # a check works without the data
+        _indexed(tagged_words(file, words, tags), labels)
     fields = example_tokens(tokenizer, batch_size)
     index = torch.zeros(batch_size, dtype=torch.long, device="meta")
     return fields | {"target": torch.zeros(batch_size, 8, dtype=torch.long, device="meta"), "index": index}
