@@ -75,4 +75,4 @@ def _channels(arguments: dict[str, Place], default: int) -> int:
     if (index := arguments.pop("bottleneck_idx", None)) and index.plain() != 7:
         raise LostError(index, f"a tensor that is sent behind layer {index.plain()}", "7 has a counterpart")
     channels = arguments.pop("bottleneck_channel", None)
-    return int(channels.plain()) if channels else default
+    return channels.integer() if channels else default

@@ -16,6 +16,13 @@ MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 """Errors of values that have another type than torchdistill takes, or are missing."""
 
 
+def malformed(error: Exception) -> str:
+    """Return the message for one of `MALFORMED`."""
+    if isinstance(error, KeyError) and error.args:
+        return f"the key '{error.args[0]}' is missing, or '{error.args[0]}' is not known here"
+    return "a value below has another type than torchdistill takes"
+
+
 @dataclass
 class Context:
     """The state of one conversion.
@@ -77,7 +84,7 @@ class Context:
             self.lost(error.place, error.message, error.hint)
         except MALFORMED as error:
             place.ignore()
-            self.lost(place, f"a value cannot be read: {error!r}")
+            self.lost(place, malformed(error))
 
     def attempt(self, place: Place, convert: Callable[[], Any]) -> Any:
         """Return the result of a conversion; None if the place is lost."""

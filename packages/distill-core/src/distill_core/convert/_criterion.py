@@ -83,7 +83,7 @@ def convert_criterion(
     olds: list[tuple[Old, Place]] = []
     for name, entry in entries.entries().items() if entries else ():
         with context.losing(entry):
-            weight = float(entry.need("weight", "factor").plain())
+            weight = float(entry.need("weight", "factor").number())
             inner = entry.need("criterion")
             old = Old(
                 context,
@@ -178,7 +178,7 @@ def _wrapped(old: Old, wrapper: Place, key: str, sparsity: Old | None) -> list[T
         old.exact(f"torch.nn.{key} of {tap} and {target}")
         return [Term(old.name, inner, {"input": tap, "target": target}, old.weight)]
     terms = []
-    for output, weight in kwargs.need("weights").plain().items():
+    for output, weight in kwargs.need("weights").given().items():
         name = old.name if output == "out" else f"{old.name}_{output}"
         inputs = {"input": f"{tap}:out.{output}", "target": target}
         terms.append(Term(name, inner, inputs, old.weight * weight))
@@ -227,7 +227,7 @@ def _adapted(old: Old, side: Side, path: Place, loss: Any, target: str) -> list[
 
 def _reconstruction(old: Old, part: Any, sparsity: Old | None) -> list[Term]:
     """Return the loss of a paraphraser, with the sparsity of another term."""
-    reduction = old.number("reduction", "mean")
+    reduction = old.plain("reduction", "mean")
     if sparsity is not None:
         return [_sparse(old, part, sparsity)] if reduction == "mean" else _refuse_sum(old)
     arguments = {
@@ -262,11 +262,11 @@ def _sparse(old: Old, part: Any, sparsity: Old) -> Term:
 def _model_term(context: Context, place: Place, student: Side) -> Term:
     """Return the loss that the model reports itself."""
     weight = place.take("weight", "factor")
-    number = float(weight.plain()) if weight else 1.0
+    number = float(weight.number()) if weight else 1.0
     if inner := place.take("criterion"):  # 0.x
         key = inner.need("key", "type").text()
-        arguments = inner.mapping("kwargs", "params").plain()
-        arguments = {name: value for name, value in arguments.items() if (name, value) != ("reduction", "mean")}
+        given = inner.mapping("kwargs", "params").given()
+        arguments = {name: value for name, value in given.items() if (name, value) != ("reduction", "mean")}
         context.exact(inner, f"torch.nn.{key} of the labels")
         return Term(
             "ce", Call(f"torch.nn.{key}", arguments), {"input": student.logits, "target": "batch.target"}, number

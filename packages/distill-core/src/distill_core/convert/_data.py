@@ -63,6 +63,7 @@ def convert_source(place: Place) -> Source:
         LostError: It has no counterpart.
     """
     if place.tag == "!access_by_index_or_key":
+        place.read()
         return _split(place)
     return _source(named(place), None, None)
 
@@ -88,9 +89,9 @@ def _source(found: Named, held_out: tuple[int, int] | None, transform: Place | N
 
 def _split(place: Place) -> Source:
     """Return one part of `split_dataset`."""
-    index = place.need("index_or_key").plain()
+    index = place.need("index_or_key").integer()
     whole = named(place.need("data"))
-    if whole.name != "split_dataset" or not isinstance(index, int):
+    if whole.name != "split_dataset":
         raise LostError(place, "only the parts of split_dataset are accessed by index")
     whole.require_of("torchdistill")
     whole.refuse_args()
@@ -98,7 +99,7 @@ def _split(place: Place) -> Source:
     for name, reason in (("generator_seed", "`split_seed` chooses the samples"), ("dataset_id", "a name for files")):
         if name in whole.kwargs:
             whole.kwargs[name].omit(reason)
-    inner = named(whole.kwargs["dataset"])
+    inner = named(whole.need("dataset"))
     configs = whole.kwargs["sub_splits_configs"].items() if "sub_splits_configs" in whole.kwargs else []
     transform = None
     if index < len(configs):
@@ -122,7 +123,7 @@ def _holdout(context: Context, place: Place, held_out: tuple[int, int] | None) -
 def _folder(
     context: Context, batches: Batches, found: Named, held_out: tuple[int, int] | None, own: Place | None
 ) -> Any:
-    folder = PurePosixPath(found.kwargs["root"].text())
+    folder = PurePosixPath(found.need("root").text())
     transform = own or found.kwargs.get("transform")
     is_training = folder.name == "train"
     if found.kwargs.keys() - {"root", "transform"}:
@@ -166,7 +167,7 @@ def _cifar(
         batches.workers.omit("the images are in memory")
     training = found.flag("train", True)
     split = "val" if held_out and held_out[1] else "train" if training else "test"
-    arguments = {"split": split, "root": found.kwargs["root"].text(), "batch_size": batches.options["batch_size"]}
+    arguments = {"split": split, "root": found.need("root").text(), "batch_size": batches.options["batch_size"]}
     if found.flag("download", False):
         arguments["download"] = True
     arguments |= _holdout(context, found.place, held_out) if training else {}
@@ -203,7 +204,7 @@ def _voc(context: Context, batches: Batches, found: Named) -> Any:
         found.kwargs["download"].omit("the data are downloaded once, before the run")
     arguments: dict[str, Any] = {
         "split": "test" if listed == "val" else "train",
-        "root": found.kwargs["root"].text(),
+        "root": found.need("root").text(),
         "batch_size": batches.options["batch_size"],
         **batches.only("num_workers", "drop_last"),
     }
@@ -219,8 +220,8 @@ def _is_segment(found: Named) -> bool:
 
 
 def _coco(context: Context, batches: Batches, found: Named) -> Any:
-    folder = PurePosixPath(found.kwargs["img_dir_path"].text())
-    annotations = PurePosixPath(found.kwargs["ann_file_path"].text())  # as a path: `./data` equals `data`
+    folder = PurePosixPath(found.need("img_dir_path").text())
+    annotations = PurePosixPath(found.need("ann_file_path").text())  # as a path: `./data` equals `data`
     training, segments = folder.name.startswith("train"), _is_segment(found)
     year = "".join(character for character in folder.name if character.isdigit())
     if annotations != folder.parent / "annotations" / f"instances_{folder.name}.json" or not year:

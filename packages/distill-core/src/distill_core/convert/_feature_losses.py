@@ -23,7 +23,7 @@ def part_of(old: Old, side: str, path: Place, kind: str) -> Part:
 
 def attention(old: Old) -> list[Term]:
     """ATLoss."""
-    mode, entries = old.number("mode", "code"), pairs(old.kwargs.need("at_pairs"))
+    mode, entries = old.plain("mode", "code"), pairs(old.kwargs.need("at_pairs"))
     taps = [
         ({side: _pair_tap(old, entry, side) for side in ("student", "teacher")}, weight) for entry, weight in entries
     ]

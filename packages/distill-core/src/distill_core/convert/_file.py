@@ -1,14 +1,15 @@
-"""A whole file of torchdistill as a file of ours."""
+"""A whole file of torchdistill as a file of ours, and its recognition by its keys."""
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from ._context import MALFORMED, Context
+from ._context import MALFORMED, Context, malformed
 from ._data import Source, convert_source
 from ._evaluation import evaluation
 from ._models import convert_model
@@ -17,6 +18,23 @@ from ._output import Block, text
 from ._report import Report
 from ._stages import Stage, convert_stages, redesigned, same
 from ._text import convert_text_models, text_sources
+from ._unread import unread
+
+_TOP = re.compile(r"^(datasets|models|train|test)\s*:", re.MULTILINE)
+_OURS = re.compile(r"^(stages|data|base)\s*:", re.MULTILINE)
+_THEIRS = re.compile(
+    r"^\s+(train_data_loader|student_model|teacher_model|forward_proc|criterion|sub_terms)\s*:", re.MULTILINE
+)
+
+
+def is_torchdistill(text: str) -> bool:
+    r"""Return whether a text has the keys of a file of torchdistill and not those of ours.
+
+    >>> is_torchdistill("models:\n  student_model:\ntrain:\n  criterion:\n"), is_torchdistill("models: {}\nstages: []\n")
+    (True, False)
+    """
+    has_top = {"models", "train"} <= set(_TOP.findall(text))
+    return has_top and not _OURS.search(text) and _THEIRS.search(text) is not None
 
 
 @dataclass(frozen=True)
@@ -54,11 +72,11 @@ def convert_torchdistill(path: str | os.PathLike[str], *, as_published: bool = F
         context.lost(error.place, error.message, error.hint)
         ended = f"line {error.place.line} could not be converted, and this depends on it"
     except MALFORMED as error:
-        context.lost(old.root, f"a value cannot be read: {error!r}")
+        context.lost(old.root, malformed(error))
     text(root)  # what is copied as a whole is read now
     for place, message in old.omitted:
         context.exact(place, message)
-    for place, reason in old.unread():
+    for place, reason in unread(old):
         context.lost(place, ended or reason, "" if ended else "remove it, or write its counterpart by hand")
     return Converted(_with_comments(context, root), context.report)
 
@@ -73,7 +91,7 @@ def _convert(context: Context) -> dict[str, Any]:
     models = _models(context, old.need("models"))
     root: dict[str, Any] = {}
     if frequency := train.take("log_freq"):
-        root["log_every"] = frequency.plain()
+        root["log_every"] = frequency.integer()
     root["models"] = Block(models)
     stages = convert_stages(context, train, sources, list(models))
     ends = evaluation(context, old, sources, stages)

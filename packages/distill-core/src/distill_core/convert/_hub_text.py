@@ -50,7 +50,7 @@ def hub_sources(context: Context, place: Place) -> dict[str, Source]:
     arguments = {
         "columns": settings.need("text_keys").plain(),
         "target": settings.need("label_key").text(),
-        "max_length": int(length.plain()) if length else 128,
+        "max_length": length.integer() if length else 128,
     }
     splits = settings.need("dataset_id_map").entries()
     return {name: _source(split, f"{folder}/{split.text()}.parquet", arguments) for name, split in splits.items()}

@@ -65,7 +65,7 @@ def _options(given: Mapping[str, Place]) -> dict[str, Any]:
     options = {}
     for key, value in given.items():
         if key in ("batch_size", "num_workers", "drop_last"):
-            options[key] = value.plain()
+            options[key] = value.flag() if key == "drop_last" else value.integer()
         elif key in SPEED:
             value.omit("it changes the speed only")
         else:
@@ -85,7 +85,7 @@ def _shuffle(context: Context, place: Place, *, training: bool) -> bool:
     known = {"RandomSampler": True, "SequentialSampler": False, "DistributedSampler": True}
     if found.name not in known:
         raise LostError(sampler, f"the sampler '{found.path}'", "give distill_core.data.Loader `sampler`")
-    arguments = kwargs.plain() if kwargs else {}
+    arguments = kwargs.given() if kwargs else {}
     shuffle = bool(arguments.pop("shuffle", known[found.name]))
     if arguments:
         raise LostError(sampler, f"the argument '{next(iter(arguments))}' of a sampler")
@@ -96,7 +96,7 @@ def _batch_sampler(context: Context, place: Place) -> dict[str, Any]:
     key, kwargs = place.need("key").text(), place.mapping("kwargs")
     if key != "GroupedBatchSampler":
         raise LostError(place, f"the batch sampler '{key}'", "give distill_core.data.Loader `batch_sampler`")
-    size = kwargs.need("batch_size").plain()
+    size = kwargs.need("batch_size").integer()
     message = "each image occurs once per epoch; theirs repeats images, or omits them, to fill the last batches"
     context.corrected(place, message)
     return {"batch_size": size, "group_by_shape": _shape_factor(kwargs)}
@@ -110,7 +110,7 @@ def _shape_factor(kwargs: Place) -> int:
         groups.omit("the groups are made from the dataset of the loader")
     if factor is None:
         raise LostError(kwargs, "groups of another kind than by aspect ratio", "write a loader of your own")
-    return int(factor.plain())
+    return factor.integer()
 
 
 def _wrapped(context: Context, place: Place) -> bool:
@@ -122,8 +122,9 @@ def _wrapped(context: Context, place: Place) -> bool:
     if key != "CRDDatasetWrapper":
         raise LostError(place, f"the dataset wrapper '{key}'", "write a loader of your own")
     if kwargs:
-        given = kwargs.plain()
-        context.num_negatives = int(given["num_negative_samples"])
+        context.num_negatives = kwargs.need("num_negative_samples").integer()
+        given = kwargs.given()
+        given.pop("num_negative_samples")
         given.only("mode", "exact")  # 'relax' takes a positive of the same class
         given.only("ratio", 1, 0)  # a part of the negatives of a class
     context.exact(place, "CRDLoss draws the negatives")

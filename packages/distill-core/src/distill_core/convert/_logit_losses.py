@@ -88,7 +88,7 @@ def dist_plus(old: Old) -> list[Term]:
 
 def skd_instance(old: Old) -> list[Term]:
     """SKDInstanceLoss."""
-    arguments = {"temperature": float(old.number("temperature", 4.0)), "mode": old.number("mode")}
+    arguments = {"temperature": float(old.number("temperature", 4.0)), "mode": old.plain("mode")}
     if arguments["mode"] == "code":
         message = "theirs keeps the samples up to the batch's median confidence and drops τ² of the others; ours is the authors'"
         old.context.corrected(old.key, message)
@@ -99,7 +99,7 @@ def skd_instance(old: Old) -> list[Term]:
 
 def skd_direction(old: Old) -> list[Term]:
     """SKDDirectionLoss."""
-    arguments = {"tikhonov": float(old.number("tikhonov", 0.1)), "mode": old.number("mode")}
+    arguments = {"tikhonov": float(old.number("tikhonov", 0.1)), "mode": old.plain("mode")}
     old.exact("SKDDirectionLoss")
     return [old.term("SKDDirectionLoss", arguments, old.both())]
 
@@ -113,7 +113,7 @@ def sskd(old: Old) -> list[Term]:
         path = old.path(side, "ss_module")
         part = old.side(side).part(path.text(), "head", path)
         features[side], heads[side] = part.source, part
-    weights = old.number("loss_weights", [1.0, 1.0, 1.0, 1.0])
+    weights = old.plain("loss_weights", [1.0, 1.0, 1.0, 1.0])
     given = dict(zip(("ce_weight", "kd_weight", "ss_weight", "tf_weight"), weights, strict=True))
     for name, key in (("kd", "kl_temp"), ("ss", "ss_temp"), ("tf", "tf_temp")):
         given[f"{name}_temperature"] = float(old.number(key, 1.0))

@@ -70,7 +70,7 @@ def convert_model(context: Context, side: str, place: Place) -> Any:
     context.keys[side] = name
     _check_origin(place, name)
     if count := kwargs.take("num_classes"):
-        context.num_classes = int(count.plain())
+        context.num_classes = count.integer()
     model = _with_checkpoints(context, place, _built(context, side, key, kwargs))
     if label := place.take("experiment"):
         label.omit("a name for files")
@@ -110,7 +110,7 @@ def _built(context: Context, side: str, key: Place, kwargs: Place) -> Any:
         context.exact(key, f"torchvision.models.{builder}")
         return _torchvision(context, builder, kwargs.entries(), whole=side not in context.redesigned)
     if name in CIFAR:
-        arguments = kwargs.plain()
+        arguments = kwargs.given()
         if unknown := [one for one in arguments if one not in ARGUMENTS]:
             raise LostError(kwargs, f"'{name}' has no argument '{unknown[0]}' here", "write a model of your own")
         context.exact(key, f"distill_vision.models.{name}")

@@ -48,6 +48,16 @@ class Named:
             )
         return self
 
+    def need(self, name: str) -> Place:
+        """Return the place of an argument.
+
+        Raises:
+            LostError: It is missing.
+        """
+        if name not in self.kwargs:
+            raise LostError(self.place, f"the argument '{name}' of '{self.path}' is missing")
+        return self.kwargs[name]
+
     def value(self, name: str, default: Any = None) -> Any:
         """Return an argument as plain data."""
         return self.kwargs[name].plain() if name in self.kwargs else default
@@ -68,9 +78,13 @@ def named(place: Place) -> Named:
     Raises:
         LostError: It is another tag or no object.
     """
+    if place.tag in ("!getattr", "!import_get", "!import_call"):
+        place.read()
     if place.tag == "!getattr":
-        owner, name, *_ = (*place.items(), place, place)
-        return Named(place, f"{named(owner).path}.{name.text()}")
+        items = place.items()
+        if len(items) != 2:
+            raise LostError(place, "'!getattr' takes an object and the name of an attribute")
+        return Named(place, f"{named(items[0]).path}.{items[1].text()}")
     if place.tag not in ("!import_get", "!import_call"):
         raise LostError(place, f"'{place.tag}' cannot be converted" if place.tag else "this must name an object")
     package = place.take("package")

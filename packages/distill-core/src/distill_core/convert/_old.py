@@ -1,13 +1,14 @@
 """The old file as places: nodes with their line and key path, read without importing or calling anything.
 
-Every key that is taken and every value that is read is remembered, so `Old.unread` finds what nothing was written for.
+Every key that is taken and every value that is read is remembered, so `unread` finds what nothing was written for.
 What is read but changes no number is omitted with a reason, which the report has.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ._given import Given
 from ._nodes import TAGS, cycle, flow_text
 
 _STRINGS = ("!join", "!pathjoin", "!expanduser", "!abspath")
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 _CORE = "tag:yaml.org,2002:"
 _MERGE = _CORE + "merge"
 
@@ -75,39 +77,6 @@ class Old:
             where = Location(self.name, node.start_mark.line + 1, node.start_mark.column + 1)
             raise ConfigError([Problem("an anchor contains an alias of itself", where)])
         return root
-
-    def unread(self) -> Iterator[tuple[Place, str]]:
-        """Yield each place of which nothing was read, with the reason; keys that begin with `_` only hold anchors."""
-        for place, given in self.given:
-            yield from ((place, f"'{key}' is not a key that is known here") for key in given.unseen())
-        yield from self._unread()
-
-    def _unread(self) -> Iterator[tuple[Place, str]]:
-        """Yield each place whose key was not taken or whose value was not read."""
-        seen: set[int] = set()
-        stack = [self.root]
-        while stack:
-            place = stack.pop()
-            if id(place.node) in seen:
-                continue
-            seen.add(id(place.node))
-            if isinstance(place.node, MappingNode):
-                try:
-                    entries = place.raw_entries()
-                except LostError as error:
-                    yield error.place, error.message
-                    continue
-                for key, below in entries:
-                    if key.startswith("_"):
-                        continue
-                    if (id(place.node), key) in self.taken:
-                        stack.append(below)
-                    else:
-                        yield below, f"'{key}' is not a key that torchdistill reads here"
-            elif isinstance(place.node, SequenceNode):
-                stack += [place.below(node, str(index)) for index, node in enumerate(place.node.value)]
-            elif id(place.node) not in self.read and not place.is_null:
-                yield place, "this value is not converted"
 
 
 class Place:
@@ -200,11 +169,11 @@ class Place:
     def mapping(self, *keys: str) -> Place:
         """Return the mapping of a key; an empty one if it is missing or null."""
         found = self.take(*keys)
-        return (
-            Place(MappingNode(_CORE + "map", [], self.node.start_mark, self.node.end_mark), self.old, self.path)
-            if (found is None)
-            else found
-        )
+        if found is None:
+            return Place(MappingNode(_CORE + "map", [], self.node.start_mark, self.node.end_mark), self.old, self.path)
+        if not found.is_mapping:
+            raise LostError(found, f"this must be a mapping, and is `{found.source}`")
+        return found
 
     def text(self) -> str:
         """Return a string, with `!join` and its kin applied."""
@@ -215,11 +184,34 @@ class Place:
             raise LostError(self, "this must be a string")
         return str(value)
 
+    def number(self) -> int | float:
+        """Return a finite number; also one that only newer versions of YAML read as a number, `1e-7`."""
+        value = self.plain()
+        if isinstance(value, str) and _EXPONENT.fullmatch(value):
+            value = float(value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise LostError(self, f"this must be a number, and is `{self.source}`")
+        return value
+
+    def integer(self) -> int:
+        """Return an integer."""
+        value = self.plain()
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise LostError(self, f"this must be an integer, and is `{self.source}`")
+        return value
+
+    def given(self) -> Given:
+        """Return a mapping as plain data that remembers which of its keys were read."""
+        value = self.plain()
+        if not isinstance(value, Given):
+            raise LostError(self, f"this must be a mapping, and is `{self.source}`")
+        return value
+
     def flag(self) -> bool:
         """Return true or false."""
         value = self.plain()
         if not isinstance(value, bool):
-            raise LostError(self, "this must be true or false")
+            raise LostError(self, f"this must be true or false, and is `{self.source}`")
         return value
 
     def _joined(self) -> str:
@@ -248,15 +240,24 @@ class Place:
             return [place.plain() for place in self.items()]
         self.old.read.add(id(self.node))
         try:
-            return yaml.SafeLoader("").construct_object(self.node)
+            value = yaml.SafeLoader("").construct_object(self.node)
         except (yaml.YAMLError, ValueError) as error:
             raise LostError(self, f"'{self.node.value}' cannot be read: {error}") from error
+        if value is not None and not isinstance(value, (str, int, float)):
+            raise LostError(
+                self, f"'{self.node.value}' is a {type(value).__name__}", "put it in quotes, or write a number"
+            )
+        return value
 
     def _error_about(self, key: str, message: str) -> LostError:
         return LostError(dict(self.raw_entries()).get(key, self), message)
 
     def _unknown_tag(self) -> str:
         return f"'{self.tag}' is not a tag of torchdistill; {did_you_mean(self.tag, TAGS)}"
+
+    def read(self) -> None:
+        """Remember that its tag, or its value, is converted."""
+        self.old.read.add(id(self.node))
 
     def omit(self, reason: str) -> None:
         """Mark the place and all below as read, and report that it changes no number.

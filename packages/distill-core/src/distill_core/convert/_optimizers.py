@@ -24,7 +24,7 @@ PER_STEP = {"OneCycleLR", "CyclicLR"}
 def convert_optimizer(context: Context, place: Place) -> dict[str, Any]:
     """Return `optimizer`, `groups`, `accumulate` and `clip_grad_norm` of a stage."""
     key, kwargs = place.need("key", "type").text(), place.mapping("kwargs", "params")
-    arguments = kwargs.plain()
+    arguments = kwargs.given()
     fields: dict[str, Any] = {}
     if key == "optimizer_no_decay":
         key = arguments.pop("optimizer_key")
@@ -37,9 +37,9 @@ def convert_optimizer(context: Context, place: Place) -> dict[str, Any]:
     if filters := place.take("filters_params"):
         filters.omit("frozen parameters are never in a group")
     if norm := place.take("max_grad_norm"):
-        fields["clip_grad_norm"] = float(norm.plain())
-    if (steps := place.take("grad_accum_step")) and steps.plain() != 1:
-        fields["accumulate"] = steps.plain()
+        fields["clip_grad_norm"] = float(norm.number())
+    if (steps := place.take("grad_accum_step")) and steps.integer() != 1:
+        fields["accumulate"] = steps.integer()
     if groups := place.take("module_wise_configs", "module_wise_kwargs", "module_wise_params"):
         fields["groups"] = _groups(context, groups)
     context.exact(place, f"torch.optim.{key}")
@@ -51,8 +51,8 @@ def _groups(context: Context, place: Place) -> dict[str, Any]:
     groups = {}
     for entry in place.items():
         teacher = entry.take("is_teacher", "is_teacher_module")
-        side = "teacher" if teacher is not None and teacher.plain() else "student"
-        groups[f"{side}.{entry.need('module').text()}"] = entry.mapping("kwargs", "params").plain()
+        side = "teacher" if teacher is not None and teacher.flag() else "student"
+        groups[f"{side}.{entry.need('module').text()}"] = entry.mapping("kwargs", "params").given()
     message = "parameters that no module names learn too; without a teacher, torchdistill reads no groups at all"
     context.corrected(place, message)
     return groups
@@ -62,7 +62,7 @@ def convert_scheduler(context: Context, place: Place, stage: dict[str, Any]) -> 
     """Return `scheduler` and `scheduler_step` of a stage."""
     key, kwargs = place.need("key", "type").text(), place.mapping("kwargs", "params")
     step = place.take("scheduling_step")
-    count = step.plain() if step else 0
+    count = step.integer() if step else 0
     if count > 1:
         raise LostError(step or place, f"a scheduler that moves every {count} steps", "1 (each step) or 0 (each epoch)")
     fields: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def convert_scheduler(context: Context, place: Place, stage: dict[str, Any]) -> 
         arguments = {name: found.plain() for name, found in entries.items()}
         fields["scheduler"] = Call(f"transformers.{key}", arguments, "import_partial")
     elif key in SCHEDULERS:
-        fields["scheduler"] = Call(f"torch.optim.lr_scheduler.{key}", kwargs.plain(), "import_partial")
+        fields["scheduler"] = Call(f"torch.optim.lr_scheduler.{key}", kwargs.given(), "import_partial")
     else:
         raise LostError(place, f"the scheduler '{key}'", "name its import path with !import_partial")
     if count > 0:
@@ -105,4 +105,4 @@ def _polynomial(context: Context, kwargs: Place, stage: dict[str, Any]) -> Call:
         )
         context.corrected(kwargs, message)
     power = kwargs.take("power")
-    return Call("torch.optim.lr_scheduler.PolynomialLR", {"power": power.plain() if power else 0.9}, "import_partial")
+    return Call("torch.optim.lr_scheduler.PolynomialLR", {"power": power.number() if power else 0.9}, "import_partial")

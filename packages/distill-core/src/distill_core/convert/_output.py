@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,16 +53,20 @@ class Commented:
 def scalar(value: Any) -> str:
     """Return a scalar as YAML 1.2.
 
-    >>> [scalar(value) for value in (None, True, 1e-06, "student.layer1:in", "no", "1.0")]
-    ['null', 'true', '1e-06', 'student.layer1:in', "'no'", "'1.0'"]
+    >>> [scalar(value) for value in (None, True, 1e-06, "student.layer1:in", "no", "1.0", math.inf)]
+    ['null', 'true', '1e-06', 'student.layer1:in', "'no'", "'1.0'", '.inf']
     """
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     if isinstance(value, (int, float)):
         return repr(value)
     text = str(value)
+    if not text.isprintable():
+        return json.dumps(text)
     plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS and not re.fullmatch(r"[.\d].*", text)
     return text if plain and not set(text) & set("[]*?") else "'" + text.replace("'", "''") + "'"
 

@@ -89,7 +89,7 @@ def _stage(
     objects: Objects,
     before: Stage | None,
 ) -> Stage:
-    stage = Stage(place, Block({"epochs": place.need("num_epochs", "epochs").plain()}))
+    stage = Stage(place, Block({"epochs": place.need("num_epochs", "epochs").integer()}))
     context.exact(place, f"{stage.fields['epochs']} epochs")
     _loaders(context, stage, sources, before)
     for key in PROCESSES:
@@ -105,6 +105,8 @@ def _stage(
         context.lost(criterion, "no term of the criterion could be converted")
     stage.fields["losses"] = Block({term.name: context.commented(criterion, term.entry()) for term in terms})
     stage.train, stage.is_default = _trained(student, terms)
+    if terms and not stage.train:
+        context.lost(place, "nothing learns in this stage", "remove the stage, or let a model learn")
     if student.sequence or student.wrapper == "HeadRCNN":
         stage.fields["stop_early"] = True  # theirs builds a model that ends there
         _compare_ends(context, student, terms)

@@ -127,10 +127,15 @@ class Old:
         """Return the wiring of student and teacher."""
         return {side: self.tap(side, stem) for side in ("student", "teacher")}
 
-    def number(self, name: str, default: Any = None) -> Any:
+    def plain(self, name: str, default: Any = None) -> Any:
         """Return an argument as plain data."""
         found = self.kwargs.take(name)
         return default if found is None else found.plain()
+
+    def number(self, name: str, default: Any = None) -> Any:
+        """Return an argument that is a number; the default may be None."""
+        found = self.kwargs.take(name)
+        return default if found is None else found.number()
 
     def omit(self, reason: str, *names: str) -> None:
         """Report arguments that change no number."""
@@ -170,7 +175,7 @@ class Old:
 
 def pairs(place: Place) -> list[tuple[Place, float]]:
     """Return the entries of a mapping of pairs with their weights."""
-    return [(entry, weight.plain() if (weight := entry.take("weight")) else 1.0) for entry in place.entries().values()]
+    return [(entry, weight.number() if (weight := entry.take("weight")) else 1.0) for entry in place.entries().values()]
 
 
 def numbered(name: str, number: int, count: int) -> str:

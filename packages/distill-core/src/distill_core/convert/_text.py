@@ -78,7 +78,7 @@ def _splits(context: Context, entry: Place, *, is_main: bool) -> dict[str, Sourc
         if found := entry.take(key):
             found.omit(OMITTED[key])
     length = entry.take("max_length")
-    limit = int(length.plain()) if length else 128
+    limit = length.integer() if length else 128
     result = {}
     for split, identifier in entry.need("dataset_id_map").entries().items():
         if split not in SPLITS:
@@ -126,7 +126,7 @@ def _model(context: Context, place: Place, *, is_teacher: bool) -> Call:
     path = own.need("pretrained_model_name_or_path").text()
     labels, problem = config.take("num_labels") or place.take("num_labels"), config.take("problem_type")
     _tokenizer(context, config, tokenizer, is_teacher=is_teacher)
-    count = int(labels.plain()) if labels else None
+    count = labels.integer() if labels else None
     context.text.num_labels = count or context.text.num_labels
     if not is_teacher:
         context.text.tokenizer = context.text.tokenizer or path

@@ -73,7 +73,7 @@ def _pieces(side: Side, place: Place) -> None:
         if position < 0:
             side.context.lost(entry, f"the module '{name}' is not in 'sequential'")
         before = paths[position - 1] if position > 0 else ""
-        key, kwargs = entry.need("key", "type").text(), entry.mapping("kwargs", "params").plain()
+        key, kwargs = entry.need("key", "type").text(), entry.mapping("kwargs", "params").given()
         if side.context.keys.get(side.name) in POOLED and name in ("maxpool1", "maxpool2"):
             side.own.add(_own_pool(side, entry, name, key, kwargs))
         else:
@@ -219,14 +219,14 @@ def _review(side: Side, settings: Place) -> None:
     for number, entry in enumerate(reversed(entries)):
         where, io = entry.need("path"), entry.take("io")
         source = side.tap(where.text(), io.text() if io else "output", where)
-        side.parts[f"abf_modules.{number}"] = Part("fusion", entry.mapping("kwargs").plain(), source, entry)
+        side.parts[f"abf_modules.{number}"] = Part("fusion", entry.mapping("kwargs").given(), source, entry)
 
 
 def _adaptation(side: Side, settings: Place) -> None:
     source = _path_of(side, settings)
     for path, key in (("feature_adapter", "feature_adapter_config"), ("affinity_adapter", "affinity_adapter_config")):
         config = settings.need(key)
-        side.parts[path] = Part(path, config.plain(), source, config)
+        side.parts[path] = Part(path, config.given(), source, config)
 
 
 def _head(side: Side, settings: Place) -> None:
@@ -239,7 +239,7 @@ def _head(side: Side, settings: Place) -> None:
 def _simple_recipe(side: Side, settings: Place) -> None:
     source = _path_of(side, settings)
     norm, linear = settings.mapping("norm_kwargs"), settings.take("linear_kwargs")
-    found = {"norm": norm.plain(), "linear": linear.plain() if linear else None}
+    found = {"norm": norm.given(), "linear": linear.given() if linear else None}
     side.parts["norm_layer"] = Part("norm", found, source, norm)
 
 
