@@ -72,8 +72,7 @@ def plain(work: Work, *, fused: bool | None = None) -> Loop:
         work.student.train()
         running, step = torch.zeros(()), 0
         while True:
-            for batch in torch.arange(len(work.inputs)).split(work.batch_size * world_size()):
-                index = batch.chunk(world_size())[rank()]
+            for index in torch.arange(len(work.inputs)).split(work.batch_size)[rank() :: world_size()]:
                 loss = objective(work.inputs.index_select(0, index), work.targets.index_select(0, index))
                 optimizer.zero_grad()
                 loss.backward()
