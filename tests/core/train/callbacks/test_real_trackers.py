@@ -96,7 +96,6 @@ def logged(folder: Path) -> Any:
 
 @pytest.fixture(scope="module", params=["mlflow", "trackio", "wandb"])
 def tracked(request, tmp_path_factory) -> tuple[str, Path]:
-    pytest.importorskip(request.param)
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "file.yaml").write_text(FILE.replace("NAME", request.param))
     removed = ("CI", "PYTEST_", "WANDB", "MLFLOW", "TRACKIO", "GITHUB")
