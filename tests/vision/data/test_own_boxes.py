@@ -73,6 +73,20 @@ def test_the_three_formats_give_the_same_boxes(tmp_path, images):
         assert loader.dataset.names[label] == "dog"
 
 
+def test_images_of_a_file_are_held_out(tmp_path, images):
+    options = {"file": _coco(tmp_path), "images": images, "batch_size": 1}
+
+    def ids(split, **held_out):
+        return [target["image_id"].item() for target in _targets(coco_json(split, **options, **held_out))]
+
+    every = ids("val")
+    assert len(every) == len(ids("test", holdout=1)) == 2
+    held_out = {seed: ids("val", holdout=1, split_seed=seed) for seed in range(8)}
+    assert {tuple(found) for found in held_out.values()} == {(number,) for number in every}
+    seed = next(seed for seed, found in held_out.items() if found != [5])  # training omits images without boxes
+    assert ids("train", holdout=1, split_seed=seed) == [5]
+
+
 def test_training_omits_images_without_boxes(tmp_path, images):
     loader = coco_json("train", file=_coco(tmp_path), images=images, batch_size=1)
     assert [target["image_id"].item() for target in _targets(loader)] == [5]

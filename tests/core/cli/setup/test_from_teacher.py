@@ -247,7 +247,9 @@ def test_boxes(distill):
     sizes = "min_size=64 max_size=96"
     teacher, student = f"fasterrcnn_mobilenet_v3_large_320_fpn {sizes}", f"fasterrcnn_mobilenet_v3_large_fpn {sizes}"
     out, text = shown(distill, "--teacher", teacher, "--data", DATA / "coco_mini", "--student", student)
-    assert "48 images with boxes" in out
+    assert "44 images with boxes; val: 4 images held out of train\n" in out
+    assert "the background; val: 4 images held out of train\n" in text
+    assert "Checkpoint {best: coco.AP}" in text
     assert "num_classes: 91" in text
     assert "distill_core.losses.PKDLoss" in text
     taps = yaml.safe_load(text[text.rindex("student: [") :].splitlines()[0])["student"]

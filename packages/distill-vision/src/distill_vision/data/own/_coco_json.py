@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from distill_core.data import Loader, with_example
 from distill_core.errors import DataError
 
@@ -13,6 +15,7 @@ from .._coco_detection import boxes_loader, example_of_boxes
 from .._coco_files import annotated_images
 from .._in_memory import check_split
 from .._scenes import PairTransform
+from .._split import hold_out
 
 
 @with_example(example_of_boxes)
@@ -25,6 +28,8 @@ def coco_json(
     train_file: str | os.PathLike[str] | None = None,
     categories: Sequence[str] | None = None,
     masks: bool = False,
+    holdout: int = 0,
+    split_seed: int = 0,
     shuffle: bool | None = None,
     num_workers: int = 0,
     drop_last: bool = False,
@@ -41,6 +46,8 @@ def coco_json(
         train_file: The JSON file of the training images, which determines the labels; by default `file`.
         categories: Names of the categories to keep, by default all; labels do not change.
         masks: Whether to draw the masks of objects; needs pycocotools.
+        holdout: Number of images of `file` to hold out: `val` consists of them, and `train` omits them.
+        split_seed: Seed of the selection by `holdout`.
         shuffle: Whether each epoch has a new order; by default only for `train`.
         num_workers: Number of worker processes.
         drop_last: Whether to omit a last batch that is not full.
@@ -59,6 +66,9 @@ def coco_json(
     found, known = annotated_images(
         path, folder, path if train_file is None else Path(train_file).expanduser(), categories
     )
+    if holdout and split != "test":
+        chosen = hold_out(torch.zeros(len(found), dtype=torch.long), split, holdout, split_seed)
+        found = [found[index] for index in chosen.tolist()]
     return boxes_loader(
         found, known, split, masks=masks, batch_size=batch_size, shuffle=shuffle, num_workers=num_workers,
         drop_last=drop_last, transform=transform, group_by_shape=group_by_shape,

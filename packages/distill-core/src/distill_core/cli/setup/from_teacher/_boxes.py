@@ -12,6 +12,7 @@ from torch import nn
 from ....preview import ExampleInputs, example_inputs, summarise
 from ..._build_model import build_model
 from ..._exit import refuse
+from ._image_data import about_held_out
 from ._models import Call, built, call_named
 from ._own_data import BoxFiles
 from ._recipe import SCHEDULE, Candidate, Recipe, head, is_pretrained, quoted
@@ -40,6 +41,7 @@ def box_recipe(data: BoxFiles, teacher: str, trust: Sequence[str]) -> tuple[Reci
     if example is None or not isinstance(example.args[0], list):
         refuse(f"{teacher} is not a detector of torchvision", f"name one such as {DETECTION}.fasterrcnn_resnet50_fpn")
     about, trained = f"{data.num_train:,} images with boxes", is_pretrained(call)
+    about_val = about_held_out(data.held_out, of_classes=False)
     text = (
         head(about, teacher)
         + f"models:\n  teacher: {call.yaml()}\n  student: STUDENT\n\n"
@@ -49,7 +51,7 @@ def box_recipe(data: BoxFiles, teacher: str, trust: Sequence[str]) -> tuple[Reci
     text += "" if trained else _stage("teacher", ()) + _losses("teacher", ())
     costs = "an untrained detector's FLOPs and latency depend on the boxes that it proposes"
     note = "the teacher is trained first: its arguments name no weights, such as weights=DEFAULT"
-    return Recipe(teacher, about, text, (costs,) if trained else (note, costs)), own, example, call
+    return Recipe(teacher, f"{about}; {about_val}", text, (costs,) if trained else (note, costs)), own, example, call
 
 
 def detector(name: str, num_classes: int) -> Call:
@@ -108,9 +110,11 @@ def _data(data: BoxFiles) -> str:
     load, train = "!import_call:distill_vision.data.coco_json", quoted(data.train)
     test = f"file: {quoted(data.test)}, images: {quoted(data.test_images)}, train_file: {train}"
     batch = max(1, min(4, data.num_train))
+    held_out = f"file: {train}, images: {quoted(data.train_images)}, holdout: {data.held_out.count}"
     return (
-        f"data:                                # {data.num_classes - 1} labels and the background\n"
-        f"  train: {load} {{split: train, file: {train}, images: {quoted(data.train_images)}, batch_size: {batch}, num_workers: 2}}\n"
+        f"data:                                # {data.num_classes - 1} labels and the background; {about_held_out(data.held_out, of_classes=False)}\n"
+        f"  train: {load} {{split: train, {held_out}, batch_size: {batch}, num_workers: 2}}\n"
+        f"  val: &val {load} {{split: val, {held_out}, batch_size: {batch}}}\n"
         f"  test: &test {load} {{split: test, {test}, batch_size: {batch}}}\n"
     )
 
@@ -141,9 +145,15 @@ def _losses(model: str, pairs: Sequence[tuple[str, str]]) -> str:
 
 
 _TEST = """
-test:
+callbacks:
+  - !import_call:distill_core.train.Evaluate
+    loader: *val
+    metrics: &metrics
+      coco: {metric: !import_call:distill_vision.metrics.CocoAP {}, inputs: {preds: student, target: batch.target}}
+  - !import_call:distill_core.train.Checkpoint {best: coco.AP}
+
+test:                                                      # once, at the end: the best epoch is selected on `val`
   loader: *test
   feed: {student: {images: batch.input}}
-  metrics:
-    coco: {metric: !import_call:distill_vision.metrics.CocoAP {}, inputs: {preds: student, target: batch.target}}
+  metrics: *metrics
 """

@@ -12,8 +12,8 @@ _LOAD = "!import_call:distill_vision.data"
 _SHOWN = 5
 
 
-def about_held_out(held_out: HeldOut, what: str = "images") -> str:
-    """Return the number of held-out samples, and whether they are too few for the classes.
+def about_held_out(held_out: HeldOut, what: str = "images", *, of_classes: bool = True) -> str:
+    """Return the number of held-out samples and, if each has a class, whether they are too few for the classes.
 
     >>> about_held_out(HeldOut(3)), about_held_out(HeldOut(2, ["dog"]))
     ('val: 3 images held out of train, at least one of each class', "val: 2 images held out of train, none of 'dog': too few to select the best epoch reliably")
@@ -21,6 +21,8 @@ def about_held_out(held_out: HeldOut, what: str = "images") -> str:
     if not held_out.count:
         return f"val has {what} of its own"
     text = f"val: {held_out.count:,} {what} held out of train"
+    if not of_classes:
+        return text
     if not held_out.missing:
         return f"{text}, at least one of each class"
     return f"{text}, none of {_named(map(repr, held_out.missing))}: too few to select the best epoch reliably"

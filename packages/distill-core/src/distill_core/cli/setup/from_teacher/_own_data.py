@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -45,7 +46,10 @@ class PromptRows:
 
 @dataclass(frozen=True)
 class BoxFiles:
-    """Images with boxes in two files of COCO's format; `num_classes` includes the background."""
+    """Images with boxes in two files of COCO's format; `num_classes` includes the background.
+
+    `val` is held out of `train`.
+    """
 
     train: Path
     train_images: Path
@@ -53,6 +57,7 @@ class BoxFiles:
     test_images: Path
     num_classes: int
     num_train: int
+    held_out: HeldOut
 
 
 OwnData = ImageFolder | ImageTable | LabelledTexts | PromptRows | BoxFiles
@@ -185,8 +190,13 @@ def _boxes(folder: Path, files: Sequence[Path]) -> BoxFiles:
     test = next(file for name in ("test", "val", "") for file in files if name in file.stem and file != train)
     names = package("distill_vision.data")
     images = [_images_of(folder, file) for file in (train, test)]
-    data = names.coco_json("train", file=train, images=images[0], batch_size=1).dataset
-    return BoxFiles(train, images[0], test, images[1], max(data.names) + 1, len(data))
+    load = partial(names.coco_json, batch_size=1)
+    load("test", file=test, images=images[1], train_file=train)  # it may have other categories
+    if (count := len(load("test", file=train, images=images[0]).dataset)) < 2:
+        refuse(f"{train} has {count} image, and validation needs another", "add images")
+    held_out = HeldOut(max(1, count // 10))
+    data = load("train", file=train, images=images[0], holdout=held_out.count).dataset
+    return BoxFiles(train, images[0], test, images[1], max(data.names) + 1, len(data), held_out)
 
 
 def _images_of(folder: Path, file: Path) -> Path:
