@@ -32,7 +32,7 @@ def _measure(job: Job, checkpointing: bool, setting: Setting) -> Sequence[str]:
     training_loops.distill(job, clock, setting, prepare=prepare)
     try:
         expected = predict_memory(training_loops.experiment_of(job, clock, setting, prepare=prepare))[0].total
-    except TrainingError:  # a forward that reads values of tensors, as that of transformers' decoders
+    except TrainingError:  # a forward that reads values of tensors
         return [gib(clock.peak), "not predicted", "–"]
     return [gib(clock.peak), gib(expected), f"{expected / clock.peak:.3f}" if clock.peak else "–"]
 

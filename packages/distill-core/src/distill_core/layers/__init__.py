@@ -60,6 +60,7 @@ from ._ruled_out import nothing_left as nothing_left
 from ._ruled_out import refuse_infinite as refuse_infinite
 from ._ruled_out import refuse_infinite_target as refuse_infinite_target
 from ._ruled_out import ruled_out as ruled_out
+from ._ruled_out import without_values as without_values
 from ._stage_head import StageHead as StageHead
 from ._tokens import per_token as per_token
 from ._tokens import require_same_vocabulary as require_same_vocabulary

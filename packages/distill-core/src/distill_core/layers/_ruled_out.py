@@ -29,6 +29,7 @@ SHOWN = 5
 """How many classes a message names."""
 
 _every_device: ContextVar[bool] = ContextVar("every_device", default=False)
+_no_values: ContextVar[bool] = ContextVar("no_values", default=False)
 
 
 @contextmanager
@@ -41,9 +42,19 @@ def checks_on_every_device(enabled: bool = True) -> Iterator[None]:
         _every_device.reset(token)
 
 
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Return a context in which losses read no values on any device, for fake tensors on the CPU."""
+    token = _no_values.set(True)
+    try:
+        yield
+    finally:
+        _no_values.reset(token)
+
+
 def can_look(tensor: Tensor) -> bool:
     """Return whether reading a tensor's values is cheap: on the CPU and not while compiling."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling() and not _no_values.get()
 
 
 def may_read(tensor: Tensor) -> bool:

@@ -19,9 +19,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..data import Loader, SeedPath
+from ..distributed import is_dtensor
 from ..errors import TrainingError
 from ..experiment import Experiment
-from ..taps import BATCH
+from ..layers import without_values
+from ..taps import BATCH, Tap
 from ..train import ResolvedStage, StageRun, block_forwards, prepare_stage, resolved_stages
 from ..train.parallel import shard_models, sharded_names
 from ..train.step import EMA
@@ -40,7 +42,8 @@ class StageMemory:
 
     Attributes:
         parameters: Parameters and buffers of all models and losses; of sharded models the shards.
-        gradients: Gradients, those of sharded parameters as shards.
+        gradients: Gradients, those of sharded parameters as shards. Those of replicated ones are always there, in the buckets
+            of `DistributedDataParallel`.
         optimizer: The optimizer's state.
         activations: What the forward keeps for the backward pass, with gathered parameters and tapped tensors.
         temporary: Other tensors at that moment, such as gradients of activations.
@@ -62,8 +65,8 @@ class StageMemory:
 def predict_memory(experiment: Experiment, processes: int = 1) -> list[StageMemory]:
     """Return the memory of a step of each stage on the first process, which holds at least as much as any other.
 
-    Activations are those of torch's operators on the CPU: fused attention of a GPU may keep less. Neither the allocator's
-    rounding nor the buckets of `parallel: ddp` are counted, nor what `compile` saves.
+    Activations are those of torch's operators on the CPU: fused attention of a GPU may keep less. Losses over a vocabulary
+    have the chunks of a GPU. Neither the allocator's rounding is counted nor what `compile` saves.
 
     Args:
         experiment: The experiment; its models are not changed.
@@ -96,12 +99,15 @@ def _stage_memory(
     batch = {name: map_tensors(value, _fake) for name, value in example.items()}
     averages, models = [f"{name}_ema" for name in experiment.ema], experiment.models
     run = prepare_stage(models, stage, 0, loader, lambda: batch, _CPU, averages, Caches(experiment), data=data)
+    buckets = _buckets(run)
     try:
-        _step(run, experiment, batch)  # creates the optimizer's state
+        _step(run, experiment, batch, buckets)  # creates the optimizer's state
         tracker = _tracker([*models.values(), *_losses(experiment)])
-        tracker.track_external(*models.values(), *_losses(experiment), run.optimizer, *tensors(batch))
+        tracker.track_external(
+            *models.values(), *_losses(experiment), run.optimizer, *tensors(batch), *buckets.values()
+        )
         with tracker:
-            tapped = _step(run, experiment, batch)
+            tapped = _step(run, experiment, batch, buckets)
         found: dict[Any, int] = next(iter(tracker.get_tracker_snapshot("peak").values()))
     except Exception as error:
         message = f"a step cannot run without data, so its memory is not known: {type(error).__name__}: {error}"
@@ -116,8 +122,8 @@ def _stage_memory(
         optimizer=parts["Optstate"],
         activations=parts["Activation"],
         temporary=parts["Temp"] + parts["Other"],
-        logits=sum(size for (source, address), size in tapped.items() if not address and source != BATCH),
-        cache=sum(size for (source, _), size in tapped.items() if source in cached),
+        logits=sum(size for tap, size in tapped.items() if not tap.path and tap.source != BATCH),
+        cache=sum(size for tap, size in tapped.items() if tap.source in cached),
         total=parts["Total"],
     )
 
@@ -134,11 +140,21 @@ def _tracker(modules: Sequence[nn.Module]) -> Any:
     return tracker
 
 
-def _step(run: StageRun, experiment: Experiment, batch: Mapping[str, Any]) -> dict[tuple[str, str], int]:
-    """Run a training step; return the bytes of each tapped value, by model and address."""
+def _buckets(run: StageRun) -> dict[nn.Parameter, Tensor]:
+    """Return a tensor for the gradient of each replicated parameter; `DistributedDataParallel` keeps them between steps."""
+    if not dist.is_initialized():
+        return {}
+    replicated = [parameter for parameter in run.trainable.values() if not is_dtensor(parameter)]
+    return {parameter: torch.empty_like(parameter.detach()) for parameter in replicated}
+
+
+def _step(
+    run: StageRun, experiment: Experiment, batch: Mapping[str, Any], buckets: Mapping[nn.Parameter, Tensor]
+) -> dict[Tap, int]:
+    """Run a training step; return the bytes of each tapped value."""
     precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(experiment.precision)
     autocast = torch.autocast("cpu", precision) if precision else contextlib.nullcontext()
-    sizes: dict[tuple[str, str], int] = {}
+    sizes: dict[Tap, int] = {}
 
     def note(name: str, loss: Any, arguments: Mapping[str, Any]) -> Any:
         for parameter, tap in run.distiller.wirings[name].inputs.items():
@@ -146,13 +162,17 @@ def _step(run: StageRun, experiment: Experiment, batch: Mapping[str, Any]) -> di
                 *((tap, arguments[parameter]) if isinstance(tap, tuple) else ([tap], [arguments[parameter]])),
                 strict=True,
             ):
-                sizes[each.source, each.address] = sum(tensor.nbytes for tensor in tensors(value))
-        return loss(**arguments)
+                sizes[each] = sum(tensor.nbytes for tensor in tensors(value))
+        with as_if_compiled(False):  # a compiled loss recomputes its logits
+            return loss(**arguments)
 
     run.distiller.watch = note
-    with autocast, as_if_compiled():  # code that reads values decides by shapes instead
-        totals, _ = run.distiller(batch, run.weights(0, 0))
-    sum(totals[1:], totals[0]).backward()
+    for parameter, bucket in buckets.items():
+        parameter.grad = bucket
+    with as_if_compiled(), without_values():  # models that read values decide by shapes instead, in recomputation too
+        with autocast:
+            totals, _ = run.distiller(batch, run.weights(0, 0))
+        sum(totals[1:], totals[0]).backward()
     run.optimizer.step()
     for parameter in run.trainable.values():
         parameter.grad = None

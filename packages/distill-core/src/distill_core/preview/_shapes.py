@@ -52,10 +52,10 @@ def by_shapes(run: Callable[[], Result]) -> Result:
 
 
 @contextlib.contextmanager
-def as_if_compiled() -> Iterator[None]:
-    """Let `torch.compiler.is_compiling()` return True, so that models decide by shapes where they can."""
+def as_if_compiled(enabled: bool = True) -> Iterator[None]:
+    """Let `torch.compiler.is_compiling()` return True, so that models decide by shapes where they can; or False again."""
     public = vars(torch.compiler)
-    before, public["is_compiling"] = public["is_compiling"], lambda: True
+    before, public["is_compiling"] = public["is_compiling"], lambda: enabled
     try:
         yield
     finally:
