@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,11 +43,22 @@ class Banks:
         return total
 
 
-def test_crd(root, tmp_path, monkeypatch):  # noqa: F811
-    drawn: list[Tensor] = []
+def recorded_draws(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[Tensor]]:
+    """Return the negatives that each loss draws from now on, by its id: a check calls copies of a loss, too."""
+    drawn: dict[int, list[Tensor]] = {}
     draw = CRDLoss._draw
-    monkeypatch.setattr(CRDLoss, "_draw", lambda loss, *given: drawn.append(draw(loss, *given)) or drawn[-1])
-    fresh, _, given = trained("crd", root, tmp_path)
+
+    def recorded(loss: CRDLoss, *given: Tensor) -> Tensor:
+        drawn.setdefault(id(loss), []).append(draw(loss, *given))
+        return drawn[id(loss)][-1]
+
+    monkeypatch.setattr(CRDLoss, "_draw", recorded)
+    return drawn
+
+
+def test_crd(root, tmp_path, monkeypatch):  # noqa: F811
+    drawn = recorded_draws(monkeypatch)
+    fresh, experiment, given = trained("crd", root, tmp_path)
     teacher, student = fresh.models["teacher"].eval(), fresh.models["student"].train()
     loss = fresh.stages[0].losses["crd"].loss
     banks, layers = Banks(loss), [loss.student_embedding.linear, loss.teacher_embedding.linear]
@@ -56,7 +68,7 @@ def test_crd(root, tmp_path, monkeypatch):  # noqa: F811
         for batch in epoch(fresh)
         for index, target in zip(batch["index"], batch["target"], strict=True)
     }
-    steps = iter(drawn)
+    steps = iter(drawn[id(experiment.stages[0].losses["crd"].loss)])
 
     def step(batch: dict[str, Any]) -> dict[str, Tensor]:
         with torch.no_grad():

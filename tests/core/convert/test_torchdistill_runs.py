@@ -10,11 +10,11 @@ import torch
 
 from distill_core.convert import convert_torchdistill
 from distill_core.data import SeedPath
-from distill_core.losses import CRDLoss
 
 from .old_files import FILES
 from .old_ktaad import KTAAD
 from .scene_data import write_scenes
+from .test_contrastive_steps import recorded_draws
 from .test_methods import root  # noqa: F401 - a fixture
 from .test_steps import run
 from .torchdistill_box import Box, Copies, stand_in_for_examples
@@ -168,9 +168,7 @@ def test_losses_of_each_step_and_the_student_at_the_end(name, as_published, root
     if name == "ktaad":
         write_scenes(root := tmp_path)
         stand_in_for_examples(monkeypatch)
-    drawn: list[torch.Tensor] = []
-    draw = CRDLoss._draw
-    monkeypatch.setattr(CRDLoss, "_draw", lambda loss, *given: drawn.append(draw(loss, *given)) or drawn[-1])
+    drawn = recorded_draws(monkeypatch)
     old.write_text(TEXTS[name].replace("ROOT", str(root)).replace("num_epochs: 1", "num_epochs: 2"))
     result = convert_torchdistill(old, as_published=as_published)
     assert not result.report.lost
@@ -180,7 +178,7 @@ def test_losses_of_each_step_and_the_student_at_the_end(name, as_published, root
         old.write_text(old.read_text().replace(before, after))
     box = Box(old, fresh, method.copies, evaluates=not as_published, patch=monkeypatch)
     if name == "crd":
-        contrast(box, drawn)
+        contrast(box, drawn[id(trained.stages[0].losses["crd"].loss)])
     theirs, ours = box.losses(), totals(fresh, rows)
     assert len(ours) == 4 * len(fresh.stages)
     assert ours == pytest.approx(theirs, rel=1e-6)
