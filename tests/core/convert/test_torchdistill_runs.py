@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import torch
 
+from distill_core.cli._load import build_experiment, load_document
 from distill_core.convert import convert_torchdistill
 from distill_core.data import SeedPath
 
@@ -186,3 +188,22 @@ def test_losses_of_each_step_and_the_student_at_the_end(name, as_published, root
     assert state.keys() == box.student.keys()
     for key, value in box.student.items():
         torch.testing.assert_close(state[key], value, rtol=1e-5, atol=1e-7, msg=lambda text, key=key: f"{key}: {text}")
+
+
+def test_evaluation_sees_the_same_batches(root, tmp_path):  # noqa: F811
+    """Those of training are drawn at random: only their number is compared."""
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(FILES["kd"].replace("ROOT", str(root)))
+    new.write_text(convert_torchdistill(old).text)
+    data = build_experiment(load_document(new)).data
+    config = importlib.import_module("torchdistill.common.yaml_util").load_yaml_file(str(old))
+    stage, build = config["train"], importlib.import_module("torchdistill.datasets.util").build_data_loaders
+    loaders = [stage["train_data_loader"], stage["val_data_loader"], config["test"]["test_data_loader"]]
+    train, *others = build(config["datasets"], loaders, False)
+    assert len(train) == len(data["train"])
+    for theirs, split in zip(others, ("val", "test"), strict=True):
+        batches = list(data[split].batches(SeedPath(0, 0, 0)))
+        assert len(batches) == len(theirs)
+        for ours, (images, labels) in zip(batches, theirs, strict=True):
+            torch.testing.assert_close(ours["input"].double(), images.double(), rtol=0, atol=2e-6)
+            assert ours["target"].tolist() == labels.tolist()

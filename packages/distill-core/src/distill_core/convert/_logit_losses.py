@@ -63,7 +63,7 @@ def dist(old: Old) -> list[Term]:
     """DISTLoss."""
     old.only("eps", 1e-8)
     inputs = old.both()
-    old.exact("DISTLoss")
+    old.exact("DISTLoss; a constant row or column has the correlation 0 in both, and no gradient here")
     return [old.term("DISTLoss", _dist_arguments(old), inputs)]
 
 
