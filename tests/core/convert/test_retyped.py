@@ -96,9 +96,11 @@ def test_a_value_that_is_kept_is_the_same_value_in_the_new_file(tag: str, value:
     assert (momentum.value, momentum.tag) == (value, CORE + tag)
 
 
-def test_a_stage_in_which_nothing_learns_is_lost(tmp_path: Path):
+@pytest.mark.parametrize("value", ["False", ""])
+def test_a_stage_in_which_nothing_learns_is_lost(value: str, tmp_path: Path):
+    """Torchdistill takes an empty `requires_grad` for false."""
     file = tmp_path / "old.yaml"
-    file.write_text(FILES["kd"].replace("requires_grad: True", "requires_grad: False"))
+    file.write_text(FILES["kd"].replace("requires_grad: True", f"requires_grad: {value}"))
     assert "nothing learns in this stage" in [finding.message for finding in convert_torchdistill(file).report.lost]
 
 

@@ -33,7 +33,7 @@ def convert_side(context: Context, name: str, place: Place) -> Side:
             context.lost(
                 forward, f"the forward function '{side.forward}'", "write `feed:`, the wiring of the model's inputs"
             )
-    side.learns = found.flag() if (found := place.take("requires_grad")) else True
+    side.learns = _learns(context, place)
     if wrapper := place.take("wrapper"):
         wrapper.omit("the command line decides between one process and several")
     if hooks := place.take("forward_hook"):
@@ -48,6 +48,15 @@ def convert_side(context: Context, name: str, place: Place) -> Side:
             context.lost(checkpoint, "a checkpoint between stages", "modules are the same objects in all stages")
             checkpoint.ignore()
     return side
+
+
+def _learns(context: Context, place: Place) -> bool:
+    if found := place.take("requires_grad"):
+        return found.flag()
+    empty = dict(place.raw_entries()).get("requires_grad")
+    if empty is not None:
+        context.exact(empty, "an empty value freezes the model, as false does")
+    return empty is None
 
 
 def _pieces(side: Side, place: Place) -> None:
