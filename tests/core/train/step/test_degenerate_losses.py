@@ -74,3 +74,16 @@ def test_a_loss_without_a_gradient_is_refused_beside_one_that_teaches(loss, batc
         WiringError, match=rf"losses\.at: {loss.__name__}: its gradient is always 0 for {what}\n  hint: "
     ):
         trainer(models, term, batch_size).fit()
+
+
+@pytest.mark.parametrize(("offset", "is_called"), [(1.0, False), (0.0, True)])
+def test_a_loss_of_other_packages_is_called_again_only_if_it_may_be_degenerate(offset, is_called):
+    calls = []
+
+    def loss(student):
+        calls.append(len(student))
+        return (student - student.mean(0)).square().mean() + offset
+
+    student = torch.randn(1, 4)
+    problem = degenerate(loss, {"student": student}, loss(student))
+    assert (len(calls) > 1, problem is not None) == (is_called, is_called)

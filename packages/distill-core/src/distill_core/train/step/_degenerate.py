@@ -21,13 +21,19 @@ _MOST_SAMPLES = 2
 """Number of samples up to which a batch may be too small."""
 _TINY = 1e-5
 """Share of the gradient for larger shapes that counts as none: rounding."""
+_ZERO = 1e-6
+"""The greatest value of a loss that may be 0 for any inputs."""
+_PURE = ("distill_core", "distill_nlp", "distill_vision", "torch")
+"""Packages whose losses have no side effects."""
 _SEEDS = range(4)
 _LARGER = 4
 
 Shape = tuple[int, ...]
 
 
-def degenerate(loss: Callable[..., Any], arguments: Mapping[str, Any], *, with_classes: bool = True) -> Problem | None:
+def degenerate(
+    loss: Callable[..., Any], arguments: Mapping[str, Any], value: Any = None, *, with_classes: bool = True
+) -> Problem | None:
     """Return a problem if a loss has no finite gradient for the shapes of its inputs, and has one for larger shapes.
 
     The loss gets random values, so that inputs that happen to be equal are not a problem. What fails is not known, and
@@ -36,6 +42,8 @@ def degenerate(loss: Callable[..., Any], arguments: Mapping[str, Any], *, with_c
     Args:
         loss: The loss.
         arguments: Its inputs, also without data.
+        value: What it returned for them. A loss of other packages is called again only if that is 0 or not finite, because
+            its calls may have side effects.
         with_classes: Whether one class may be too few.
 
     >>> problem = degenerate(lambda student: student.softmax(-1).square().sum(), {"student": torch.ones(5, 1)})
@@ -46,7 +54,9 @@ def degenerate(loss: Callable[..., Any], arguments: Mapping[str, Any], *, with_c
     if sum(tensor.numel() for tensor in given) > _MOST_VALUES or not _is_local(loss):
         return None
     hypotheses = [*_hypotheses([tuple(tensor.shape) for tensor in given], arguments, with_classes=with_classes)]
-    actual = _gradient(loss, arguments, lambda shape: shape) if hypotheses else None
+    if not hypotheses or not _may_be_called(loss, value):
+        return None
+    actual = _gradient(loss, arguments, lambda shape: shape)
     if actual is None:
         return None
     for what, hint, larger in hypotheses:
@@ -55,6 +65,13 @@ def degenerate(loss: Callable[..., Any], arguments: Mapping[str, Any], *, with_c
             how = "always 0" if actual <= _TINY * other else "not finite"
             return Problem(f"its gradient is {how} for {what}", hint=hint)
     return None
+
+
+def _may_be_called(loss: Callable[..., Any], value: Any) -> bool:
+    """Return whether a loss may be called again."""
+    if str(getattr(loss, "__module__", "")).partition(".")[0] in _PURE or not isinstance(value, Tensor):
+        return True
+    return value.is_meta or value.numel() != 1 or not _ZERO < abs(float(value.detach())) < math.inf
 
 
 def _is_local(loss: Callable[..., Any]) -> bool:

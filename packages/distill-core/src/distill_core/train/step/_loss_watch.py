@@ -55,7 +55,7 @@ class LossWatch:
         finally:
             self._note(f"losses.{name} ({type(loss).__name__})", watch.seen)
         is_over_one = any(shape[dim] == 1 for shape, dim in watch.seen if shape)
-        if problem := degenerate(loss, arguments, with_classes=not is_over_one):
+        if problem := degenerate(loss, arguments, value, with_classes=not is_over_one):
             self.degenerate[name] = replace(problem, message=f"{type(loss).__name__}: {problem.message}")
         elif is_over_one:
             self._teaches[name] = not has_no_gradient(loss, arguments)
