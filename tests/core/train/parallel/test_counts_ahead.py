@@ -99,6 +99,21 @@ def test_two_batches_are_read_for_each_that_is_trained_on_until_the_window_is_lo
     assert max(ahead) == 15
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_of_a_stream_only_the_batches_of_one_update_are_read(sums, accumulate):
+    read = []
+
+    def noted():
+        for batch in batches():
+            read.append(batch["number"])
+            yield batch
+
+    plan = BatchPlan([torch.arange(4)] * NUM_BATCHES, [8] * NUM_BATCHES)
+    every = LossScales({"ce": Term(loss=nn.CrossEntropyLoss(), inputs=INPUTS)})
+    for number, _ in enumerate(every.of_batches(noted(), plan, 0, accumulate, before=None, ahead=False)):
+        assert len(read) == min(number - number % accumulate + accumulate, NUM_BATCHES)
+
+
 def test_only_floating_buffers_are_checked_on_all_processes():
     """`nn.CrossEntropyLoss` has a buffer without a tensor."""
     for module, count in ((nn.CrossEntropyLoss(), 0), (nn.Linear(1, 1), 0), (nn.BatchNorm1d(2), 2)):

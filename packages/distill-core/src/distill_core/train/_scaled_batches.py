@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..data import BatchPlan, SeedPath, seed_torch
+from ..data import BatchPlan, SeedPath, Stream, seed_torch
 from ._stage_run import StageRun
 from .step import LossScale, Values
 from .teachers import Caches
@@ -49,4 +49,5 @@ def scaled_batches(
                 return moved, run.distiller.before(moved, models)
 
     batches = run.loader.batches(caches.seed_path(seed_path), start=start, plan=plan)
-    return run.loss_scales.of_batches(batches, plan, start, run.stage.accumulate, before)
+    ahead = not isinstance(run.loader, Stream)
+    return run.loss_scales.of_batches(batches, plan, start, run.stage.accumulate, before, ahead=ahead)

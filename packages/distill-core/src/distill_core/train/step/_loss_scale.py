@@ -83,6 +83,8 @@ class LossScales:
         start: int,
         accumulate: int,
         before: Callable[[int, dict[str, Any], Sequence[str]], tuple[dict[str, Any], Values]],
+        *,
+        ahead: bool = True,
     ) -> Iterator[tuple[dict[str, Any], LossScale]]:
         """Pair the batches of an epoch with their scales.
 
@@ -93,6 +95,7 @@ class LossScales:
             accumulate: How many batches make one update.
             before: Runs frozen models on a batch before its step: from its number, the batch and their names to the
                 batch on the device and their values.
+            ahead: Whether batches of later updates may be read; not those of a stream, whose state a checkpoint holds.
         """
         if accumulate == 1 and world_size() == 1:
             for batch in batches:
@@ -106,7 +109,7 @@ class LossScales:
         models = self._needed({tap.source for tap in taps} - {BATCH})
         reader = iter(batches)
         waiting = list(islice(reader, accumulate))
-        longest = None if world_size() > 1 and not models else accumulate
+        longest = None if ahead and world_size() > 1 and not models else accumulate
         while waiting:
             window, waiting = waiting, []
             values: list[Values] = [{}] * len(window)
@@ -120,7 +123,9 @@ class LossScales:
             for number, share in enumerate(self._shared(plan, start, counting, rows, accumulate)):
                 yield window[number], LossScale(*share, values[number])
                 window[number], values[number] = {}, {}  # it is not needed any more
-                waiting += islice(reader, num_read)
+                if longest > accumulate:
+                    waiting += islice(reader, num_read)
+            waiting = waiting or list(islice(reader, accumulate))
             start += len(rows)
 
     def planned(self, plan: BatchPlan, number: int, accumulate: int) -> LossScale:
