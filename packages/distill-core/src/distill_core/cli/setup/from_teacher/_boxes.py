@@ -12,7 +12,7 @@ from torch import nn
 from ....preview import ExampleInputs, example_inputs, summarise
 from ..._build_model import build_model
 from ..._exit import refuse
-from ._image_data import about_held_out
+from ._held_out import about_held_out
 from ._models import Call, built, call_named
 from ._own_data import BoxFiles
 from ._recipe import SCHEDULE, Candidate, Recipe, head, is_pretrained, quoted

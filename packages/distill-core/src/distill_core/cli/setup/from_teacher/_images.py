@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ....preview import ExampleInputs, FeaturePair, pair_features, stage_features, summarise
 from ..._build_model import build_model
 from ..._exit import refuse
-from ._image_data import about_held_out, image_data
+from ._held_out import about_held_out
+from ._image_data import image_data
 from ._models import Call, built, call_named, image_inputs, outputs_of
 from ._own_images import ImageFolder, ImageTable
 from ._recipe import SCHEDULE, Candidate, Recipe, head, is_pretrained, optimizer

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from ..._exit import refuse
-from ._own_images import NONE_HELD_OUT, TARGETS, HeldOut, ImageFolder, ImageTable, has_images, image_folder, image_table
+from ._held_out import NONE_HELD_OUT, HeldOut, num_held_out
+from ._own_images import ImageFolder, ImageTable, has_images, image_folder, image_table
+from ._own_tables import TARGETS, VAL, find_table
 from ._package import package
 
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -74,7 +76,7 @@ def own_data(path: Path) -> OwnData:
         refuse(f"--data {path} does not exist")
     if path.is_file() and path.suffix.lower() in TABLES:
         return image_table(path) or _prompts(path) or _without_test(path)
-    if path.is_dir() and (path / "train").is_dir() and not _table(path, "train"):
+    if path.is_dir() and (path / "train").is_dir() and not find_table(path, ["train"], TABLES):
         return image_folder(path)
     if path.is_dir() and (files := _annotations(path)):
         return _boxes(path, files)
@@ -85,7 +87,7 @@ def _tables(folder: Path) -> OwnData:
     """Return the images or texts of the tables in a folder."""
     if (images := image_table(folder)) is not None:
         return images
-    if (train := _table(folder, "train")) is not None:
+    if (train := find_table(folder, ["train"], TABLES)) is not None:
         return _prompts(train) or _texts(folder, train)
     if has_images(folder):
         refuse(
@@ -98,11 +100,6 @@ def _tables(folder: Path) -> OwnData:
 
 def _unknown(path: Path) -> NoReturn:
     refuse(f"--data {path} has no known layout", f"give {LAYOUTS}")
-
-
-def _table(folder: Path, *names: str) -> Path | None:
-    files = (folder / f"{name}{suffix}" for name in names for suffix in TABLES)
-    return next((file for file in files if file.is_file()), None)
 
 
 def _without_test(file: Path) -> OwnData:
@@ -122,7 +119,7 @@ def _prompts(file: Path) -> PromptRows | None:
 
 
 def _texts(folder: Path, train: Path) -> LabelledTexts:
-    val, test = _table(folder, "val", "dev", "valid", "validation"), _table(folder, "test")
+    val, test = find_table(folder, VAL, TABLES), find_table(folder, ["test"], TABLES)
     if test is None:
         test, val = val, None
     if test is None:
@@ -165,7 +162,7 @@ def _with_held_out(data: LabelledTexts) -> LabelledTexts:
     if data.num_train < 2 * len(data.labels):
         message = f"{data.train} has {data.num_train} texts of {len(data.labels)} classes, too few to hold some out"
         refuse(message, f"add rows, or a table of validation texts, val{data.train.suffix}")
-    count = max(len(data.labels), data.num_train // 10)
+    count = num_held_out(data.num_train, len(data.labels))
     return replace(data, num_train=data.num_train - count, held_out=HeldOut(count))
 
 
@@ -194,7 +191,7 @@ def _boxes(folder: Path, files: Sequence[Path]) -> BoxFiles:
     load("test", file=test, images=images[1], train_file=train)  # it may have other categories
     if (count := len(load("test", file=train, images=images[0]).dataset)) < 2:
         refuse(f"{train} has {count} image, and validation needs another", "add images")
-    held_out = HeldOut(max(1, count // 10))
+    held_out = HeldOut(num_held_out(count))
     data = load("train", file=train, images=images[0], holdout=held_out.count).dataset
     return BoxFiles(train, images[0], test, images[1], max(data.names) + 1, len(data), held_out)
 

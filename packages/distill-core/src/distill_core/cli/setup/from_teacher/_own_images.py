@@ -11,30 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from ..._exit import refuse
+from ._held_out import NONE_HELD_OUT, HeldOut, num_held_out
+from ._own_tables import TARGETS, VAL, find_table
 from ._package import package
 
-TARGETS = ("label", "labels", "target", "class", "category")
-"""Names of a column of labels."""
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_VAL, _TEST = ("val", "validation", "valid", "dev"), ("test",)
+_TABLES = {"train": ("train",), "val": VAL, "test": ("test",)}
+"""Split → names of its table."""
 _NUM_ROWS = 20
 """Number of rows in which the column of paths is looked for."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Images of the training data that are held out for `val`; 0 if `val` has its own.
-
-    Attributes:
-        count: Number of images.
-        missing: The classes of which none is held out.
-    """
-
-    count: int = 0
-    missing: Sequence[str] = ()
-
-
-NONE_HELD_OUT = HeldOut()
 
 
 @dataclass(frozen=True)
@@ -71,7 +56,7 @@ def image_folder(root: Path) -> ImageFolder:
         ConfigError: There are no images for the test.
         DataError: The folders have different classes, or one is empty.
     """
-    named = [name for name in (*_TEST, *_VAL[:3]) if (root / name).is_dir()]
+    named = [name for name in ("test", "val", "validation", "valid") if (root / name).is_dir()]
     if not named:
         refuse(f"{root} has no images for the test beside train/", "put some of each class into val/CLASS/")
     test = named[0]
@@ -80,7 +65,7 @@ def image_folder(root: Path) -> ImageFolder:
     if test == "test" and (root / "val").is_dir():
         load("val", root=root, batch_size=1, test=test)
         return ImageFolder(root, data.classes, len(data), test, NONE_HELD_OUT)
-    count = _size(root / "train", len(data), len(data.classes))
+    count = _num_held_out(root / "train", len(data), len(data.classes))
     held_out = load("val", root=root, batch_size=1, test=test, holdout=count).dataset.targets
     return ImageFolder(root, data.classes, len(data) - count, test, _held_out(held_out, data.classes))
 
@@ -98,7 +83,7 @@ def image_table(path: Path) -> ImageTable | None:
         found = _columns(train, inside) if train else None
         if train and found:
             images, column = found
-            beside = {} if path.is_file() else {name: _named(folder, names) for name, names in _OTHERS.items()}
+            beside = {} if path.is_file() else {split: _table(folder, split) for split in ("val", "test")}
             return _read(ImageTable(
                 train, beside.get("val"), beside.get("test"), images, column, _label(train, column),
                 _DELIMITERS[train.suffix.lower()],
@@ -109,9 +94,6 @@ def image_table(path: Path) -> ImageTable | None:
 def has_images(folder: Path) -> bool:
     """Return whether images lie in a folder, or in one of its folders."""
     return any(_is_image(file.name) for inside in _folders(folder) for file in inside.iterdir() if file.is_file())
-
-
-_OTHERS = {"val": _VAL, "test": _TEST}
 
 
 def _read(table: ImageTable) -> ImageTable:
@@ -126,23 +108,24 @@ def _read(table: ImageTable) -> ImageTable:
             load(split, file=file, **common)
     if table.val:
         return replace(table, classes=data.classes, num_train=len(data))
-    count = _size(table.train, len(data), len(data.classes))
+    count = _num_held_out(table.train, len(data), len(data.classes))
     labels = load("val", file=table.train, holdout=count, **common).dataset.labels
     held_out = _held_out(labels, data.classes)
     return replace(table, classes=data.classes, num_train=len(data) - count, held_out=held_out)
 
 
-def _size(source: Path, count: int, num_classes: int) -> int:
-    """Return the number of samples to hold out: a tenth, and at least one for each class."""
+def _num_held_out(source: Path, count: int, num_classes: int) -> int:
+    """Return the number of images to hold out, or refuse too few images."""
     if count < 2 * num_classes:
         message = (
             f"{source} has {count} images of {num_classes} classes, too few to hold one of each out for validation"
         )
         refuse(message, "add images, or give validation images of their own, val/CLASS/IMAGE or val.csv")
-    return max(num_classes, count // 10)
+    return num_held_out(count, num_classes)
 
 
 def _held_out(targets: Sequence[int], classes: Sequence[str]) -> HeldOut:
+    """Return the number of held-out images and the classes that none of them has."""
     found = Counter(targets)
     return HeldOut(len(targets), [str(name) for index, name in enumerate(classes) if not found[index]])
 
@@ -150,12 +133,11 @@ def _held_out(targets: Sequence[int], classes: Sequence[str]) -> HeldOut:
 def _training_table(folder: Path) -> Path | None:
     """Return the table of the training images: `train.csv`, or the only table in a folder."""
     tables = sorted(file for suffix in _DELIMITERS for file in folder.glob(f"*{suffix}") if file.is_file())
-    return _named(folder, ("train",)) or (tables[0] if len(tables) == 1 else None)
+    return _table(folder, "train") or (tables[0] if len(tables) == 1 else None)
 
 
-def _named(folder: Path, names: Sequence[str]) -> Path | None:
-    files = (folder / f"{name}{suffix}" for name in names for suffix in _DELIMITERS)
-    return next((file for file in files if file.is_file()), None)
+def _table(folder: Path, split: str) -> Path | None:
+    return find_table(folder, _TABLES[split], [*_DELIMITERS])
 
 
 def _folders(folder: Path) -> Iterator[Path]:
@@ -167,8 +149,8 @@ def _folders(folder: Path) -> Iterator[Path]:
 def _columns(table: Path, folders: Sequence[Path]) -> tuple[Path, str] | None:
     """Return the folder of the images and the column of their paths; None if no column has paths of images."""
     header, rows = _first_rows(table)
-    for number, name in enumerate(header):
-        cells = [row[number] for row in rows if number < len(row)]
+    for index, name in enumerate(header):
+        cells = [row[index] for row in rows if index < len(row)]
         for folder in folders:
             if any(_is_image(cell) and (folder / cell).is_file() for cell in cells):
                 return folder, name
@@ -187,6 +169,7 @@ def _first_rows(table: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _label(table: Path, path: str) -> str:
+    """Return the column of labels, or refuse a table without one; `path` is the column of paths."""
     others = [name for name in _first_rows(table)[0] if name != path]
     found = [name for name in others if name.lower() in TARGETS] or (others if len(others) == 1 else [])
     if not found:

@@ -15,10 +15,9 @@ from ....data import class_names_of_model, plain_class_name
 from ....export import longest_sequence
 from ....preview import ExampleInputs
 from ..._exit import refuse
-from ._image_data import about_held_out
+from ._held_out import HeldOut, about_held_out
 from ._models import Call, built
 from ._own_data import LabelledTexts, PromptRows
-from ._own_images import HeldOut
 from ._package import package
 from ._recipe import SCHEDULE, Candidate, Recipe, head, quoted
 
@@ -143,7 +142,12 @@ def _about_val(data: LabelledTexts | PromptRows) -> str:
 
 
 def _with_missing(data: LabelledTexts, tokenizer: Path) -> LabelledTexts:
-    """Return texts with the classes of which none is held out."""
+    """Return texts with the names of the classes of which none is held out.
+
+    Args:
+        data: The texts.
+        tokenizer: Folder of a tokenizer; the held-out rows do not depend on it.
+    """
     if not data.held_out.count:
         return data
     options = {"columns": [data.column], "target": data.target, "labels": data.labels, "batch_size": 1}
