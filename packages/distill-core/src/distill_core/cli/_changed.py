@@ -11,10 +11,8 @@ from typing import Any
 from ..config import Document, read
 from ._exit import refuse
 from ._flatten import leaves, to_yaml
-from ._run_files import COMMAND
+from ._run_files import CODE, COMMAND
 
-CODE = "code"
-"""Folder of the copies of modules in a run, and the first word of their keys."""
 _ANY_TIME = frozenset("about test log_every log_grad_norm timeout nonfinite max_nonfinite".split())
 _OF_STAGE = frozenset("epochs steps scheduler scheduler_step".split())
 _WORKERS = frozenset("workers num_workers".split())

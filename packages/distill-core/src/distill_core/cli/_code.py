@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..records import write_record
-from ._changed import CODE, Changes
+from ._changed import Changes
+from ._run_files import CODE
 
 if TYPE_CHECKING:
     from ..config import Document
@@ -23,6 +24,11 @@ def newest_code(folder: Path) -> Path | None:
 
 def keep_code(folder: Path, document: Document, trust: Sequence[str]) -> dict[str, str]:
     """Copy the sources of the trusted modules beside a document that are imported, if they differ from the newest copies.
+
+    Args:
+        folder: Output folder of the run.
+        document: The experiment.
+        trust: Names of packages, or `.`.
 
     Returns:
         The SHA-256 of each file by its path.
@@ -48,9 +54,11 @@ def changes_of_code(folder: Path, modules: Path) -> Changes:
         modules: The folder of modules beside the experiment.
     """
     newest = newest_code(folder)
+    if newest is None:
+        return {}
     changes: Changes = {}
-    for file in sorted(newest.rglob("*.py")) if newest else ():
-        name = file.relative_to(newest or folder).as_posix()
+    for file in sorted(newest.rglob("*.py")):
+        name = file.relative_to(newest).as_posix()
         old, new = _sha256(file.read_bytes()), _read(modules / name)
         if new is None or _sha256(new) != old:
             changes[f"{CODE}.{name}"] = (old, None if new is None else _sha256(new))
@@ -58,9 +66,11 @@ def changes_of_code(folder: Path, modules: Path) -> Changes:
 
 
 def _version(folder: Path) -> int:
-    """Return the number of a folder of copies; 0 for any other."""
+    """Return the version of a folder of copies: `code` → 1, `code.2` → 2; 0 for any other folder."""
+    if folder.name == CODE:
+        return 1
     name, _, number = folder.name.partition(".")
-    return (int(number) if number.isdecimal() else int(not number)) if name == CODE else 0
+    return int(number) if name == CODE and number.isdecimal() else 0
 
 
 def _top(name: str) -> str:

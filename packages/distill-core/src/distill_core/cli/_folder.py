@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..records import write_record
-from ._changed import CODE, Changes, changes_of, refuse_changes
+from ._changed import Changes, changes_of, refuse_changes
 from ._code import changes_of_code
 from ._distributions import imported_distributions
 from ._exit import refuse
 from ._git import git_state
 from ._run_files import (
+    CODE,
     COMMAND,
     ENVIRONMENT,
     LOCK,

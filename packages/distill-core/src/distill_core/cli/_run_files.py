@@ -18,6 +18,8 @@ SOURCE, RESOLVED, COMMAND, ENVIRONMENT, LOG, METRICS, RESULTS, LOCK = (
     "results.json",
     ".lock",
 )
+CODE = "code"
+"""Folder of the copies of modules, and the first word of their keys."""
 
 
 def has_checkpoint(folder: Path) -> bool:

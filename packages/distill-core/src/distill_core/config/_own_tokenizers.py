@@ -41,7 +41,7 @@ def expand_tokenizers(root: MappingNode, sources: Mapping[str, str]) -> list[Pro
     """
     problems: list[Problem] = []
     for own in _tokenizers(root):
-        calls = [call for node in _below(root, "data", "loader") if (call := _texts(node))]
+        calls = [call for node in _below(root, "data", "loader") if (call := _data_call(node))]
         found = [problem for call in calls for problem in _tokenise(call, own)]
         if not calls:
             message = f"no data of this file have a `tokenizer`, so '{own.model}' cannot have another one"
@@ -75,7 +75,7 @@ def _below(root: MappingNode, *names: str) -> list[Node]:
     return list({id(node): node for node in found}.values())
 
 
-def _texts(node: Node) -> tuple[str, MappingNode] | None:
+def _data_call(node: Node) -> tuple[str, MappingNode] | None:
     """Return the path and the named arguments of a call that tokenises texts; None for any other node."""
     call = imported(node)
     if call is None or "tokenizer" not in call.kwargs:
@@ -113,10 +113,10 @@ def _inner(arguments: MappingNode, name: str, own: _Own) -> MappingNode:
     """Return an argument that is a mapping; an empty one is added if it is missing."""
     given = pairs(arguments).get(name)
     if given is not None:
-        return given[1] if isinstance(given[1], MappingNode) else MappingNode(MAP, [])
+        return given[1] if isinstance(given[1], MappingNode) else MappingNode(MAP, [])  # the check refuses the value
     start, end = own.tokenizer.start_mark, own.tokenizer.end_mark
     added = MappingNode(MAP, [], start, end, flow_style=True)
-    arguments.value.append((_text(name, own.tokenizer), added))
+    arguments.value.append((_scalar(name, own.tokenizer), added))
     return added
 
 
@@ -124,7 +124,7 @@ def _add(arguments: MappingNode, name: str, value: Node, owner: str) -> Iterator
     """Add an argument; yield a problem if it is given with another value."""
     given = pairs(arguments).get(name)
     if given is None:
-        arguments.value.append((_text(name, value), _copy(value)))
+        arguments.value.append((_scalar(name, value), _copy(value)))
     elif (given[1].tag, given[1].value) != (value.tag, value.value):
         message = f"`{name}` in {owner} has another value"
         yield Problem(message, hint="give it in one place", id="tokenizer-twice")
@@ -137,7 +137,8 @@ def _copy(node: Node) -> Node:
     return ScalarNode(node.tag, node.value, node.start_mark, node.end_mark, style=node.style)
 
 
-def _text(text: str, at: Node) -> ScalarNode:
+def _scalar(text: str, at: Node) -> ScalarNode:
+    """Return a string at the position of another node."""
     return ScalarNode(STR, text, at.start_mark, at.end_mark)
 
 
@@ -152,7 +153,7 @@ def _own_fields(node: Node, model: str) -> Node:
     if isinstance(node, ScalarNode):
         source, _, name = node.value.partition(".")
         is_token = source == "batch" and name in FIELDS
-        return _text(f"batch.{model}_{name}", node) if is_token else node
+        return _scalar(f"batch.{model}_{name}", node) if is_token else node
     copied = copy.copy(node)
     set_anchor(copied, None)
     if isinstance(copied, MappingNode):

@@ -164,7 +164,7 @@ def _base(found: Definition, name: str) -> Definition | None:
         base = follow(found.source, name.split("."), 40) if found.source and name else None
     except MissingError:
         return None
-    return base if base is not None and isinstance(base.node, ast.ClassDef) else None
+    return base if base is not None and base.is_class else None
 
 
 def _of_dataclass(found: Definition, node: ast.ClassDef, steps: int) -> Signature | None:
