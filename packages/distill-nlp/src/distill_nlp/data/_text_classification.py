@@ -92,9 +92,9 @@ def text_classification(
         DataError: The file or a column does not exist, a cell is not text, a label is missing or not in `labels`, or
             `holdout` leaves no rows.
     """
-    table, labels = _rows(read_table(file), split, holdout, target, labels, several=several)
+    table, classes = _rows(read_table(file), split, holdout, target, labels, several=several)
     texts = [table.texts(column) for column in columns]
-    classes, targets = _targets(table, target, labels, several=several)
+    targets = _targets(table, target, classes, several=several)
     dataset = encoded(
         texts, targets, tokenizer, max_length, labels=classes, tokenizers=tokenizers, max_lengths=max_lengths, cache=cache,
         columns=[(column,) for column in columns],
@@ -124,25 +124,23 @@ def _flat(lists: Sequence[Sequence[Any]]) -> tuple[list[int], list[Any]]:
 
 def _rows(
     table: Table, split: str, holdout: int, target: str, labels: Labels, *, several: bool
-) -> tuple[Table, Labels]:
-    """Return the rows of a split, and the class names of all rows."""
+) -> tuple[Table, Sequence[str] | None]:
+    """Return the rows of a split, and the class names of all rows; None for scores."""
     if split not in ("train", HELD_OUT):
         message = f"`split` must be 'train' or '{HELD_OUT}', got {split!r}"
         raise DataError(message, hint="name each file with `file`; `split` is for `holdout`")
-    labels = _labels(table, target, labels, several=several)
-    return chosen_rows(table, split, holdout), labels
+    classes = _labels(table, target, labels, several=several)
+    return chosen_rows(table, split, holdout), classes
 
 
-def _targets(
-    table: Table, column: str, classes: Sequence[str] | None, *, several: bool
-) -> tuple[Sequence[str] | None, Sequence[Any]]:
-    """Return the classes, and the target of each text."""
+def _targets(table: Table, column: str, classes: Sequence[str] | None, *, several: bool) -> Sequence[Any]:
+    """Return the target of each text."""
     cells, where = table.column(column), table.where
     if classes is None and several:
         message = f"{table.source}: texts with several labels cannot have scores"
         raise DataError(message, hint="set `labels`, for example labels: auto")
     if classes is None:
-        return None, scores(cells, where)
+        return scores(cells, where)
     if not several:
-        return classes, class_indices(cells, classes, where)
-    return classes, ones_and_zeros(several_of(cells, where), classes, where)
+        return class_indices(cells, classes, where)
+    return ones_and_zeros(several_of(cells, where), classes, where)
