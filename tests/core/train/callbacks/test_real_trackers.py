@@ -101,8 +101,6 @@ def tracked(request, tmp_path_factory) -> tuple[str, Path]:
     removed = ("CI", "PYTEST_", "WANDB", "MLFLOW", "TRACKIO", "GITHUB")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     environment |= {"HOME": str(folder), "TRACKIO_DIR": str(folder / "trackio")}
-    code = RUN + "import atexit\natexit.register(lambda: Path('asked').write_text(str(asked)))"  # the last to be called
-    code = code.replace("import sys\n", "import atexit, sys\n", 1)
     done = subprocess.run(
         [sys.executable, "-c", RUN, request.param],
         cwd=folder,

@@ -102,12 +102,12 @@ def resumed(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("processes", "name"),
+    ("processes", "directory"),
     [(2, "on-2"), (3, "on-3"), (1, "on-1"), *((2, f"killed-in-{moment}") for moment in ("shards", "state", "pointer"))],
 )
-def test_a_sharded_run_resumes_on_any_number_of_processes(resumed, processes, name):
+def test_a_sharded_run_resumes_on_any_number_of_processes(resumed, processes, directory):
     """Bit for bit on the same number; weights, averages and the log line of the epoch that was interrupted."""
-    whole, again = resumed[1] / "whole", resumed[1] / name
+    whole, again = resumed[1] / "whole", resumed[1] / directory
     for name in ("student", "student_ema"):
         expected, found = (load_file(folder / f"{name}.safetensors") for folder in (whole, again))
         assert expected.keys() == found.keys()
