@@ -1,4 +1,4 @@
-"""The stages that early_stop.py measures: models, losses and what their forward is given."""
+"""The stages that early_stop.py measures: models, losses and their inputs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Stage:
     Attributes:
         models: `teacher` and `student`; a model that no loss reads does not run.
         terms: The losses with their wiring.
-        target: What the batch's target is: `labels`, `masks` or `boxes`.
+        target: Kind of the batch's target: `labels`, `masks` or `boxes`.
         redesign: Returns the part of a model up to the last of some taps; None if torchdistill runs the complete models.
         feed: The wiring of the models' inputs.
     """

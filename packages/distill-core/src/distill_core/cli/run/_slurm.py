@@ -56,7 +56,7 @@ def slurm(
     """Print a Slurm batch script for multi-node training.
 
     Write it to a file and submit it: `distill slurm FILE … > job.sbatch`. A job that reaches its time limit saves a
-    checkpoint and requeues itself.
+    checkpoint and requeues itself. --json prints the script and the output folder.
     """
     if nodes < 1 or gpus < 1:
         refuse(f"--nodes and --gpus must be at least 1, got {nodes} and {gpus}")

@@ -51,7 +51,8 @@ def convert(
 ) -> None:
     """Convert a checkpoint to safetensors, or back.
 
-    Of a run, the newest checkpoint is read, also one whose tensors are sharded over the files of several processes.
+    Of a run, the newest checkpoint is read, also one whose tensors are sharded over the files of several processes. --json
+    prints the file, its number of tensors, numbers and bytes, and what was omitted.
     """
     from .._record_output import record_output
 

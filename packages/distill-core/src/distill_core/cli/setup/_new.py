@@ -64,6 +64,8 @@ def new(
 
     By default it runs in seconds. With --teacher and --data, both are inspected: candidate students are listed with their parameters, FLOPs and latency
     on this machine, and the experiment distills the teacher into one of them.
+
+    --json prints the files, the next commands and, with --teacher, the data and the students.
     """
     if teacher is None and data is None and student is not None:
         refuse("--student requires --teacher and --data", "add both")

@@ -38,7 +38,7 @@ class Callback:
         """Called after training and the test, on the main process only."""
 
     def close(self) -> None:
-        """Called when the run ends, also by an error or an interrupt: release what the callback holds."""
+        """Called on every process when the run ends, also by an error or an interrupt: release what the callback holds."""
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""

@@ -26,7 +26,9 @@ _ZERO = 1e-6
 _PURE = ("distill_core", "distill_nlp", "distill_vision", "torch")
 """Packages whose losses have no side effects."""
 _SEEDS = range(4)
+"""Seeds of the random inputs: one draw may have no gradient by accident."""
 _LARGER = 4
+"""The larger number of positions, tokens or channels that is tried."""
 
 Shape = tuple[int, ...]
 
@@ -41,7 +43,7 @@ def degenerate(
 
     Args:
         loss: The loss.
-        arguments: Its inputs, also without data.
+        arguments: Its inputs; those on the meta device are drawn on the CPU.
         value: What it returned for them. A loss of other packages is called again only if that is 0 or not finite, because
             its calls may have side effects.
         with_classes: Whether one class may be too few.
@@ -106,7 +108,13 @@ def _enlarged(shape: Shape, axes: range | list[int]) -> Shape:
 
 
 def _gradient(loss: Callable[..., Any], arguments: Mapping[str, Any], larger: Callable[[Shape], Shape]) -> float | None:
-    """Return the greatest gradient of the inputs over several random values; None if the loss fails."""
+    """Return the greatest absolute gradient of the inputs over several random values; None if the loss fails.
+
+    Args:
+        loss: The loss.
+        arguments: Its inputs, of which dtype and shape are read.
+        larger: Returns the shape to use for a shape.
+    """
     leaves: list[Tensor] = []
 
     def fresh(tensor: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def coco_json(
         group_by_shape: Number of groups of images by shape, see `coco_detection`.
 
     Raises:
-        DataError: Files are missing or damaged, or an annotation is invalid.
+        DataError: Files are missing or damaged, an annotation is invalid, or `holdout` leaves no images.
     """
     check_split(split)
     path, folder = Path(file).expanduser(), Path(images).expanduser()

@@ -95,7 +95,7 @@ def image_table(
         transform: Function from a PIL image to a tensor; by default that of `image_folder`.
 
     Raises:
-        DataError: A file or column is missing, a row is not valid, or a label is not a class.
+        DataError: A file or column is missing, a row is not valid, a label is not a class, or `holdout` leaves no images.
     """
     check_split(split)
     table = Path(file).expanduser()
@@ -224,8 +224,8 @@ def _cells(file: Path, path: str, label: str, delimiter: str) -> list[tuple[int,
             for row in reader:
                 name, text = row[path], row[label]
                 if not name or text is None or None in row:
-                    number = len(reader.fieldnames or ())
-                    message = f"{file}:{reader.line_num}: the row must have {number} columns with a path"
+                    num_columns = len(reader.fieldnames or ())
+                    message = f"{file}:{reader.line_num}: the row must have {num_columns} columns with a path"
                     raise DataError(message)
                 rows.append((reader.line_num, name, text.strip()))
     except (csv.Error, OSError, ValueError) as error:
