@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,15 +15,15 @@ from distill_core import losses
 from distill_core.data import Loader
 from distill_core.errors import WiringError
 from distill_core.experiment import Experiment, Stage, Term
-from distill_core.train import Trainer
+from distill_core.train import Checkpoint, Trainer
 from distill_core.train.step._degenerate import degenerate
 
 
-def trainer(models, term, batch_size):
+def trainer(models, term, batch_size, **options):
     ce = Term(loss=nn.CrossEntropyLoss(), inputs={"input": "student", "target": "batch.target"})
     stage = Stage(epochs=1, optimizer=partial(torch.optim.SGD, lr=0.1), losses={"ce": ce, "at": term})
     data = Loader(TensorDataset(torch.randn(12, 4), torch.arange(12) % 3), batch_size)
-    return Trainer(Experiment(models=models, data={"train": data}, stages=[stage]))
+    return Trainer(Experiment(models=models, data={"train": data}, stages=[stage]), **options)
 
 
 POSITION, SAMPLE = "maps of one position", "a batch of 1 sample"
@@ -76,14 +78,87 @@ def test_a_loss_without_a_gradient_is_refused_beside_one_that_teaches(loss, batc
         trainer(models, term, batch_size).fit()
 
 
+class Centred(nn.Module):
+    def __init__(self, offset, calls):
+        super().__init__()
+        self.offset, self.calls = offset, calls
+
+    def forward(self, student):
+        self.calls.append((len(student), random.random(), np.random.rand()))
+        return (student - student.mean(0)).square().mean() + self.offset
+
+    def __deepcopy__(self, memo):
+        return Centred(self.offset, self.calls)
+
+
 @pytest.mark.parametrize(("offset", "is_called"), [(1.0, False), (0.0, True)])
 def test_a_loss_of_other_packages_is_called_again_only_if_it_may_be_degenerate(offset, is_called):
     calls = []
+    student = torch.randn(1, 4)
+    loss = Centred(offset, calls)
+    value = loss(student)
+    before = random.getstate(), str(np.random.get_state())
+    problem = degenerate(loss, {"student": student}, value)
+    assert (len(calls) > 1, problem is not None) == (is_called, is_called)
+    assert before == (random.getstate(), str(np.random.get_state()))
+
+
+def test_a_function_of_other_packages_is_never_called_again():
+    queue = []
 
     def loss(student):
-        calls.append(len(student))
-        return (student - student.mean(0)).square().mean() + offset
+        queue.append(student.detach())
+        return student.sum() * 0 if len(queue) == 1 else (student - queue[0].mean(0)).square().mean()
 
     student = torch.randn(1, 4)
-    problem = degenerate(loss, {"student": student}, loss(student))
-    assert (len(calls) > 1, problem is not None) == (is_called, is_called)
+    assert degenerate(loss, {"student": student}, loss(student)) is None
+    assert len(queue) == 1
+
+
+class Threshold(nn.Module):
+    def forward(self, student):
+        return nn.functional.relu(student.abs() - 2.5).mean()
+
+
+class Pairs(nn.Module):
+    """Triplets within the batch: none in the first batch, whose labels all differ."""
+
+    def forward(self, student, target):
+        distances, same = torch.cdist(student, student), target[:, None] == target
+        positive, negative = same & ~torch.eye(len(target), dtype=torch.bool), ~same
+        contrast = distances.unsqueeze(2) - distances.unsqueeze(1) + 1
+        return nn.functional.relu(contrast * positive.unsqueeze(2) * ~negative.unsqueeze(1)).sum()
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize(
+    ("loss", "arguments"),
+    [
+        (Threshold(), lambda size: {"student": torch.zeros(size, 4)}),
+        (Pairs(), lambda size: {"student": torch.zeros(size, 4), "target": torch.arange(size)}),
+        (nn.HingeEmbeddingLoss(0.1), lambda size: {"input": torch.ones(size, 1), "target": -torch.ones(size, 1).long()}),
+        (nn.MultiMarginLoss(margin=0.01), lambda size: {"input": torch.eye(size, 2), "target": torch.arange(size)}),
+    ],
+)  # fmt: skip
+def test_losses_that_are_rightly_0_for_many_values(loss, arguments, size):
+    if not (isinstance(loss, Pairs) and size == 1):  # which has no pairs
+        assert degenerate(loss, arguments(size), loss(**arguments(size))) is None
+
+
+def test_a_resumed_run_may_begin_with_the_last_batch_of_an_epoch(tmp_path):
+    class Killed(losses.SPKDLoss):
+        def forward(self, student, teacher):
+            if len(student) == 1:
+                raise KeyboardInterrupt
+            return super().forward(student, teacher)
+
+    def fit(loss, *, resume):
+        models = {name: nn.Linear(4, 3) for name in ("teacher", "student")}
+        term = Term(loss=loss, inputs={"student": "student", "teacher": "teacher"})
+        run = trainer(models, term, 11, output=tmp_path, callbacks=[Checkpoint(every_steps=1)])
+        run.fit(resume=resume)
+        return run.state.step
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(Killed(), resume=False)
+    assert fit(losses.SPKDLoss(), resume=True) == 2

@@ -18,6 +18,7 @@ from ..taps import Tap
 from ..train import ResolvedStage, StageRun, batch_values, not_one_number, prepare_stage, stage_notes
 from ..train.step import LossWatch, structures, with_lengths
 from ..train.teachers import Caches, ModelSource
+from ..tree import tensors
 from ._depth import depth
 from ._describe import describe_call, describe_value
 from ._locator import Locator
@@ -134,7 +135,9 @@ class StageCheck:
                 self._note("", f"{subject} cannot run to its end without data: what reads {missed} is not checked")
 
     def _run_losses(self, run: StageRun) -> None:
-        watch = LossWatch(self.batch, run.distiller.terms)
+        sizes = [len(tensor) for tensor in tensors(self.batch) if tensor.dim()]
+        is_full = run.loader is None or max(sizes, default=0) >= run.loader.batch_size
+        watch = LossWatch(self.batch, run.distiller.terms, is_full=is_full)
         for name, term in run.distiller.terms.items():
             wiring = run.distiller.wirings[name]
             if all(tap in self.values for tap in wiring.taps):

@@ -57,7 +57,8 @@ class StageRun:
     def explained(self, batch: Mapping[str, Any], num_samples: int) -> contextlib.AbstractContextManager[None]:
         """Return the context of a step's forward; that of the first step also watches the losses."""
         is_watched, self.is_watched = self.is_watched, False
-        return explained_step(self.distiller, batch, num_samples, is_watched=is_watched)
+        is_full = num_samples >= self.loader.batch_size  # the first batch of a resumed run may be the last of its epoch
+        return explained_step(self.distiller, batch, num_samples, is_watched=is_watched, is_full=is_full)
 
     def set_modes(self, models: Mapping[str, nn.Module]) -> None:
         """Set the modes again, for an epoch."""

@@ -27,7 +27,7 @@ ONE_SAMPLE = "set `drop_last: true`, or another batch_size"
 
 @contextlib.contextmanager
 def explained_step(
-    distiller: Distiller, batch: Mapping[str, Any], num_samples: int, *, is_watched: bool
+    distiller: Distiller, batch: Mapping[str, Any], num_samples: int, *, is_watched: bool, is_full: bool
 ) -> Iterator[None]:
     """Wrap the forward of a step: replace an exception whose cause is known, and warn of a suspicious first step.
 
@@ -36,13 +36,14 @@ def explained_step(
         batch: The batch.
         num_samples: Its number of samples.
         is_watched: Whether the losses are called under a `LossWatch`.
+        is_full: Whether no other batch has more samples.
 
     Raises:
         TrainingError: BatchNorm got one value to normalise.
         DataError: A model of float32 was fed with float64.
         WiringError: A loss got a structure, a layout or a label that it does not accept, or no loss has a gradient.
     """
-    watch = distiller.watch = LossWatch(batch, distiller.terms) if is_watched else None
+    watch = distiller.watch = LossWatch(batch, distiller.terms, is_full=is_full) if is_watched else None
     try:
         yield
     except Exception as error:

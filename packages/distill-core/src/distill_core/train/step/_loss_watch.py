@@ -33,9 +33,11 @@ class LossWatch:
     Args:
         batch: The batch, whose token ids and tags have the shape (batch, tokens).
         names: The names of the losses; what is not known of one is taken to be fine.
+        is_full: Whether no other batch has more samples.
     """
 
-    def __init__(self, batch: Mapping[str, Any], names: Iterable[str]) -> None:
+    def __init__(self, batch: Mapping[str, Any], names: Iterable[str], *, is_full: bool) -> None:
+        self._is_full = is_full
         self.notes: list[Problem] = []
         self.degenerate: dict[str, Problem] = {}
         self._tokens = {
@@ -55,7 +57,7 @@ class LossWatch:
         finally:
             self._note(f"losses.{name} ({type(loss).__name__})", watch.seen)
         is_over_one = any(shape[dim] == 1 for shape, dim in watch.seen if shape)
-        if problem := degenerate(loss, arguments, value, with_classes=not is_over_one):
+        if problem := degenerate(loss, arguments, value, with_classes=not is_over_one, with_batch=self._is_full):
             self.degenerate[name] = replace(problem, message=f"{type(loss).__name__}: {problem.message}")
         elif is_over_one:
             self._teaches[name] = not has_no_gradient(loss, arguments)
