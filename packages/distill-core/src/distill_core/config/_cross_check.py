@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -10,13 +11,13 @@ from ..errors import Problem, did_you_mean
 from ..lengths import SHARE_HINT, length_problem
 from ._document import Document
 from ._hints import foreign_hint, misfits
-from ._nodes import is_untagged, join, pairs, scalar_value, string
+from ._nodes import is_untagged, join, pairs, scalar_value, string, walk
 from ._problems import RefusedError
 from ._schema import Decoder
-from ._signatures import Signature, of_definition
+from ._signatures import Signature, of_definition, of_method
+from ._sources import Definition
 from ._spellings import imported
 from ._tags import Pair, Tagged
-from ._taps import wired_names
 from ._targets import locate
 
 _EVALUATE = "distill_core.train.Evaluate"
@@ -26,6 +27,8 @@ _METRIC = {
     "distill_core.train.ReduceLROnPlateau": "metric",
 }
 """Callback → its parameter that names a metric."""
+_METHODS = {"loss": "forward", "metric": "update"}
+"""Key of an object beside `inputs` → its method that gets them by name."""
 
 
 def cross_check(document: Document, trust: Sequence[str]) -> Iterator[Problem]:
@@ -36,7 +39,7 @@ def cross_check(document: Document, trust: Sequence[str]) -> Iterator[Problem]:
             yield from _lengths(document, pairs(stage)["scheduler"][1], f"stages.{index}.scheduler")
     yield from _group_options(document, _items(top.get("stages")), trust, registering="imports" in top)
     yield from _best(document, _items(top.get("callbacks")))
-    yield from wired_names(document, trust, registering="imports" in top)
+    yield from _wired_names(document, trust, registering="imports" in top)
 
 
 def _group_options(
@@ -77,12 +80,17 @@ def _of_group(
 
 def _signature(optimizer: Tagged, trust: Sequence[str], *, registering: bool) -> Signature | None:
     """Return the signature of an optimizer; None if its source does not show all its options."""
-    try:
-        found = locate(optimizer.path, trust, registering=registering)
-    except RefusedError:
-        return None
+    found = _definition(optimizer, trust, registering=registering)
     signature = of_definition(found) if found else None
     return None if signature is None or signature.var_named else signature
+
+
+def _definition(tagged: Tagged, trust: Sequence[str], *, registering: bool) -> Definition | None:
+    """Return the source of what a node imports; None if it is not known, or refused, which another check reports."""
+    try:
+        return locate(tagged.path, trust, registering=registering)
+    except RefusedError:
+        return None
 
 
 def _lengths(document: Document, node: Node, key: str) -> Iterator[Problem]:
@@ -127,6 +135,63 @@ def _best(document: Document, callbacks: Sequence[Node]) -> Iterator[Problem]:
 def _measures(metrics: Sequence[str] | set[str] | tuple[()], best: str) -> bool:
     """Return whether one of the metrics may report this value: `top5`, or `accuracy.top5` of `accuracy`."""
     return any(best == name or best.startswith(f"{name}.") for name in metrics)
+
+
+@dataclass(frozen=True)
+class _Callees:
+    """The losses, metrics and models of a document, which get their inputs by name."""
+
+    document: Document
+    trust: Sequence[str]
+    registering: bool
+
+    def mismatches(self, callee: Tagged | None, method: str, at: Node, inputs: Node, key: str) -> Iterator[Problem]:
+        """Yield the problems of the inputs of one callable."""
+        if callee is None or not is_untagged(inputs):
+            return
+        found = _definition(callee, self.trust, registering=self.registering)
+        signature = _unbound(callee, method, found) if found else None
+        if found is None or signature is None:
+            return
+        called = f"{found.name}.{method}" if callee.tag == "import_call" else found.name
+        for node, problem in signature.mismatches(called, at, (), pairs(inputs), partial=False):
+            yield self.document.located(problem, node, key)
+
+
+def _wired_names(document: Document, trust: Sequence[str], *, registering: bool) -> Iterator[Problem]:
+    """Yield the inputs that a callable does not have, and the required ones that it does not get.
+
+    Those of code that the sources do not show are found when the run begins.
+    """
+    callees = _Callees(document, trust, registering)
+    models = pairs(pairs(document.root)["models"][1]) if "models" in pairs(document.root) else {}
+    for key, node in walk(document.root):
+        found = pairs(node)
+        for name, method in _METHODS.items():
+            if name in found and "inputs" in found and is_untagged(node):
+                callee, (at, inputs) = imported(found[name][1]), found["inputs"]
+                yield from callees.mismatches(callee, method, at, inputs, join(key, "inputs"))
+        for model, (at, inputs) in pairs(found["feed"][1]).items() if "feed" in found else ():
+            callee, where = imported(models[model][1]) if model in models else None, join(join(key, "feed"), model)
+            yield from callees.mismatches(callee, "forward", at, inputs, where)
+
+
+def _unbound(callee: Tagged, method: str, found: Definition) -> Signature | None:
+    """Return what remains to be passed to a callable of a file: an object's method, a function or a partial of one."""
+    if callee.tag == "import_call":
+        return of_method(found, method)
+    if callee.tag not in ("import_get", "import_partial") or method != "forward" or "." in found.name:
+        return None
+    signature = of_definition(found) if not found.is_class else None
+    return _bound(signature, len(callee.args), callee.kwargs) if signature else None
+
+
+def _bound(signature: Signature, num_args: int, names: Mapping[str, object]) -> Signature:
+    """Return a signature without its first parameters; the named ones are no longer required."""
+    left = signature.parameters[num_args:]
+    return replace(
+        signature, parameters=tuple(replace(item, required=item.required and item.name not in names) for item in left)
+    )
 
 
 def _items(node: Node | None) -> list[Node]:
