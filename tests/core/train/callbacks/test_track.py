@@ -58,6 +58,7 @@ def run_with(callback: Track, output: Path | None) -> None:
     callback.on_log(run, dict(TRAIN))
     callback.on_log(run, dict(VAL))
     callback.on_fit_end(run, {})
+    callback.close()
 
 
 @pytest.mark.parametrize("is_new", [False, True])

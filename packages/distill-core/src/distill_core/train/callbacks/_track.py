@@ -44,7 +44,7 @@ class Track(Callback):
             _require(name)
         self._tensorboard = TensorBoard() if "tensorboard" in self.names else None
         self._trackers: dict[str, Any] = {}
-        self._known: dict[str, str] = {}
+        self._run_ids: dict[str, str] = {}
 
     def on_log(self, run: Run, record: dict[str, Any]) -> None:
         """Log each number of the record under `split/name`; the first record starts the trackers."""
@@ -55,7 +55,7 @@ class Track(Callback):
             if name == "tensorboard":
                 continue
             if name not in self._trackers:
-                self._trackers[name], self._known[name] = _start(name, self.project, run, self._known.get(name))
+                self._trackers[name], self._run_ids[name] = _start(name, self.project, run, self._run_ids.get(name))
             self._trackers[name].log(values, step=record["step"])
 
     def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:
@@ -72,11 +72,11 @@ class Track(Callback):
 
     def state(self) -> dict[str, Any]:
         """Return the id of the run of each tracker."""
-        return {"runs": self._known}
+        return {"runs": self._run_ids}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue the runs of the trackers."""
-        self._known = dict(state.get("runs", {}))
+        self._run_ids = dict(state.get("runs", {}))
 
 
 def _require(name: str) -> None:
@@ -94,8 +94,14 @@ def _require(name: str) -> None:
         raise DistillError(message, hint=f"pip install {name}") from error
 
 
-def _start(name: str, project: str, run: Run, known: str | None) -> tuple[Any, str]:
+def _start(name: str, project: str, run: Run, resumed: str | None) -> tuple[Any, str]:
     """Return the started tracker of accelerate and the id of its run.
+
+    Args:
+        name: The tracker.
+        project: Name of the project.
+        run: The run that is logged.
+        resumed: Id of the tracker's run to continue; None for a new one.
 
     Raises:
         DistillError: The tracker's package raises an error.
@@ -103,27 +109,30 @@ def _start(name: str, project: str, run: Run, known: str | None) -> tuple[Any, s
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
     label = run.output.name if run.output is not None else "run"
-    new = f"{label}-{uuid.uuid4().hex[:8]}" if name == "trackio" else uuid.uuid4().hex[:8]
+    suffix = uuid.uuid4().hex[:8]
+    run_id = resumed or (f"{label}-{suffix}" if name == "trackio" else suffix)
     try:
-        tracker = LOGGER_TYPE_TO_CLASS[name](project, **_options(name, run, label, known, known or new))
+        tracker = LOGGER_TYPE_TO_CLASS[name](
+            project, **_options(name, run, label, run_id, is_resumed=resumed is not None)
+        )
         tracker.start()
-        if known is None:
+        if resumed is None:
             tracker.store_init_configuration({"about": run.experiment.about, "seed": run.experiment.seed})
     except Exception as error:  # each package has errors of its own
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         message = f"{name} cannot be started: {first}"
         raise DistillError(message, hint=f"set {name} up, or remove it from `Track`") from error
-    return tracker, tracker.tracker.info.run_id if name == "mlflow" else known or new
+    return tracker, tracker.tracker.info.run_id if name == "mlflow" else run_id
 
 
-def _options(name: str, run: Run, label: str, known: str | None, new: str) -> dict[str, Any]:
-    """Return the options of a tracker of accelerate: those of a new run, or of the run that is continued."""
+def _options(name: str, run: Run, label: str, run_id: str, *, is_resumed: bool) -> dict[str, Any]:
+    """Return the options of a tracker of accelerate; MLflow chooses the id of a new run itself."""
     if name == "mlflow":
-        return {"run_name": label, "run_id": known}
+        return {"run_name": label, "run_id": run_id if is_resumed else None}
     if name == "trackio":  # the name is the id; `embed` would serve a page from a notebook
-        return {"name": new, "resume": "allow", "embed": False}
+        return {"name": run_id, "resume": "allow", "embed": False}
     folder = None if run.output is None else str(run.output)
-    return {"name": label, "id": new, "resume": "allow", "dir": folder, "mode": _wandb_mode()}
+    return {"name": label, "id": run_id, "resume": "allow", "dir": folder, "mode": _wandb_mode()}
 
 
 def _fail(name: str, tracker: Any) -> None:
