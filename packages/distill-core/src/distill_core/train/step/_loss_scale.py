@@ -92,7 +92,7 @@ class LossScales:
             batches: Those from number `start` on, as the loader gives them.
             plan: The epoch's batches.
             start: The number of the first one, which begins an update.
-            accumulate: How many batches make one update.
+            accumulate: Number of batches of one update.
             before: Runs frozen models on a batch before its step: from its number, the batch and their names to the
                 batch on the device and their values.
             ahead: Whether batches of later updates may be read; not those of a stream, whose state a checkpoint holds.
@@ -119,6 +119,7 @@ class LossScales:
             rows = [self._counts(counting, *pair) for pair in zip(window, values, strict=True)]
             if longest is None:
                 longest = longest_window(window, rows, accumulate, self._device)
+            # Two for each batch that is trained on: the window doubles, and no step waits for many batches at once.
             num_read = 2 if 2 * len(window) <= longest else 1
             for number, share in enumerate(self._shared(plan, start, counting, rows, accumulate)):
                 yield window[number], LossScale(*share, values[number])
