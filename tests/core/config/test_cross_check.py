@@ -127,6 +127,21 @@ class Open(nn.Module):
     def forward(self, **tensors): ...
 class Assigned(nn.Module):
     forward = len
+class OfObject(Base):
+    def __init__(self): self.forward = self.other
+class Set(Base):
+    def __init__(self): setattr(self, "forward", self.other)
+class Conditional(Base):
+    if nn:
+        def forward(self, anything): ...
+class Called(Base):
+    def __call__(self, anything): ...
+class Other(Base):
+    def __new__(cls): return Open()
+class Left(Base): ...
+class Right(Base):
+    def forward(self, anything): ...
+class Both(Left, Right): ...
 def function(student, teacher, scale): ...
 """
 
@@ -142,7 +157,7 @@ def function(student, teacher, scale): ...
         ("!import_get:torch.nn.functional.mse_loss", "input: student, tagret: teacher", ["mse_loss() has no parameter 'tagret'", "mse_loss() needs the argument 'target'"]),
         ("!import_call:mine.Mine {}", "student: student, techer: teacher", ["Mine.forward() has no parameter 'techer'", "Mine.forward() needs the argument 'teacher'"]),
         ("!import_call:mine.Open {}", "anything: student", []),
-        ("!import_call:mine.Assigned {}", "anything: student", []),
+        *((f"!import_call:mine.{name} {{}}", "anything: student", []) for name in ("Assigned", "OfObject", "Set", "Conditional", "Called", "Other", "Both")),
         ("!import_partial:mine.function {scale: 2}", "student: student, teacher: teacher", []),
         ("!import_partial:mine.function [2]", "student: student, scale: teacher", ["function() has no parameter 'student'", "function() needs the argument 'teacher'"]),
         ("!import_call:mine.function {}", "anything: student", []),

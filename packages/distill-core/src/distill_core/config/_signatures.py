@@ -121,14 +121,29 @@ def of_method(found: Definition, name: str, steps: int = 20) -> Signature | None
     node = found.node
     if not isinstance(node, ast.ClassDef) or steps <= 0 or node.keywords or not _transparent(node):
         return None
-    for item in reversed(node.body):
-        if isinstance(item, ast.FunctionDef) and item.name == name:
-            is_static = any(_last(decorator) == "staticmethod" for decorator in item.decorator_list)
-            return _without_first(_of_arguments(item.args)) if _transparent(item) and not is_static else None
-        if any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(item)):
-            return None  # assigned, or defined under a condition
-    base = _base(found, _dotted(node.bases[0])) if node.bases else None
+    methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+    if {"__new__", "__call__"} & methods.keys() or any(_sets(part, name, node) for part in ast.walk(node)):
+        return None
+    if name in methods:
+        item = methods[name]
+        is_static = any(_last(decorator) == "staticmethod" for decorator in item.decorator_list)
+        return _without_first(_of_arguments(item.args)) if _transparent(item) and not is_static else None
+    bases = [base for base in node.bases if _dotted(base).rpartition(".")[2] not in ("object", "ABC", "Generic")]
+    if len(bases) != 1:
+        return None  # the order of several shows only when the class is made
+    base = _base(found, _dotted(bases[0]))
     return of_method(base, name, steps - 1) if base is not None else None
+
+
+def _sets(part: ast.AST, name: str, node: ast.ClassDef) -> bool:
+    """Return whether a part of a class may set an attribute of this name, otherwise than by a method in its body."""
+    if isinstance(part, ast.Attribute):
+        return part.attr == name and isinstance(part.ctx, ast.Store)
+    if isinstance(part, ast.Constant):
+        return part.value == name  # of setattr
+    if isinstance(part, ast.FunctionDef):
+        return part.name == name and part not in node.body  # under a condition
+    return isinstance(part, ast.Name) and part.id == name
 
 
 def _of_class(found: Definition, steps: int) -> Signature | None:
