@@ -81,11 +81,12 @@ class Distiller(nn.Module):
         wired = dict.fromkeys(tap for wiring in self.wirings.values() for tap in wiring.taps)
         self._batch_taps = [tap for tap in wired if tap.source == BATCH]
         self._order = (*model_order, *self._batch_taps)
-        self._lists: list[list[int]] = []
+        self._lists: list[list[int]] = []  # for each parameter that takes a list, the indices of its values
         self._calls = [
             _Call(name, term.loss, self._indices(self.wirings[name]), term.separate_gradient)
             for name, term in terms.items()
         ]
+        # Terms whose arguments have another layout, or logits that are cut to a shared vocabulary.
         self._adapted = {name for name, wiring in self.wirings.items() if wiring.features}
 
     def _indices(self, wiring: Wiring) -> list[tuple[str, int]]:
