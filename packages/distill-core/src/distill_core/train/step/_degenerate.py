@@ -100,7 +100,7 @@ def _may_be_called(loss: Callable[..., Any], value: Any) -> bool:
     is_pure = str(getattr(loss, "__module__", "")).partition(".")[0] in _PURE
     if is_pure or not isinstance(value, Tensor) or value.is_meta:
         return True
-    is_copied = isinstance(loss, nn.Module)  # what a function changes is not
+    is_copied = isinstance(loss, nn.Module)  # a function has no copy: what it changes would stay changed
     return is_copied and (value.numel() != 1 or not _ZERO < abs(float(value.detach())) < math.inf)
 
 
