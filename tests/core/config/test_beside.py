@@ -89,6 +89,30 @@ def test_a_module_does_not_replace_an_installed_one(beside):
     assert list(beside.iterdir()) == []
 
 
+def test_a_trusted_module_that_imports_an_untrusted_one_is_refused_with_a_hint(beside):
+    Path("experiment/own_untrusted.py").write_text("")
+    module = Path("experiment/own_losses.py")
+    module.write_text("import own_untrusted\n" + module.read_text())
+    with pytest.raises(
+        TrustError, match="needs the module 'own_untrusted' beside the file, which is not trusted"
+    ) as error:
+        built("own_losses")
+    assert "add '--trust own_untrusted' if you trust own_untrusted.py beside the file" in str(error.value)
+    assert list(beside.iterdir()) == []
+    assert built(".").in_features == 5
+
+
+def test_a_file_of_another_folder_replaces_a_package_of_its_name(beside, tmp_path):
+    Path("experiment/run.yaml").write_text("models: {student: !import_call:own_package.Small {}}\n")
+    assert built("own_package").in_features == 3
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "own_package.py").write_text(MODULE.format(mark=beside / "other").replace("= 3", "= 9"))
+    (other / "run.yaml").write_text("models: {student: !import_call:own_package.Small {}}\n")
+    document = read("other/run.yaml")
+    assert Builder(document, ["own_package"]).build(document.root)["models"]["student"].in_features == 9
+
+
 def test_the_last_folder_wins_in_one_process(beside, tmp_path):
     first = built("own_losses")
     other = tmp_path / "other"

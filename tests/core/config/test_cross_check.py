@@ -173,6 +173,17 @@ def test_names_of_the_inputs_of_a_loss(loss, inputs, found):
     assert {(problem.location.line, problem.key) for problem in problems} <= {(5, "stages.0.losses.kd.inputs")}
 
 
+def test_the_arguments_of_a_class_with_several_bases_are_not_known():
+    Path("mine.py").write_text(
+        MINE + "class Mixin: ...\nclass Sized:\n    def __init__(self, size): ...\nclass Two(Mixin, Sized): ...\n"
+    )
+    Path("run.yaml").write_text("models: {student: !import_call:mine.Two {size: 3}}\ndata: {}\nstages: []\n")
+    document = read("run.yaml")
+    trust = trusted(document, ("mine",))
+    found = [*check(document, Experiment, {}, trust), *cross_check(document, trust)]
+    assert [problem.message for problem in found if "size" in problem.message] == []
+
+
 def test_a_misspelled_input_has_the_closest_name_as_hint():
     Path("run.yaml").write_text(f"stages: [{{losses: {{kd: {LOSS % (KD, 'student: s, teachr: t')}}}}}]\n")
     problem, _ = cross_check(read("run.yaml"), ())

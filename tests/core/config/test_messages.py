@@ -111,6 +111,7 @@ CASES = [
     Case("untrusted-package", "!import_call:my_losses.Loss {}", "'my_losses.Loss' is outside the trusted packages", hint="add '--trust my_losses' if you trust its code"),
     Case("untrusted-object", "!import_get:torch.nn.modules.module.T", "torch.nn.modules.module.T is an object of class typing.TypeVar, which is outside the trusted packages", build=True),
     Case("refused-module", "!import_get:torch.nn.modules.module.torch.jit.script", "'torch.nn.modules.module.torch.jit.script' passes through torch.jit, which is refused: it loads and compiles code", build=True),
+    Case("untrusted-import", "!import_call:mine_importing.Loss {}", "'mine_importing.Loss' needs the module 'mine_imported' beside the file, which is not trusted", hint="add '--trust mine_imported' if you trust mine_imported.py beside the file, or '--trust .' for all modules there", trust="mine_importing", build=True, files={"mine_importing.py": "import mine_imported", "mine_imported.py": ""}),
     Case("untrusted-module", "!import_get:torch.nn.modules.module.warnings.warn", "'torch.nn.modules.module.warnings.warn' passes through warnings, which is outside the trusted packages", build=True),
     Case("call-only", "!import_get:evaluate.load", "'evaluate.load' may be called, but not be passed on", hint="use '!import_call:evaluate.load', or add '--trust evaluate' if you trust the file"),
     Case("module-not-object", "!import_get:torch.nn", "'torch.nn' is a module, not an object", hint="name an object in it"),

@@ -127,14 +127,24 @@ def test_changes_are_logged_once(begun, distill):
     assert Path("out/log.txt").read_text().count("resumed with changes") == 1
 
 
-OWN = "import own_rates\nfrom torch import nn\n\n\nclass Own(nn.MSELoss):\n    pass\n"
+OWN = """import own_rates
+from torch import nn
+
+
+class Own(nn.MSELoss):
+    def forward(self, input, target):
+        from own_later import RATE
+
+        return RATE * super().forward(input, target)
+"""
 
 
 @pytest.fixture
 def own(toy):
-    """An experiment with a loss in a module beside it, which imports another one; a third is not imported."""
+    """An experiment with a loss in a module beside it, which imports two others, one in its forward; a fourth is not imported."""
     (toy.parent / "own_loss.py").write_text(OWN)
     (toy.parent / "own_rates.py").write_text("RATE = 1\n")
+    (toy.parent / "own_later.py").write_text("RATE = 2\n")
     (toy.parent / "own_unused.py").write_text("")
     toy.write_text(toy.read_text().replace("!import_call:distill_core.losses.KDLoss {}, inputs: {student: student, teacher: teacher}",
         "!import_call:own_loss.Own {}, inputs: {input: student, target: teacher}"))  # fmt: skip
@@ -145,14 +155,19 @@ def test_modules_beside_the_file_are_kept_with_their_hashes(own, distill):
     ended = distill("run", own, "stages.0.epochs=1", "--output", "out", *TRUST, "--trust", ".")
     assert ended.code == 0, ended.err
     assert {path.name: path.read_text() for path in Path("out/code").iterdir()} == {
-        "own_loss.py": OWN, "own_rates.py": "RATE = 1\n",
+        "own_loss.py": OWN, "own_rates.py": "RATE = 1\n", "own_later.py": "RATE = 2\n",
     }  # fmt: skip
     recorded = json.loads(Path("out/environment.json").read_text())["modules"]
     assert recorded == {path.name: sha256(path.read_bytes()).hexdigest() for path in Path("out/code").iterdir()}
     (own.parent / "own_loss.py").unlink()  # the run is evaluated and repeated with its copies
     assert distill("evaluate", "out", *TRUST, "--trust", ".").code == 0
     again = distill(
-        "run", "out/config.resolved.yaml", "--output", "again", *TRUST, "--trust", "own_loss", "--trust", "own_rates"
+        "run",
+        "out/config.resolved.yaml",
+        "--output",
+        "again",
+        *TRUST,
+        *("--trust", "own_loss", "--trust", "own_rates", "--trust", "own_later"),
     )
     assert again.code == 0, again.err
     assert Path("again/metrics.jsonl").read_text().count("kd") == Path("out/metrics.jsonl").read_text().count("kd")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,9 @@ def newest_code(folder: Path) -> Path | None:
 
 
 def keep_code(folder: Path, document: Document, trust: Sequence[str]) -> dict[str, str]:
-    """Copy the sources of the trusted modules beside a document that are imported, if they differ from the newest copies.
+    """Copy the sources of the trusted modules beside a document that a run uses, if they differ from the newest copies.
+
+    Those are the imported ones, and the ones that functions of theirs import later.
 
     Args:
         folder: Output folder of the run.
@@ -35,8 +38,9 @@ def keep_code(folder: Path, document: Document, trust: Sequence[str]) -> dict[st
     """
     from ..config import modules_beside
 
-    files = modules_beside(document, trust)
-    found = {name: file.read_bytes() for name, file in files.items() if _top(name) in sys.modules}
+    contents = {name: file.read_bytes() for name, file in modules_beside(document, trust).items()}
+    used = _used(contents)
+    found = {name: content for name, content in contents.items() if _top(name) in used}
     newest = newest_code(folder)
     if found and (newest is None or any(_read(newest / name) != content for name, content in found.items())):
         target = folder / (CODE if newest is None else f"{CODE}.{_version(newest) + 1}")
@@ -63,6 +67,31 @@ def changes_of_code(folder: Path, modules: Path) -> Changes:
         if new is None or _sha256(new) != old:
             changes[f"{CODE}.{name}"] = (old, None if new is None else _sha256(new))
     return changes
+
+
+def _used(contents: Mapping[str, bytes]) -> set[str]:
+    """Return the modules that are imported, and those that their sources name in further imports."""
+    modules = {_top(name) for name in contents}
+    used: set[str] = set()
+    found = modules & sys.modules.keys()
+    while found:
+        used |= found
+        sources = [content for name, content in contents.items() if _top(name) in found]
+        found = {name for source in sources for name in _imports(source)} & modules - used
+    return used
+
+
+def _imports(source: bytes) -> Iterator[str]:
+    """Yield the modules that a source imports, without their submodules."""
+    try:
+        nodes = [*ast.walk(ast.parse(source))]
+    except (SyntaxError, ValueError):
+        return
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (item.name.partition(".")[0] for item in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
 
 
 def _version(folder: Path) -> int:

@@ -16,7 +16,7 @@ from ._hints import hint_of, records
 from ._imports import attribute, find
 from ._nodes import is_untagged, pairs, scalar_value, string, walk
 from ._partial import Partial
-from ._problems import RefusedError, TagError, UntrustedError
+from ._problems import RefusedError, TagError, TrustProblem, UntrustedError
 from ._refusals import not_callable, short_name_missing
 from ._schema import Decoder
 from ._signatures import of_object
@@ -24,7 +24,7 @@ from ._spellings import parse
 from ._tags import Tagged
 from ._targets import SHORT_NAMES
 from ._value_tags import VALUE_TAGS
-from .beside import trusted
+from .beside import hint_beside, trusted
 
 T = TypeVar("T")
 
@@ -159,7 +159,7 @@ class Builder:
 
     def _find(self, tagged: Tagged) -> Any:
         if "." in tagged.path:
-            thing = find(tagged.path, self.trust)
+            thing = self._find_path(tagged.path)
             judge_tag(tagged.tag, tagged.path, real_name(thing), self.trust)
             return thing
         self._import_modules()
@@ -171,6 +171,18 @@ class Builder:
             raise short_name_missing(tagged.path, error.hint) from None
         judge(tagged.path, thing, self.trust)
         return thing
+
+    def _find_path(self, path: str) -> Any:
+        """Import what a path names; a module that needs an untrusted one beside the file is refused."""
+        try:
+            return find(path, self.trust)
+        except ModuleNotFoundError as error:
+            name = (error.name or "").partition(".")[0]
+            hint = hint_beside(self._document, name)
+            if not hint:
+                raise
+            message = f"'{path}' needs the module '{name}' beside the file, which is not trusted"
+            raise UntrustedError(TrustProblem(message, hint=hint, id="untrusted-import")) from None
 
     def _call(self, tagged: Tagged) -> Any:
         thing = self._find(tagged)

@@ -128,9 +128,9 @@ def of_method(found: Definition, name: str, steps: int = 20) -> Signature | None
         item = methods[name]
         is_static = any(_last(decorator) == "staticmethod" for decorator in item.decorator_list)
         return _without_first(_of_arguments(item.args)) if _transparent(item) and not is_static else None
-    bases = [base for base in node.bases if _dotted(base).rpartition(".")[2] not in ("object", "ABC", "Generic")]
+    bases = _bases(node)
     if len(bases) != 1:
-        return None  # the order of several shows only when the class is made
+        return None
     base = _base(found, _dotted(bases[0]))
     return of_method(base, name, steps - 1) if base is not None else None
 
@@ -158,14 +158,17 @@ def _of_class(found: Definition, steps: int) -> Signature | None:
         return _without_first(_of_arguments(init.args)) if _transparent(init) else None
     if any(_last(item) == "dataclass" for item in node.decorator_list):
         return _of_dataclass(found, node, steps)
-    for base in node.bases:
-        name = _dotted(base)
-        if name.rpartition(".")[2] in _OPAQUE_BASES or not name:
-            return None
-        if name.rpartition(".")[2] in ("object", "ABC", "Generic"):
-            continue
-        return _of_base(found, name, steps)
-    return Signature()
+    bases = _bases(node)
+    if not bases:
+        return Signature()
+    if len(bases) > 1 or _dotted(bases[0]).rpartition(".")[2] in {"", *_OPAQUE_BASES}:
+        return None
+    return _of_base(found, _dotted(bases[0]), steps)
+
+
+def _bases(node: ast.ClassDef) -> list[ast.expr]:
+    """Return the bases of a class that may have methods; the order of several shows only when the class is made."""
+    return [base for base in node.bases if _dotted(base).rpartition(".")[2] not in ("object", "ABC", "Generic")]
 
 
 def _of_base(found: Definition, name: str, steps: int) -> Signature | None:

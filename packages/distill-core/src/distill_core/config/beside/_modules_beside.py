@@ -105,7 +105,8 @@ def _link(path: Path) -> None:
     """Make a module importable under its name; a module of this name from another folder is forgotten."""
     link = _links() / path.name
     if link.resolve() != path or not link.exists():
-        link.unlink(missing_ok=True)
+        for earlier in (_links() / path.stem, _links() / f"{path.stem}.py"):  # a package and a file of one name
+            earlier.unlink(missing_ok=True)
         shutil.rmtree(_links() / "__pycache__", ignore_errors=True)  # compared by seconds and size only
         try:
             link.symlink_to(path, target_is_directory=path.is_dir())
