@@ -21,6 +21,8 @@ LAYOUTS = (
     "conversations or of prompts and completions"
 )
 _TEXTS = ("sentence", "text", "review", "content", "body", "question", "title")
+_FEWEST_ROWS = 3
+"""The fewest rows of prompts: one each for training, validation and the test."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,25 @@ def own_data(path: Path) -> OwnData:
     """Return what is in a file or folder.
 
     Raises:
-        ConfigError: It is none of the known layouts, or part of it is missing.
+        ConfigError: It is none of the known layouts, part of it is missing, or all samples have one class.
         DataError: A file is damaged.
     """
     if not path.exists():
         refuse(f"--data {path} does not exist")
+    found = _read(path)
+    classes = _classes(found)
+    if len(classes) == 1:
+        refuse(f"{path} has one class, '{classes[0]}', and a classifier needs several", "add samples of another class")
+    return found
+
+
+def _classes(data: OwnData) -> Sequence[str]:
+    if isinstance(data, LabelledTexts):
+        return data.labels
+    return data.classes if isinstance(data, ImageFolder | ImageTable) else ()
+
+
+def _read(path: Path) -> OwnData:
     if path.is_file() and path.suffix.lower() in TABLES:
         return image_table(path) or _prompts(path) or _without_test(path)
     if path.is_dir() and (path / "train").is_dir() and not find_table(path, ["train"], TABLES):
@@ -114,6 +130,8 @@ def _prompts(file: Path) -> PromptRows | None:
     if "messages" not in columns and not {"prompt", "completion"} <= set(columns):
         return None
     rows = [""] * len(next(iter(columns.values())))
+    if len(rows) < _FEWEST_ROWS:
+        refuse(f"{file} has {len(rows)} rows, too few for training, validation and a test", "add rows")
     num_val = len(package("distill_nlp.data").split_documents(rows, "val"))
     return PromptRows(file, "conversations" if "messages" in columns else "completions", num_val)
 
