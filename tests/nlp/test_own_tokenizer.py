@@ -115,6 +115,13 @@ def test_the_resolved_file_shows_what_the_key_means_and_reads_as_itself(tmp_path
     assert resolved.replace(", tokenizer: teacher, max_length: 20", "") == by_hand
 
 
+def test_null_is_the_default_length(tmp_path):
+    (tmp_path / "a.yaml").write_text(SHORT.replace("max_length: 20", "max_length: null"), encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(SHORT.replace(", max_length: 20", ""), encoding="utf-8")
+    given, omitted = (read(tmp_path / name).dump() for name in ("a.yaml", "b.yaml"))
+    assert given.replace(", max_length: null", "") == omitted
+
+
 def test_both_spellings_of_a_call_are_expanded(tmp_path):
     text = """
 models: {}

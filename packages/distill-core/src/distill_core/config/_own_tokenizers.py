@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import Problem
-from ._nodes import MAP, STR, is_untagged, pairs, set_anchor, string, walk
+from ._nodes import MAP, STR, is_untagged, pairs, scalar_value, set_anchor, string, walk
 from ._problems import RefusedError, located
 from ._signatures import of_definition
 from ._spellings import imported
@@ -60,7 +60,9 @@ def _tokenizers(root: MappingNode) -> Iterator[_Own]:
         given = {name: value for name, (_, value) in pairs(settings).items()}
         tokenizer = given.get("tokenizer")
         if tokenizer is not None and (string(tokenizer) is not None or not is_untagged(tokenizer)):
-            yield _Own(model, tokenizer, given.get("max_length"))
+            length = given.get("max_length")
+            is_default = isinstance(length, ScalarNode) and scalar_value(length) is None
+            yield _Own(model, tokenizer, None if is_default else length)
 
 
 def _values(root: MappingNode, *names: str) -> list[Node]:
