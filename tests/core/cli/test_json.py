@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
+
+from distill_core.cli._record_output import record_output
 
 TRUST = ("--trust", "toy")
 
@@ -31,6 +34,17 @@ def test_a_run(toy, distill):
 def test_a_run_that_is_refused_prints_no_object(toy, distill):
     ended = distill("run", toy, "stages.0.epochs=1", "--json")
     assert (ended.code, ended.out) == (3, "")
+
+
+def test_numbers_that_are_not_finite_are_null(capsys):
+    with record_output(as_json=True) as record:
+        record |= {"test": {"perplexity": math.inf, "name": "größe"}, "best": [math.nan, 0.5]}
+    text = capsys.readouterr().out
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "test": {"perplexity": None, "name": "größe"},
+        "best": [None, 0.5],
+    }
+    assert "größe" in text
 
 
 def test_new(distill, tmp_path, monkeypatch):

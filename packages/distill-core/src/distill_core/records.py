@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,6 +55,28 @@ def parse_record(content: bytes, name: str) -> dict[str, Any]:
         message = f"{name} is not a JSON object, so it is damaged or comes from elsewhere"
         raise DataError(message, hint="restore it from a copy, or train again in another folder")
     return record
+
+
+def strict_json(value: Any, indent: int | None = None, **options: Any) -> str:
+    """Return strict JSON: numbers that are not finite become null.
+
+    Args:
+        value: What `json.dumps` takes.
+        indent: Its `indent`.
+        **options: Its other options.
+
+    >>> strict_json({"top1": float("nan"), "loss": 0.5})
+    '{"top1": null, "loss": 0.5}'
+    """
+    return json.dumps(_finite(value), indent=indent, allow_nan=False, **options)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def put_in_place(unfinished: Path, path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
+
+from ..records import strict_json
 
 
 @contextlib.contextmanager
@@ -28,4 +29,4 @@ def record_output(*, as_json: bool, is_main: bool = True) -> Iterator[dict[str, 
     with contextlib.redirect_stdout(sys.stderr):
         yield record
     if is_main:
-        print(json.dumps(record, indent=1, ensure_ascii=False, default=str))
+        print(strict_json(record, indent=1, ensure_ascii=False, default=str))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..records import strict_json
 from ._formats import to_csv, to_latex
 from ._plot import plot
 from ._runs import Row, RunResult, collect, summarise
@@ -32,7 +32,7 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     markdown, raw, figure = (path.with_name(f"{path.name}.{extension}") for extension in ("md", "json", "png"))
     markdown.write_text(f"# {title}\n\n{markdown_table(rows)}", encoding="utf-8")
-    raw.write_text(json.dumps(as_record(results, title=title), indent=1) + "\n", encoding="utf-8")
+    raw.write_text(strict_json(as_record(results, title=title), indent=1) + "\n", encoding="utf-8")
     plot(figure, rows, title=title, chance_level=chance_level)
     return [markdown, raw, figure]
 

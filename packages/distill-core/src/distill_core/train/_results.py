@@ -10,10 +10,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import TrainingError
-from ..records import write_record
+from ..records import strict_json, write_record
 from ..weights import save_tensors
 from ._state import Run
-from .callbacks import Checkpoint, Evaluate, strict_json
+from .callbacks import Checkpoint, Evaluate
 from .checkpoints import CheckpointStore
 from .parallel import load_unsharded
 from .teachers import CachedModel

@@ -23,7 +23,7 @@ def verify(file: Path, overrides: tuple[str, ...], samples: int, trust: tuple[st
     Checks all checksums, and compares samples with the outputs of the live model.
     """
     from ...preview import verify_caches
-    from ...train.callbacks import strict_json
+    from ...records import strict_json
     from .._columns import aligned
     from ._trainer import trainer_with_caches
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import did_you_mean
+from ...records import strict_json
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH, checkpoint_option, json_option, overrides_argument, trust_option
@@ -108,8 +109,6 @@ def evaluate_run(
     percent = [name for split, evaluation in evaluations.items() for name in evaluation.percent(measured[split])]
     head = checkpoint if target.is_dir() else "as built"
     if as_json:
-        from ...train.callbacks import strict_json
-
         print(strict_json(measured, indent=1))
     else:
         Console().print(metrics_table({head: ({}, measured)}, percent))

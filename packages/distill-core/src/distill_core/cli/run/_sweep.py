@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import DistillError, did_you_mean
+from ...records import strict_json
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH, change_option, json_option, trust_option
@@ -128,7 +128,7 @@ def run_sweep(
     records = ranked(points, metric or sweep.metric)
     write_table(folder, records)
     if as_json:
-        print(json.dumps(records, indent=1))
+        print(strict_json(records, indent=1))
     else:
         print_table(folder, records)
     if failed:

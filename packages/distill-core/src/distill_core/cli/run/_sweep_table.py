@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...number_text import describe_number
+from ...records import strict_json
 
 
 def write_table(folder: Path, records: list[dict[str, Any]]) -> None:
     """Write `sweep.json` and `sweep.md` beside the runs."""
     if not records:
         return
-    (folder / "sweep.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    (folder / "sweep.json").write_text(strict_json(records, indent=1) + "\n", encoding="utf-8")
     heads, *rows = _lines(records)
     lines = [heads, ["---"] * len(heads), *rows]
     (folder / "sweep.md").write_text("".join("| " + " | ".join(line) + " |\n" for line in lines), encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import did_you_mean
+from ...records import strict_json
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH, json_option, run_dir_argument, trust_option
@@ -182,7 +182,7 @@ def _print_record(
     record = {**asdict(exported), "file": str(exported.file), "num_bytes": _num_bytes(exported.file)}
     record |= {"beside": [str(path) for path in beside], "usage": usage(exported)}
     record |= {"measured": [asdict(cost) for cost in costs], "percent": list(percent)}
-    print(json.dumps(record, indent=1))
+    print(strict_json(record, indent=1))
 
 
 def _trained(run_dir: Path, model: str, trust: Sequence[str]) -> tuple[Experiment, nn.Module]:

@@ -6,7 +6,6 @@ seeds differ; the runs of a sweep, or repeated runs with one seed, have a row ea
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import DataError, did_you_mean
-from ...records import read_record
+from ...records import read_record, strict_json
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH, json_option, trust_option
@@ -129,7 +128,7 @@ def report_runs(
     rows = summarise(results)
     title = title or ", ".join(map(str, folders))
     if as_json:
-        print(json.dumps(as_record(results, title=title), indent=1))
+        print(strict_json(as_record(results, title=title), indent=1))
     else:
         print_table(rows, title=title)
     if output is None:

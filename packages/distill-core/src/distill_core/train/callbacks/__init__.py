@@ -7,6 +7,5 @@ from ._early_stopping import EarlyStopping as EarlyStopping
 from ._evaluate import Evaluate as Evaluate
 from ._log import MetricsLog as MetricsLog
 from ._log import TensorBoard as TensorBoard
-from ._log import strict_json as strict_json
 from ._reduce_lr import ReduceLROnPlateau as ReduceLROnPlateau
 from ._track import Track as Track

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DistillError
-from ...records import write_record
+from ...records import strict_json, write_record
 from .._state import Run
 from ._callback import Callback
 
@@ -39,23 +39,6 @@ class MetricsLog(Callback):
         """Append one line."""
         with self.path.open("a") as file:
             file.write(strict_json(record) + "\n")
-
-
-def strict_json(value: Any, indent: int | None = None) -> str:
-    """Return strict JSON: numbers that are not finite become null.
-
-    >>> strict_json({"top1": float("nan"), "loss": 0.5})
-    '{"top1": null, "loss": 0.5}'
-    """
-    return json.dumps(_finite(value), indent=indent, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_known(line: bytes, position: tuple[int, int]) -> bool:
