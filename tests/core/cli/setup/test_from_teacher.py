@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import os
 import re
@@ -12,9 +11,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from distill_core.cli.setup.from_teacher._own_data import own_data
-from distill_core.errors import ConfigError
 
 DATA = Path(os.environ.get("DISTILL_DATA", "none"))
 WORDS = "a good bad film scene great awful plot and the".split()
@@ -279,32 +275,3 @@ def test_what_does_not_fit_is_one_sentence(distill, images, words, message):
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(message)
     assert not Path("first.yaml").exists()
-
-
-@pytest.mark.parametrize("kind", ["folder", "table", "texts"])
-def test_one_class_is_refused(images, kind):
-    if kind == "folder":
-        for split, name in itertools.product(("train", "val"), ("dog", "my cow")):
-            shutil.rmtree(Path("pictures", split, name))
-    elif kind == "table":
-        rows = [f"train/cat/{number}.png,cat" for number in range(6)]
-        Path("pictures/labels.csv").write_text("\n".join(["path,label", *rows]))
-    path = Path("pictures/labels.csv" if kind == "table" else "pictures")
-    if kind == "texts":
-        path = Path("reviews")
-        path.mkdir()
-        for name in ("train", "test"):
-            (path / f"{name}.csv").write_text("text,label\n" + "a film,cat\n" * 4)
-    with pytest.raises(ConfigError, match="has one class, 'cat', and a classifier needs several"):
-        own_data(path)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_too_few_rows_of_prompts_are_refused(count):
-    pytest.importorskip("distill_nlp")
-    Path("rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * count)
-    if count == 3:
-        assert own_data(Path("rows.jsonl")).num_val == 1
-        return
-    with pytest.raises(ConfigError, match=f"has {count} rows, too few for training, validation and a test"):
-        own_data(Path("rows.jsonl"))
