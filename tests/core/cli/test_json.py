@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distill_core.cli._record_output import record_output
+from distill_core.cli._record_output import lines_aside, print_json, record_output
 
 TRUST = ("--trust", "toy")
 
@@ -34,6 +34,24 @@ def test_a_run(toy, distill):
 def test_a_run_that_is_refused_prints_no_object(toy, distill):
     ended = distill("run", toy, "stages.0.epochs=1", "--json")
     assert (ended.code, ended.out) == (3, "")
+
+
+def test_what_the_code_of_a_file_prints_is_not_in_the_object(toy, distill):
+    module = Path("toy.py")
+    module.write_text(module.read_text() + "\nprint('a line of toy.py')\n")
+    record, lines = printed(distill, "check", toy, "--deep", *TRUST)
+    assert record["problems"] == []
+    assert "a line of toy.py\n" in lines
+
+
+def test_lines_aside_and_json(capsys):
+    with lines_aside(as_json=True):
+        print("a line")
+        print_json({"a": 1})
+    with lines_aside(as_json=False):
+        print("a result")
+    print_json([])
+    assert capsys.readouterr() == ('{\n "a": 1\n}\na result\n[]\n', "a line\n")
 
 
 def test_numbers_that_are_not_finite_are_null(capsys):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, TextIO
 
 from ..records import strict_json
+
+_OUT: ContextVar[TextIO | None] = ContextVar("out", default=None)
+"""Standard output within `lines_aside`."""
 
 
 @contextlib.contextmanager
@@ -23,10 +27,26 @@ def record_output(*, as_json: bool, is_main: bool = True) -> Iterator[dict[str, 
     a line for people
     """
     record: dict[str, Any] = {}
+    with lines_aside(as_json=as_json):
+        yield record
+    if as_json and is_main:
+        print_json(record, ensure_ascii=False, default=str)
+
+
+@contextlib.contextmanager
+def lines_aside(*, as_json: bool) -> Iterator[None]:
+    """Print to standard error with `as_json`, also what the code of an experiment prints; `print_json` is the exception."""
     if not as_json:
-        yield record
+        yield
         return
-    with contextlib.redirect_stdout(sys.stderr):
-        yield record
-    if is_main:
-        print(strict_json(record, indent=1, ensure_ascii=False, default=str))
+    token = _OUT.set(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _OUT.reset(token)
+
+
+def print_json(value: Any, **options: Any) -> None:
+    """Print a value as JSON to standard output, also within `lines_aside`; `options` are those of `json.dumps`."""
+    print(strict_json(value, indent=1, **options), file=_OUT.get())

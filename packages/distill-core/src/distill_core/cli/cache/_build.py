@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 
 from .._command import Command
 from .._options import file_argument, json_option, overrides_argument, trust_option
+from .._record_output import lines_aside, print_json
 
 if TYPE_CHECKING:
     from ...preview import StoredView
@@ -26,7 +26,6 @@ def build(file: Path, overrides: tuple[str, ...], trust: tuple[str, ...], as_jso
     from ...preview import build_caches
     from ._trainer import trainer_with_caches
 
-    trainer = trainer_with_caches(file, overrides, trust)
     built: list[StoredView] = []
 
     def report(view: StoredView) -> None:
@@ -34,6 +33,8 @@ def build(file: Path, overrides: tuple[str, ...], trust: tuple[str, ...], as_jso
         if trainer.is_main and not as_json:
             print(view)
 
-    build_caches(trainer, report)
+    with lines_aside(as_json=as_json):
+        trainer = trainer_with_caches(file, overrides, trust)
+        build_caches(trainer, report)
     if trainer.is_main and as_json:
-        print(json.dumps([asdict(view) | {"file": str(view.file)} for view in built], indent=1))
+        print_json([asdict(view) | {"file": str(view.file)} for view in built])

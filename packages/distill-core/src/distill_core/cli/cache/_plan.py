@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from .._command import Command
 from .._options import file_argument, json_option, overrides_argument, trust_option
+from .._record_output import lines_aside, print_json
 
 
 @click.command(cls=Command)
@@ -26,16 +26,17 @@ def plan(file: Path, overrides: tuple[str, ...], trust: tuple[str, ...], as_json
     from .._columns import aligned
     from ._trainer import trainer_for_plan
 
-    trainer = trainer_for_plan(file, overrides, trust)
     rows = [("model", "codec", "size", "live s/epoch", "write s/epoch", "read s/epoch", "pays after epoch")]
-    costs = plan_caches(trainer)
+    with lines_aside(as_json=as_json):
+        trainer = trainer_for_plan(file, overrides, trust)
+        costs = plan_caches(trainer)
     if as_json:
         record = {
             "views": trainer.caches.views,
             "device": str(trainer.device),
             "costs": [asdict(cost) for cost in costs],
         }
-        print(json.dumps(record, indent=1))
+        print_json(record)
         return
     for cost in costs:
         live, write, read = (f"{value:.2f}" for value in (cost.live, cost.write, cost.read))

@@ -9,6 +9,7 @@ import click
 
 from .._command import Command
 from .._options import file_argument, json_option, overrides_argument, trust_option
+from .._record_output import lines_aside, print_json
 
 
 @click.command(cls=Command)
@@ -23,14 +24,14 @@ def verify(file: Path, overrides: tuple[str, ...], samples: int, trust: tuple[st
     Checks all checksums, and compares samples with the outputs of the live model.
     """
     from ...preview import verify_caches
-    from ...records import strict_json
     from .._columns import aligned
     from ._trainer import trainer_with_caches
 
     rows = [("model", "tap", "samples", "greatest difference", "KL", "agreement")]
-    entries = verify_caches(trainer_with_caches(file, overrides, trust), samples)
+    with lines_aside(as_json=as_json):
+        entries = verify_caches(trainer_with_caches(file, overrides, trust), samples)
     if as_json:
-        print(strict_json([asdict(entry) for entry in entries], indent=1))
+        print_json([asdict(entry) for entry in entries])
         return
     for entry in entries:
         kl = "" if entry.divergence is None else f"{entry.divergence:.3g}"

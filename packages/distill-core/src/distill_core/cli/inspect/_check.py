@@ -12,6 +12,7 @@ import click
 from .._command import Command
 from .._exit import refuse
 from .._options import file_argument, json_option, overrides_argument, trust_option
+from .._record_output import lines_aside, print_json
 
 if TYPE_CHECKING:
     from ...config import Document
@@ -42,7 +43,8 @@ def check(
     """
     if memory and not deep:
         refuse("--memory needs --deep", "write: --deep --memory")
-    check_file(file, overrides, deep=deep, as_json=as_json, trust=trust, memory=processes if memory else 0)
+    with lines_aside(as_json=as_json):
+        check_file(file, overrides, deep=deep, as_json=as_json, trust=trust, memory=processes if memory else 0)
 
 
 def check_file(
@@ -94,7 +96,6 @@ def _memory_text(stages: Sequence[Mapping[str, int]], processes: int) -> str:
 
 def _check_as_json(file: Path, overrides: Sequence[str], *, deep: bool, trust: Sequence[str], memory: int) -> None:
     """Print the problems of a file, and the plan of its run, as JSON; raise the problems."""
-    import json
     from dataclasses import asdict
 
     from ...config import refuse
@@ -111,9 +112,9 @@ def _check_as_json(file: Path, overrides: Sequence[str], *, deep: bool, trust: S
             refuse(found.problems)
             plan |= {"memory": _memory(document, trust, memory)} if memory else {}
     except ConfigError as error:
-        print(json.dumps({"problems": [asdict(problem) for problem in error.problems]}, indent=1, default=str))
+        print_json({"problems": [asdict(problem) for problem in error.problems]}, default=str)
         raise
-    print(json.dumps({"problems": [], **({"plan": plan} if deep else {})}, indent=1, default=str))
+    print_json({"problems": [], **({"plan": plan} if deep else {})}, default=str)
 
 
 def _deep(document: Document, trust: Sequence[str]) -> str:

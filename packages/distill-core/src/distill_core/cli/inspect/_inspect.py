@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import click
 from .._command import Command
 from .._exit import refuse
 from .._options import json_option, trust_option
+from .._record_output import lines_aside, print_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,11 +55,12 @@ def inspect_command(
     """
     if match and pair:
         refuse("--match and --pair exclude each other", "omit one")
-    if pair is not None:
-        name, *changes = shlex.split(pair) or [""]
-        print_pairs([model, *arguments], [name, *changes], inputs, as_json=as_json, trust=trust)
-    else:
-        print_taps(model, arguments, inputs, match=match, as_json=as_json, trust=trust)
+    with lines_aside(as_json=as_json):
+        if pair is not None:
+            name, *changes = shlex.split(pair) or [""]
+            print_pairs([model, *arguments], [name, *changes], inputs, as_json=as_json, trust=trust)
+        else:
+            print_taps(model, arguments, inputs, match=match, as_json=as_json, trust=trust)
 
 
 def print_taps(
@@ -93,7 +94,7 @@ def print_taps(
         refuse(f"no tap matches '{match}'", "omit --match to list all")
     if as_json:
         shapes = {**_shapes(example), "source": example.source}
-        print(json.dumps({"inputs": shapes, "modules": [asdict(module) for module in taps]}, indent=1))
+        print_json({"inputs": shapes, "modules": [asdict(module) for module in taps]})
     else:
         print(taps_text(summary, taps, example))
 
@@ -129,7 +130,7 @@ def print_pairs(
     )
     if not pairs:
         refuse("the two models have no maps or sequences to pair", "distill their outputs, as with KDLoss")
-    print(json.dumps(_records(pairs), indent=1) if as_json else pairs_text(pairs))
+    print_json(_records(pairs)) if as_json else print(pairs_text(pairs))
 
 
 def _records(pairs: Sequence[FeaturePair]) -> list[dict[str, Any]]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import did_you_mean
-from ...records import strict_json
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH, checkpoint_option, json_option, overrides_argument, trust_option
+from .._record_output import lines_aside, print_json
 
 if TYPE_CHECKING:
     from ...experiment import Evaluation
@@ -51,16 +51,17 @@ def evaluate(
     The datasets and metrics are those of the experiment, with overrides. A file needs no stages: its models are evaluated
     as it builds them, for example with `distill_core.weights.load_weights`.
     """
-    evaluate_run(
-        target,
-        overrides,
-        data=data,
-        split=split,
-        per_class=per_class,
-        checkpoint=checkpoint,
-        as_json=as_json,
-        trust=trust,
-    )
+    with lines_aside(as_json=as_json):
+        evaluate_run(
+            target,
+            overrides,
+            data=data,
+            split=split,
+            per_class=per_class,
+            checkpoint=checkpoint,
+            as_json=as_json,
+            trust=trust,
+        )
 
 
 def evaluate_run(
@@ -109,7 +110,7 @@ def evaluate_run(
     percent = [name for split, evaluation in evaluations.items() for name in evaluation.percent(measured[split])]
     head = checkpoint if target.is_dir() else "as built"
     if as_json:
-        print(strict_json(measured, indent=1))
+        print_json(measured)
     else:
         Console().print(metrics_table({head: ({}, measured)}, percent))
     return measured

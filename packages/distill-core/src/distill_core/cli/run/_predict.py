@@ -13,6 +13,7 @@ import click
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH, checkpoint_option, json_option, run_dir_argument, trust_option
+from .._record_output import lines_aside
 
 if TYPE_CHECKING:
     from ...data import AcceptsInputs, Loader, PredictionOptions
@@ -72,10 +73,11 @@ def predict_command(
     The preprocessing is that of the test data of the run, or of its validation data. --json prints a line for each input,
     and --output writes these lines to a file instead. Inputs that cannot be read are named at the end.
     """
-    records = predict_run(
-        run_dir, inputs, texts, model=model, checkpoint=checkpoint, top=top, threshold=threshold,
-        max_new_tokens=max_new_tokens, output=output, trust=trust,
-    )  # fmt: skip
+    with lines_aside(as_json=as_json):
+        records = predict_run(
+            run_dir, inputs, texts, model=model, checkpoint=checkpoint, top=top, threshold=threshold,
+            max_new_tokens=max_new_tokens, output=output, trust=trust,
+        )  # fmt: skip
     predicted = [record for record in records if "error" not in record]
     if output is not None:
         print(f"{len(predicted)} predictions in {output}", file=sys.stderr if as_json else sys.stdout)

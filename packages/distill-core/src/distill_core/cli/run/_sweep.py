@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import DistillError, did_you_mean
-from ...records import strict_json
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH, change_option, json_option, trust_option
+from .._record_output import lines_aside, print_json
 from ._sweep_table import print_table, write_table
 
 if TYPE_CHECKING:
@@ -75,10 +75,11 @@ def sweep(
     ranked by the mean over seeds. Repeat the command to resume an interrupted search; with a larger --trials it continues.
     Searches with the same --trials train the same number of settings, of which --prune ends some early.
     """
-    run_sweep(
-        file, values, output=output, metric=metric, trials=trials, search=search, prune=prune, change=change,
-        trust=trust, as_json=as_json,
-    )  # fmt: skip
+    with lines_aside(as_json=as_json):
+        run_sweep(
+            file, values, output=output, metric=metric, trials=trials, search=search, prune=prune, change=change,
+            trust=trust, as_json=as_json,
+        )  # fmt: skip
 
 
 def run_sweep(
@@ -128,7 +129,7 @@ def run_sweep(
     records = ranked(points, metric or sweep.metric)
     write_table(folder, records)
     if as_json:
-        print(strict_json(records, indent=1))
+        print_json(records)
     else:
         print_table(folder, records)
     if failed:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import did_you_mean
-from ...records import strict_json
 from .._command import Command
 from .._exit import refuse
 from .._options import PATH, json_option, run_dir_argument, trust_option
+from .._record_output import lines_aside, print_json
 from .._run_files import RESOLVED, RESULTS, newest_config
 
 if TYPE_CHECKING:
@@ -74,10 +74,11 @@ def export(
 
     Adapters (LoRA) are merged into the weights. A model card and the preprocessing of the data are written beside it.
     """
-    export_run(
-        run_dir, output=output, format=format_, int8=int8, measure=measure, model=model, converter=converter, license=license_,
-        datasets=datasets, trust=trust, as_json=as_json,
-    )  # fmt: skip
+    with lines_aside(as_json=as_json):
+        export_run(
+            run_dir, output=output, format=format_, int8=int8, measure=measure, model=model, converter=converter,
+            license=license_, datasets=datasets, trust=trust, as_json=as_json,
+        )  # fmt: skip
 
 
 def export_run(
@@ -182,7 +183,7 @@ def _print_record(
     record = {**asdict(exported), "file": str(exported.file), "num_bytes": _num_bytes(exported.file)}
     record |= {"beside": [str(path) for path in beside], "usage": usage(exported)}
     record |= {"measured": [asdict(cost) for cost in costs], "percent": list(percent)}
-    print(strict_json(record, indent=1))
+    print_json(record)
 
 
 def _trained(run_dir: Path, model: str, trust: Sequence[str]) -> tuple[Experiment, nn.Module]:
