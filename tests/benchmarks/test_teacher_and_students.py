@@ -102,6 +102,19 @@ def test_the_confirmation_has_seeds_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_named_methods_are_above_no_teacher_by_two_standard_errors_as_the_readme_says(task):
+    named = (BENCHMARKS / task / "run.py").read_text().partition("NAMED = (")[2].partition(")")[0]
+    text = (BENCHMARKS / task / "results" / "confirmation.md").read_text()
+    lines = [line.split(" | ") for line in text.splitlines() if line.count(" | no teacher | ")]
+    assert len(lines) == len(named.split(",")) - 1
+    assert all(float(line[-1].removesuffix(" |")) > 2 for line in lines)
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "±" in line]
+    assert [row[2] for row in rows] == ["5"] * len(named.split(","))
+    readme = " ".join((BENCHMARKS / task / "README.md").read_text().split())
+    assert "Each is above no teacher by more than two standard errors." in readme
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_every_row_has_a_file_and_the_committed_runs_are_complete(task):
     text = (BENCHMARKS / task / "run.py").read_text()
     rows = text.partition("ROWS = (")[2].partition(")")[0].replace('"', "").replace(",", " ").split()
