@@ -79,7 +79,7 @@ EDITS = {
     "misspelt module of a glob": ("    losses:\n", "    train: [student.haed]\n    losses:\n", False),
     "everything taken away": ("    losses:\n", "    train: [student, '!student']\n    losses:\n", False),
     "misspelt module": ("teacher: teacher}}", "teacher: teacher.haed}}", False),
-    "misspelt parameter": ("{student: student, teacher", "{students: student, teacher", False),
+    "misspelt parameter": ("{student: student, teacher", "{students: student, teacher", True),
     "misspelt batch field": ("target: batch.target}}\n      kd", "target: batch.label}}\n      kd", False),
     "misspelt mode": ("    losses:\n", "    modes: {techer: eval}\n    losses:\n", False),
     "misspelt group": ("    losses:\n", "    groups: {student.haed: {lr: 1.0}}\n    losses:\n", False),
@@ -110,7 +110,7 @@ EDITS = {
     ),
     "no loss teaches what learns": ("    losses:\n", "    train: [teacher]\n    losses:\n", False),
     "feed of no model": ("    losses:\n", "    feed: {techer: {points: batch.input}}\n    losses:\n", True),
-    "feed of no parameter": ("    losses:\n", "    feed: {student: {point: batch.input}}\n    losses:\n", False),
+    "feed of no parameter": ("    losses:\n", "    feed: {student: {point: batch.input}}\n    losses:\n", True),
 }
 
 
