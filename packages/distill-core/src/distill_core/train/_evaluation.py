@@ -27,6 +27,7 @@ def evaluate(
     device: torch.device | str = "cpu",
     *,
     limit: int | None = None,
+    whole: bool = False,
 ) -> dict[str, float]:
     """Run the models that the metrics read over all samples, in eval mode and without gradients.
 
@@ -36,6 +37,7 @@ def evaluate(
         feed: Model → wiring of its inputs, unless the evaluation has its own.
         device: Where the models are.
         limit: Number of batches to evaluate; all by default.
+        whole: Give each process all samples instead of its part, for metrics that do not gather.
 
     Returns:
         Metric → value. A metric that computes several values gives one entry each, `name.part`.
@@ -45,7 +47,7 @@ def evaluate(
     """
     loader = as_loader(evaluation.loader)
     with measuring(models, evaluation, feed, device) as (sources, measure):
-        for batch, counts in _batches(loader, sources, limit):
+        for batch, counts in _batches(loader, sources, limit, _whole_plan(loader) if whole else None):
             measure(batch, counts)
     return _computed(evaluation.metrics)
 
@@ -99,6 +101,11 @@ def measuring(
             module.training = training
 
 
+def _whole_plan(loader: Loader) -> BatchPlan:
+    batches = torch.split(loader.order(SeedPath()), loader.batch_size)
+    return BatchPlan(batches, [len(batch) for batch in batches])
+
+
 def _update(metric: Any, inputs: Mapping[str, Any], name: str) -> None:
     """Add a batch to a metric.
 
@@ -118,7 +125,7 @@ def _update(metric: Any, inputs: Mapping[str, Any], name: str) -> None:
 
 
 def _batches(
-    loader: Loader, models: Sequence[nn.Module], limit: int | None = None
+    loader: Loader, models: Sequence[nn.Module], limit: int | None = None, plan: BatchPlan | None = None
 ) -> Iterator[tuple[dict[str, Any], bool]]:
     """Yield the batches of this process, and whether they count.
 
@@ -126,10 +133,10 @@ def _batches(
     sample, for nothing.
     """
     done = 0
-    for batch in itertools.islice(loader.batches(SeedPath()), limit):
+    for batch in itertools.islice(loader.batches(SeedPath(), plan=plan), limit):
         done += 1
         yield batch, True
-    if any(map(is_sharded, models)):
+    if plan is None and any(map(is_sharded, models)):
         if isinstance(loader, Stream):
             message = "a stream has no length, and a sharded model needs an equal number of batches on each process"
             raise TrainingError(message, hint="evaluate it on a dataset with a length")

@@ -125,8 +125,8 @@ class Trainer(TrainerView):
         if self.output is not None and self.is_main:
             write_results(results, self.weights, self.output)
         self.accelerator.wait_for_everyone()
-        if self.is_main:
-            self._each("on_fit_end", results)
+        called = [callback for callback in self.callbacks if self.is_main or callback.on_every_process]
+        call_each(self, called, "on_fit_end", results)
         return results
 
     def evaluate(

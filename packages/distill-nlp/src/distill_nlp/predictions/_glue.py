@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
-from distill_core.data import BatchPlan, Loader, SeedPath, as_loader
+from distill_core.data import as_loader
 from distill_core.errors import DataError
 from distill_core.train import Callback, Evaluation, Metric, Run, evaluate
 
@@ -74,6 +74,8 @@ class WriteGluePredictions(Callback):
         split: `test`, or `test_mismatched` of MNLI.
     """
 
+    on_every_process: ClassVar[bool] = True
+
     def __init__(
         self,
         task: str,
@@ -94,34 +96,18 @@ class WriteGluePredictions(Callback):
         self.loader = as_loader(self.loader)  # not in __init__: a check builds the callback without its data
 
     def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:  # noqa: ARG002 - the signature of a callback
-        """Predict all samples and write the file. Only the main process calls it."""
+        """Predict all samples on every process, and write the file on the main process."""
         collected = _Collected()
         metric = Metric(metric=collected, inputs={"preds": self.preds, "index": "batch.index"})
-        evaluation = Evaluation(loader=_SingleProcess(self.loader), metrics={"count": metric})
+        evaluation = Evaluation(loader=self.loader, metrics={"count": metric})
         with run.autocast():
-            evaluate(run.models, evaluation, run.stage.feed, run.device)
+            evaluate(run.models, evaluation, run.stage.feed, run.device, whole=True)
+        if not run.is_main:
+            return
         folder = self.folder if self.folder is not None else run.output
         folder = Path(folder or ".") / ("predictions" if self.folder is None else "")
         preds, count = collected.in_order(), self.loader.num_samples
         write_glue_predictions(self.task, preds, folder, split=self.split, count=count)
-
-
-class _SingleProcess(Loader):
-    """A loader that yields all samples on one process of several."""
-
-    def __init__(self, loader: Loader) -> None:
-        super().__init__(
-            loader.dataset,
-            loader.batch_size,
-            num_workers=loader.num_workers,
-            workers=loader.workers,
-            collate=loader.collate,
-            fields=loader.fields,
-        )
-
-    def plan(self, seed_path: SeedPath, *, even: bool = False, order: Tensor | None = None) -> BatchPlan:  # noqa: ARG002 - the signature of a loader
-        batches = torch.split(self.order(seed_path) if order is None else order, self.batch_size)
-        return BatchPlan(batches, [len(batch) for batch in batches])
 
 
 class _Collected:

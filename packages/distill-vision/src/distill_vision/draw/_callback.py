@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from distill_core.data import Loader, SeedPath, as_loader
 from distill_core.experiment import Evaluation, Metric
@@ -24,6 +24,8 @@ class DrawPredictions(Callback):
         threshold: Least score of the boxes to draw.
     """
 
+    on_every_process: ClassVar[bool] = True
+
     def __init__(self, loader: Any, inputs: Mapping[str, str], *, count: int = 8, threshold: float = 0.5) -> None:
         self.loader = loader
         self.inputs = inputs
@@ -41,8 +43,8 @@ class DrawPredictions(Callback):
         names = _names(loader.dataset)
         pictures = Pictures(trainer.output / "pictures", self.count, self.threshold, names)
         drawing = Evaluation(loader=few, metrics={"pictures": Metric(metric=pictures, inputs=self.inputs)})
-        # Not `trainer.evaluate`, in which all processes take part: this is the main process alone.
-        evaluate(trainer.models, drawing, trainer.stage.feed, trainer.device)
+        with trainer.autocast():
+            evaluate(trainer.models, drawing, trainer.stage.feed, trainer.device, whole=True)
 
 
 def _names(dataset: Any) -> Mapping[int, str] | None:

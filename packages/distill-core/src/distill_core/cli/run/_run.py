@@ -62,6 +62,7 @@ def run(
     with record_output(as_json=as_json, is_main=_is_main()) as record:
         record["output"] = str(folder)
         record |= run_experiment(file, overrides, output=folder, resume=resume, change=change, trust=trust)
+    _leave_processes()
 
 
 def run_experiment(
@@ -118,6 +119,14 @@ def run_experiment(
         if trainer.is_main:
             write_environment(folder, trainer.device, keep_code(folder, document, trust))
         return _train(trainer, folder, out, resume=resume, change=change)
+
+
+def _leave_processes() -> None:
+    """End the threads of the process group: one that still runs when the interpreter ends would abort the process."""
+    import torch.distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _trainer(experiment: Experiment, folder: Path, callbacks: Sequence[Callback]) -> Trainer:
