@@ -1,7 +1,7 @@
 """Benchmark of segmentation on drawn shapes: a teacher, the student alone, and methods of distillation, five seeds each.
 
 The seeds 0 to 4 chose PKD and CWD, the validation split of seeds 10 and 11 the weight of CIRKD. These three are named for the seeds 20 to
-24, before any of these runs: each is to be above no teacher by more than two standard errors.
+24, before any of these runs: each is to be above no teacher by more than two standard errors. PKD is.
 """
 
 import sys
