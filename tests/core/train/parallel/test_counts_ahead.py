@@ -82,7 +82,8 @@ def test_large_batches_and_counts_that_are_rounded_are_added_up_one_by_one(sums,
     assert set(sums.sizes) == {1}
 
 
-def test_two_batches_are_read_for_each_that_is_trained_on_until_the_window_is_long(sums):
+def num_read(accumulate, **options):
+    """Yield the number of batches that are read when each batch is trained on."""
     read = []
 
     def noted():
@@ -92,26 +93,20 @@ def test_two_batches_are_read_for_each_that_is_trained_on_until_the_window_is_lo
 
     plan = BatchPlan([torch.arange(4)] * NUM_BATCHES, [8] * NUM_BATCHES)
     every = LossScales({"ce": Term(loss=nn.CrossEntropyLoss(), inputs=INPUTS)})
-    ahead = []
-    for number, _ in enumerate(every.of_batches(noted(), plan, 0, 1, before=None)):
-        ahead.append(len(read) - number - 1)
+    for _ in every.of_batches(noted(), plan, 0, accumulate, before=None, **options):
+        yield len(read)
+
+
+def test_two_batches_are_read_for_each_that_is_trained_on_until_the_window_is_long(sums):
+    ahead = [read - number - 1 for number, read in enumerate(num_read(1))]
     assert ahead[:8] == [0, 1, 2, 3, 4, 5, 6, 7]
     assert max(ahead) == 15
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_of_a_stream_only_the_batches_of_one_update_are_read(sums, accumulate):
-    read = []
-
-    def noted():
-        for batch in batches():
-            read.append(batch["number"])
-            yield batch
-
-    plan = BatchPlan([torch.arange(4)] * NUM_BATCHES, [8] * NUM_BATCHES)
-    every = LossScales({"ce": Term(loss=nn.CrossEntropyLoss(), inputs=INPUTS)})
-    for number, _ in enumerate(every.of_batches(noted(), plan, 0, accumulate, before=None, ahead=False)):
-        assert len(read) == min(number - number % accumulate + accumulate, NUM_BATCHES)
+    for number, read in enumerate(num_read(accumulate, ahead=False)):
+        assert read == min(number - number % accumulate + accumulate, NUM_BATCHES)
 
 
 def test_only_floating_buffers_are_checked_on_all_processes():

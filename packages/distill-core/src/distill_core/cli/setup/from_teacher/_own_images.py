@@ -53,7 +53,7 @@ def image_folder(root: Path) -> ImageFolder:
     """Return the images in `root/train/CLASS` and in the folders beside it.
 
     Raises:
-        ConfigError: There are no images for the test.
+        ConfigError: `root` has no folder of images for the test.
         DataError: The folders have different classes, or one is empty.
     """
     named = [name for name in ("test", "val", "validation", "valid") if (root / name).is_dir()]
