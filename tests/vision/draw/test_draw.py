@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 from PIL import Image
@@ -98,6 +102,19 @@ def test_a_run_ends_with_pictures(tmp_path):
     with Image.open(files[0]) as picture:
         assert picture.size[0] == 3 * 320 + 2 * 8
         assert picture.size[1] >= 24 + 320 + 24
+
+
+def test_the_main_process_of_two_draws_all_pictures(tmp_path, monkeypatch):
+    """A sharded model runs on all processes together, so that each of them reads all images."""
+    reader = importlib.import_module("distill_core.data._loader")
+    loader = Loader([{"input": torch.randn(3, 8, 8), "target": torch.randint(3, (8, 8))} for _ in range(5)], 2)
+    drawing = DrawPredictions(loader, {"image": "batch.input", "preds": "student", "target": "batch.target"}, count=3)
+    monkeypatch.setattr(reader, "world_size", lambda: 2)
+    models, stage = {"student": torch.nn.Conv2d(3, 3, 1)}, SimpleNamespace(feed=None)
+    run = SimpleNamespace(output=tmp_path, models=models, stage=stage, device="cpu", autocast=contextlib.nullcontext)
+    assert drawing.on_every_process
+    drawing.on_fit_end(run, {})
+    assert sorted(file.name for file in (tmp_path / "pictures").iterdir()) == ["0.png", "1.png", "2.png"]
 
 
 def test_a_legend_has_the_names_of_the_classes_that_occur(tmp_path):
