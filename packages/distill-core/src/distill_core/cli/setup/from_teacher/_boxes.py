@@ -15,7 +15,7 @@ from ..._exit import refuse
 from ._held_out import about_held_out
 from ._models import Call, built, call_named
 from ._own_data import BoxFiles
-from ._recipe import SCHEDULE, Candidate, Recipe, head, is_pretrained, quoted
+from ._recipe import SCHEDULE, Candidate, Recipe, epochs_key, head, is_pretrained, num_epochs, quoted
 
 DETECTION = "torchvision.models.detection"
 _BACKBONE = "torchvision.models.detection.backbone_utils"
@@ -48,7 +48,7 @@ def box_recipe(data: BoxFiles, teacher: str, trust: Sequence[str]) -> tuple[Reci
         + _data(data)
         + "\nstages:\n"
     )
-    text += "" if trained else _stage("teacher", ()) + _losses("teacher", ())
+    text += "" if trained else _stage(data, "teacher", ()) + _losses("teacher", ())
     costs = "an untrained detector's FLOPs and latency depend on the boxes that it proposes"
     note = "the teacher is trained first: its arguments name no weights, such as weights=DEFAULT"
     return Recipe(teacher, f"{about}; {about_val}", text, (costs,) if trained else (note, costs)), own, example, call
@@ -98,18 +98,18 @@ def pyramid_pairs(student: Call, teacher: Call, example: ExampleInputs, trust: S
 
 
 def with_student(
-    recipe: Recipe, teacher: Call, student: Candidate, example: ExampleInputs, trust: Sequence[str]
+    recipe: Recipe, data: BoxFiles, teacher: Call, student: Candidate, example: ExampleInputs, trust: Sequence[str]
 ) -> str:
     """Return the text of the experiment with the stage of the student, and maps of both pyramids at equal resolutions."""
     pairs = pyramid_pairs(student.call, teacher, example, trust)
     resets = "train: [teacher]" in recipe.text
-    return recipe.text + _stage("student", pairs, resets=resets) + _losses("student", pairs) + _TEST
+    return recipe.text + _stage(data, "student", pairs, resets=resets) + _losses("student", pairs) + _TEST
 
 
 def _data(data: BoxFiles) -> str:
     load, train = "!import_call:distill_vision.data.coco_json", quoted(data.train)
     test = f"file: {quoted(data.test)}, images: {quoted(data.test_images)}, train_file: {train}"
-    batch = max(1, min(4, data.num_train))
+    batch = _batch_size(data)
     held_out = f"file: {train}, images: {quoted(data.train_images)}, holdout: {data.held_out.count}"
     return (
         f"data:                                # {data.num_classes - 1} labels and the background; {about_held_out(data.held_out, of_classes=False)}\n"
@@ -119,13 +119,18 @@ def _data(data: BoxFiles) -> str:
     )
 
 
-def _stage(model: str, pairs: Sequence[tuple[str, str]], *, resets: bool = False) -> str:
+def _batch_size(data: BoxFiles) -> int:
+    return max(1, min(4, data.num_train))
+
+
+def _stage(data: BoxFiles, model: str, pairs: Sequence[tuple[str, str]], *, resets: bool = False) -> str:
     train = {"teacher": "    train: [teacher]\n", "student": "    train: null\n" if resets else ""}[model]
     feeds = f"      {model}: {{images: batch.input, targets: batch.target}}\n"
     feeds += "      teacher: {images: batch.input}\n" if pairs else ""
     about = "first the teacher" if model == "teacher" else "the student; in train mode detectors return their losses"
+    epochs = num_epochs(data.num_train, _batch_size(data), steps=5000, least=12, most=60)
     return (
-        f"  - epochs: 12                       # {about}\n{train}    optimizer: {OPTIMIZER}\n{SCHEDULE}"
+        epochs_key(epochs, data.num_train, _batch_size(data), about) + f"{train}    optimizer: {OPTIMIZER}\n{SCHEDULE}"
         f"    clip_grad_norm: 10.0\n    feed:\n{feeds}"
     )
 

@@ -11,12 +11,23 @@ from ._recipe import quoted
 _LOAD = "!import_call:distill_vision.data"
 
 
-def image_data(data: ImageFolder | ImageTable, size: int) -> str:
-    """Return the loaders of `train` and `val`, and of `test` if there are images for it."""
-    batch = max(2, min(64, data.num_train // 4))
+def batch_size(data: ImageFolder | ImageTable) -> int:
+    """Return the number of images of a batch: at most 64, and at most a quarter of all."""
+    return max(2, min(64, data.num_train // 4))
+
+
+def image_data(data: ImageFolder | ImageTable, size: int, reason: str) -> str:
+    """Return the loaders of `train` and `val`, and of `test` if there are images for it.
+
+    Args:
+        data: The images.
+        size: Height and width to which they are resized.
+        reason: The reason for this size.
+    """
     holdout = f", holdout: {data.held_out.count}" if data.held_out.count else ""
     head = f"data:                                # {listed(map(str, data.classes))}; {about_held_out(data.held_out)}\n"
-    common = f"size: {size}{holdout}, batch_size: {batch}"
+    head += f"  # size: {reason}\n" if reason else ""
+    common = f"size: {size}{holdout}, batch_size: {batch_size(data)}"
     if isinstance(data, ImageFolder):
         load, options = f"{_LOAD}.image_folder", f"root: {quoted(data.root)}, test: {data.test}, {common}"
         files = dict.fromkeys(("train", "val", "test"), "")

@@ -12,10 +12,11 @@ from ....preview import ExampleInputs, FeaturePair, pair_features, stage_feature
 from ..._build_model import build_model
 from ..._exit import refuse
 from ._held_out import about_held_out
-from ._image_data import image_data
-from ._models import Call, built, call_named, image_inputs, outputs_of
+from ._image_data import batch_size, image_data
+from ._image_size import at_size
+from ._models import Call, accepts, built, call_named, image_inputs, outputs_of
 from ._own_images import ImageFolder, ImageTable
-from ._recipe import SCHEDULE, Candidate, Recipe, head, is_pretrained, optimizer
+from ._recipe import SCHEDULE, Candidate, Recipe, epochs_key, head, is_pretrained, num_epochs, optimizer
 
 SMALL = 64
 """Greatest size of images for which the models of distill-vision for small images are proposed."""
@@ -53,12 +54,15 @@ def image_recipe(
     trained = fits and (is_pretrained(call) or call.path == "distill_zoo.load")
     notes = () if trained else ("the teacher is trained first: its last layer is new" if is_pretrained(call) else
                                 "the teacher is trained first: its arguments name no weights, such as pretrained=true",)  # fmt: skip
+    example, reason = at_size(own, example, data.side, pretrained=trained or is_pretrained(call))
     image = example.args[0]
     size = int(image.shape[-1]) if isinstance(image, Tensor) else 0
     about = f"{data.num_train:,} images of {count} classes; {about_held_out(data.held_out)}"
     text = head(f"{data.num_train:,} images of {count} classes", teacher)
-    text += f"models:\n  teacher: {call.yaml()}\n  student: STUDENT\n\n" + image_data(data, size) + "\nstages:\n"
-    text += "" if trained else _teacher_stage(own, pretrained=is_pretrained(call))
+    text += (
+        f"models:\n  teacher: {call.yaml()}\n  student: STUDENT\n\n" + image_data(data, size, reason) + "\nstages:\n"
+    )
+    text += "" if trained else _teacher_stage(own, data, pretrained=is_pretrained(call))
     return Recipe(teacher, about, text, notes), own, example, call
 
 
@@ -74,7 +78,7 @@ def image_students(
     for name in names:
         call = call_named(name).with_argument("num_classes", len(data.classes))
         model = built(call, trust)
-        if _accepts(model, example):
+        if accepts(model, example):
             students.append(Candidate(name, call, call.yaml(), model))
     if not students:
         refuse(f"{', '.join(names)}: no scores of classes for an image of the teacher's size", "name another --student")
@@ -84,42 +88,39 @@ def image_students(
 def proposed_names(teacher: Call, example: ExampleInputs) -> list[str]:
     """Return the names of models for students of a teacher."""
     image: Any = example.args[0]
-    if image.shape[-1] <= SMALL:
-        return list(OF_SMALL)
-    if teacher.path == "timm.create_model":
-        return list(OF_TIMM)
-    return [f"torchvision.models.{name}" for name in OF_TORCHVISION]
+    is_of_timm = teacher.path == "timm.create_model"
+    large = OF_TIMM if is_of_timm else [f"torchvision.models.{name}" for name in OF_TORCHVISION]
+    if image.shape[-1] > SMALL:
+        return list(large)
+    return [*OF_SMALL, *large] if is_of_timm or teacher.path.startswith("torchvision.") else list(OF_SMALL)
 
 
 def with_student(
-    recipe: Recipe, teacher: Call, student: Candidate, example: ExampleInputs, trust: Sequence[str], *, tests: bool
+    recipe: Recipe,
+    data: ImageFolder | ImageTable,
+    teacher: Call,
+    student: Candidate,
+    example: ExampleInputs,
+    trust: Sequence[str],
 ) -> str:
     """Return the text of the experiment with the stage of the student, and as a comment taps that both models have.
 
     Args:
         recipe: The experiment without them.
+        data: The images.
         teacher: The teacher's call.
         student: The student.
         example: An image.
         trust: Packages whose models may be built besides the trusted ones.
-        tests: Whether there are images for a test.
     """
     pairs = _pairs(teacher, student.call, example, trust)
     trains_teacher = "train: [teacher]" in recipe.text
     return (
         recipe.text
-        + _student_stage(student.model, pairs, resets=trains_teacher)
+        + _student_stage(student.model, data, pairs, resets=trains_teacher)
         + _EVALUATE
-        + (_TEST if tests else _NO_TEST)
+        + (_TEST if data.test else _NO_TEST)
     )
-
-
-def _accepts(model: nn.Module, example: ExampleInputs) -> bool:
-    try:
-        outputs_of(model, example)
-    except Exception:  # noqa: BLE001 - a model may raise anything, an error of ours too
-        return False
-    return True
 
 
 def _pairs(teacher: Call, student: Call, example: ExampleInputs, trust: Sequence[str]) -> list[FeaturePair]:
@@ -130,22 +131,31 @@ def _pairs(teacher: Call, student: Call, example: ExampleInputs, trust: Sequence
     return pair_features(*maps)[-3:] if all(maps) else []
 
 
-def _teacher_stage(model: nn.Module, *, pretrained: bool) -> str:
+def _teacher_stage(model: nn.Module, data: ImageFolder | ImageTable, *, pretrained: bool) -> str:
+    """Return the stage that trains the teacher: a fifth of the student's epochs if it has weights."""
+    epochs = max(5, _epochs(data) // 5) if pretrained else _epochs(data)
     return (
-        f"  - epochs: {5 if pretrained else 30}                        # first the teacher\n    train: [teacher]\n"
+        epochs_key(epochs, data.num_train, batch_size(data), "first the teacher") + "    train: [teacher]\n"
         f"    optimizer: {optimizer(model, pretrained=pretrained)}\n{SCHEDULE}"
         "    losses:\n"
         "      ce: {loss: !import_call:torch.nn.CrossEntropyLoss {}, inputs: {input: teacher, target: batch.target}}\n"
     )
 
 
-def _student_stage(model: nn.Module, pairs: Sequence[FeaturePair], *, resets: bool) -> str:
+def _epochs(data: ImageFolder | ImageTable) -> int:
+    return num_epochs(data.num_train, batch_size(data), steps=5000, least=10, most=100)
+
+
+def _student_stage(
+    model: nn.Module, data: ImageFolder | ImageTable, pairs: Sequence[FeaturePair], *, resets: bool
+) -> str:
     reset = (
         "    train: null                      # back to the default: models whose name does not start with `teacher`\n"
     )
     text = (
-        f"  - epochs: 30                       # the student\n{reset if resets else ''}"
-        f"    optimizer: {optimizer(model, pretrained=False)}\n{SCHEDULE}"
+        epochs_key(_epochs(data), data.num_train, batch_size(data), "the student")
+        + (reset if resets else "")
+        + f"    optimizer: {optimizer(model, pretrained=False)}\n{SCHEDULE}"
         "    losses:\n"
         "      ce:                            # the labels\n        weight: 0.1\n"
         "        loss: !import_call:torch.nn.CrossEntropyLoss {}\n        inputs: {input: student, target: batch.target}\n"

@@ -100,7 +100,7 @@ def costs_of(models: dict[str, nn.Module], example: ExampleInputs) -> dict[str, 
     """Measure models with one sample."""
     args = map_tensors(example.args, _filled)
     kwargs = map_tensors(dict(example.kwargs), _filled)
-    return measure_costs(models, dict.fromkeys(models, (args, kwargs)), rounds=7)
+    return measure_costs(models, dict.fromkeys(models, (args, kwargs)), rounds=11)
 
 
 def outputs_of(model: nn.Module, example: ExampleInputs) -> int:
@@ -111,6 +111,15 @@ def outputs_of(model: nn.Module, example: ExampleInputs) -> int:
     if not isinstance(scores, Tensor) or scores.dim() != 2:
         refuse(f"{type(model).__name__} does not return scores of classes")
     return int(scores.shape[1])
+
+
+def accepts(model: nn.Module, example: ExampleInputs) -> bool:
+    """Return whether a model returns scores of classes for an example."""
+    try:
+        outputs_of(model, example)
+    except Exception:  # noqa: BLE001 - a model may raise anything, an error of ours too
+        return False
+    return True
 
 
 def _filled(tensor: Tensor) -> Tensor:

@@ -41,10 +41,11 @@ class LabelledTexts:
 
 @dataclass(frozen=True)
 class PromptRows:
-    """A file of conversations, or of prompts with completions, and the number of rows of `val`."""
+    """A file of conversations, or of prompts with completions; as many rows are for the test as for `val`."""
 
     file: Path
     kind: Literal["conversations", "completions"]
+    num_train: int
     num_val: int
 
 
@@ -133,7 +134,8 @@ def _prompts(file: Path) -> PromptRows | None:
     if len(rows) < _FEWEST_ROWS:
         refuse(f"{file} has {len(rows)} rows, too few for training, validation and a test", "add rows")
     num_val = len(package("distill_nlp.data").split_documents(rows, "val"))
-    return PromptRows(file, "conversations" if "messages" in columns else "completions", num_val)
+    kind: Literal["conversations", "completions"] = "conversations" if "messages" in columns else "completions"
+    return PromptRows(file, kind, len(rows) - 2 * num_val, num_val)
 
 
 def _texts(folder: Path, train: Path) -> LabelledTexts:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..._exit import refuse
 from ._held_out import NONE_HELD_OUT, HeldOut, num_held_out
+from ._image_size import median_side
 from ._own_tables import TARGETS, VAL, find_table
 from ._package import package
 
@@ -24,13 +25,14 @@ _NUM_ROWS = 20
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Images in a folder for each class; `test` is the folder of the test split."""
+    """Images in a folder for each class; `test` is the folder of the test split, `side` their shorter side in pixels."""
 
     root: Path
     classes: Sequence[str]
     num_train: int
     test: str
     held_out: HeldOut
+    side: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class ImageTable:
     classes: Sequence[str] = ()
     num_train: int = 0
     held_out: HeldOut = NONE_HELD_OUT
+    side: int = 0
 
 
 def image_folder(root: Path) -> ImageFolder:
@@ -62,12 +65,13 @@ def image_folder(root: Path) -> ImageFolder:
     test = named[0]
     load = package("distill_vision.data").image_folder
     data, _ = (load(split, root=root, batch_size=1, test=test).dataset for split in ("train", "test"))
+    side = median_side([file for file, _ in data.files])
     if test == "test" and (root / "val").is_dir():
         load("val", root=root, batch_size=1, test=test)
-        return ImageFolder(root, data.classes, len(data), test, NONE_HELD_OUT)
+        return ImageFolder(root, data.classes, len(data), test, NONE_HELD_OUT, side)
     count = _num_held_out(root / "train", len(data), len(data.classes))
     held_out = load("val", root=root, batch_size=1, test=test, holdout=count).dataset.targets
-    return ImageFolder(root, data.classes, len(data) - count, test, _held_out(held_out, data.classes))
+    return ImageFolder(root, data.classes, len(data) - count, test, _held_out(held_out, data.classes), side)
 
 
 def image_table(path: Path) -> ImageTable | None:
@@ -106,12 +110,13 @@ def _read(table: ImageTable) -> ImageTable:
     for split, file in (("val", table.val), ("test", table.test)):
         if file:
             load(split, file=file, **common)
+    side = median_side(data.files)
     if table.val:
-        return replace(table, classes=data.classes, num_train=len(data))
+        return replace(table, classes=data.classes, num_train=len(data), side=side)
     count = _num_held_out(table.train, len(data), len(data.classes))
     labels = load("val", file=table.train, holdout=count, **common).dataset.labels
     held_out = _held_out(labels, data.classes)
-    return replace(table, classes=data.classes, num_train=len(data) - count, held_out=held_out)
+    return replace(table, classes=data.classes, num_train=len(data) - count, held_out=held_out, side=side)
 
 
 def _num_held_out(source: Path, count: int, num_classes: int) -> int:

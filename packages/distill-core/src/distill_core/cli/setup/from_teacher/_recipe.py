@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,22 @@ SCHEDULE = """\
 def head(about: str, teacher: str) -> str:
     """Return the first lines of an experiment."""
     return HEAD.format(about=about, teacher=teacher, about_text=quoted(f"STUDENT_NAME from {teacher}"))
+
+
+def num_epochs(num_samples: int, batch_size: int, steps: int, least: int, most: int) -> int:
+    """Return the number of epochs that take about `steps` optimizer steps, between `least` and `most`.
+
+    >>> num_epochs(50_000, 64, 6_000, 10, 100), num_epochs(240, 60, 6_000, 10, 100)
+    (10, 100)
+    """
+    per_epoch = max(1, num_samples // batch_size)
+    return min(max(math.ceil(steps / per_epoch), least), most)
+
+
+def epochs_key(epochs: int, num_samples: int, batch_size: int, about: str) -> str:
+    """Return the first line of a stage, with the number of its steps."""
+    steps = epochs * max(1, num_samples // batch_size)
+    return f"  - {f'epochs: {epochs}':<33}# {about}: {steps:,} steps of {batch_size} samples\n"
 
 
 def optimizer(model: nn.Module, *, pretrained: bool) -> str:

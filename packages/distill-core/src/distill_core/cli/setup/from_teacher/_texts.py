@@ -19,13 +19,15 @@ from ._held_out import HeldOut, about_held_out
 from ._models import Call, built
 from ._own_data import LabelledTexts, PromptRows
 from ._package import package
-from ._recipe import SCHEDULE, Candidate, Recipe, head, quoted
+from ._recipe import SCHEDULE, Candidate, Recipe, epochs_key, head, num_epochs, quoted
 
 CLASSIFIER, CAUSAL = "AutoModelForSequenceClassification", "AutoModelForCausalLM"
 FRACTIONS = (0.5, 0.34, 0.17)
 """Fractions of the teacher's layers of the proposed students."""
 LOAD = "distill_nlp.models.from_pretrained"
 LENGTH, MAX_LENGTH = 128, 512
+PROMPTS = 4
+"""Number of conversations, or of prompts with completions, in a batch."""
 FIELDS = "{input_ids: batch.input_ids, attention_mask: batch.attention_mask}"
 
 
@@ -176,10 +178,12 @@ def _labelled(data: LabelledTexts, max_length: int, *, trained: bool) -> str:
         text += f"  {name}: {anchor}{load} {{file: {quoted(file)}, {options}, {rest}}}\n"
     text += "\nstages:\n"
     feed = f"    feed:                            # the arguments of each model's forward\n      teacher: &fields {FIELDS}\n      student: *fields\n"
+    epochs = num_epochs(data.num_train, batch, steps=2000, least=4, most=30)
     if not trained:
-        text += f"  - epochs: 3                        # first the teacher\n    train: [teacher]\n{_optimizer('3.0e-5')}{feed}"
+        text += epochs_key(max(3, epochs // 3), data.num_train, batch, "first the teacher")
+        text += f"    train: [teacher]\n{_optimizer('3.0e-5')}{feed}"
         text += "    losses:\n      ce: {loss: !import_call:torch.nn.CrossEntropyLoss {}, inputs: {input: teacher:out.logits, target: batch.target}}\n"
-    text += "  - epochs: 5                        # the student\n"
+    text += epochs_key(epochs, data.num_train, batch, "the student")
     text += (
         f"{_optimizer('1.0e-4')}{feed}"
         if trained
@@ -197,12 +201,13 @@ def _optimizer(lr: str) -> str:
 
 def _prompts(data: PromptRows, max_length: int) -> str:
     key = "rows" if data.kind == "conversations" else "file"
-    load = f"!import_call:distill_nlp.data.{data.kind} {{{key}: {quoted(data.file)}, tokenizer: *teacher, batch_size: 4, max_length: {max_length}"
+    load = f"!import_call:distill_nlp.data.{data.kind} {{{key}: {quoted(data.file)}, tokenizer: *teacher, batch_size: {PROMPTS}, max_length: {max_length}"
+    epochs = num_epochs(data.num_train, PROMPTS, steps=1000, least=1, most=10)
     feed = "    feed:\n      teacher: &fields {input_ids: batch.input_ids}\n      student: *fields\n"
     return (
         f"data:                                # {_about_val(data)}; see distill_nlp.data.{data.kind}\n"
         f"  train: {load}, split: train}}\n  val: &val {load}, split: val}}\n  test: &test {load}, split: test}}\n\nstages:\n"
-        f"  - epochs: 1\n{_optimizer('1.0e-4')}{feed}{_KD_OF_TOKENS}"
+        f"{epochs_key(epochs, data.num_train, PROMPTS, 'the student')}{_optimizer('1.0e-4')}{feed}{_KD_OF_TOKENS}"
     )
 
 

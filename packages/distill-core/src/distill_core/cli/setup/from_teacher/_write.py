@@ -38,7 +38,8 @@ def write_experiment(
         file: The output file; its folder is created.
         teacher: The teacher: an import path, a name of the zoo or of timm, or a folder of transformers, with arguments.
         data: A file or folder; see `LAYOUTS`.
-        student: The student, named like the teacher; by default the largest candidate of half of the teacher's FLOPs.
+        student: The student, named like the teacher; by default the largest candidate of half of the teacher's FLOPs that is
+            faster here.
         trust: Packages whose models may be built besides the trusted ones.
 
     Raises:
@@ -54,17 +55,21 @@ def write_experiment(
     smaller = [each for each in students if student or sizes[each.name] < sizes[""]]
     if not smaller:
         refuse(f"no candidate student is smaller than {teacher}", "name one: --student MODEL")
-    chosen = _chosen(smaller, sizes)
+    # An untrained detector's latency depends on the boxes that it proposes; its size stands for it.
+    seconds = sizes if isinstance(found, BoxFiles) else {name: cost.seconds for name, cost in costs.items()}
+    smaller.sort(key=lambda each: seconds[each.name])
+    chosen = _chosen(smaller, sizes, seconds)
+    notes = [*recipe.notes, *_slow(chosen, seconds, given=student is not None)]
     text = _with_student(found, recipe, call, chosen, example, trust)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(completed(text, file, chosen), encoding="utf-8")
-    print("\n".join([f"data: {recipe.about}", *recipe.notes, "", *_table(teacher, smaller, costs, chosen), ""]))
+    print("\n".join([f"data: {recipe.about}", *notes, "", *_table(teacher, smaller, costs, chosen), ""]))
     name = shlex.quote(str(file))
     commands = [f"distill check {name} --deep", f"distill run {name}"]
     print("\n    ".join([f"{file} written\n", *commands]))
     students_found = [{"name": each.name, **asdict(costs[each.name]), "chosen": each is chosen} for each in smaller]
     return {
-        "files": [str(file)], "data": recipe.about, "notes": list(recipe.notes),
+        "files": [str(file)], "data": recipe.about, "notes": notes,
         "teacher": {"name": teacher, **asdict(costs[""])}, "students": students_found, "commands": commands,
     }  # fmt: skip
 
@@ -89,23 +94,33 @@ def _with_student(
     data: OwnData, recipe: Recipe, call: Call, student: Candidate, example: ExampleInputs, trust: Sequence[str]
 ) -> str:
     if isinstance(data, ImageFolder | ImageTable):
-        return with_image_student(recipe, call, student, example, trust, tests=data.test is not None)
+        return with_image_student(recipe, data, call, student, example, trust)
     if isinstance(data, BoxFiles):
-        return with_box_student(recipe, call, student, example, trust)
+        return with_box_student(recipe, data, call, student, example, trust)
     return recipe.text
 
 
-def _chosen(students: Sequence[Candidate], sizes: Mapping[str, int]) -> Candidate:
-    """Return the largest student of about half of the teacher's size, or else the smallest one.
+def _chosen(students: Sequence[Candidate], sizes: Mapping[str, float], seconds: Mapping[str, float]) -> Candidate:
+    """Return the largest student of about half of the teacher's size that is faster than it; otherwise the fastest one.
 
     Args:
         students: The students.
         sizes: FLOPs by name, and of the teacher by the empty name; parameters of detectors, whose FLOPs depend on the boxes
             that they propose.
+        seconds: Latencies, by the same names.
     """
-    ordered = sorted(students, key=lambda each: sizes[each.name])
-    fitting = [each for each in ordered if sizes[each.name] <= SHARE * sizes[""]]
-    return fitting[-1] if fitting else ordered[0]
+    fitting = [each for each in students if sizes[each.name] <= SHARE * sizes[""] and seconds[each.name] < seconds[""]]
+    if fitting:
+        return max(fitting, key=lambda each: sizes[each.name])
+    return min(students, key=lambda each: seconds[each.name])
+
+
+def _slow(chosen: Candidate, seconds: Mapping[str, float], *, given: bool) -> list[str]:
+    """Return a note if the student is not faster than its teacher."""
+    if seconds[chosen.name] < seconds[""]:
+        return []
+    subject = "the student is not" if given else "no candidate is"
+    return [f"{subject} faster than the teacher, one sample at a time on this machine"]
 
 
 def _table(teacher: str, students: Sequence[Candidate], costs: dict[str, ModelCost], chosen: Candidate) -> list[str]:
@@ -113,7 +128,16 @@ def _table(teacher: str, students: Sequence[Candidate], costs: dict[str, ModelCo
     rows = [("", "parameters", "FLOPs", "one sample here", "")]
     for key, name in names.items():
         cost = costs[key]
-        share = "" if not key else f"{costs[''].seconds / max(cost.seconds, 1e-9):.1f} × as fast"
+        share = _speed(costs[""].seconds / max(cost.seconds, 1e-9)) if key else ""
         mark = "  ← in the file" if key == chosen.name else ""
         rows.append((name, short(cost.parameters), short(cost.flops), f"{cost.seconds * 1e3:.1f} ms", share + mark))
     return aligned(rows)
+
+
+def _speed(ratio: float) -> str:
+    """Return the speed relative to the teacher's.
+
+    >>> _speed(2.04), _speed(0.5)
+    ('2.0 × as fast', '2.0 × as slow')
+    """
+    return f"{ratio:.1f} × as fast" if ratio >= 1 else f"{1 / ratio:.1f} × as slow"
