@@ -106,7 +106,8 @@ def run_experiment(
     document = load_document(file, overrides, trust)
     output = Path(output) if output else None
     folder = choose_folder(file, output, resume=resume, num_processes=_num_processes())
-    command = ["distill", "run", str(file), *overrides, *(word for package in trust for word in ("--trust", package))]
+    words = [*overrides, *(word for package in trust for word in ("--trust", package)), "--output", str(folder)]
+    command = ["distill", "run", str(file), *words]
     is_new = not folder.exists()
     if _is_main():
         changes = prepare_folder(folder, source=file, document=document, command=command, resume=resume, change=change)
@@ -180,7 +181,7 @@ def _logged(out: Output, folder: Path, command: Sequence[str]) -> Iterator[None]
     except KeyboardInterrupt as interrupt:
         out.close_bar()
         out.log(str(interrupt) or "interrupted")
-        again = shlex.join([*command, "--output", str(folder), "--resume"])
+        again = shlex.join([*command, "--resume"])
         has_one = has_checkpoint(folder)
         interrupt.add_note(
             f"resume with: {again}" if has_one else f"there is no checkpoint yet; start again with: {again}"
