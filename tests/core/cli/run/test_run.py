@@ -32,7 +32,9 @@ def test_a_run_writes_its_folder_and_prints_its_results(toy, distill):
     assert ended.code == 0
     assert {path.name for path in Path("out").iterdir()} == FILES
     assert Path("out/config.source.yaml").read_bytes() == toy.read_bytes()
-    assert Path("out/command.txt").read_text() == "distill run small/toy.yaml stages.0.epochs=2 --trust toy --output out\n"
+    assert (
+        Path("out/command.txt").read_text() == "distill run small/toy.yaml stages.0.epochs=2 --trust toy --output out\n"
+    )
     assert "epochs: 2" in Path("out/config.resolved.yaml").read_text()
     results = json.loads(Path("out/results.json").read_text())
     assert results["last"]["epoch"] == 2
