@@ -23,7 +23,7 @@ models:
   teacher: !import_call:distill_vision.models.convnet {width: 12}
   student: !import_call:distill_vision.models.convnet {width: 8}
 data:
-  train: !import_call:distill_vision.data.digits {split: train, batch_size: BATCH, labels: 50, seed: 0}
+  train: !import_call:distill_vision.data.digits {split: train, batch_size: BATCH, labels: 60, seed: 0}
 stages:
   - epochs: 2
     optimizer: *optimizer

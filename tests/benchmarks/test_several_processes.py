@@ -58,7 +58,7 @@ def student(folder: Path) -> dict[str, torch.Tensor]:
     return dict(read_state(folder / "student.safetensors").tensors)
 
 
-def tested(folder: Path) -> dict[str, float]:
+def metrics_of(folder: Path) -> dict[str, float]:
     found: dict[str, float] = json.loads((folder / "results.json").read_text(encoding="utf-8"))["test"]
     return found
 
@@ -90,7 +90,7 @@ def test_several_processes_end_as_one(tmp_path, alone, task, parallel, processes
     # A detector averages its losses over the boxes of its own batch, and learns in train mode, with batch statistics.
     if task != "detection":
         torch.testing.assert_close(student(folder / "out"), student(alone(task)), rtol=1e-3, atol=2e-5)
-        assert tested(folder / "out") == pytest.approx(tested(alone(task)), rel=1e-3, abs=1e-6)
+        assert metrics_of(folder / "out") == pytest.approx(metrics_of(alone(task)), rel=1e-3, abs=1e-6)
 
     ended = run(folder, processes, "--output", "cut", END_ONCE="1")
     assert ended.returncode != 0
@@ -98,11 +98,11 @@ def test_several_processes_end_as_one(tmp_path, alone, task, parallel, processes
     succeeded(run(folder, processes, "--output", "cut", "--resume"))
     for name, tensor in student(folder / "cut").items():
         assert torch.equal(tensor, student(folder / "out")[name]), name
-    assert tested(folder / "cut") == tested(folder / "out")
+    assert metrics_of(folder / "cut") == metrics_of(folder / "out")
 
     # One process reads what several wrote.
     again = json.loads(succeeded(distill(folder, "evaluate", "out", "--trust", "several_processes", "--json")))
-    assert again["test"] == pytest.approx(tested(folder / "out"), rel=1e-4, abs=1e-6)
+    assert again["test"] == pytest.approx(metrics_of(folder / "out"), rel=1e-4, abs=1e-6)
     form = "safetensors" if task == "detection" else "pt2"  # a program takes tensors, not lists of images
     words = ["--trust", "several_processes", "--format", form, "--output", f"exported.{form}"]
     succeeded(distill(folder, "export", "out", *words))

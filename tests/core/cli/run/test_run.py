@@ -95,6 +95,17 @@ def test_a_taken_folder_is_refused_before_anything_happens(toy, distill):
     assert [path.name for path in Path("out").iterdir()] == ["mine.txt"]
 
 
+def test_a_finished_run_is_not_trained_again(toy, distill):
+    words = ["run", toy, "--output", "out", *TRUST]
+    assert "finished already" not in distill(*words).err
+    ended = distill(*words, "--resume")
+    assert ended.code == 0
+    assert "the run was finished already: nothing was trained, and the test was repeated\n" in ended.err
+    longer = distill(*words, "stages.0.epochs=5", "--resume", "--change")
+    assert longer.code == 0, longer.err
+    assert "finished already" not in longer.err
+
+
 def test_resume_without_a_folder_is_refused(toy, distill):
     ended = distill("run", toy, "--resume", *TRUST)
     assert ended == (2, "", "--resume requires the folder of the run\n  hint: add --output DIR\n")

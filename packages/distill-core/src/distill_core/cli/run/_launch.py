@@ -53,7 +53,7 @@ def launch(
 ) -> None:
     """Train on several GPUs or processes of this machine.
 
-    The processes are started by torchrun, and FILE needs no change. --json prints what `distill run --json` prints, and with
+    The processes are started by torchrun, and FILE needs no change. --json prints what `distill run` prints with it, and with
     --dry-run the command as a list.
     """
     from .._folder import choose_folder

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import DistillError, TrainingError
+from ...records import read_record
 from .._advice import without_advice
 from .._command import Command
 from .._exit import refuse, with_notes
@@ -26,7 +27,7 @@ from .._options import (
     run_output_option,
     trust_option,
 )
-from .._run_files import LOG, RESOLVED, has_checkpoint, newest_config
+from .._run_files import LOG, RESOLVED, RESULTS, has_checkpoint, newest_config
 
 if TYPE_CHECKING:
     from ...experiment import Experiment
@@ -145,11 +146,20 @@ def _train(trainer: Trainer, folder: Path, out: Output, *, resume: bool, change:
         )
     if out.continues and not has_checkpoint(folder):
         out.line("there is no checkpoint yet: the run starts from the beginning")
+    ended_at = _last_step(folder) if resume else None
     results = trainer.fit(resume=resume and has_checkpoint(folder), change=change)
     if trainer.is_main:
+        if trainer.state.step == ended_at:
+            out.line("the run was finished already: nothing was trained, and the test was repeated")
         out.show(results_table(results))
         out.line(f"in {folder}")
     return results
+
+
+def _last_step(folder: Path) -> int | None:
+    """Return the last step of a finished run in a folder, if there is one."""
+    file = folder / RESULTS
+    return read_record(file)["last"]["step"] if file.is_file() else None
 
 
 @contextlib.contextmanager
