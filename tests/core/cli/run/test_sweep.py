@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from distill_core.errors import ConfigError
+
 LR, WIDTH = "stages.0.optimizer.lr", "models.student.width"
 TRUST = ("--trust", "toy")
 SHORT = "stages.0.epochs=1"
@@ -113,10 +115,28 @@ def test_finished_runs_of_another_experiment_are_no_part_of_the_table(toy, disti
     )
 
 
-def test_a_metric_that_was_not_measured_is_told(toy, distill):
-    ended = distill("sweep", toy, SHORT, f"{LR}=0.1,0.2", "--output", "out", "--metric", "shaer", *TRUST)
-    assert ended.code == 2
-    assert ended.err == ("out/lr=0.1/results.json: there is no metric 'shaer' on val\n  hint: did you mean 'share'?\n")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--metric", "shaer"], "no callback measures 'shaer'\n  hint: did you mean 'share'?\n"),
+        (["callbacks.1.best=null"], "no metric ranks the runs\n  hint: add --metric NAME, or a Checkpoint with `best` to the experiment\n"),
+    ],
+)  # fmt: skip
+def test_runs_that_cannot_be_ranked_are_refused_before_the_first(toy, distill, words, message):
+    ended = distill("sweep", toy, SHORT, f"{LR}=0.1,0.2", "--output", "out", *words, *TRUST)
+    assert ended == (2, "", message)
+    assert not Path("out").exists()
+
+
+def test_an_own_callback_may_measure_any_metric():
+    from distill_core.cli.run._ranking import refuse_unranked
+
+    refuse_unranked({"callbacks.0": "!import_call:own.Measure"}, "anything")
+    refuse_unranked(
+        {"callbacks.0": "!import_call:distill_core.train.Evaluate", "callbacks.0.metrics.coco.metric": "x"}, "coco.AP"
+    )
+    with pytest.raises(ConfigError, match="no callback measures 'anything'"):
+        refuse_unranked({"callbacks.0": "!import_call:distill_core.train.Evaluate"}, "anything")
 
 
 def test_reading_a_sweep_imports_nothing_it_names(toy, distill):

@@ -14,6 +14,8 @@ from .._exit import refuse
 from .._run_files import RESULTS
 from ._grid import SEED
 
+_UNRANKED = "no metric ranks the runs", "add --metric NAME, or a Checkpoint with `best` to the experiment"
+
 
 @dataclass(frozen=True)
 class Score:
@@ -70,6 +72,28 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def refuse_unranked(values: Mapping[str, Any], metric: str = "") -> None:
+    """Refuse an experiment whose runs could not be ranked, before any of them is trained.
+
+    Args:
+        values: The values of the experiment by key.
+        metric: The metric; by default the one that selects the checkpoint.
+
+    Raises:
+        ConfigError: No callback selects by a metric, or none measures this one.
+    """
+    callbacks = [(key.split("."), value) for key, value in values.items() if key.startswith("callbacks.")]
+    if not metric:
+        if not any(len(key) == 3 and key[2] == "best" and value for key, value in callbacks):
+            refuse(*_UNRANKED)
+        return
+    names = {key[3] for key, _ in callbacks if len(key) > 3 and key[2] == "metrics"}
+    tags = [str(value) for key, value in callbacks if len(key) == 2]
+    is_known = all(tag.startswith("!import_call:distill_") for tag in tags)  # another callback may measure anything
+    if is_known and metric.partition(".")[0] not in names:
+        refuse(f"no callback measures '{metric}'", did_you_mean(metric, names))
+
+
 def score_of(path: Path, metric: str = "") -> Score:
     """Return the metric of a finished run.
 
@@ -86,7 +110,7 @@ def score_of(path: Path, metric: str = "") -> Score:
     selection = results.get("selection") or {}
     name = metric or str(selection.get("metric") or "")
     if not name:
-        refuse("no metric ranks the runs", "add --metric NAME, or a Checkpoint with `best` to the experiment")
+        refuse(*_UNRANKED)
     split = str(selection.get("split") or "val")
     metrics = (results.get("best") or results["last"]).get(split) or {}
     if name not in metrics:

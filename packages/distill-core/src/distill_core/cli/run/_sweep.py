@@ -124,9 +124,10 @@ def run_sweep(
     _check_search(kind, trials, prune=prune)
     sweep = read_sweep(file, changes)
     folder = output or Path("runs") / "sweeps" / file.stem
-    runs = SweepRuns(sweep, folder, sys.stderr if as_json else sys.stdout, change=change, trust=trust)
-    points, failed = _run_search(runs, kind, trials, metric=metric or sweep.metric, prune=prune)
-    records = ranked(points, metric or sweep.metric)
+    metric = metric or sweep.metric
+    runs = SweepRuns(sweep, folder, sys.stderr if as_json else sys.stdout, change=change, trust=trust, metric=metric)
+    points, failed = _run_search(runs, kind, trials, metric=metric, prune=prune)
+    records = ranked(points, metric)
     write_table(folder, records)
     if as_json:
         print_json(records)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from ...errors import DistillError
 from .._exit import refuse, with_notes
+from .._flatten import leaves
 from .._run_files import RESOLVED, RESULTS, newest_config
 from ._grid import Sweep
+from ._ranking import refuse_unranked
 
 if TYPE_CHECKING:
     from ...train import Callback
@@ -35,6 +37,7 @@ class SweepRuns:
         progress: Where to write a line for each run.
         change: Accept changes of unfinished runs that do not affect what was trained so far.
         trust: Packages whose objects the experiment may name besides the trusted ones.
+        metric: The metric that ranks the runs; by default the one that selects the checkpoint.
     """
 
     sweep: Sweep
@@ -42,6 +45,7 @@ class SweepRuns:
     progress: TextIO
     change: bool = False
     trust: Sequence[str] = ()
+    metric: str = ""
 
     def folders(self, points: Iterable[Mapping[str, str]]) -> dict[Path, dict[str, str]]:
         """Return the folder of each point."""
@@ -51,12 +55,14 @@ class SweepRuns:
         """Check the experiment of each point without importing anything that it names.
 
         Raises:
-            ConfigError: An experiment has problems, or its folder has a finished run of another one.
+            ConfigError: An experiment has problems, its runs cannot be ranked, or its folder has a finished run of another one.
         """
         from .._load import load_document
 
         for path, point in points.items():
-            resolved = load_document(self.sweep.experiment, self._changes(point), self.trust).dump()
+            document = load_document(self.sweep.experiment, self._changes(point), self.trust)
+            refuse_unranked(leaves(document.root), self.metric)
+            resolved = document.dump()
             old = newest_config(path, RESOLVED)
             if (path / RESULTS).is_file() and old.is_file() and old.read_text(encoding="utf-8") != resolved:
                 refuse(f"the run in {path} is of another experiment: {RESOLVED} differs", "choose another --output")
