@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -105,3 +109,21 @@ def test_a_run_without_a_folder_is_refused_before_training(trainer):
     assert str(caught.value) == (
         "WriteGluePredictions: no output folder is set\n  hint: set `folder`, or run with an output folder"
     )
+
+
+@pytest.mark.slow
+def test_two_processes_write_all_samples_once(table, tmp_path):
+    """Five samples are not divisible by two. A sharded model runs only on both processes together."""
+    table("sentence\tlabel\na girl\t0\nthe film is a delight\t1\n", "SST-2/train.tsv")
+    texts = ["the film is a delight", "a girl", "the plot is a mess", "a film", "the girl is a delight"]
+    rows = "".join(f"{index}\t{text}\n" for index, text in enumerate(texts))
+    table(f"index\tsentence\n{rows}", "SST-2/test.tsv")
+    script = Path(__file__).parent / "two_processes.py"
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    for parallel in ("ddp", "fsdp"):
+        path = tmp_path / parallel / "SST-2.tsv"
+        assert path.read_text() == "index\tprediction\n0\t1\n1\t0\n2\t1\n3\t0\n4\t1\n"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
 
 from distill_core.cli import run_experiment
 from distill_core.train.progress import describe_record
@@ -221,6 +222,18 @@ def test_several_processes_need_to_be_told_the_folder(toy, distill, monkeypatch)
     monkeypatch.setenv("WORLD_SIZE", "2")
     ended = distill("run", toy, *TRUST)
     assert ended == (2, "", "several processes require one common folder\n  hint: add --output DIR\n")
+
+
+def test_a_run_leaves_its_process_group(toy, distill, tmp_path):
+    """A thread of the group that is alive when the interpreter ends aborts the process, and torchrun reports a failure."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        ended = distill("run", toy, "--output", "out", *TRUST)
+        assert ended.code == 0, ended.err
+        assert not dist.is_initialized()
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def test_slow_rates_are_not_rounded_to_zero():
