@@ -56,9 +56,10 @@ def _page(module: types.ModuleType) -> str:
 
 
 def _exports(module: types.ModuleType) -> dict[str, object]:
-    """Return the public objects that a module defines or exports from its private files, type variables excepted."""
-    chosen = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
-    members = {name: getattr(module, name) for name in chosen}
+    """Return the public objects that a module lists, or defines or exports from its private files, type variables excepted."""
+    if listed := getattr(module, "__all__", None):
+        return {name: getattr(module, name) for name in listed}
+    members = {name: value for name, value in vars(module).items() if not name.startswith("_")}
     return {name: value for name, value in members.items() if _is_documented(value, module.__name__)}
 
 

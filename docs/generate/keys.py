@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from distill_core import config, experiment
 
-from .docstrings import escaped, fenced, fields, first_line
+from .docstrings import escaped, fenced, fields, first_line, markdown
 
 RECORDS = (
     "Experiment",
@@ -37,7 +37,15 @@ def page() -> str:
         if hasattr(config, "tags_documentation")
         else _tags()
     )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *_files()]) + "\n"
+
+
+def _files() -> list[str]:
+    """Return the section about several files."""
+    from distill_core.config import _assemble
+
+    _, _, text = (inspect.getdoc(_assemble) or "").partition("\n\n")
+    return ["## Bases, includes and changes", markdown(text)]
 
 
 def _keys(record: type) -> Iterator[str]:

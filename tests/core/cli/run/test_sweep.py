@@ -72,7 +72,7 @@ def test_a_run_that_fails_does_not_stop_the_others(toy, distill):
         (
             ["stages.0.epochs=1"],
             "small/toy.yaml: no key has several values to try\n"
-            "  hint: list several values: stages.0.optimizer.lr=0.1,0.2\n",
+            "  hint: list them on the command line, stages.0.optimizer.lr=0.1,0.2, or name `experiment` and `grid` in a file\n",
         ),
         (
             [f"{LR}=1,[2"],

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .runs._export import export_run as export_run
     from .runs._report import report_runs as report_runs
 
+__all__ = ["evaluate_run", "export_run", "main", "predict_run", "report_runs", "run_experiment", "run_sweep"]
+
 _FUNCTIONS = {
     "run_experiment": "run._run",
     "evaluate_run": "run._evaluate",

@@ -54,7 +54,10 @@ def read_sweep(file: Path, changes: Sequence[str]) -> Sweep:
     if both := sorted(set(sweep.ranges) & {*sweep.grid, *(change.partition("=")[0] for change in sweep.constant)}):
         refuse(f"'{both[0]}' has a range and a list of values", "remove one of them")
     if not sweep.grid and not sweep.ranges:
-        refuse(f"{file}: no key has several values to try", "list several values: stages.0.optimizer.lr=0.1,0.2")
+        refuse(
+            f"{file}: no key has several values to try",
+            "list them on the command line, stages.0.optimizer.lr=0.1,0.2, or name `experiment` and `grid` in a file",
+        )
     return sweep
 
 
