@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Path:
     files = {"student.safetensors": {"bytes": 8, "sha256": "0123456789abcdef"}}
     (run / "results.json").write_text(json.dumps(results | {"files": files}))
     (run / "environment.json").write_text(json.dumps({"packages": {"torch": "2.15.0", "numpy": "2.4.6"}}))
-    (run / "command.txt").write_text("distill run kd.yaml seed=0\n")
+    (run / "command.txt").write_text("distill run kd.yaml seed=0\n# a comment\n")
     for name in ("config.source.yaml", "config.resolved.yaml"):
         (run / name).write_text("seed: 0\n")
     return run

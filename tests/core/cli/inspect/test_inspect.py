@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 import torch
@@ -130,6 +131,23 @@ REFUSED = [
     (["resnet18", "--pair", "resnet18", "--match", "*"], "--match and --pair exclude each other"),
     (["torch.nn.Linear", "in_features=2", "out_features=2", "--pair", "resnet18"], "--input"),
 ]
+
+
+TIMM = "give an import path, a folder, or a name of the zoo; names of timm need it: pip install timm"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet18.a1_in1k", "timm/resnet18.a1_in1k"])
+def test_without_timm_its_names_say_how_to_install_it(distill, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    assert distill("inspect", name).err == f"there is no model '{name}'\n  hint: {TIMM}\n"
+    ended = distill("inspect", "timm.create_model", "model_name=resnet18")
+    assert ended.err.splitlines()[0].endswith("there is no module 'timm'")
+    assert ended.err.splitlines()[-1] == "  hint: pip install timm"
+
+
+def test_a_name_of_timm_has_no_prefix(distill):
+    ended = distill("inspect", "timm/resnet18.a1_in1k")
+    assert ended.err.endswith("hint: models of timm are named without a prefix: resnet18.a1_in1k\n")
 
 
 @pytest.mark.parametrize(("arguments", "message"), REFUSED)

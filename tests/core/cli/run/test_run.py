@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import pytest
 import torch.distributed as dist
 
 from distill_core.cli import run_experiment
+from distill_core.cli.run._command_line import command_of
 from distill_core.train.progress import describe_record
 
 TRUST = ("--trust", "toy")
@@ -34,7 +39,7 @@ def test_a_run_writes_its_folder_and_prints_its_results(toy, distill):
     assert {path.name for path in Path("out").iterdir()} == FILES
     assert Path("out/config.source.yaml").read_bytes() == toy.read_bytes()
     assert (
-        Path("out/command.txt").read_text() == "distill run small/toy.yaml stages.0.epochs=2 --trust toy --output out\n"
+        Path("out/command.txt").read_text() == "distill run small/toy.yaml stages.0.epochs=2 --output out --trust toy\n"
     )
     assert "epochs: 2" in Path("out/config.resolved.yaml").read_text()
     results = json.loads(Path("out/results.json").read_text())
@@ -43,6 +48,43 @@ def test_a_run_writes_its_folder_and_prints_its_results(toy, distill):
     assert re.search(rf"best \(max share on val\) +{results['best']['epoch']} +{best} +0\.\d+", ended.out)
     assert re.search(r"\n +last +2 +0\.\d+ +0\.\d+", ended.out)
     assert ended.err.endswith("in out\n")
+
+
+def test_the_recorded_command_repeats_the_run(toy, distill):
+    assert distill("run", toy, "about=it's mine; $HOME", "stages.0.epochs=1", "--output", "my runs/a", *TRUST).code == 0
+    line = Path("my runs/a/command.txt").read_text()
+    weights = Path("my runs/a/student.safetensors").read_bytes()
+    shutil.rmtree("my runs")
+    script = 'distill() { "$PYTHON" -m distill_core "$@"; }; ' + line
+    environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path.cwd())])}
+    subprocess.run(["sh", "-c", script], check=True, capture_output=True, env=environment)
+    assert Path("my runs/a/command.txt").read_text() == line
+    assert Path("my runs/a/student.safetensors").read_bytes() == weights
+
+
+def test_the_recorded_command_of_a_run_from_python_names_what_it_lacks(toy):
+    import toy as module
+
+    run_experiment(
+        toy, ["stages.0.epochs=1"], output="out", trust=["toy"], quiet=True, callbacks=[module.Interrupt(epoch=9)]
+    )
+    assert Path("out/command.txt").read_text().splitlines() == [
+        "distill run small/toy.yaml stages.0.epochs=1 --output out --trust toy",
+        "# run_experiment in Python added callbacks, which this command lacks: Interrupt",
+    ]
+
+
+def test_the_recorded_command_of_several_processes_starts_as_many(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    start = functools.partial(command_of, Path("kd.yaml"), [], Path("out"), num_processes=2)
+    assert start(environment={"LOCAL_WORLD_SIZE": "2"}) == [
+        *"distill launch kd.yaml --output out --processes 2".split()
+    ]
+    assert start(environment={"LOCAL_WORLD_SIZE": "1"}) == [*"distill run kd.yaml --output out".split()]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert start(environment={"LOCAL_WORLD_SIZE": "2"})[-2:] == ["--gpus", "2"]
 
 
 def test_the_environment_names_what_can_change_a_number(toy, distill):
@@ -121,7 +163,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_ends_as_if_nothing_had_been(to
     assert ended.code == 130
     assert ended.err.splitlines()[-2:] == [
         "interrupted",
-        "resume with: distill run small/toy.yaml callbacks.0.epoch=2 --trust toy --output out --resume",
+        "resume with: distill run small/toy.yaml callbacks.0.epoch=2 --output out --trust toy --resume",
     ]
     assert Path("out/log.txt").read_text().endswith("interrupted\n")
     resolved = Path("out/config.resolved.yaml")
@@ -246,7 +288,7 @@ def test_an_interruption_before_the_first_checkpoint_says_how_to_start_again(toy
     Path("stop.py").write_text(STOP)
     ended = distill("run", toy, "--output", "out", *TRUST, "--trust", "stop")
     assert ended.code == 130
-    again = "distill run small/toy.yaml --trust toy --trust stop --output out --resume"
+    again = "distill run small/toy.yaml --output out --trust toy --trust stop --resume"
     assert ended.err.splitlines()[-1] == f"there is no checkpoint yet; start again with: {again}"
 
 

@@ -74,7 +74,7 @@ def test_sigterm_saves_and_says_how_to_go_on(slow, distill):
     assert process.returncode == 130, error
     stopped, go_on = error.splitlines()[-2:]
     step = int(re.fullmatch(r"stopped at step (\d+) on request", stopped).group(1))
-    assert go_on == "resume with: distill run small/toy.yaml --trust toy --trust slow --output out --resume"
+    assert go_on == "resume with: distill run small/toy.yaml --output out --trust toy --trust slow --resume"
     assert Path("out/checkpoints/latest").read_text().startswith(f"step-{step:08d}")
     assert Path("out/log.txt").read_text().endswith(f"{stopped}\n")
     finish_and_compare(slow, distill, "out")

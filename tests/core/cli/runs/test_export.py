@@ -116,3 +116,19 @@ def test_a_file_of_another_format_is_refused(distill):
 def test_int8_needs_onnx(tmp_path, monkeypatch, distill):
     monkeypatch.chdir(tmp_path)
     assert distill("export", "out", "--int8") == (2, "", "--int8 requires --format onnx\n  hint: add --format onnx\n")
+
+
+def test_the_average_of_a_model_is_exported_by_its_name(toy, distill):
+    toy.write_text(toy.read_text() + "ema: {student: 0.9}\n")
+    ended = distill("run", toy, "stages.0.epochs=1", "--output", "out", "--trust", "toy")
+    assert ended.code == 0, ended.err
+    ended = distill("export", "out", "--model", "student_ema", "--format", "safetensors", "--trust", "toy")
+    assert ended.code == 0, ended.err
+    own, average = (load_file(f"out/{name}.safetensors") for name in ("student", "student_ema"))
+    weights = load_file("out/student_ema_exported.safetensors")
+    assert weights.keys() == average.keys()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in average.items())
+    assert not torch.equal(own["head.weight"], average["head.weight"])
+    assert "student_ema: " in Path("out/student_ema_exported.md").read_text()
+    ended = distill("export", "out", "--model", "studnt_ema", "--trust", "toy")
+    assert ended.err == "the run has no model 'studnt_ema'\n  hint: did you mean 'student_ema'?\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,23 @@ def test_runs_without_a_teacher_have_no_models_to_compare(toy, distill):
     ended = distill("report", "runs", "--compare-models", "--trust", "toy", "--output", "out/x.html")
     assert (ended.code, Path("out").exists()) == (2, False)
     assert ended.err.startswith("no run has a student and a teacher")
+
+
+def test_without_matplotlib_all_but_the_plot_is_written(distill, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    made("kd/seed0", 0, 90.0)
+    ended = distill("report", "kd", "--output", "made/table")
+    assert ended.code == 0
+    assert ended.err == (
+        "note: made/table.png is omitted: a plot needs matplotlib\n  hint: pip install 'distill-core[plot]'\n"
+    )
+    assert sorted(path.name for path in Path("made").iterdir()) == ["table.json", "table.md"]
+    assert ended.out.splitlines()[-2:] == ["made/table.md", "made/table.json"]
+
+
+def test_a_plot_that_is_asked_for_is_refused_before_anything_is_written(distill, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    made("kd/seed0", 0, 90.0)
+    ended = distill("report", "kd", "--output", "made/table.png")
+    assert ended == (1, "", "a plot needs matplotlib\n  hint: pip install 'distill-core[plot]'\n")
+    assert not Path("made").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 
@@ -119,6 +120,29 @@ def test_the_limit_of_a_container_counts(tmp_path):
     assert cores(tmp_path / "cpu.max") == cores(tmp_path / "absent") >= 1
 
 
+def test_the_duration_of_a_precision_is_the_median_without_the_first_call(monkeypatch):
+    module = importlib.import_module("distill_core.cli.setup.doctor._precision")
+    clock = 0.0
+    times = {"fp32": iter([9, *[4, 1, 5] * 3]), "bf16": iter([50, *[2, 8, 1] * 3])}
+
+    def product(name):
+        nonlocal clock
+        clock += next(times[name])
+
+    monkeypatch.setattr(module, "BUDGET", 1000)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock)
+    products = {name: functools.partial(product, name) for name in times}
+    assert module.durations(products) == ({"fp32": 4, "bf16": 2}, 9)
+
+
+def test_a_slow_machine_measures_each_precision_at_least_once(monkeypatch):
+    module = importlib.import_module("distill_core.cli.setup.doctor._precision")
+    monkeypatch.setattr(module, "BUDGET", 0)
+    calls = []
+    _, rounds = module.durations({"fp32": lambda: calls.append(1)})
+    assert (rounds, len(calls)) == (1, 1 + module.WARMUPS)
+
+
 def test_without_a_compiler_the_cpu_does_not_compile(monkeypatch, tmp_path):
     import torch
 
@@ -161,6 +185,8 @@ def test_what_of_the_hub_is_here(tmp_path):
         )
     ]
     (tmp_path / "hub" / "models--a--b").mkdir(parents=True)
+    told = f"1 models and 0 datasets in {tmp_path / 'hub'}; no variable sets it offline; the network was not tried"
+    assert list(hub({"HF_HOME": str(tmp_path)})) == [ok("hub", told)]
     told = f"1 models and 0 datasets in {tmp_path / 'hub'}; offline by HF_HUB_OFFLINE"
     assert list(hub({"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"})) == [ok("hub", told)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,8 @@ def call_of(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
     is_path = "." in name and "/" not in name
     if not (is_path and _is_module(name.partition(".")[0])) and _is_timm(name):
         return "timm.create_model", [f"model_name={name}", *arguments]
-    if not is_path:
-        hint = "give an import path, a folder, or a name of the zoo or of timm"
-        refuse(f"there is no model '{name}'", did_you_mean(name, _short_names(name), otherwise=hint))
+    if not is_path or _may_be_timms(name):
+        refuse(f"there is no model '{name}'", _hint(name))
     return name, list(arguments)
 
 
@@ -107,6 +107,24 @@ def _short_names(name: str) -> Sequence[str]:
     timm: Any = importlib.import_module("timm")
     names: Sequence[str] = timm.list_models()
     return names
+
+
+def _may_be_timms(name: str) -> bool:
+    """Return whether a name looks like `resnet18.a1_in1k` of timm, which is not installed, and is not of a module."""
+    root = name.partition(".")[0]
+    is_code = root == "timm" or _is_module(root) or Path(f"{root}.py").exists() or Path(root).is_dir()
+    return not _is_module("timm") and not is_code and re.fullmatch(r"[a-z0-9_]+\.[a-z0-9_]+", name) is not None
+
+
+def _hint(name: str) -> str:
+    """Return what to name instead of a model that does not exist."""
+    prefix, _, short = name.rpartition("/")
+    if not _is_module("timm") and prefix in ("", "timm"):
+        return "give an import path, a folder, or a name of the zoo; names of timm need it: pip install timm"
+    if prefix == "timm" and _is_timm(short):
+        return f"models of timm are named without a prefix: {short}"
+    hint = "give an import path, a folder, or a name of the zoo or of timm"
+    return did_you_mean(name, _short_names(name), otherwise=hint)
 
 
 def _is_module(name: str) -> bool:

@@ -6,10 +6,9 @@ import contextlib
 import datetime as dt
 import json
 import platform
-import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +55,7 @@ def choose_folder(file: Path, output: Path | None, *, resume: bool, num_processe
 
 
 def prepare_folder(
-    folder: Path, *, source: Path, document: Document, command: Sequence[str], resume: bool, change: bool = False
+    folder: Path, *, source: Path, document: Document, command: str, resume: bool, change: bool = False
 ) -> Changes:
     """Write the file, its resolved form and the command that repeats the run.
 
@@ -77,7 +76,7 @@ def prepare_folder(
     records: dict[str, str | bytes] = {
         SOURCE: source.read_bytes(),
         RESOLVED: document.dump(),
-        COMMAND: shlex.join(command) + "\n",
+        COMMAND: command,
     }
     version = next_version(folder, RESOLVED)
     for name, content in records.items():

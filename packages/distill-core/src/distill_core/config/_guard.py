@@ -18,6 +18,7 @@ from ._refusals import method_refused, module_refused, object_refused, reference
 from .policy import (
     AREAS,
     EXACT,
+    FOREIGN,
     OURS,
     argument_refusal,
     is_allowed,
@@ -164,8 +165,8 @@ def is_own(name: str, trust: Sequence[str]) -> bool:
 
 
 def install_hint(name: str) -> str:
-    """Return the hint for a package of Distill that is not installed; empty for other packages."""
-    return f"pip install {name.replace('_', '-')}" if name in OURS else ""
+    """Return the hint for a trusted package that is not installed; empty for other packages."""
+    return f"pip install {name.replace('_', '-')}" if name in (*OURS, *FOREIGN) else ""
 
 
 def judge_call(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any], trust: Sequence[str] = ()) -> None:

@@ -15,6 +15,7 @@ from ._formats import to_latex as to_latex
 from ._formats import to_markdown as to_markdown
 from ._gap import gaps_closed as gaps_closed
 from ._plot import plot as plot
+from ._plot import require_matplotlib as require_matplotlib
 from ._runs import Row as Row
 from ._runs import RunResult as RunResult
 from ._runs import collect as collect

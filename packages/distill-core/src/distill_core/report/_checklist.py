@@ -40,7 +40,7 @@ def checklist(run: Path | str) -> list[ChecklistItem]:
     """
     folder = Path(run)
     results = read_record(folder / RESULTS)
-    command = _text(folder / "command.txt")
+    command = _text(folder / "command.txt").partition("\n")[0]
     tested = results.get("test") or {}
     return [
         _dependencies(folder),

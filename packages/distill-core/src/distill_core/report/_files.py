@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..errors import DataError
 from ..records import strict_json
 from ._formats import to_csv, to_latex
-from ._plot import plot
+from ._plot import plot, require_matplotlib
 from ._runs import Row, RunResult, collect, summarise
 from ._table import caption, markdown_table, print_table, table
 
@@ -17,7 +19,9 @@ from ._table import caption, markdown_table, print_table, table
 def write(
     path: Path, results: Sequence[RunResult], rows: Sequence[Row], *, title: str, chance_level: float | None = None
 ) -> list[Path]:
-    """Write `path`.md (the table), `path`.json (every run) and `path`.png (the plot).
+    """Write `path`.md (the table), `path`.json (every run) and, with matplotlib, `path`.png (the plot).
+
+    Without matplotlib a note on standard error says that the plot is omitted.
 
     Args:
         path: Output path without an extension.
@@ -27,12 +31,17 @@ def write(
         chance_level: Value of the metric for a model that has learnt nothing, a line in the plot.
 
     Returns:
-        The three files.
+        The files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     markdown, raw, figure = (path.with_name(f"{path.name}.{extension}") for extension in ("md", "json", "png"))
     markdown.write_text(f"# {title}\n\n{markdown_table(rows)}", encoding="utf-8")
     raw.write_text(strict_json(as_record(results, title=title), indent=1) + "\n", encoding="utf-8")
+    try:
+        require_matplotlib()
+    except DataError as error:
+        print(f"note: {figure} is omitted: {error}", file=sys.stderr)
+        return [markdown, raw]
     plot(figure, rows, title=title, chance_level=chance_level)
     return [markdown, raw, figure]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,17 @@ from ._table import metric_name, plus_minus
 
 NAME, TITLE = 30, 70
 """Width in characters of the names of rows and of the title; each has at most two lines."""
+
+
+def require_matplotlib() -> None:
+    """Check that plots can be drawn.
+
+    Raises:
+        DataError: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        message = "a plot needs matplotlib"
+        raise DataError(message, hint="pip install 'distill-core[plot]'")
 
 
 def plot(path: Path, rows: Sequence[Row], *, title: str, chance_level: float | None = None, measured: str = "") -> None:
@@ -27,12 +39,10 @@ def plot(path: Path, rows: Sequence[Row], *, title: str, chance_level: float | N
     Raises:
         DataError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        message = "a plot needs matplotlib"
-        raise DataError(message, hint="pip install 'distill-core[plot]'") from error
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(8, 1.2 + 0.6 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

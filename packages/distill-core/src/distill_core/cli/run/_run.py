@@ -79,6 +79,8 @@ def run_experiment(
 ) -> dict[str, Any]:
     """Check, build, train and test the experiment in a YAML file.
 
+    `command.txt` in the folder is the command line that does the same. What it lacks, `callbacks`, is a comment below it.
+
     Args:
         file: The experiment.
         overrides: Overrides of the file's values, each as `key=value`.
@@ -100,6 +102,7 @@ def run_experiment(
     from .._code import keep_code
     from .._folder import choose_folder, prepare_folder, write_environment
     from .._load import build_experiment, load_document
+    from ._command_line import command_of, record_of
 
     if change and not resume:
         refuse("--change requires --resume", "add --resume and --output DIR")
@@ -107,11 +110,12 @@ def run_experiment(
     document = load_document(file, overrides, trust)
     output = Path(output) if output else None
     folder = choose_folder(file, output, resume=resume, num_processes=_num_processes())
-    words = [*overrides, *(word for package in trust for word in ("--trust", package)), "--output", str(folder)]
-    command = ["distill", "run", str(file), *words]
+    command = command_of(file, overrides, folder, trust=trust, num_processes=_num_processes())
     is_new = not folder.exists()
     if _is_main():
-        changes = prepare_folder(folder, source=file, document=document, command=command, resume=resume, change=change)
+        changes = prepare_folder(
+            folder, source=file, document=document, command=record_of(command, callbacks), resume=resume, change=change
+        )
     with _removed_if_refused(folder, is_new=is_new), _output(folder, quiet=quiet) as out, _logged(out, folder, command):
         if changes:
             from ...train.checkpoints import record_changes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,9 @@ CARD = "README.md"
 @click.option(
     "--measure", is_flag=True, help="Measure size, latency and the test of the model and of a pt2 or onnx file."
 )
-@click.option("--model", metavar="NAME", default="student", help="Model of the run to export.")
+@click.option(
+    "--model", metavar="NAME", default="student", help="Model of the run to export; student_ema is its average."
+)
 @click.option(
     "--converter",
     metavar="PATH",
@@ -103,7 +105,7 @@ def export_run(
         format: One of `distill_core.export.FORMATS`.
         int8: Also write an int8 file, for `onnx`, and measure the files.
         measure: Print a table of size, latency and the test's metrics of the model and of each file, for `pt2` and `onnx`.
-        model: Name of the model.
+        model: Name of the model; `student_ema` is the average of `student` that `ema` keeps.
         converter: llama.cpp's converter or its folder, for `gguf`.
         license: License for the model card.
         datasets: Names of datasets on the hub for the model card.
@@ -191,16 +193,20 @@ def _trained(run_dir: Path, model: str, trust: Sequence[str]) -> tuple[Experimen
     import torch
 
     from ...train.parallel import read_deferred
+    from ...train.step import EMA
     from ...weights import load_weights
     from .._load import build_experiment, load_document
     from .._record import check_recorded
 
     experiment = build_experiment(load_document(newest_config(run_dir, RESOLVED), (), trust), trust)
-    if model not in experiment.models:
-        refuse(f"the run has no model '{model}'", did_you_mean(model, experiment.models))
+    models = dict(experiment.models)
+    EMA(models, experiment.ema)  # adds `student_ema`
+    if model not in models:
+        refuse(f"the run has no model '{model}'", did_you_mean(model, models))
     check_recorded(run_dir / f"{model}.safetensors")
-    read_deferred({model: experiment.models[model]}, torch.device("cpu"))
-    return experiment, load_weights(experiment.models[model], run_dir / f"{model}.safetensors").eval()
+    read_deferred({model: models[model]}, torch.device("cpu"))
+    weights = run_dir / f"{model}.safetensors"
+    return replace(experiment, models=models), load_weights(models[model], weights).eval()
 
 
 def _target(output: Path | None, run_dir: Path, model: str, format: str) -> Path:  # noqa: A002  as the option is called

@@ -41,7 +41,7 @@ ENDINGS = (".html", ".tex", ".csv", ".md", ".json", ".png")
     metavar="PATH",
     type=PATH,
     help="Also write the report: X.html is one page with curves, X.tex and X.csv the table, PATH all of PATH.md, PATH.json "
-    "and PATH.png.",
+    "and, with matplotlib, PATH.png.",
 )
 @click.option("--title", metavar="TEXT", default="", help="Title of the table.", show_default="the folders")
 @click.option(
@@ -103,7 +103,7 @@ def report_runs(
 
     Args:
         folders: Folders to search at any depth. Rows are in this order, and sorted by name within a folder.
-        output: The file to write, .html, .tex or .csv; otherwise `output`.md, .json and .png are written.
+        output: The file to write, .html, .tex or .csv; otherwise `output`.md, .json and, with matplotlib, .png are written.
         title: Title of the table; the folders by default.
         metric: The test metric to show, of the runs that have it; by default the one that selected the checkpoint.
         compare_models: Rebuild the models of the first run of each row for the HTML page.
@@ -113,15 +113,17 @@ def report_runs(
     Raises:
         ConfigError: `output` has an unknown extension, a folder does not exist or holds no finished run, or the runs have
             different metrics.
-        DataError: No run has the metric on its test split, or matplotlib is not installed.
+        DataError: No run has the metric on its test split, or `output` is a .png and matplotlib is not installed.
     """
-    from ...report import as_record, collect, print_table, summarise
+    from ...report import as_record, collect, print_table, require_matplotlib, summarise
 
     if compare_models and (output is None or output.suffix != ".html"):
         refuse("--compare-models requires an HTML report", "add --output X.html")
     if output is not None and output.suffix not in ("", *ENDINGS):
         hint = f"choose from {', '.join(ENDINGS)}; PATH without an extension writes PATH.md, PATH.json and PATH.png"
         refuse(f"{output} has an unknown extension", hint)
+    if output is not None and output.suffix == ".png":
+        require_matplotlib()
     finished = _with_metric(_finished_runs(folders), metric)
     results = in_rows(finished, collect(finished, metric=metric))
     _refuse_mixed(finished, results)

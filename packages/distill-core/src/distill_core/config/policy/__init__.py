@@ -2,6 +2,7 @@
 
 from ._names import AREAS as AREAS
 from ._names import EXACT as EXACT
+from ._names import FOREIGN as FOREIGN
 from ._names import OURS as OURS
 from ._names import ROOTS as ROOTS
 from ._names import argument_refusal as argument_refusal

@@ -1,4 +1,4 @@
-"""`distill doctor`: diagnose this machine without downloading anything."""
+"""`distill doctor`: diagnose this machine without using the network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEEDED, PLENTY = 1e9, 10e9
 def doctor(as_json: bool) -> None:
     """Diagnose this machine: devices and known problems.
 
-    Nothing is downloaded.
+    The network is not used.
     """
     from ._machine import machine
     from ._versions import versions
@@ -92,9 +92,8 @@ def hub(environment: Mapping[str, str]) -> Iterator[Finding]:
     models, sets = (len(list(cache.glob(f"{kind}--*"))) for kind in ("models", "datasets"))
     switches = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
     offline = [name for name in switches if environment.get(name, "").lower() not in _NO]
-    message = (
-        f"{models} models and {sets} datasets in {cache}; {'offline by ' + ', '.join(offline) if offline else 'online'}"
-    )
+    switch = f"offline by {', '.join(offline)}" if offline else "no variable sets it offline; the network was not tried"
+    message = f"{models} models and {sets} datasets in {cache}; {switch}"
     if offline and not models + sets:
         yield note("hub", message, "models and datasets cannot be loaded by their Hub names: use folders")
     else:

@@ -6,14 +6,13 @@ import importlib.util
 import os
 import shutil
 import sysconfig
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ._finding import Finding, note, ok, problem
+from ._precision import precisions
 
-SIZE, REPEATS, FASTER = 512, 3, 1.3
 LITTLE = 2e9
 
 
@@ -76,39 +75,6 @@ def gpus(torch: Any) -> Iterator[Finding]:
         yield problem("cuda", f"an NVIDIA driver is installed, but torch finds no GPU: torch {built}", hint)
     else:
         yield note("gpu", "torch finds none: training runs on the CPU")
-
-
-def precisions(torch: Any) -> Iterator[Finding]:
-    """Measure the speed of matrix multiplication in each precision."""
-    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    size = SIZE if device == "cpu" else 8 * SIZE
-    base = _seconds(torch, torch.float32, device, size)
-    speeds = {}
-    for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16)):
-        try:
-            speeds[name] = base / _seconds(torch, dtype, device, size)
-        except RuntimeError:
-            speeds[name] = 0.0
-    message = ", ".join(
-        f"{name} {f'{speed:.2g} × as fast as fp32' if speed else 'is not supported'}" for name, speed in speeds.items()
-    )
-    fast = [name for name, speed in speeds.items() if speed >= FASTER]
-    advice = f"`precision: {fast[0]}` may be faster" if fast else "`precision: fp32`, the default, is the fastest"
-    yield ok("precision", f"{message}, for {size} × {size} matrix products on {device}: {advice}")
-
-
-def _seconds(torch: Any, dtype: Any, device: str, size: int) -> float:
-    """Return the shortest time of a matrix product."""
-    matrix = torch.ones(size, size, dtype=dtype, device=device)
-    wait = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(device, lambda: None)
-    times = []
-    for _ in range(REPEATS + 1):
-        wait()
-        start = time.perf_counter()
-        matrix @ matrix
-        wait()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
 
 
 def backends(torch: Any) -> Iterator[Finding]:
