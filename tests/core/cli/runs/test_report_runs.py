@@ -82,6 +82,24 @@ def test_runs_that_are_no_seeds_of_one_experiment_are_not_averaged(distill):
     }
 
 
+def test_the_seeds_of_each_setting_of_a_sweep_share_a_row(distill):
+    for lr, top1 in ((0.1, 90.0), (0.2, 80.0)):
+        for seed in (0, 1):
+            made(f"sweep/lr={lr},seed={seed}", seed, top1 + 2 * seed, about="a student")
+            config = f"seed: {seed}\ndata: {{seed: {seed}, size: 1}}\nstages: [{{lr: {lr}}}]\n"
+            Path(f"sweep/lr={lr},seed={seed}/config.resolved.yaml").write_text(config)
+    assert rows(distill("report", "sweep").out) == {
+        "a student (lr=0.1)": ["2", "91.00 ± 1.41"],
+        "a student (lr=0.2)": ["2", "81.00 ± 1.41"],
+    }
+
+
+def test_repeated_runs_have_a_row_each(distill):
+    for time in ("monday", "tuesday"):
+        made(f"kd/{time}", 0, 90.0, about="a student")
+    assert len(rows(distill("report", "kd").out)) == 2
+
+
 def test_the_files_hold_what_was_printed_and_no_place_of_this_machine(distill, tmp_path):
     made("digits/kd/seed0", 0, 70.0)
     made("digits/kd/seed1", 1, None)  # it diverged

@@ -1,16 +1,12 @@
 """`distill report`: a table of finished runs.
 
-A finished run is a folder with `config.resolved.yaml` and `results.json`. Runs in one parent folder share a row if their
-seeds differ; the runs of a sweep, or repeated runs with one seed, have a row each.
+A finished run is a folder with `config.resolved.yaml` and `results.json`. See `_rows.py` for the runs that share a row.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +19,7 @@ from .._exit import refuse
 from .._options import PATH, json_option, trust_option
 from .._run_files import RESOLVED, RESULTS
 from ._checklists import print_checklists
+from ._rows import in_rows
 
 if TYPE_CHECKING:
     from ...report import Row, RunResult
@@ -202,25 +199,6 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
         for file in sorted(folder.rglob(RESOLVED)):
             runs.setdefault(file.parent.resolve(), file.parent)
     return list(runs.values())
-
-
-def in_rows(runs: Sequence[Path], results: Sequence[RunResult]) -> list[RunResult]:
-    """Return the results with the name of their row, and titles that distinguish the rows.
-
-    Args:
-        runs: Folders of runs.
-        results: The return value of `collect` for these folders.
-    """
-    seeds = Counter((run.parent, result.seed) for run, result in zip(runs, results, strict=True))
-    repeated = {parent for (parent, _), times in seeds.items() if times > 1}
-    rows = [(run if run.parent in repeated else run.parent).resolve() for run in runs]
-    shared = os.path.commonpath([row.parent for row in rows])
-    names = [row.relative_to(shared).as_posix() for row in rows]
-    titles = Counter(title for _, title in {(name, run.title) for name, run in zip(names, results, strict=True)})
-    return [
-        replace(run, row=name, title=f"{run.title} ({name})" if titles[run.title] > 1 else run.title)
-        for name, run in zip(names, results, strict=True)
-    ]
 
 
 def _refuse_mixed(runs: Sequence[Path], results: Sequence[RunResult]) -> None:
