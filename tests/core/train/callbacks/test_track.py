@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from unittest.mock import ANY
 import pytest
 
 from distill_core.errors import DistillError
-from distill_core.train import Callback, Track
+from distill_core.train import Callback, Track, Trainer
 from distill_core.train.progress import closed
 
 TRAIN = {"split": "train", "step": 4, "loss": 0.5, "losses": {"kd": 0.25}, "lr": None}
@@ -195,6 +196,53 @@ def test_a_tracker_that_cannot_be_started_ends_the_run_with_one_message(monkeypa
     assert (
         str(error.value) == "trackio cannot be started: log in first\n  hint: set trackio up, or remove it from `Track`"
     )
+
+
+def broken(module: Recorded, calls: list[str], *names: str) -> None:
+    """Let methods of the started tracker fail, as with a server that is gone."""
+    init = module.init
+
+    def start(**options: Any) -> Any:
+        tracker = init(**options)
+        for name in names:
+
+            def refuse(*_: Any, name: str = name, **__: Any) -> None:
+                calls.append(name)
+                message = "connection refused\n  by the server"
+                raise ConnectionError(message)
+
+            setattr(tracker, name, refuse)
+        return tracker
+
+    module.init = start  # type: ignore[method-assign]
+
+
+def test_a_tracker_that_fails_after_its_start_is_reported_once_and_training_goes_on(monkeypatch, tmp_path, caplog):
+    gone, other, calls = fake(monkeypatch, "trackio"), fake(monkeypatch, "wandb"), []
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    broken(gone, calls, "log", "finish")
+    run_with(Track(["trackio", "wandb"]), tmp_path)
+    assert calls == ["log"]
+    assert [call[0] for call in other.calls] == ["init", "config", "log", "log", "finish"]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "trackio failed and gets no further records of this run, which goes on: connection refused"
+    ]
+
+
+def test_a_tracker_that_fails_at_the_end_does_not_fail_the_run(monkeypatch, tmp_path, caplog):
+    calls: list[str] = []
+    broken(fake(monkeypatch, "trackio"), calls, "finish")
+    run_with(Track("trackio"), tmp_path)
+    assert calls == ["finish"]
+    assert "connection refused" in caplog.text
+
+
+def test_metrics_jsonl_is_complete_if_a_tracker_fails(monkeypatch, tmp_path, experiment):
+    broken(fake(monkeypatch, "trackio"), [], "log")
+    Trainer(experiment(callbacks=[Track("trackio")]), output=tmp_path).fit()
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    last = {record["split"]: record["step"] for record in records}
+    assert last == {"train": 14}  # two epochs of 50 samples in batches of 8
 
 
 @pytest.mark.parametrize(

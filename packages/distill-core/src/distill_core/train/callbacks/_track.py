@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ...errors import DistillError, did_you_mean
 from .._state import Run
 from ._callback import Callback
 from ._log import TensorBoard, numbers_of
+
+logger = logging.getLogger("distill")
 
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 _TELEMETRY = {"wandb": ("WANDB_ERROR_REPORTING", "false"), "mlflow": ("MLFLOW_DISABLE_TELEMETRY", "true")}
@@ -27,7 +31,8 @@ class Track(Callback):
     writes to its folder on this machine unless `TRACKIO_SPACE_ID` or `TRACKIO_SERVER_URL` is set. What W&B and MLflow
     report about their own use is switched off, unless `WANDB_ERROR_REPORTING` or `MLFLOW_DISABLE_TELEMETRY` is set.
     `metrics.jsonl` is written in any case. A resumed run continues the runs of the trackers; steps after its checkpoint
-    are logged again, with the same numbers. A run that fails is marked as failed where the tracker has such a mark.
+    are logged again, with the same numbers. A run that fails is marked as failed where the tracker has such a mark. A
+    tracker that fails after its start is reported once as a warning and gets no further records; training goes on.
 
     Args:
         to: Name of the tracker, or a list of names.
@@ -45,6 +50,7 @@ class Track(Callback):
         self._tensorboard = TensorBoard() if "tensorboard" in self.names else None
         self._trackers: dict[str, Any] = {}
         self._run_ids: dict[str, str] = {}
+        self._failed: set[str] = set()
 
     def on_log(self, run: Run, record: dict[str, Any]) -> None:
         """Log each number of the record under `split/name`; the first record starts the trackers."""
@@ -52,23 +58,28 @@ class Track(Callback):
             self._tensorboard.on_log(run, record)
         values = numbers_of(record)
         for name in self.names:
-            if name == "tensorboard":
+            if name == "tensorboard" or name in self._failed:
                 continue
             if name not in self._trackers:
                 self._trackers[name], self._run_ids[name] = _start(name, self.project, run, self._run_ids.get(name))
-            self._trackers[name].log(values, step=record["step"])
+            with self._failure_as_warning(name):
+                self._trackers[name].log(values, step=record["step"])
 
     def on_fit_end(self, run: Run, results: dict[str, Any]) -> None:
         """End the runs of the trackers."""
         while self._trackers:
-            self._trackers.popitem()[1].finish()
+            name, tracker = self._trackers.popitem()
+            with self._failure_as_warning(name):
+                tracker.finish()
 
     def close(self) -> None:
         """Close the files, and end the runs of the trackers as failed if the run has failed."""
         if self._tensorboard is not None:
             self._tensorboard.close()
         while self._trackers:
-            _fail(*self._trackers.popitem())
+            name, tracker = self._trackers.popitem()
+            with self._failure_as_warning(name):
+                _fail(name, tracker)
 
     def state(self) -> dict[str, Any]:
         """Return the id of the run of each tracker."""
@@ -77,6 +88,18 @@ class Track(Callback):
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue the runs of the trackers."""
         self._run_ids = dict(state.get("runs", {}))
+
+    @contextmanager
+    def _failure_as_warning(self, name: str) -> Iterator[None]:
+        """Log an error of a started tracker and give it up: its retries would delay each further record."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - each package has errors of its own
+            self._trackers.pop(name, None)
+            self._failed.add(name)
+            logger.warning(
+                "%s failed and gets no further records of this run, which goes on: %s", name, _first_line(error)
+            )
 
 
 def _require(name: str) -> None:
@@ -119,10 +142,13 @@ def _start(name: str, project: str, run: Run, resumed: str | None) -> tuple[Any,
         if resumed is None:
             tracker.store_init_configuration({"about": run.experiment.about, "seed": run.experiment.seed})
     except Exception as error:  # each package has errors of its own
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        message = f"{name} cannot be started: {first}"
+        message = f"{name} cannot be started: {_first_line(error)}"
         raise DistillError(message, hint=f"set {name} up, or remove it from `Track`") from error
     return tracker, tracker.tracker.info.run_id if name == "mlflow" else run_id
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _options(name: str, run: Run, label: str, run_id: str, *, is_resumed: bool) -> dict[str, Any]:
