@@ -149,6 +149,14 @@ def test_wrong_tables_are_refused_with_the_path(tmp_path, images, text, message)
             image_table.example_batch("val", file=file, images=images, batch_size=1, classes=["dog"])
 
 
+@pytest.mark.parametrize("classes", [None, ["dog"]])
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_row_without_its_label_is_refused_with_its_line(tmp_path, images, classes, blank):
+    file = _table(tmp_path, f"path,label\na/1.png,dog\n2.png,{blank}\n")
+    with pytest.raises(DataError, match=r"my table\.csv:3: the row has no label\n  hint: write the label"):
+        image_table("train", file=file, images=images, batch_size=1, classes=classes)
+
+
 def test_images_of_a_table_are_held_out(tmp_path, images):
     rows = [f"{name},{label}" for name in ("a/1.png", "2.png", "ü 3.png") for label in ("cat", "dog")]
     file = _table(tmp_path, "\n".join(["path,label", *rows, ""]))

@@ -101,6 +101,8 @@ def image_table(
     table = Path(file).expanduser()
     rows = _rows(table, Path(images).expanduser(), path, label, delimiter)
     texts = [(line, _split(text, separator)) for line, _, text in rows]
+    if separator is None:
+        _check_labels(table, texts)
     names = _classes(split, table, classes, [found for _, found in texts])
     labels = [_label(found, names, f"{table}:{line}", several=separator is not None) for line, found in texts]
     chosen = _chosen(labels, split, holdout, split_seed)
@@ -251,6 +253,16 @@ def _check_header(file: Path, columns: Sequence[str], delimiter: str) -> None:
         header = next(csv.reader(opened, delimiter=delimiter), [])
     if header:
         _check_columns(file, header, columns)
+
+
+def _check_labels(file: Path, labels: Sequence[tuple[int, Sequence[str]]]) -> None:
+    """Refuse a row without its one label, which would otherwise count as a class of its own."""
+    for line, texts in labels:
+        if texts == [""]:
+            message = f"{file}:{line}: the row has no label"
+            raise DataError(
+                message, hint="write the label or delete the row; with `separator` an image may have no label"
+            )
 
 
 def _split(text: str, separator: str | None) -> list[str]:
