@@ -174,6 +174,31 @@ def test_modules_beside_the_file_are_kept_with_their_hashes(own, distill):
     assert json.loads(Path("again/environment.json").read_text())["modules"] == recorded
 
 
+def test_a_removed_module_is_accepted_once(own, distill):
+    text = own.read_text()
+    own.write_text(text.replace("callbacks:\n", "callbacks:\n  - !import_call:toy.Interrupt {epoch: 2}\n"))
+    assert distill("run", own, "--output", "out", *TRUST, "--trust", ".").code == 130
+    own.write_text(text)
+    (own.parent / "own_later.py").unlink()
+    (own.parent / "own_loss.py").write_text(OWN.replace("own_later", "own_rates"))
+    assert "code.own_later.py" in resume(distill, own, "--trust=.").err
+    assert resume(distill, own, "--trust=.", "--change").code == 0
+    assert {path.name for path in Path("out/code.2").iterdir()} == {"own_loss.py", "own_rates.py"}
+    assert resume(distill, own, "--trust=.").code == 0
+    assert not Path("out/code.3").exists()
+
+
+def test_hidden_and_compiled_files_of_a_package_are_not_copied(own, distill):
+    package = own.parent / "own_loss"
+    (package / ".venv").mkdir(parents=True)
+    (own.parent / "own_loss.py").rename(package / "__init__.py")
+    for name in (".venv/installed.py", ".draft.py", "weights.bin"):
+        (package / name).write_text("")
+    assert distill("run", own, "stages.0.epochs=1", "--output", "out", *TRUST, "--trust", ".").code == 0
+    copied = {path.name for path in Path("out/code").rglob("*") if path.is_file()}
+    assert copied == {"__init__.py", "own_rates.py", "own_later.py"}
+
+
 def test_a_changed_module_is_a_change_of_the_experiment(own, distill):
     text = own.read_text()
     own.write_text(text.replace("callbacks:\n", "callbacks:\n  - !import_call:toy.Interrupt {epoch: 2}\n"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..records import write_record
 from ._changed import Changes
-from ._run_files import CODE
+from ._run_files import CODE, newest_version, next_version, numbered
 
 if TYPE_CHECKING:
     from ..config import Document
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 def newest_code(folder: Path) -> Path | None:
     """Return the newest folder of copies of a run: `code`, or `code.2` after an accepted change; None if it has none."""
-    found = {_version(path): path for path in folder.glob(f"{CODE}*") if path.is_dir() and _version(path)}
-    return found[max(found)] if found else None
+    newest = newest_version(folder, CODE)
+    return newest if newest.is_dir() else None
 
 
 def keep_code(folder: Path, document: Document, trust: Sequence[str]) -> dict[str, str]:
-    """Copy the sources of the trusted modules beside a document that a run uses, if they differ from the newest copies.
+    """Copy the sources of the trusted modules beside a document that a run uses, if the newest copies differ from them.
 
     Those are the imported ones, and the ones that functions of theirs import later.
 
@@ -42,8 +42,14 @@ def keep_code(folder: Path, document: Document, trust: Sequence[str]) -> dict[st
     used = _used(contents)
     found = {name: content for name, content in contents.items() if _top(name) in used}
     newest = newest_code(folder)
-    if found and (newest is None or any(_read(newest / name) != content for name, content in found.items())):
-        target = folder / (CODE if newest is None else f"{CODE}.{_version(newest) + 1}")
+    if newest is None:
+        target = folder / CODE if found else None
+    else:  # also if a copied module was removed, so that the change is accepted once
+        is_new = any(_read(newest / name) != content for name, content in found.items())
+        is_changed = is_new or changes_of_code(folder, document.modules or document.path.parent)
+        target = numbered(folder, CODE, next_version(folder, CODE)) if is_changed else None
+    if target is not None:
+        target.mkdir()
         for name, content in found.items():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             write_record(target / name, content)
@@ -92,14 +98,6 @@ def _imports(source: bytes) -> Iterator[str]:
             yield from (item.name.partition(".")[0] for item in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
-
-
-def _version(folder: Path) -> int:
-    """Return the version of a folder of copies: `code` → 1, `code.2` → 2; 0 for any other folder."""
-    if folder.name == CODE:
-        return 1
-    name, _, number = folder.name.partition(".")
-    return int(number) if name == CODE and number.isdecimal() else 0
 
 
 def _top(name: str) -> str:

@@ -29,7 +29,7 @@ from ._run_files import (
     RESOLVED,
     SOURCE,
     has_checkpoint,
-    newest_config,
+    newest_version,
     next_version,
     numbered,
 )
@@ -88,7 +88,7 @@ def prepare_folder(
 
 def _accepted_changes(folder: Path, document: Document, *, change: bool) -> Changes:
     """Return the changes of a file since the run in a folder, or refuse them."""
-    newest = newest_config(folder, RESOLVED)
+    newest = newest_version(folder, RESOLVED)
     of_code = changes_of_code(folder, document.modules or document.path.parent)
     is_same = not newest.is_file() or newest.read_text(encoding="utf-8", errors="replace") == document.dump()
     if is_same and not of_code:

@@ -12,7 +12,7 @@ from ..errors import DataError
 from ..records import fingerprint, parse_record, read_record
 from ._exit import refuse
 from ._flatten import leaves
-from ._run_files import ENVIRONMENT, METRICS, RESOLVED, RESULTS, newest_config
+from ._run_files import ENVIRONMENT, METRICS, RESOLVED, RESULTS, newest_version
 
 POSITION = ("stage", "epoch", "step")
 
@@ -56,7 +56,7 @@ def read_run(folder: Path) -> Run:
     """
     if not (folder / RESOLVED).is_file():
         refuse(f"{folder} is not the folder of a run: it has no {RESOLVED}")
-    config = leaves(read(newest_config(folder, RESOLVED)).root)
+    config = leaves(read(newest_version(folder, RESOLVED)).root)
     environment, results = (_read(folder / name) for name in (ENVIRONMENT, RESULTS))
     return Run(folder, config, dict(_flat(environment or {})), results, _last(folder / METRICS))
 

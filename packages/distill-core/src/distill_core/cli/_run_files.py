@@ -27,31 +27,29 @@ def has_checkpoint(folder: Path) -> bool:
     return any((folder / "checkpoints").glob("step-*"))
 
 
-def newest_config(folder: Path, name: str) -> Path:
-    """Return the newest version of a file of a run: `config.resolved.2.yaml` after the first change.
+def newest_version(folder: Path, name: str) -> Path:
+    """Return the newest version of a file or folder of a run: `config.resolved.2.yaml` after the first change.
 
     Args:
         folder: Output folder of a run.
-        name: Name of the file before any change.
+        name: Its name before any change.
     """
     version = _newest_version(folder, name)
     return folder / name if version < 2 else numbered(folder, name, version)
 
 
 def numbered(folder: Path, name: str, version: int) -> Path:
-    """Return the path of a version of a file: `config.resolved.yaml`, 2 → `config.resolved.2.yaml`."""
-    stem, _, suffix = name.rpartition(".")
-    return folder / f"{stem}.{version}.{suffix}"
+    """Return the path of a version of a file or folder: `config.resolved.yaml`, 2 → `config.resolved.2.yaml`."""
+    return folder / f"{Path(name).stem}.{version}{Path(name).suffix}"
 
 
 def next_version(folder: Path, name: str) -> int:
-    """Return the number of the next version of a file of a run; the first is 2."""
+    """Return the number of the next version of a file or folder of a run; the first is 2."""
     return max(1, _newest_version(folder, name)) + 1
 
 
 def _newest_version(folder: Path, name: str) -> int:
-    stem, _, suffix = name.rpartition(".")
-    pattern = re.compile(rf"{re.escape(stem)}\.(\d+)\.{re.escape(suffix)}")
+    pattern = re.compile(rf"{re.escape(Path(name).stem)}\.(\d+){re.escape(Path(name).suffix)}")
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return max((int(match.group(1)) for match in map(pattern.fullmatch, names) if match), default=0)
 

@@ -27,7 +27,7 @@ from .._options import (
     run_output_option,
     trust_option,
 )
-from .._run_files import LOG, RESOLVED, RESULTS, has_checkpoint, newest_config
+from .._run_files import LOG, RESOLVED, RESULTS, has_checkpoint, newest_version
 
 if TYPE_CHECKING:
     from ...experiment import Experiment
@@ -120,7 +120,7 @@ def run_experiment(
         if changes:
             from ...train.checkpoints import record_changes
 
-            record_changes(folder, changes, config=newest_config(folder, RESOLVED).name)
+            record_changes(folder, changes, config=newest_version(folder, RESOLVED).name)
         trainer = _trainer(build_experiment(document, trust), folder, [*out.callbacks, *callbacks])
         if trainer.is_main:
             write_environment(folder, trainer.device, keep_code(folder, document, trust))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from ...errors import DistillError
 from .._exit import refuse, with_notes
 from .._flatten import leaves
-from .._run_files import RESOLVED, RESULTS, newest_config
+from .._run_files import RESOLVED, RESULTS, newest_version
 from ._grid import Sweep
 from ._ranking import refuse_unranked
 
@@ -63,7 +63,7 @@ class SweepRuns:
             document = load_document(self.sweep.experiment, self._changes(point), self.trust)
             refuse_unranked(leaves(document.root), self.metric)
             resolved = document.dump()
-            old = newest_config(path, RESOLVED)
+            old = newest_version(path, RESOLVED)
             if (path / RESULTS).is_file() and old.is_file() and old.read_text(encoding="utf-8") != resolved:
                 refuse(f"the run in {path} is of another experiment: {RESOLVED} differs", "choose another --output")
 

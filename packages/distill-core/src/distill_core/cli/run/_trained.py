@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import did_you_mean
 from .._exit import refuse
 from .._flatten import leaves
-from .._run_files import RESOLVED, newest_config, working_directory
+from .._run_files import RESOLVED, newest_version, working_directory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ def trained_config(target: Path) -> Path:
         return target
     if not (target / RESOLVED).is_file():
         refuse(f"{target} is not the folder of a run: it has no {RESOLVED}")
-    return newest_config(target, RESOLVED)
+    return newest_version(target, RESOLVED)
 
 
 def rebuilt(

@@ -15,7 +15,7 @@ from .._command import Command
 from .._exit import refuse
 from .._options import PATH, json_option, run_dir_argument, trust_option
 from .._record_output import lines_aside, print_json
-from .._run_files import RESOLVED, RESULTS, newest_config
+from .._run_files import RESOLVED, RESULTS, newest_version
 
 if TYPE_CHECKING:
     from torch import nn
@@ -198,7 +198,7 @@ def _trained(run_dir: Path, model: str, trust: Sequence[str]) -> tuple[Experimen
     from .._load import build_experiment, load_document
     from .._record import check_recorded
 
-    experiment = build_experiment(load_document(newest_config(run_dir, RESOLVED), (), trust), trust)
+    experiment = build_experiment(load_document(newest_version(run_dir, RESOLVED), (), trust), trust)
     models = dict(experiment.models)
     EMA(models, experiment.ema)  # adds `student_ema`
     if model not in models:

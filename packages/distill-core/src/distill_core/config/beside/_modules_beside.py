@@ -56,7 +56,7 @@ def trusted(document: Document, trust: Sequence[str]) -> tuple[str, ...]:
 
 
 def modules_beside(document: Document, trust: Sequence[str]) -> dict[str, Path]:
-    """Return the sources of the trusted modules beside a document: path from there → file.
+    """Return the sources of the trusted modules beside a document, without hidden ones: path from there → file.
 
     Args:
         document: The document.
@@ -65,7 +65,7 @@ def modules_beside(document: Document, trust: Sequence[str]) -> dict[str, Path]:
     folder = document.modules or document.path.parent
     tops = dict.fromkeys(name.partition(".")[0] for name in trusted(document, trust))
     modules = [path for name in tops if (path := module_beside(folder, name)) is not None]
-    files = [file for path in modules for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+    files = [file for path in modules for file in (_sources(path) if path.is_dir() else [path])]
     return {file.relative_to(folder).as_posix(): file for file in files}
 
 
@@ -79,6 +79,11 @@ def hint_beside(document: Document, name: str) -> str:
 
 def _is_module(path: Path) -> bool:
     return path.suffix == ".py" and path.is_file() if not path.is_dir() else _file(path).is_file()
+
+
+def _sources(package: Path) -> list[Path]:
+    files = sorted(package.rglob("*.py"))
+    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(package).parts)]
 
 
 def _file(module: Path) -> Path:
