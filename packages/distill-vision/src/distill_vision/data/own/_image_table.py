@@ -40,7 +40,8 @@ def _example_of_table(
     if table.is_file() and classes is not None:
         names = {str(name): index for index, name in enumerate(classes)}
         for line, _, text in _cells(table, path, label, delimiter):
-            _indices(_split(text, separator), names, f"{table}:{line}")
+            where = f"{table}:{line}"
+            _indices(_split(text, separator, where), names, where)
     elif table.is_file():
         _check_header(table, (path, label), delimiter)
     batch = example_of_images(3, size, size)(batch_size)
@@ -100,9 +101,7 @@ def image_table(
     check_split(split)
     table = Path(file).expanduser()
     rows = _rows(table, Path(images).expanduser(), path, label, delimiter)
-    texts = [(line, _split(text, separator)) for line, _, text in rows]
-    if separator is None:
-        _check_labels(table, texts)
+    texts = [(line, _split(text, separator, f"{table}:{line}")) for line, _, text in rows]
     names = _classes(split, table, classes, [found for _, found in texts])
     labels = [_label(found, names, f"{table}:{line}", several=separator is not None) for line, found in texts]
     chosen = _chosen(labels, split, holdout, split_seed)
@@ -255,17 +254,11 @@ def _check_header(file: Path, columns: Sequence[str], delimiter: str) -> None:
         _check_columns(file, header, columns)
 
 
-def _check_labels(file: Path, labels: Sequence[tuple[int, Sequence[str]]]) -> None:
-    """Refuse a row without its one label, which would otherwise count as a class of its own."""
-    for line, texts in labels:
-        if texts == [""]:
-            message = f"{file}:{line}: the row has no label"
-            raise DataError(
-                message, hint="write the label or delete the row; with `separator` an image may have no label"
-            )
-
-
-def _split(text: str, separator: str | None) -> list[str]:
+def _split(text: str, separator: str | None, where: str) -> list[str]:
+    """Return the labels of a row; only with a separator may it have none."""
+    if separator is None and not text:
+        message = f"{where}: the row has no label"
+        raise DataError(message, hint="write the label, delete the row, or set `separator` if images may have no label")
     return [text] if separator is None else [part.strip() for part in text.split(separator) if part.strip()]
 
 
