@@ -45,6 +45,18 @@ def test_a_corrected_schedule_and_more_epochs_go_on_to_the_end(begun, distill):
     assert distill("evaluate", "out", *TRUST).code == 0
 
 
+def test_a_change_that_the_checkpoint_refuses_is_not_recorded(begun, distill):
+    assert resume(distill, begun, "stages.0.epochs=4", "--change").code == 0
+    before, changes = {path.name for path in Path("out").iterdir()}, Path("out/changes.jsonl").read_bytes()
+    ended = resume(distill, begun, "stages.0.epochs=2", "--change")
+    assert ended.code != 0
+    assert "this is not the run that was interrupted" in ended.err
+    assert {path.name for path in Path("out").iterdir()} == before
+    assert Path("out/changes.jsonl").read_bytes() == changes
+    ended = resume(distill, begun, "stages.0.epochs=4", "--debug")
+    assert ended.code == 0, ended.err
+
+
 def test_the_changed_run_resumes_again_without_a_word(begun, distill):
     assert resume(distill, begun, "stages.0.epochs=5", "--change").code == 0
     assert resume(distill, begun, "stages.0.epochs=5", "--debug").code == 0

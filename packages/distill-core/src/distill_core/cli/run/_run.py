@@ -103,6 +103,7 @@ def run_experiment(
     from .._folder import choose_folder, prepare_folder, write_environment
     from .._load import build_experiment, load_document
     from ._command_line import command_of, record_of
+    from ._refused import withdrawn_if_refused
 
     if change and not resume:
         refuse("--change requires --resume", "add --resume and --output DIR")
@@ -111,20 +112,21 @@ def run_experiment(
     output = Path(output) if output else None
     folder = choose_folder(file, output, resume=resume, num_processes=_num_processes())
     command = command_of(file, overrides, folder, trust=trust, num_processes=_num_processes())
-    is_new = not folder.exists()
-    if _is_main():
-        changes = prepare_folder(
-            folder, source=file, document=document, command=record_of(command, callbacks), resume=resume, change=change
-        )
-    with _removed_if_refused(folder, is_new=is_new), _output(folder, quiet=quiet) as out, _logged(out, folder, command):
-        if changes:
-            from ...train.checkpoints import record_changes
+    with withdrawn_if_refused(folder) if _is_main() else contextlib.nullcontext():
+        if _is_main():
+            record = record_of(command, callbacks)
+            changes = prepare_folder(
+                folder, source=file, document=document, command=record, resume=resume, change=change
+            )
+        with _output(folder, quiet=quiet) as out, _logged(out, folder, command):
+            if changes:
+                from ...train.checkpoints import record_changes
 
-            record_changes(folder, changes, config=newest_version(folder, RESOLVED).name)
-        trainer = _trainer(build_experiment(document, trust), folder, [*out.callbacks, *callbacks])
-        if trainer.is_main:
-            write_environment(folder, trainer.device, keep_code(folder, document, trust))
-        return _train(trainer, folder, out, resume=resume, change=change)
+                record_changes(folder, changes, config=newest_version(folder, RESOLVED).name)
+            trainer = _trainer(build_experiment(document, trust), folder, [*out.callbacks, *callbacks])
+            if trainer.is_main:
+                write_environment(folder, trainer.device, keep_code(folder, document, trust))
+            return _train(trainer, folder, out, resume=resume, change=change)
 
 
 def _leave_processes() -> None:
@@ -172,19 +174,6 @@ def _output(folder: Path, *, quiet: bool) -> Iterator[Output]:
 
     with Output(folder / LOG if _is_main() else None, None if quiet or not _is_main() else sys.stderr) as out:
         yield out
-
-
-@contextlib.contextmanager
-def _removed_if_refused(folder: Path, *, is_new: bool) -> Iterator[None]:
-    """Remove a new folder if the run was refused before it trained."""
-    try:
-        yield
-    except DistillError:
-        from .._folder import remove_refused
-
-        if is_new and _is_main():
-            remove_refused(folder)
-        raise
 
 
 @contextlib.contextmanager
