@@ -156,3 +156,23 @@ def test_what_is_wrong_is_one_sentence(arguments, message, distill):
     assert ended.code in {2, 3}
     assert message in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("prefix", ["timm.", "timm/"])
+def test_names_of_timm_have_no_prefix(distill, prefix):
+    ended = distill("inspect", f"{prefix}resnet18")
+    assert ended.code == 2
+    assert ended.err == (
+        f"there is no model '{prefix}resnet18'\n  hint: models of timm are named without a prefix: resnet18\n"
+    )
+
+
+def test_weights_on_the_meta_device_are_no_warning(distill, tmp_path, recwarn):
+    import timm
+    from safetensors.torch import save_file
+
+    save_file(timm.create_model("resnet10t", num_classes=2).state_dict(), tmp_path / "own.safetensors")
+    ended = distill("inspect", "resnet10t", "num_classes=2", f"checkpoint_path={tmp_path / 'own.safetensors'}")
+    assert ended.code == 0, ended.err
+    assert ended.err == ""
+    assert not [warning for warning in recwarn if "non-meta" in str(warning.message)]

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from yaml import Node
 
 from ..config import Builder, read_call
 from ..errors import ConfigError, DistillError, Problem, did_you_mean
+from ..preview import on_meta
 from ._exit import refuse
 
 
@@ -28,7 +28,7 @@ def build_model(path: str, arguments: Sequence[str], trust: Sequence[str]) -> nn
     """
     document = read_call(path, arguments)
     model: Any = None
-    with contextlib.suppress(Exception), torch.device("meta"):  # constructors that read values need memory
+    with contextlib.suppress(Exception), on_meta():  # constructors that read values need memory
         model = Builder(document, trust).build(document.root)
     if model is None:
         model = _built(Builder(document, trust), document.root, path)
@@ -67,7 +67,7 @@ def call_of(name: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
     is_path = "." in name and "/" not in name
     if not (is_path and _is_module(name.partition(".")[0])) and _is_timm(name):
         return "timm.create_model", [f"model_name={name}", *arguments]
-    if not is_path or _may_be_timms(name):
+    if not is_path or _may_be_timms(name) or (name.startswith("timm.") and _is_timm(name[5:])):
         refuse(f"there is no model '{name}'", _hint(name))
     return name, list(arguments)
 
@@ -119,6 +119,8 @@ def _may_be_timms(name: str) -> bool:
 def _hint(name: str) -> str:
     """Return what to name instead of a model that does not exist."""
     prefix, _, short = name.rpartition("/")
+    if name.startswith("timm."):
+        prefix, _, short = name.partition(".")
     if not _is_module("timm") and prefix in ("", "timm"):
         return "give an import path, a folder, or a name of the zoo; names of timm need it: pip install timm"
     if prefix == "timm" and _is_timm(short):

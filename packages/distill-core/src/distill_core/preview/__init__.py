@@ -18,6 +18,7 @@ from ._feature_pairs import stage_features as stage_features
 from ._memory import StageMemory as StageMemory
 from ._memory import predict_memory as predict_memory
 from ._meta_build import build_on_meta as build_on_meta
+from ._meta_build import on_meta as on_meta
 from ._model_inputs import ExampleInputs as ExampleInputs
 from ._model_inputs import example_inputs as example_inputs
 from ._model_summary import ModelSummary as ModelSummary

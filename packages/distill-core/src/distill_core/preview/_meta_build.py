@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -30,10 +32,18 @@ def build_on_meta(document: Document, trust: Sequence[str] = ()) -> Experiment:
         ConfigError: A call does not fit the signature of what it calls, or a model is not a module.
     """
     builder = _MetaBuilder(document, trust)
-    with torch.device("meta"):
+    with on_meta():
         experiment = builder.decode(document.root, Experiment)
     refuse_models(document, experiment.models)
     return experiment
+
+
+@contextlib.contextmanager
+def on_meta() -> Iterator[None]:
+    """Create tensors on the meta device, where loading weights has no effect and no warning says so."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter in the checkpoint to a meta")
+        yield
 
 
 class _MetaBuilder(Builder):
