@@ -1,8 +1,8 @@
 """Benchmark of segmentation on drawn shapes: a teacher, the student alone, and methods of distillation, five seeds each.
 
 All settings were chosen on the validation split of the seeds 10 to 13: the number of images, the weights, and CWD, PKD and DIST as the
-methods named for the confirmation. Named before any run of the seeds below, each is to be above no teacher by more than two standard
-errors on the seeds 20 to 24.
+methods named for the confirmation, before any run of the seeds below. Each was to be above no teacher by more than two standard errors on
+the seeds 20 to 24, and is.
 """
 
 import sys

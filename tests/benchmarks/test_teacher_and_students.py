@@ -101,7 +101,7 @@ def test_the_confirmation_has_seeds_of_its_own(tmp_path, monkeypatch):
     assert ["cwd" in table for table in tables] == [True, False]
 
 
-@pytest.mark.parametrize("task", ["object_detection"])
+@pytest.mark.parametrize("task", TASKS)
 def test_named_methods_are_above_no_teacher_by_two_standard_errors_as_the_readme_says(task):
     named = (BENCHMARKS / task / "run.py").read_text().partition("NAMED = (")[2].partition(")")[0]
     text = (BENCHMARKS / task / "results" / "confirmation.md").read_text()
