@@ -234,6 +234,7 @@ def test_boxes(distill):
         (["--teacher", "x", "--data", "none"], "--data none does not exist\n"),
         (["--teacher", "x", "--data", "empty"], "--data empty has no known layout\n  hint: give a folder with train/CLASS/IMAGE"),
         (["--teacher", "x", "--data", "pictures/train/cat"], "pictures/train/cat has images without labels\n  hint: put them into train/CLASS/ and val/CLASS/, or add a table labels.csv"),
+        (["--teacher", "x", "--data", "pictures/train"], "pictures/train has a folder of images for each of cat, dog, my cow, but no train/ and val/\n  hint: move"),
         (["--teacher", "distill_vision.models.convnet", "--data", "pictures"], "ConvNet does not take colour images"),
         (["--teacher", "torch.nn.Flatten", "--data", "pictures"], "Flatten does not take colour images"),
     ],

@@ -107,3 +107,12 @@ def test_too_few_samples_for_a_batch(experiment):
     with pytest.raises(TrainingError) as error:
         Trainer(experiment(data=data)).fit()
     assert str(error.value) == "50 samples are less than one batch\n  hint: reduce batch_size, or set drop_last: false"
+
+
+def test_fewer_samples_than_processes(experiment, monkeypatch):
+    data = {"train": Loader(experiment().data["train"].dataset, 1)}
+    stage = Trainer(experiment(data=data)).stages[0]
+    for module in ("distill_core.data._loader", "distill_core.train._resolved_stage"):
+        monkeypatch.setattr(f"{module}.world_size", lambda: 51)
+    with pytest.raises(TrainingError, match="50 samples are fewer than 51 processes\n  hint: start fewer processes"):
+        stage.loader(experiment(data=data))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from ..data import Loader, Stream, as_loader
+from ..distributed import world_size
 from ..errors import TrainingError, WiringError
 from ..experiment import FIRST_STAGE, Experiment, Inputs, Stage, Term
 from ..stage_problems import incomplete_stages
@@ -45,6 +46,9 @@ class ResolvedStage:
         """
         loader = as_loader(self.data if self.data is not None else experiment.data["train"])
         if not isinstance(loader, Stream) and loader.num_training_batches() == 0:
+            if loader.samples_per_epoch < world_size():
+                message = f"{loader.samples_per_epoch} samples are fewer than {world_size()} processes"
+                raise TrainingError(message, hint="start fewer processes")
             message = f"{loader.samples_per_epoch} samples are less than one batch"
             raise TrainingError(message, hint="reduce batch_size, or set drop_last: false")
         return loader

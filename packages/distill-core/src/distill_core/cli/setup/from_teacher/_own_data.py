@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from ..._exit import refuse
-from ._held_out import NONE_HELD_OUT, HeldOut, num_held_out
-from ._own_images import ImageFolder, ImageTable, has_images, image_folder, image_table
+from ._held_out import NONE_HELD_OUT, HeldOut, listed, num_held_out
+from ._own_images import ImageFolder, ImageTable, class_folders, has_images, image_folder, image_table
 from ._own_tables import TARGETS, VAL, find_table
 from ._package import package
 
@@ -106,6 +106,11 @@ def _tables(folder: Path) -> OwnData:
         return images
     if (train := find_table(folder, ["train"], TABLES)) is not None:
         return _prompts(train) or _texts(folder, train)
+    if classes := class_folders(folder):
+        refuse(
+            f"{folder} has a folder of images for each of {listed(classes)}, but no train/ and val/",
+            "move these folders into train/, and some images of each class into val/CLASS/",
+        )
     if has_images(folder):
         refuse(
             f"{folder} has images without labels",

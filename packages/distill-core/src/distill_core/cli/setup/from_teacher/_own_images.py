@@ -95,9 +95,16 @@ def image_table(path: Path) -> ImageTable | None:
     return None
 
 
+def class_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, if it has several, all have images and none lies beside them."""
+    inside = [each for each in _folders(folder) if each != folder]
+    is_complete = len(inside) > 1 and not _holds_images(folder) and all(map(_holds_images, inside))
+    return [each.name for each in inside] if is_complete else []
+
+
 def has_images(folder: Path) -> bool:
     """Return whether images lie in a folder, or in one of its folders."""
-    return any(_is_image(file.name) for inside in _folders(folder) for file in inside.iterdir() if file.is_file())
+    return any(map(_holds_images, _folders(folder)))
 
 
 def _read(table: ImageTable) -> ImageTable:
@@ -180,6 +187,10 @@ def _label(table: Path, path: str) -> str:
     if not found:
         refuse(f"{table} has no column of labels", "call the column of the classes `label`")
     return found[0]
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(_is_image(file.name) for file in folder.iterdir() if file.is_file())
 
 
 def _is_image(name: str) -> bool:
