@@ -69,7 +69,7 @@ import importlib.util, json, sys
 import numpy as np
 import onnxruntime
 assert [name for name in ("distill_core", "torch", "yaml") if importlib.util.find_spec(name)] == []
-images = np.random.default_rng(0).random((2, 3, 160, 160), dtype=np.float32)
+images = np.random.default_rng(0).random((2, 3, 96, 96), dtype=np.float32)
 scores = []
 for file in sys.argv[1:]:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
