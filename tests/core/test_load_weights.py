@@ -288,3 +288,8 @@ def test_a_key_below_a_number_is_refused(tmp_path):
     torch.save({"epoch": 3, "model": {"weight": torch.ones(2)}}, tmp_path / "a.pt")
     with pytest.raises(DistillError, match=r"has no 'epoch\.model'\n  hint: omit --key"):
         read_weights(tmp_path / "a.pt", "epoch.model")
+
+
+def test_a_name_instead_of_a_model_is_refused(tmp_path):
+    with pytest.raises(DistillError, match=r"`model` must be an nn\.Module, got str"):
+        load_weights("resnet18", tmp_path / "x.safetensors")

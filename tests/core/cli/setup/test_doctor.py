@@ -196,7 +196,9 @@ def test_what_of_the_zoo_is_here(tmp_path, monkeypatch):
     monkeypatch.setenv("DISTILL_HOME", str(tmp_path))
     (found,) = zoo({"DISTILL_HOME": str(tmp_path), "DISTILL_OFFLINE": "1"})
     assert found.state == "ok"
-    assert found.message.endswith(f" weights are on this machine ({tmp_path}); offline by DISTILL_OFFLINE")
+    assert found.message.endswith(
+        f" weights are on this machine (in the package, or in {tmp_path}); offline by DISTILL_OFFLINE"
+    )
 
 
 def test_without_siblings_it_says_what_they_add(monkeypatch):

@@ -47,8 +47,14 @@ def load_weights(
         key: Key of the tensors in a file with several models: `state_dict.student`.
 
     Raises:
-        DistillError: The file is missing or damaged, or its tensors do not fit.
+        DistillError: The file is missing or damaged, its tensors do not fit, or `model` is not a module.
     """
+    given: object = model  # a file may write anything
+    if not isinstance(given, nn.Module):
+        message = f"`model` must be an nn.Module, got {type(model).__name__}"
+        raise DistillError(
+            message, hint="build it by a tag, such as !import_call:timm.create_model {model_name: resnet18}"
+        )
     if torch.get_default_device().type == "meta":
         return model
     expected = model.state_dict()

@@ -112,5 +112,5 @@ def zoo(environment: Mapping[str, str]) -> Iterator[Finding]:
     offline = environment.get("DISTILL_OFFLINE", "").lower() not in _NO
     yield ok(
         "zoo",
-        f"{num_cached} of {len(names)} weights are on this machine ({home}){'; offline by DISTILL_OFFLINE' if offline else ''}",
+        f"{num_cached} of {len(names)} weights are on this machine (in the package, or in {home}){'; offline by DISTILL_OFFLINE' if offline else ''}",
     )
