@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._record import read_run
-
 if TYPE_CHECKING:
     from ...report import RunResult
 
@@ -59,5 +57,7 @@ def _rows(runs: Sequence[Path], seeds: Sequence[int]) -> list[Path]:
 
 def _setting(run: Path, seed: int) -> frozenset[tuple[str, str]]:
     """Return the configuration of a run without its seed, which other keys may repeat by an alias."""
+    from .._record import read_run
+
     config = read_run(run).config
     return frozenset((key, str(value)) for key, value in config.items() if not (key.endswith("seed") and value == seed))
