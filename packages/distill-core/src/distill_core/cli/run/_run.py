@@ -32,6 +32,7 @@ from .._run_files import LOG, RESOLVED, RESULTS, has_checkpoint, newest_version
 if TYPE_CHECKING:
     from ...experiment import Experiment
     from ...train import Callback, Trainer
+    from .._changed import Changes
     from ._output import Output
 
 
@@ -119,14 +120,18 @@ def run_experiment(
                 folder, source=file, document=document, command=record, resume=resume, change=change
             )
         with _output(folder, quiet=quiet) as out, _logged(out, folder, command):
-            if changes:
-                from ...train.checkpoints import record_changes
-
-                record_changes(folder, changes, config=newest_version(folder, RESOLVED).name)
+            _log_changes(folder, changes)
             trainer = _trainer(build_experiment(document, trust), folder, [*out.callbacks, *callbacks])
             if trainer.is_main:
                 write_environment(folder, trainer.device, keep_code(folder, document, trust))
             return _train(trainer, folder, out, resume=resume, change=change)
+
+
+def _log_changes(folder: Path, changes: Changes) -> None:
+    if changes:
+        from ...train.checkpoints import record_changes
+
+        record_changes(folder, changes, config=newest_version(folder, RESOLVED).name)
 
 
 def _leave_processes() -> None:
