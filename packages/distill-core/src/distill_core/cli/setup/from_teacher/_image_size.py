@@ -23,7 +23,7 @@ def median_side(files: Sequence[str | Path]) -> int:
     """Return the median of the shorter sides of at most 50 images of all, in pixels; 0 if none can be read."""
     image = package("PIL.Image")
     sides = []
-    for file in files[:: max(1, len(files) // _NUM_READ)]:
+    for file in files[:: max(1, -(-len(files) // _NUM_READ))]:
         try:
             with image.open(file) as opened:
                 sides.append(min(opened.size))

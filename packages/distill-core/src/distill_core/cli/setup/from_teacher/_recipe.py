@@ -69,14 +69,17 @@ def num_epochs(num_samples: int, batch_size: int, steps: int, least: int, most: 
     >>> num_epochs(50_000, 64, 6_000, 10, 100), num_epochs(240, 60, 6_000, 10, 100)
     (10, 100)
     """
-    per_epoch = max(1, num_samples // batch_size)
-    return min(max(math.ceil(steps / per_epoch), least), most)
+    return min(max(math.ceil(steps / _steps_per_epoch(num_samples, batch_size)), least), most)
 
 
 def epochs_key(epochs: int, num_samples: int, batch_size: int, about: str) -> str:
     """Return the first line of a stage, with the number of its steps."""
-    steps = epochs * max(1, num_samples // batch_size)
+    steps = epochs * _steps_per_epoch(num_samples, batch_size)
     return f"  - {f'epochs: {epochs}':<33}# {about}: {steps:,} steps of {batch_size} samples\n"
+
+
+def _steps_per_epoch(num_samples: int, batch_size: int) -> int:
+    return max(1, num_samples // batch_size)
 
 
 def optimizer(model: nn.Module, *, pretrained: bool) -> str:
